@@ -1,0 +1,60 @@
+"""CloudEvents 1.0 attributes as Kafka headers (binary content mode), and the headers of a dead letter.
+
+Every attribute is a function of the record alone: no clock is read, so a replay writes the same bytes.
+"""
+
+from __future__ import annotations
+
+from services.contract.types import DeadLetter
+
+Headers = list[tuple[str, bytes]]
+
+SOURCE = "/tocsin"
+_JSON = ("content-type", b"application/json")
+_SPEC = ("ce_specversion", b"1.0")
+
+
+def cloud_event(kind: str, event_id: str, source: str = SOURCE) -> Headers:
+    """Headers of an event: ``kind`` such as ``payment.v1``, ``event_id`` unique within ``source``."""
+    return [
+        _SPEC,
+        ("ce_type", b"org.tocsin." + kind.encode()),
+        ("ce_source", source.encode()),
+        ("ce_id", event_id.encode()),
+        _JSON,
+    ]
+
+
+def dead_letter_headers(letter: DeadLetter) -> Headers:
+    """Headers that say why a record was put aside and where it came from. The value stays the original bytes."""
+    return [
+        _SPEC,
+        ("ce_type", b"org.tocsin.dead-letter.v1"),
+        ("ce_source", SOURCE.encode()),
+        ("ce_id", f"{letter.topic}/{letter.partition}/{letter.offset}".encode()),
+        ("tocsin_reason", letter.reason.encode()),
+        ("tocsin_field", letter.field.encode()),
+        ("tocsin_detail", letter.detail.encode()),
+        ("tocsin_topic", letter.topic.encode()),
+        ("tocsin_partition", str(letter.partition).encode()),
+        ("tocsin_offset", str(letter.offset).encode()),
+    ]
+
+
+def read_dead_letter(headers: Headers) -> DeadLetter:
+    """The dead letter that ``headers`` describe.
+
+    Raises
+    ------
+    KeyError
+        When they are not those of a dead letter; it names the header.
+    """
+    found = {name: value.decode() for name, value in headers}
+    return DeadLetter(
+        reason=found["tocsin_reason"],
+        field=found["tocsin_field"],
+        detail=found["tocsin_detail"],
+        topic=found["tocsin_topic"],
+        partition=int(found["tocsin_partition"]),
+        offset=int(found["tocsin_offset"]),
+    )

@@ -1,0 +1,119 @@
+"""Where records travel: every topic, its key, and how the broker is to keep it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic of the contract.
+
+    ``partitions`` is ``None`` where the deployment chooses (all such topics have the same number), or fixed.
+    ``retention_ms`` is ``-1`` for "for ever".
+    """
+
+    name: str
+    key: str
+    purpose: str
+    partitions: int | None = None
+    compacted: bool = False
+    internal: bool = False
+    append_time: bool = False
+    retention_ms: int = -1
+
+    def configuration(self) -> dict[str, str]:
+        """The broker's settings of this topic, as ``kafka-configs`` spells them."""
+        settings = {
+            "cleanup.policy": "compact" if self.compacted else "delete",
+            "message.timestamp.type": "LogAppendTime" if self.append_time else "CreateTime",
+        }
+        if not self.compacted:
+            settings["retention.ms"] = str(self.retention_ms)
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one deployment; ``prefix`` keeps several apart on one cluster.
+
+    >>> Topics().decisions.name
+    'decisions.v1'
+    >>> Topics(prefix="test.").decisions.name
+    'test.decisions.v1'
+    """
+
+    prefix: str = ""
+
+    def _topic(self, name: str, key: str, purpose: str, **options: object) -> Topic:
+        return Topic(self.prefix + name, key, purpose, **options)  # type: ignore[arg-type]
+
+    @property
+    def payments(self) -> Topic:
+        return self._topic("payments.v1", "payer account", "payments to be scored", append_time=True)
+
+    @property
+    def payments_by_payee(self) -> Topic:
+        return self._topic(
+            "payments.by-payee.v1", "payee account", "payments with the payer's features", internal=True
+        )
+
+    @property
+    def decisions(self) -> Topic:
+        return self._topic("decisions.v1", "payee account", "one decision for every payment")
+
+    @property
+    def reviews(self) -> Topic:
+        return self._topic("reviews.by-subject.v1", "subject", "decisions to review", internal=True)
+
+    @property
+    def alerts(self) -> Topic:
+        return self._topic("alerts.v1", "subject", "alerts about subjects, by revision")
+
+    @property
+    def labels(self) -> Topic:
+        return self._topic("labels.v1", "payment id", "what was later learned of a payment")
+
+    @property
+    def examples(self) -> Topic:
+        return self._topic("examples.v1", "payment id", "the training log: one order", partitions=1)
+
+    @property
+    def models(self) -> Topic:
+        return self._topic(
+            "models.v1", "model name and version", "models announced to scorers", partitions=1, compacted=True
+        )
+
+    @property
+    def dead_letters(self) -> Topic:
+        return self._topic("payments.dlq.v1", "as it came", "records that could not be processed, as they came")
+
+    @property
+    def payer_state(self) -> Topic:
+        return self._topic(
+            "scorer.payer-state.v1", "account", "changelog of the payer hop", compacted=True, internal=True
+        )
+
+    @property
+    def payee_state(self) -> Topic:
+        return self._topic(
+            "scorer.payee-state.v1", "account", "changelog of the payee hop", compacted=True, internal=True
+        )
+
+    def all(self) -> tuple[Topic, ...]:
+        """Every topic, in the order in which a payment meets them."""
+        return (
+            self.payments,
+            self.payments_by_payee,
+            self.decisions,
+            self.reviews,
+            self.alerts,
+            self.labels,
+            self.examples,
+            self.models,
+            self.dead_letters,
+            self.payer_state,
+            self.payee_state,
+        )

@@ -1,0 +1,258 @@
+"""The records of the contract.
+
+Units stand last in a name: ``_ms`` is milliseconds since 1970-01-01 UTC, ``_minor`` the smallest unit of the
+currency beside it (ISO 4217: 2,500 with EUR is 25.00, with JPY it is 2,500). Unknown fields of a payment are kept:
+its original bytes travel with it into the decision.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from services.contract.codes import CountryCode, CurrencyCode
+
+EVENT_TIME_MS_MAX = 4_102_444_800_000  # 2100-01-01
+AMOUNT_MINOR_MAX = 9_007_199_254_740_992  # 2**53: every such integer is also an exact float64
+
+Id = Annotated[str, Meta(min_length=1, max_length=128)]
+Token = Annotated[str, Meta(min_length=1, max_length=128)]
+Text = Annotated[str, Meta(max_length=1000)]
+Code = Annotated[str, Meta(min_length=1, max_length=35)]
+EventTimeMs = Annotated[int, Meta(ge=0, le=EVENT_TIME_MS_MAX)]
+AmountMinor = Annotated[int, Meta(ge=0, le=AMOUNT_MINOR_MAX)]
+UtcOffsetMinutes = Annotated[int, Meta(ge=-840, le=840)]
+
+Status = Literal["attempted", "accepted", "rejected", "returned"]
+Outcome = Literal["pass", "review"]
+RuleOutcome = Literal["hit", "no_hit", "error"]
+Side = Literal["payment", "payer", "payee", "pair"]
+Role = Literal["payer", "payee"]
+Disposition = Literal["suspicious", "not_suspicious"]
+Family = Literal["amount", "temporal", "relationship", "beneficiary", "network", "channel", "text"]
+
+DEFAULT_TENANT = "default"
+
+
+class Party(Struct, frozen=True, omit_defaults=True):
+    """Payer or payee of a payment. Only ``account`` is required; ``None`` means *not told*, never *no*."""
+
+    account: Id
+    country: CountryCode | None = None
+    agent: Code | None = None
+    """BIC, sort code or other identifier of the institution that holds the account."""
+    device: Token | None = None
+    phone: Token | None = None
+    pickup: Token | None = None
+    """Token of a cash pick-up point."""
+    opened_ms: EventTimeMs | None = None
+    """When the account was opened."""
+
+
+class Payment(Struct, frozen=True, omit_defaults=True):
+    """One payment, in the state (``status``) that the processor chose to publish."""
+
+    payment_id: Id
+    event_time_ms: EventTimeMs
+    amount_minor: AmountMinor
+    currency: CurrencyCode
+    payer: Party
+    payee: Party
+    tenant: Id = DEFAULT_TENANT
+    utc_offset_minutes: UtcOffsetMinutes | None = None
+    """The payer's offset from UTC at ``event_time_ms``."""
+    received_amount_minor: AmountMinor | None = None
+    received_currency: CurrencyCode | None = None
+    rail: Code | None = None
+    """How it travelled: ``bank``, ``card``, ``wallet``, ``remitter``, ``voucher``, ``virtual_asset``, ..."""
+    status: Status = "accepted"
+    purpose: Code | None = None
+    """ISO 20022 external purpose code, such as ``FAMI``."""
+    reference: Text | None = None
+    merchant_category: Code | None = None
+    """ISO 18245 merchant category code."""
+    device: Token | None = None
+
+
+class RuleResult(Struct, frozen=True, omit_defaults=True):
+    """What one rule said of one payment. ``error`` means that it could not run, and never that all is well."""
+
+    rule: str
+    outcome: RuleOutcome
+    measured: float | None = None
+    """The value the rule compared, in ``unit``."""
+    threshold: float | None = None
+    unit: str | None = None
+    window: str | None = None
+    missing: tuple[str, ...] = ()
+    """With ``error``: the features that could not be computed."""
+
+
+class Reason(Struct, frozen=True):
+    """One ranked reason: a feature, the value it had, and what it added to the score (log-odds)."""
+
+    feature: str
+    value: float
+    contribution: float
+
+
+class Decision(Struct, frozen=True, omit_defaults=True):
+    """What Tocsin says of one payment. Every payment that can be read gets exactly one."""
+
+    decision_id: str
+    payment_id: str
+    tenant: str
+    event_time_ms: int
+    outcome: Outcome
+    score: float
+    """Log-odds: the model's bias plus the contributions of all features, summed in canonical order."""
+    probability: float
+    reasons: tuple[Reason, ...]
+    rules: tuple[RuleResult, ...]
+    features: tuple[float | None, ...]
+    """In the canonical order of the feature schema; ``null`` where the payment lacks what the feature needs."""
+    model_version: int
+    model_hash: str
+    ruleset_hash: str
+    feature_schema_hash: str
+    origin: Origin
+    payment: msgspec.Raw
+    """The payment as it came, unknown fields included."""
+    contributions: tuple[float, ...] = ()
+    """Of every feature, in canonical order; present on reviews, recomputable for the rest."""
+    subjects: tuple[Role, ...] = ()
+    """On reviews: whose behaviour the decision speaks of."""
+
+
+class Origin(Struct, frozen=True):
+    """Where in ``payments.v1`` the payment was read: enough to compute it again."""
+
+    partition: int
+    offset: int
+
+
+class Review(Struct, frozen=True, omit_defaults=True):
+    """A decision to review, addressed to one subject: what the alerter reads (internal topic)."""
+
+    subject: Subject
+    decision_id: str
+    payment_id: str
+    tenant: str
+    event_time_ms: int
+    amount_minor: int
+    currency: str
+    score: float
+    probability: float
+    reasons: tuple[Reason, ...]
+    rules: tuple[RuleResult, ...]
+    """The rules that hit."""
+    model_hash: str
+    ruleset_hash: str
+
+
+class Subject(Struct, frozen=True):
+    """Whom an alert is about: an account in the role it played. A payee may be a victim."""
+
+    role: Role
+    account: str
+
+
+class Contribution(Struct, frozen=True):
+    """A payment that contributed to an alert."""
+
+    payment_id: str
+    decision_id: str
+    event_time_ms: int
+    amount_minor: int
+    currency: str
+    probability: float
+
+
+class Alert(Struct, frozen=True, omit_defaults=True):
+    """A subject whose pattern of payments is consistent with published indicators. People decide."""
+
+    alert_id: str
+    tenant: str
+    subject: Subject
+    queue: str
+    status: Literal["new", "update"]
+    revision: int
+    """1, 2, 3, ...: the highest revision of an ``alert_id`` is the alert as it stands."""
+    opened_event_time_ms: int
+    updated_event_time_ms: int
+    payments_count: int
+    probability_max: float
+    reasons: tuple[Reason, ...]
+    rules: tuple[RuleResult, ...]
+    """The rules that have hit, each with the measurement of its latest hit."""
+    payments: tuple[Contribution, ...]
+    """The latest contributing payments (bounded; ``payments_count`` counts all)."""
+    model_hash: str
+    ruleset_hash: str
+
+
+class Label(Struct, frozen=True, omit_defaults=True):
+    """What somebody later said of a payment."""
+
+    label_id: Id
+    payment_id: Id
+    disposition: Disposition
+    label_time_ms: EventTimeMs
+    """When it became known, in event time."""
+    tenant: Id = DEFAULT_TENANT
+    source: Code = "analyst"
+    """``analyst``, ``chargeback``, ``report``, ``authority``, ``matured``, ..."""
+    weight: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
+    """Inverse of the share of such payments that get a label at all."""
+
+
+class Example(Struct, frozen=True):
+    """A label joined with the features exactly as they were served. ``examples.v1`` is the whole training log."""
+
+    example_id: str
+    payment_id: str
+    tenant: str
+    event_time_ms: int
+    label_time_ms: int
+    label: bool
+    weight: float
+    source: str
+    features: tuple[float | None, ...]
+    feature_schema_hash: str
+    score: float
+    """As served, for prequential evaluation."""
+    model_hash: str
+
+
+class ModelAnnouncement(Struct, frozen=True, omit_defaults=True):
+    """A model that scorers are to load: its identity, and its parameters as flat arrays."""
+
+    name: str
+    version: int
+    model_hash: str
+    feature_schema_hash: str
+    kind: Literal["logistic"]
+    bias: float
+    weights: tuple[float, ...]
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+    """Standard deviations; 0 switches a feature off."""
+    review_probability: float
+    """The operating threshold: decisions at or above it go to review."""
+    examples_offset: int
+    """The model is what learning ``examples.v1`` up to, not including, this offset gives."""
+    trained_event_time_ms: int
+    """Latest label time among its examples."""
+
+
+class DeadLetter(Struct, frozen=True, omit_defaults=True):
+    """Why a record could not be processed. Travels in headers; the value is the record's original bytes."""
+
+    reason: str
+    field: str
+    detail: str
+    topic: str
+    partition: int
+    offset: int

@@ -1,0 +1,70 @@
+"""How this project opens Kafka clients: one place that knows addresses, security and limits."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from services.settings import Settings
+
+REQUEST_BYTES_MAX = 4 * 1024 * 1024
+"""Largest produce request; the broker's ``message.max.bytes`` must be at least this for large batches."""
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments that every aiokafka client needs to reach the cluster."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap,
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": settings.sasl_password.get_secret_value(),
+        }
+    if settings.security_protocol.endswith("SSL"):
+        cafile = str(settings.ssl_cafile) if settings.ssl_cafile else None
+        options["ssl_context"] = ssl.create_default_context(cafile=cafile)
+    return options
+
+
+def admin(settings: Settings) -> AIOKafkaAdminClient:
+    """An admin client, not yet started."""
+    return AIOKafkaAdminClient(**connection(settings))
+
+
+def producer(settings: Settings, transactional_id: str | None = None) -> AIOKafkaProducer:
+    """A producer, not yet started: transactional if given an id, else idempotent where the broker can."""
+    if transactional_id is not None:
+        guarantee: dict[str, Any] = {
+            "transactional_id": transactional_id,
+            "transaction_timeout_ms": settings.transaction_timeout_ms,
+        }
+    else:
+        guarantee = {"enable_idempotence": settings.delivery == "exactly_once", "acks": "all"}
+    return AIOKafkaProducer(
+        **connection(settings),
+        **guarantee,
+        max_request_size=REQUEST_BYTES_MAX,
+        max_batch_size=512 * 1024,
+        compression_type="lz4",
+    )
+
+
+def consumer(settings: Settings, *topics: str, group_id: str | None = None, **options: Any) -> AIOKafkaConsumer:
+    """A consumer of committed records, not yet started. It commits nothing by itself."""
+    return AIOKafkaConsumer(
+        *topics,
+        **connection(settings),
+        group_id=group_id,
+        isolation_level="read_committed" if settings.delivery == "exactly_once" else "read_uncommitted",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=settings.session_timeout_ms,
+        heartbeat_interval_ms=max(300, settings.session_timeout_ms // 5),
+        **options,
+    )

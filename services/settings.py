@@ -1,0 +1,96 @@
+"""Settings, validated once at the start. Every error names the setting.
+
+They come, strongest first, from the command line, from the environment (``TOCSIN_BOOTSTRAP=...``), and from a TOML
+file (``tocsin.toml`` in the working directory, or the file that ``TOCSIN_CONFIG`` names).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from services.contract.topics import Topics
+
+PREFIX = "TOCSIN_"
+
+
+class SettingsError(ValueError):
+    """A setting is missing or wrong. Its message has one line a setting, each starting with the setting's name."""
+
+
+class Settings(BaseSettings):
+    """Everything a deployment can choose."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    bootstrap: str = Field("127.0.0.1:9092", min_length=3, description="Kafka bootstrap servers, host:port[,...]")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str = ""
+    sasl_password: SecretStr = SecretStr("")
+    ssl_cafile: Path | None = Field(None, description="PEM file of the authorities to trust; none: the system's")
+
+    app_id: str = Field("tocsin", pattern=r"^[a-z0-9][a-z0-9._-]*$", description="names groups and transactions")
+    topic_prefix: str = Field("", pattern=r"^[a-z0-9._-]*$", description="put before every topic's name")
+    partitions: int = Field(4, ge=1, le=1024, description="of every topic that is keyed by account")
+    replication_factor: int = Field(1, ge=1, le=9)
+    delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
+
+    batch_payments_max: int = Field(2_000, ge=1, le=100_000, description="payments in one transaction, at most")
+    batch_wait_ms: int = Field(10, ge=0, le=10_000, description="how long a batch waits for its first payment")
+    session_timeout_ms: int = Field(10_000, ge=1_000, le=600_000)
+    transaction_timeout_ms: int = Field(60_000, ge=1_000, le=900_000)
+
+    metrics_port: int = Field(0, ge=0, le=65_535, description="Prometheus port on metrics_host; 0: none")
+    metrics_host: str = "127.0.0.1"
+    registry: Path = Field(Path("var/registry"), description="folder of model snapshots")
+    state_dir: Path = Field(Path("var/state"), description="folder of the learner's store")
+    ruleset: Path | None = Field(None, description="TOML file of rules; none: the one that ships")
+    account_idle_days: int = Field(400, ge=1, le=3_650, description="event time after which an account is forgotten")
+    pinned_model: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="hash of the only model to score with")
+    snapshot_examples: int = Field(2_000, ge=1, description="examples between two model snapshots")
+    alert_budget_share: float = Field(0.002, gt=0, lt=1, description="share of payments people can review")
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of this deployment."""
+        return Topics(self.topic_prefix)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = Path(os.environ.get(PREFIX + "CONFIG", "tocsin.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+
+def load_settings(**chosen: Any) -> Settings:
+    """Settings with ``chosen`` (from a command line; ``None`` means *not given*) over environment and file.
+
+    Raises
+    ------
+    SettingsError
+        One line for each setting that is wrong, starting with its name as the environment spells it.
+    """
+    file = os.environ.get(PREFIX + "CONFIG")
+    if file and not Path(file).is_file():
+        raise SettingsError(f"{PREFIX}CONFIG: no such file: {file}")
+    try:
+        return Settings(**{name: value for name, value in chosen.items() if value is not None})
+    except ValidationError as error:
+        lines = [f"{PREFIX}{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()]
+        raise SettingsError("\n".join(lines)) from None
