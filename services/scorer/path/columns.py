@@ -1,0 +1,92 @@
+"""A batch of payments as columns: what the kernels read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.contract.codes import COUNTRIES
+from services.contract.identity import digest64
+from services.contract.types import Payment
+
+UNKNOWN_OFFSET = -100_000
+"""Stands for an unknown UTC offset in ``offset_minutes``."""
+STATUS_CODE = {"attempted": 0, "accepted": 1, "rejected": 2, "returned": 3}
+COUNTRY_CODE: dict[str | None, int] = {
+    None: -1,
+    **{code: (ord(code[0]) - 65) * 26 + ord(code[1]) - 65 for code in COUNTRIES},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PayerColumns:
+    """n payments as the payer hop reads them: arrays of length n. -1 stands for an integer that was not told."""
+
+    event_ms: NDArray[np.int64]
+    amount: NDArray[np.float64]
+    """EUR; NaN where the currency has no rate."""
+    amount_minor: NDArray[np.int64]
+    received_minor: NDArray[np.int64]
+    status: NDArray[np.int64]
+    payer_country: NDArray[np.int64]
+    payee_country: NDArray[np.int64]
+    offset_minutes: NDArray[np.int64]
+    opened_ms: NDArray[np.int64]
+    reference_absent: NDArray[np.bool_]
+    payment_digest: NDArray[np.uint64]
+    payee_digest: NDArray[np.uint64]
+
+
+def payer_columns(payments: Sequence[Payment], eur_per_minor: dict[str, float]) -> PayerColumns:
+    """Columns of a batch of payments; ``eur_per_minor`` is what one minor unit of a currency is worth."""
+    return PayerColumns(
+        event_ms=_int64(p.event_time_ms for p in payments),
+        amount=np.array([p.amount_minor * eur_per_minor.get(p.currency, np.nan) for p in payments], dtype=np.float64),
+        amount_minor=_int64(p.amount_minor for p in payments),
+        received_minor=_optional(p.received_amount_minor for p in payments),
+        status=_int64(STATUS_CODE[p.status] for p in payments),
+        payer_country=_int64(COUNTRY_CODE[p.payer.country] for p in payments),
+        payee_country=_int64(COUNTRY_CODE[p.payee.country] for p in payments),
+        offset_minutes=_int64(
+            UNKNOWN_OFFSET if p.utc_offset_minutes is None else p.utc_offset_minutes for p in payments
+        ),
+        opened_ms=_optional(p.payer.opened_ms for p in payments),
+        reference_absent=np.array([not (p.reference and p.reference.strip()) for p in payments], dtype=np.bool_),
+        payment_digest=_digests(f"{p.tenant}\x1f{p.payment_id}" for p in payments),
+        payee_digest=_digests(p.payee.account for p in payments),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PayeeColumns:
+    """n records as the payee hop reads them: arrays of length n.
+
+    Of an outflow only ``event_ms`` and ``amount`` mean anything.
+    """
+
+    outflow: NDArray[np.bool_]
+    """The record says that the account paid money out; it is not a payment to it."""
+    event_ms: NDArray[np.int64]
+    amount: NDArray[np.float64]
+    status: NDArray[np.int64]
+    payer_country: NDArray[np.int64]
+    opened_ms: NDArray[np.int64]
+    payer_digest: NDArray[np.uint64]
+    is_small: NDArray[np.float64]
+    cross_border: NDArray[np.float64]
+    roundness: NDArray[np.float64]
+
+
+def _int64(values: Iterable[int]) -> NDArray[np.int64]:
+    return np.fromiter(values, dtype=np.int64)
+
+
+def _optional(values: Iterable[int | None]) -> NDArray[np.int64]:
+    return np.fromiter((-1 if value is None else value for value in values), dtype=np.int64)
+
+
+def _digests(texts: Iterable[str]) -> NDArray[np.uint64]:
+    return np.fromiter(map(digest64, texts), dtype=np.uint64)

@@ -1,0 +1,209 @@
+"""The payer hop's kernel: features from the payer's side, then the payer's state, payment by payment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from services.scorer.path.columns import UNKNOWN_OFFSET, PayerColumns
+from services.scorer.path.features import PAYER_HOP
+from services.scorer.path.kernels import (
+    ACTIVITY,
+    DAY_MS,
+    H_1D,
+    H_7D,
+    H_30D,
+    HALF_LIVES,
+    HOUR_MS,
+    ROUND_MIN,
+    country_bit,
+    decay_factors,
+    forget,
+    partner_position,
+    remember_partner,
+    roundness,
+    share,
+    start_row,
+    update_activity,
+    write_activity,
+)
+from services.scorer.path.ruleset import Parameters
+from services.scorer.path.state import PAYMENT_IDS, AccountState
+
+FORWARD, DUPLICATE, STATUS_UPDATE = 0, 1, 2
+"""Verdicts: a payment goes on; a repeat of an id is dropped; a repeat with another status only updates state."""
+
+_PAYMENT = 12
+_PAYER_ONLY = _PAYMENT + ACTIVITY
+_PAIR = _PAYER_ONLY + 5
+assert _PAIR + 4 == len(PAYER_HOP), "the kernel and the registry must agree"
+
+_REFUSED = 2  # statuses are attempted 0, accepted 1, rejected 2, returned 3
+_AMOUNT_MIN = 0.01
+
+
+def payer_features(
+    columns: PayerColumns, slots: NDArray[np.int64], state: AccountState, parameters: Parameters
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Features of a batch at the payer hop, in the order of the log, and the state after it.
+
+    Parameters
+    ----------
+    columns
+        The batch, n payments.
+    slots
+        int64[n], the payers' rows in ``state``, which is updated in place.
+
+    Returns
+    -------
+    features
+        float64[n, len(PAYER_HOP)]; rows of payments that do not go on are unspecified.
+    verdicts
+        uint8[n]: ``FORWARD``, ``DUPLICATE`` or ``STATUS_UPDATE``.
+    """
+    n = len(slots)
+    features = np.empty((n, len(PAYER_HOP)), dtype=np.float64)
+    verdicts = np.empty(n, dtype=np.uint8)
+    bands = np.array(
+        [
+            parameters.small_from,
+            parameters.small_to,
+            parameters.near_threshold_from,
+            parameters.near_threshold_to,
+        ]
+    )
+    _payer_kernel(
+        state.rows, slots, state.watermark, parameters.account_idle_ms, bands,
+        columns.event_ms, columns.amount, columns.amount_minor, columns.received_minor, columns.status,
+        columns.payer_country, columns.payee_country, columns.offset_minutes, columns.opened_ms,
+        columns.reference_absent, columns.payment_digest, columns.payee_digest, features, verdicts,
+    )  # fmt: skip
+    return features, verdicts
+
+
+@njit(cache=True)
+def _payer_kernel(
+    rows: Any, slots: Any, watermark: Any, idle_ms: int, bands: Any,
+    event_ms: Any, amount: Any, amount_minor: Any, received_minor: Any, status: Any,
+    payer_country: Any, payee_country: Any, offset_minutes: Any, opened_ms: Any,
+    reference_absent: Any, payment_digest: Any, payee_digest: Any, features: Any, verdicts: Any,
+) -> None:  # fmt: skip
+    factors = np.empty(HALF_LIVES)
+    for i in range(len(slots)):
+        row = rows[slots[i]]
+        watermark[0] = max(watermark[0], event_ms[i])
+        if row.payments > 0 and watermark[0] - row.last_ms > idle_ms:
+            forget(rows, slots[i])
+        if row.payments == 0:
+            start_row(row, event_ms[i])
+        effective_ms = max(event_ms[i], row.last_ms)
+        decay_factors(effective_ms - row.last_ms, factors)
+        verdicts[i] = _recognise(row, payment_digest[i], status[i])
+        if verdicts[i] == DUPLICATE:
+            continue
+        if verdicts[i] == STATUS_UPDATE:
+            if status[i] >= _REFUSED:
+                row.refused_1d += 1.0
+            continue
+
+        x = features[i]
+        _write_payment(x, bands, event_ms[i], amount[i], amount_minor[i], received_minor[i], status[i],
+                       payer_country[i], payee_country[i], offset_minutes[i], opened_ms[i], reference_absent[i])  # fmt: skip
+        write_activity(x, _PAYMENT, row, effective_ms, factors, amount[i])
+        _write_payer_only(x, row, factors, amount[i], payee_country[i])
+        position = partner_position(row, payee_digest[i])
+        _write_pair(x, row, position, effective_ms)
+
+        remember_partner(row, position, payee_digest[i], effective_ms)
+        _update_payer_only(row, x, factors, amount[i], status[i])
+        update_activity(row, effective_ms, factors, amount[i], status[i] < _REFUSED, x[3], x[5], x[1] >= ROUND_MIN,
+                        payee_digest[i], position < 0, payee_country[i])  # fmt: skip
+
+
+@njit(cache=True)
+def _recognise(row: Any, digest: Any, status: int) -> int:
+    """Look the payment id up among the payer's recent ones, and remember it. The low two bits hold the status."""
+    identity = digest & ~np.uint64(3)
+    entry = identity | np.uint64(status)
+    for j in range(PAYMENT_IDS):
+        known = row.payment_ids[j]
+        if known != 0 and (known & ~np.uint64(3)) == identity:
+            if known == entry:
+                return DUPLICATE
+            row.payment_ids[j] = entry
+            return STATUS_UPDATE
+    row.payment_ids[row.payment_ids_next] = entry
+    row.payment_ids_next = (row.payment_ids_next + 1) % PAYMENT_IDS
+    return FORWARD
+
+
+@njit(cache=True)
+def _write_payment(
+    x: Any, bands: Any, event_ms: int, amount: float, amount_minor: int, received_minor: int, status: int,
+    payer_country: int, payee_country: int, offset_minutes: int, opened_ms: int, reference_absent: bool,
+) -> None:  # fmt: skip
+    x[0] = amount
+    x[1] = roundness(amount_minor)
+    x[2] = roundness(received_minor) if received_minor >= 0 else np.nan
+    x[3] = np.nan if np.isnan(amount) else (1.0 if bands[0] <= amount <= bands[1] else 0.0)
+    x[4] = np.nan if np.isnan(amount) else (1.0 if bands[2] <= amount < bands[3] else 0.0)
+    known_countries = payer_country >= 0 and payee_country >= 0
+    x[5] = (1.0 if payer_country != payee_country else 0.0) if known_countries else np.nan
+    if offset_minutes == UNKNOWN_OFFSET:
+        x[6] = x[7] = x[8] = np.nan
+    else:
+        local_ms = (event_ms + offset_minutes * 60_000) % 86_400_000
+        hour = local_ms / HOUR_MS
+        x[6] = np.sin(2.0 * np.pi * hour / 24.0)
+        x[7] = np.cos(2.0 * np.pi * hour / 24.0)
+        x[8] = 1.0 if hour >= 22.0 or hour < 5.0 else 0.0
+    x[9] = max(event_ms - opened_ms, 0) / DAY_MS if opened_ms >= 0 else np.nan
+    x[10] = 1.0 if status >= _REFUSED else 0.0
+    x[11] = 1.0 if reference_absent else 0.0
+
+
+@njit(cache=True)
+def _write_payer_only(x: Any, row: Any, factors: Any, amount: float, payee_country: int) -> None:
+    at = _PAYER_ONLY
+    x[at] = share(row.night_30d, row.night_known_30d, row.payments)
+    if payee_country < 0:
+        x[at + 1] = np.nan
+    else:
+        seen = (row.countries[payee_country // 64] & country_bit(payee_country)) != 0
+        x[at + 1] = 0.0 if seen else 1.0
+    if np.isnan(amount):
+        x[at + 2] = np.nan
+    elif row.payments == 0:
+        x[at + 2] = 1.0
+    else:
+        x[at + 2] = amount / max(row.last_amount, _AMOUNT_MIN)
+    x[at + 3] = row.near_threshold_7d * factors[H_7D]
+    x[at + 4] = row.refused_1d * factors[H_1D]
+
+
+@njit(cache=True)
+def _write_pair(x: Any, row: Any, position: int, effective_ms: int) -> None:
+    at = _PAIR
+    if position < 0:
+        x[at] = 1.0
+        x[at + 1] = x[at + 2] = x[at + 3] = 0.0
+        return
+    partner = row.partners[position]
+    x[at] = 0.0
+    x[at + 1] = float(partner.payments)
+    x[at + 2] = (effective_ms - partner.first_ms) / DAY_MS
+    x[at + 3] = (effective_ms - partner.last_ms) / DAY_MS
+
+
+@njit(cache=True)
+def _update_payer_only(row: Any, x: Any, factors: Any, amount: float, status: int) -> None:
+    f30 = factors[H_30D]
+    row.night_30d = row.night_30d * f30 + (0.0 if np.isnan(x[8]) else x[8])
+    row.night_known_30d = row.night_known_30d * f30 + (0.0 if np.isnan(x[8]) else 1.0)
+    row.near_threshold_7d = row.near_threshold_7d * factors[H_7D] + (0.0 if np.isnan(x[4]) else x[4])
+    row.refused_1d = row.refused_1d * factors[H_1D] + (1.0 if status >= _REFUSED else 0.0)
+    if not np.isnan(amount):
+        row.last_amount = amount
