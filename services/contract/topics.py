@@ -56,9 +56,7 @@ class Topics:
 
     @property
     def payments_by_payee(self) -> Topic:
-        return self._topic(
-            "payments.by-payee.v1", "payee account", "payments with the payer's features", internal=True
-        )
+        return self._topic("payments.by-payee.v1", "payee account", "payments with the payer's features", internal=True)
 
     @property
     def decisions(self) -> Topic:

@@ -127,8 +127,8 @@ def count_distinct(row: Any, block: int) -> float:
             empty += 1
     estimate = 0.709 * REGISTERS * REGISTERS / inverse_sum
     if estimate <= 2.5 * REGISTERS and empty > 0:
-        return REGISTERS * np.log(REGISTERS / empty)
-    return estimate
+        return float(REGISTERS * np.log(REGISTERS / empty))
+    return float(estimate)
 
 
 @njit(cache=True)
@@ -160,7 +160,7 @@ def amount_deviation(row: Any, amount: float, decay_30d: float) -> float:
     mean = row.log_amount_sum / row.log_amount_weight
     variance = row.log_amount_squares / row.log_amount_weight - mean * mean
     deviation = max(np.sqrt(max(variance, 0.0)), DEVIATION_MIN)
-    return (np.log1p(amount) - mean) / deviation
+    return float((np.log1p(amount) - mean) / deviation)
 
 
 @njit(cache=True)

@@ -17,21 +17,20 @@ from services.scorer.path.kernels import (
     ACTIVITY,
     DAY_MS,
     H_1D,
-    HALF_LIVES,
     ROUND_MIN,
     decay_factors,
-    partner_position,
     forget,
+    partner_position,
     remember_partner,
     start_row,
     update_activity,
     write_activity,
 )
 from services.scorer.path.ruleset import Parameters
-from services.scorer.path.state import AccountState
+from services.scorer.path.state import HALF_LIVES, AccountState
 
 PASSED_ON_MAX = 10.0
-assert ACTIVITY + 2 == len(PAYEE_HOP), "the kernel and the registry must agree"
+assert len(PAYEE_HOP) == ACTIVITY + 2, "the kernel and the registry must agree"
 
 
 def payee_features(
@@ -109,4 +108,4 @@ def _passed_on(row: Any, effective_ms: int, in_value: float) -> float:
         return 0.0
     elapsed_ms = max(effective_ms - row.out_ms, 0)
     out_value = row.out_value_1d * np.exp(-elapsed_ms * (np.log(2.0) / DAY_MS))
-    return min(out_value / in_value, PASSED_ON_MAX)
+    return float(min(out_value / in_value, PASSED_ON_MAX))

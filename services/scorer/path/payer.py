@@ -16,7 +16,6 @@ from services.scorer.path.kernels import (
     H_1D,
     H_7D,
     H_30D,
-    HALF_LIVES,
     HOUR_MS,
     ROUND_MIN,
     country_bit,
@@ -31,7 +30,7 @@ from services.scorer.path.kernels import (
     write_activity,
 )
 from services.scorer.path.ruleset import Parameters
-from services.scorer.path.state import PAYMENT_IDS, AccountState
+from services.scorer.path.state import HALF_LIVES, PAYMENT_IDS, AccountState
 
 FORWARD, DUPLICATE, STATUS_UPDATE = 0, 1, 2
 """Verdicts: a payment goes on; a repeat of an id is dropped; a repeat with another status only updates state."""
@@ -39,7 +38,7 @@ FORWARD, DUPLICATE, STATUS_UPDATE = 0, 1, 2
 _PAYMENT = 12
 _PAYER_ONLY = _PAYMENT + ACTIVITY
 _PAIR = _PAYER_ONLY + 5
-assert _PAIR + 4 == len(PAYER_HOP), "the kernel and the registry must agree"
+assert len(PAYER_HOP) == _PAIR + 4, "the kernel and the registry must agree"
 
 _REFUSED = 2  # statuses are attempted 0, accepted 1, rejected 2, returned 3
 _AMOUNT_MIN = 0.01
@@ -110,8 +109,10 @@ def _payer_kernel(
             continue
 
         x = features[i]
-        _write_payment(x, bands, event_ms[i], amount[i], amount_minor[i], received_minor[i], status[i],
-                       payer_country[i], payee_country[i], offset_minutes[i], opened_ms[i], reference_absent[i])  # fmt: skip
+        _write_payment(
+            x, bands, event_ms[i], amount[i], amount_minor[i], received_minor[i], status[i],
+            payer_country[i], payee_country[i], offset_minutes[i], opened_ms[i], reference_absent[i],
+        )  # fmt: skip
         write_activity(x, _PAYMENT, row, effective_ms, factors, amount[i])
         _write_payer_only(x, row, factors, amount[i], payee_country[i])
         position = partner_position(row, payee_digest[i])

@@ -1,0 +1,155 @@
+"""A learned model as flat arrays, scored a batch at a time.
+
+What a model says of a payment is its log-odds: the bias plus one contribution for each feature, added in canonical
+order. So contributions always sum to the score, to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import orjson
+from numba import njit
+from numpy.typing import NDArray
+
+from services.contract.identity import hash_of
+from services.contract.types import ModelAnnouncement
+from services.scorer.path.features import FEATURES
+
+LOG_SCALE: NDArray[np.bool_] = np.array([feature.scale == "log" for feature in FEATURES])
+
+
+class ModelRefused(ValueError):
+    """An announced model cannot score this feature schema. The message says why."""
+
+
+@dataclass(frozen=True)
+class LogisticModel:
+    """Scaled logistic regression: ``sum(weight * (read(x) - mean) / scale) + bias``.
+
+    ``weights``, ``means`` and ``scales`` are float64[k] in canonical feature order; a scale of 0 leaves its feature
+    out. A missing feature (NaN) contributes 0, as if it stood at its mean.
+    """
+
+    version: int
+    feature_schema_hash: str
+    bias: float
+    weights: NDArray[np.float64]
+    means: NDArray[np.float64]
+    scales: NDArray[np.float64]
+    review_probability: float
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over all that decides a score and an outcome; the version is only a number."""
+        parameters = {
+            "kind": "logistic",
+            "feature_schema_hash": self.feature_schema_hash,
+            "bias": self.bias,
+            "weights": self.weights.tolist(),
+            "means": self.means.tolist(),
+            "scales": self.scales.tolist(),
+            "review_probability": self.review_probability,
+        }
+        return hash_of(orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS))
+
+    def contributions(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Contributions and score of each payment of a batch.
+
+        Parameters
+        ----------
+        features
+            float64[n, k] as served: natural units, NaN where missing.
+
+        Returns
+        -------
+        contributions
+            float64[n, k], log-odds.
+        scores
+            float64[n]: bias, then the contributions from first to last, added one by one.
+        """
+        out = np.empty_like(features)
+        scores = np.empty(len(features), dtype=np.float64)
+        _logistic_kernel(features, LOG_SCALE, self.weights, self.means, self.scales, self.bias, out, scores)
+        return out, scores
+
+
+def probability(score: float) -> float:
+    """Probability from log-odds.
+
+    >>> probability(0.0)
+    0.5
+    """
+    if score >= 0.0:
+        return 1.0 / (1.0 + math.exp(-score))
+    odds = math.exp(score)
+    return odds / (1.0 + odds)
+
+
+def read_features(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Features as models read them: ``log(1 + x)`` where the registry says so. Shape and NaN are kept."""
+    out = np.empty_like(features)
+    _read_kernel(features, LOG_SCALE, out)
+    return out
+
+
+def untrained_model(feature_schema_hash: str) -> LogisticModel:
+    """What scores before anything was learned: every payment gets the same low prior, and none a review by it."""
+    zeros = np.zeros(len(FEATURES))
+    prior = math.log(0.001 / 0.999)
+    return LogisticModel(0, feature_schema_hash, prior, zeros, zeros, zeros, review_probability=1.0)
+
+
+def model_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> LogisticModel:
+    """The model that an announcement carries.
+
+    Raises
+    ------
+    ModelRefused
+        When it was trained on other features, has the wrong number of parameters, or its hash does not fit them.
+    """
+    if announcement.feature_schema_hash != feature_schema_hash:
+        raise ModelRefused(
+            f"model {announcement.version} was trained on feature schema {announcement.feature_schema_hash[:12]}, "
+            f"this scorer computes {feature_schema_hash[:12]}"
+        )
+    arrays = [
+        np.array(each, dtype=np.float64) for each in (announcement.weights, announcement.means, announcement.scales)
+    ]
+    if any(len(array) != len(FEATURES) for array in arrays):
+        raise ModelRefused(f"model {announcement.version} does not have {len(FEATURES)} weights, means and scales")
+    model = LogisticModel(
+        announcement.version, feature_schema_hash, announcement.bias, *arrays, announcement.review_probability
+    )
+    if model.hash != announcement.model_hash:
+        raise ModelRefused(f"model {announcement.version}: parameters do not have the hash they are announced with")
+    return model
+
+
+@njit(cache=True)
+def _logistic_kernel(
+    features: Any, log_scale: Any, weights: Any, means: Any, scales: Any, bias: float, out: Any, scores: Any
+) -> None:
+    for i in range(features.shape[0]):
+        score = bias
+        for j in range(features.shape[1]):
+            x = features[i, j]
+            contribution = 0.0
+            if scales[j] != 0.0 and not np.isnan(x):
+                read = np.log1p(x) if log_scale[j] else x
+                contribution = weights[j] * ((read - means[j]) / scales[j])
+            out[i, j] = contribution
+            score += contribution
+        scores[i] = score
+
+
+@njit(cache=True)
+def _read_kernel(features: Any, log_scale: Any, out: Any) -> None:
+    for i in range(features.shape[0]):
+        for j in range(features.shape[1]):
+            x = features[i, j]
+            out[i, j] = np.log1p(x) if log_scale[j] else x
