@@ -122,8 +122,15 @@ def model_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> Log
     ]
     if any(len(array) != len(FEATURES) for array in arrays):
         raise ModelRefused(f"model {announcement.version} does not have {len(FEATURES)} weights, means and scales")
+    weights, means, scales = (np.array(each, dtype=np.float64) for each in parameters)
     model = LogisticModel(
-        announcement.version, feature_schema_hash, announcement.bias, *arrays, announcement.review_probability
+        announcement.version,
+        feature_schema_hash,
+        announcement.bias,
+        weights,
+        means,
+        scales,
+        announcement.review_probability,
     )
     if model.hash != announcement.model_hash:
         raise ModelRefused(f"model {announcement.version}: parameters do not have the hash they are announced with")

@@ -1,0 +1,30 @@
+"""What can go wrong with a broker that Tocsin starts itself.
+
+- ``BrokerError``: it did not start, or was asked for something it cannot do. The message says which setting.
+    - ``NoJava``: no Java runtime that can run Kafka.
+    - ``JarsUnavailable``: Kafka's jars are not in the cache and cannot be fetched.
+    - ``JarCorrupted``: a jar is not the one that the lock file names. Never fallen back from: it is an alarm.
+    - ``PortTaken``: another process listens on the port.
+"""
+
+from __future__ import annotations
+
+
+class BrokerError(RuntimeError):
+    """The broker cannot do what it was asked to."""
+
+
+class NoJava(BrokerError):
+    """No Java runtime was found that can run Kafka; the message says why each candidate was passed over."""
+
+
+class JarsUnavailable(BrokerError):
+    """Kafka's jars are not in the cache and cannot be fetched; the message is one line."""
+
+
+class JarCorrupted(BrokerError):
+    """A jar's hash is not the one in the lock file; the message names the jar."""
+
+
+class PortTaken(BrokerError):
+    """Another process listens on the port that this broker was to have."""

@@ -1,0 +1,98 @@
+"""Apache Kafka on the loopback address: one KRaft node, broker and controller in one process, without Docker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Final, Literal
+
+from services.broker.errors import BrokerError, PortTaken
+from services.broker.jars import resolve_jars
+from services.broker.java import Java, find_java
+from services.broker.local import LocalBroker
+from services.broker.probe import free_ports
+from services.broker.process import tail
+from services.broker.single_node import bootstrap_checkpoint, class_path, format_logs, server_properties
+
+HEAP_MB: Final = 768
+LOG_CONFIGURATION: Final = Path(__file__).with_name("log4j2.json")
+_BIND_FAILURES = ("Address already in use", "BindException")
+
+
+class KafkaBroker(LocalBroker):
+    """A single-node Apache Kafka, started and ended by this process; it does not outlive it.
+
+    ``LocalBroker`` says what ``start``, ``stop``, ``kill``, ``restart`` and ``close`` do. Records are kept in
+    ``data_dir`` over any of them but ``close``, and by ``close`` too if ``data_dir`` was given.
+
+    Parameters
+    ----------
+    port
+        Where clients connect, on 127.0.0.1; ``None``: a free one, chosen at the first start and kept from then on.
+    data_dir
+        Folder of records, configuration and logs (``server.log``), created if need be; ``None``: a temporary one.
+    heap_mb
+        Java heap, in MiB.
+    settings
+        Kafka settings that win over those of ``single_node.SETTINGS``.
+    java, jars
+        The runtime and the jars to use; ``None``: found and resolved at the first start.
+
+    Examples
+    --------
+    >>> with KafkaBroker() as kafka:  # doctest: +SKIP
+    ...     print(kafka.bootstrap)
+    127.0.0.1:21345
+    """
+
+    kind: ClassVar[str] = "apache-kafka-4.3.1"
+    delivery: ClassVar[Literal["exactly_once", "at_least_once"]] = "exactly_once"
+    start_timeout_s: ClassVar[float] = 90.0
+    stop_timeout_s: ClassVar[float] = 30.0
+
+    def __init__(
+        self,
+        *,
+        port: int | None = None,
+        data_dir: Path | None = None,
+        heap_mb: int = HEAP_MB,
+        settings: Mapping[str, str] | None = None,
+        java: Java | None = None,
+        jars: list[Path] | None = None,
+    ) -> None:
+        if data_dir is not None and "," in str(data_dir):
+            raise BrokerError(f"data_dir {data_dir}: Kafka would take the comma for the end of a path")
+        super().__init__(port=port, data_dir=data_dir)
+        self._heap_mb = heap_mb
+        self._settings = dict(settings or {})
+        self._java = java
+        self._jars = jars
+
+    @property
+    def log(self) -> Path:
+        """The server's log, warnings and worse."""
+        return self.folder / "server.log"
+
+    def _prepare(self) -> None:
+        self._java = self._java or find_java()
+        self._jars = self._jars or resolve_jars()
+
+    def _configure(self, port: int) -> tuple[list[str], str]:
+        if self._java is None or self._jars is None:
+            raise BrokerError("the broker was not prepared")
+        logs = self.folder / "records"
+        cluster = format_logs(logs, bootstrap_checkpoint(self._java, self._jars))
+        properties = self.folder / "server.properties"
+        controller_port = next(free for free in free_ports(2) if free != port)
+        properties.write_text(server_properties(port, controller_port, logs, self._settings))
+        if self.log.exists():
+            self.log.replace(self.folder / "server.previous.log")
+        command = [str(self._java.path), *self._java.options, f"-Xms{self._heap_mb}m", f"-Xmx{self._heap_mb}m"]
+        command += ["-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError"]
+        command += [f"-Dlog4j2.configurationFile={LOG_CONFIGURATION}", f"-Dtocsin.logs={self.folder}"]
+        return [*command, "-cp", class_path(self._jars), "kafka.Kafka", str(properties)], cluster
+
+    def _failure(self) -> BrokerError:
+        said = tail(self.log, self.process.console)
+        kind = PortTaken if any(sign in said for sign in _BIND_FAILURES) else BrokerError
+        return kind(f"Kafka ended with status {self.process.status} before it served. Its log ends:\n{said}")

@@ -1,0 +1,149 @@
+"""The configuration of a one-node broker, and the formatting of its data folder."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from services.broker.errors import BrokerError
+from services.broker.java import Java
+from services.broker.probe import HOST
+
+NODE: Final = 1
+MESSAGE_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Largest record batch, in bytes."""
+
+FORMAT_TIMEOUT_S: Final = 120.0
+
+SETTINGS: Final[Mapping[str, str]] = {
+    "process.roles": "broker,controller",
+    "node.id": f"{NODE}",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    # One node: nothing is replicated.
+    "default.replication.factor": "1",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # Few partitions of its own topics: they are created at first use, which a client waits for.
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "auto.create.topics.enable": "false",
+    # aiokafka speaks the classic group protocol. A group forms at once, and may use short session timeouts.
+    "group.coordinator.rebalance.protocols": "classic,consumer",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "500",
+    # A transaction whose producer died is aborted within a second of its timeout, not within ten.
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+    "message.max.bytes": f"{MESSAGE_BYTES_MAX}",
+    "replica.fetch.max.bytes": f"{MESSAGE_BYTES_MAX}",
+    "socket.request.max.bytes": f"{8 * MESSAGE_BYTES_MAX}",
+    # Small machines. The cleaner's buffer is taken from the heap at the start (128 MiB by default).
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "background.threads": "2",
+    "num.recovery.threads.per.data.dir": "2",
+    "log.cleaner.enable": "true",
+    "log.cleaner.threads": "1",
+    "log.cleaner.dedupe.buffer.size": f"{32 * 1024 * 1024}",
+    "log.index.size.max.bytes": f"{2 * 1024 * 1024}",
+}
+"""Kafka's settings, beside those that depend on ports and folders. ``KafkaBroker(settings=...)`` overrides them."""
+
+
+def server_properties(port: int, controller_port: int, logs: Path, extra: Mapping[str, str]) -> str:
+    """The text of ``server.properties``; ``extra`` wins over ``SETTINGS``."""
+    listeners = f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}"
+    settings = {
+        **SETTINGS,
+        "controller.quorum.voters": f"{NODE}@{HOST}:{controller_port}",
+        "listeners": listeners,
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "log.dirs": f"{logs}".replace("\\", "\\\\"),
+        **extra,
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def format_logs(logs: Path, bootstrap: Path) -> str:
+    """Format ``logs`` as Kafka's own tool does, unless it is formatted, and return the id of its cluster.
+
+    ``bootstrap`` is the ``bootstrap.checkpoint`` to start with (``bootstrap_checkpoint``). ``meta.properties`` is
+    renamed into place last: a folder that has it is whole.
+    """
+    meta = logs / "meta.properties"
+    if not meta.exists():
+        logs.mkdir(parents=True, exist_ok=True)
+        _write_atomically(logs / "bootstrap.checkpoint", bootstrap.read_bytes())
+        lines = ["version=1", f"node.id={NODE}", f"cluster.id={_random_id()}", f"directory.id={_random_id()}"]
+        _write_atomically(meta, ("\n".join(lines) + "\n").encode())
+    return _cluster_id(meta)
+
+
+def bootstrap_checkpoint(java: Java, jars: list[Path]) -> Path:
+    """The file of feature levels that a new cluster starts with, as written once by Kafka's storage tool.
+
+    It has nothing of one cluster in it, and is kept beside the jars: formatting with the tool takes a second of
+    Java's start each time, copying the file takes none.
+    """
+    kept = jars[0].parent / "bootstrap.checkpoint"
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(prefix="tocsin-format-") as folder:
+            work = Path(folder)
+            (work / "server.properties").write_text(server_properties(9092, 9093, work / "logs", {}))
+            _run_storage_tool(java, jars, work)
+            _write_atomically(kept, (work / "logs" / "bootstrap.checkpoint").read_bytes())
+    return kept
+
+
+def class_path(jars: list[Path]) -> str:
+    """The jars as Java wants them."""
+    return os.pathsep.join(map(str, jars))
+
+
+def _run_storage_tool(java: Java, jars: list[Path], work: Path) -> None:
+    tool = ["kafka.tools.StorageTool", "format", "-t", _random_id(), "-c", str(work / "server.properties")]
+    try:
+        done = subprocess.run(
+            [java.path, "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", class_path(jars), *tool],
+            cwd=work,
+            capture_output=True,
+            text=True,
+            timeout=FORMAT_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BrokerError(f"Kafka's storage tool did not end in {FORMAT_TIMEOUT_S:.0f} s") from error
+    if done.returncode != 0:
+        raise BrokerError(f"Kafka's storage tool failed with status {done.returncode}:\n{done.stderr[-2000:]}")
+
+
+def _random_id() -> str:
+    """A Kafka id: 16 random bytes in URL-safe base 64 without padding, not starting with a dash."""
+    while (drawn := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        continue
+    return drawn
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
+        file.write(content)
+    Path(file.name).rename(path)
+
+
+def _cluster_id(meta: Path) -> str:
+    for line in meta.read_text().splitlines():
+        name, _, value = line.partition("=")
+        if name == "cluster.id" and value:
+            return value
+    raise BrokerError(f"data_dir: {meta} names no cluster.id; it is not a broker's folder")

@@ -1,0 +1,1 @@
+"""The mappings that ship: one TOML file for each known layout."""

@@ -1,0 +1,174 @@
+"""Every metric that a worker exposes, by its Prometheus name. No label can hold an account.
+
+Latencies start at 50 microseconds. Counts and times are taken a batch at a time; ``observe_many`` keeps the price of a
+histogram off the payments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+LATENCY_BUCKETS_S = (
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
+)  # fmt: skip
+BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+RESTORE_BUCKETS_S = (0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+class BatchHistogram(Collector):
+    """A Prometheus histogram that takes many observations in one call.
+
+    Parameters
+    ----------
+    name, documentation, labels, buckets
+        As for ``prometheus_client.Histogram``; ``buckets`` are upper bounds without infinity.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labels: tuple[str, ...],
+        buckets: Iterable[float],
+        registry: CollectorRegistry,
+    ) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._labels = labels
+        self._bounds = np.array(list(buckets), dtype=np.float64)
+        self._counts: dict[tuple[str, ...], NDArray[np.int64]] = {}
+        self._sums: dict[tuple[str, ...], float] = {}
+        registry.register(self)
+
+    def observe_many(self, values: NDArray[np.float64], *labels: str) -> None:
+        """Take ``values`` (float64[n]) under one set of label values."""
+        counts = self._counts.setdefault(labels, np.zeros(len(self._bounds) + 1, dtype=np.int64))
+        counts += np.bincount(np.searchsorted(self._bounds, values), minlength=len(counts))
+        self._sums[labels] = self._sums.get(labels, 0.0) + float(values.sum())
+
+    def observe(self, value: float, *labels: str) -> None:
+        """Take one value."""
+        self.observe_many(np.array([value]), *labels)
+
+    def describe(self) -> Iterable[Metric]:
+        return [HistogramMetricFamily(self._name, self._documentation, labels=self._labels)]
+
+    def collect(self) -> Iterator[Metric]:
+        family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
+        names = [*(_bound(bound) for bound in self._bounds), "+Inf"]
+        for labels, counts in list(self._counts.items()):
+            buckets = list(zip(names, np.cumsum(counts).tolist(), strict=True))
+            family.add_metric(labels, buckets, self._sums[labels])
+        yield family
+
+
+def _bound(bound: float) -> str:
+    return repr(float(bound))
+
+
+class Metrics:
+    """The metrics of one worker process."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.payments = Counter(
+            "tocsin_payments_total",
+            "Payments by hop (payer, payee) and result: forwarded, decided, duplicate, status_update, dead_letter",
+            ("hop", "result"),
+            registry=registry,
+        )
+        self.decisions = Counter(
+            "tocsin_decisions_total", "Decisions by outcome: pass, review", ("outcome",), registry=registry
+        )
+        self.rule_results = Counter(
+            "tocsin_rule_results_total", "Rule results other than no_hit", ("rule", "outcome"), registry=registry
+        )
+        self.dead_letters = Counter(
+            "tocsin_dead_letters_total", "Records put aside, by reason", ("hop", "reason"), registry=registry
+        )
+        self.duplicates = Counter(
+            "tocsin_duplicates_total", "Payments that came again and changed nothing", ("hop",), registry=registry
+        )
+        self.alerts = Counter(
+            "tocsin_alerts_total",
+            "Alert events by queue and status: new, update",
+            ("queue", "status"),
+            registry=registry,
+        )
+        self.stage = BatchHistogram(
+            "tocsin_stage_duration_seconds",
+            "Time a batch spends in a stage: decode, state, kernel, rules, model, encode, produce, commit",
+            ("hop", "stage"),
+            LATENCY_BUCKETS_S,
+            registry,
+        )
+        self.end_to_end = BatchHistogram(
+            "tocsin_end_to_end_latency_seconds",
+            "From the broker's append of a payment to its committed decision",
+            (),
+            LATENCY_BUCKETS_S,
+            registry,
+        )
+        self.batch = BatchHistogram(
+            "tocsin_batch_records", "Records in one transaction", ("hop",), BATCH_BUCKETS, registry
+        )
+        self.restore = BatchHistogram(
+            "tocsin_restore_duration_seconds",
+            "Time to restore a partition's state",
+            ("hop",),
+            RESTORE_BUCKETS_S,
+            registry,
+        )
+        self.transactions = Counter(
+            "tocsin_transactions_total",
+            "Transactions by result: committed, failed",
+            ("hop", "result"),
+            registry=registry,
+        )
+        self.lag = Gauge(
+            "tocsin_consumer_lag_records", "Records not yet read", ("topic", "partition"), registry=registry
+        )
+        self.state_accounts = Gauge(
+            "tocsin_state_accounts", "Accounts in state", ("hop", "partition"), registry=registry
+        )
+        self.state_bytes = Gauge(
+            "tocsin_state_bytes", "Memory of the state's rows", ("hop", "partition"), registry=registry
+        )
+        self.model = Gauge("tocsin_model_info", "1 for the model in use", ("version", "hash"), registry=registry)
+        self.models_refused = Counter(
+            "tocsin_models_refused_total", "Announced models that could not be used", registry=registry
+        )
+        self.labels = Counter(
+            "tocsin_labels_total",
+            "Labels by result: joined, duplicate, waiting, invalid",
+            ("result",),
+            registry=registry,
+        )
+        self.examples = Counter(
+            "tocsin_examples_total",
+            "Examples learned, by label: suspicious, not_suspicious",
+            ("label",),
+            registry=registry,
+        )
+        self.snapshots = Counter("tocsin_model_snapshots_total", "Model snapshots published", registry=registry)
+        self.learner_pending = Gauge(
+            "tocsin_learner_pending_records", "Records waiting for their join: decisions, labels", ("kind",),
+            registry=registry,
+        )  # fmt: skip
+
+    def use_model(self, version: int, model_hash: str) -> None:
+        """Show which model scores from now on."""
+        self.model.clear()
+        self.model.labels(str(version), model_hash[:12]).set(1)
+
+    def serve(self, host: str, port: int) -> None:
+        """Expose the metrics at ``http://host:port/metrics``; port 0 exposes nothing."""
+        if port:
+            start_http_server(port, host, registry=self.registry)
