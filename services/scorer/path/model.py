@@ -117,10 +117,8 @@ def model_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> Log
             f"model {announcement.version} was trained on feature schema {announcement.feature_schema_hash[:12]}, "
             f"this scorer computes {feature_schema_hash[:12]}"
         )
-    arrays = [
-        np.array(each, dtype=np.float64) for each in (announcement.weights, announcement.means, announcement.scales)
-    ]
-    if any(len(array) != len(FEATURES) for array in arrays):
+    parameters = (announcement.weights, announcement.means, announcement.scales)
+    if any(len(each) != len(FEATURES) for each in parameters):
         raise ModelRefused(f"model {announcement.version} does not have {len(FEATURES)} weights, means and scales")
     weights, means, scales = (np.array(each, dtype=np.float64) for each in parameters)
     model = LogisticModel(
