@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from services.contract.codes import COUNTRIES
 from services.contract.identity import digest64
 from services.contract.types import Payment
+from services.scorer.path.features import INDEX
+from services.scorer.path.frame import Frames
 
 UNKNOWN_OFFSET = -100_000
 """Stands for an unknown UTC offset in ``offset_minutes``."""
@@ -78,6 +81,34 @@ class PayeeColumns:
     is_small: NDArray[np.float64]
     cross_border: NDArray[np.float64]
     roundness: NDArray[np.float64]
+
+
+def payee_columns(frames: Frames) -> PayeeColumns:
+    """Columns of a batch of frames."""
+    n = len(frames.records)
+    outflow = np.array([payment is None for payment in frames.payments], dtype=np.bool_)
+    payments = [payment for payment in frames.payments if payment is not None]
+    found = frames.payer_features()
+
+    def spread(of_payments: NDArray[Any], of_outflows: Iterable[float] | None = None) -> NDArray[Any]:
+        out = np.zeros(n, dtype=of_payments.dtype)
+        out[~outflow] = of_payments
+        if of_outflows is not None:
+            out[outflow] = list(of_outflows)
+        return out
+
+    return PayeeColumns(
+        outflow=outflow,
+        event_ms=spread(_int64(p.event_time_ms for p in payments), (ms for ms, _ in frames.outflows)),
+        amount=spread(found[:, INDEX["amount"]], (amount for _, amount in frames.outflows)),
+        status=spread(_int64(STATUS_CODE[p.status] for p in payments)),
+        payer_country=spread(_int64(COUNTRY_CODE[p.payer.country] for p in payments)),
+        opened_ms=spread(_optional(p.payee.opened_ms for p in payments)),
+        payer_digest=spread(_digests(p.payer.account for p in payments)),
+        is_small=spread(found[:, INDEX["amount_is_small"]]),
+        cross_border=spread(found[:, INDEX["is_cross_border"]]),
+        roundness=spread(found[:, INDEX["amount_roundness"]]),
+    )
 
 
 def _int64(values: Iterable[int]) -> NDArray[np.int64]:

@@ -53,6 +53,16 @@ class Feature:
     needs: tuple[str, ...] = ()
     source: str = "velocity and value profile, common practice in payment monitoring"
 
+    @property
+    def window(self) -> str:
+        """Over what time the feature looks back."""
+        suffix = self.name.rpartition("_")[2]
+        if suffix in HALF_LIFE_NAMES:
+            return f"half-life {suffix}"
+        if suffix == "60d":
+            return "30 to 60 d"
+        return "this payment" if self.side == "payment" else "while remembered"
+
 
 _HANDBOOK = "Fraud Detection Handbook, chapter 3.3 (RFM features)"
 _FATF_ROUND = "FATF: amounts even in the sender's or the receiver's currency (indicator A2)"

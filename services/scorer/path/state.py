@@ -106,17 +106,21 @@ class AccountState:
         """Bytes of memory that the rows occupy, spare ones included."""
         return int(self.rows.nbytes)
 
-    def slots(self, keys: Sequence[bytes | None]) -> NDArray[np.int64]:
-        """Row numbers of ``keys``, in order; unknown accounts get a fresh row. ``None`` becomes -1."""
+    def slots(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
+        """int64[n]: the rows of ``keys``, in order; an unknown account gets a fresh row."""
+        known = self._slots
+        return np.array([known[key] if key in known else self._allocate(key) for key in keys], dtype=np.int64)
+
+    def payee_slots(self, keys: Sequence[bytes], outflow: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The same for a batch with outflows: an outflow makes no row, and is -1 while its account has none."""
         known = self._slots
         return np.array(
-            [-1 if key is None else known[key] if key in known else self._allocate(key) for key in keys],
+            [
+                known.get(key, -1) if is_outflow else known[key] if key in known else self._allocate(key)
+                for key, is_outflow in zip(keys, outflow.tolist(), strict=True)
+            ],
             dtype=np.int64,
         )
-
-    def find(self, key: bytes) -> int:
-        """Row number of ``key``, or -1."""
-        return self._slots.get(key, -1)
 
     def _allocate(self, key: bytes) -> int:
         if self._free:

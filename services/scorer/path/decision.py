@@ -1,0 +1,175 @@
+"""From features to decisions: outcome, reasons, subjects, and the bytes of each record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numba import njit
+from numpy.typing import NDArray
+
+from services.contract.events import Headers, cloud_event
+from services.contract.identity import decision_id
+from services.contract.types import Origin, Payment
+from services.scorer.path.features import FEATURES, NAMES
+from services.scorer.path.model import LogisticModel, probability
+from services.scorer.path.rules import HIT, RuleResults, Rules
+
+REASONS_MAX = 5
+_PAYEE_SIDE: NDArray[np.bool_] = np.array([feature.side == "payee" for feature in FEATURES])
+_HEADERS = cloud_event("decision.v1", "")[:3]
+_JSON = ("content-type", b"application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What is decided of n payments, as arrays: scores and probabilities float64[n], review bool[n], contributions
+    float64[n, k], and the ``REASONS_MAX`` features that raised each score most, int64[n, REASONS_MAX], -1 for none."""
+
+    scores: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    review: NDArray[np.bool_]
+    contributions: NDArray[np.float64]
+    leading: NDArray[np.int64]
+    results: RuleResults
+
+
+def decide(features: NDArray[np.float64], rules: Rules, model: LogisticModel, mark: Any) -> Verdicts:
+    """Run rules and model over ``features`` (float64[n, k]). A payment goes to review when the rules ask for it, or
+    when its probability reaches the model's operating threshold."""
+    results = rules.evaluate(features)
+    mark("rules")
+    contributions, scores = model.contributions(features)
+    probabilities = np.array([probability(score) for score in scores.tolist()], dtype=np.float64)
+    leading = np.empty((len(features), REASONS_MAX), dtype=np.int64)
+    _leading_kernel(contributions, leading)
+    mark("model")
+    review = results.review | (probabilities >= model.review_probability)
+    return Verdicts(scores, probabilities, review, contributions, leading, results)
+
+
+@njit(cache=True)
+def _leading_kernel(contributions: Any, leading: Any) -> None:
+    """The features with the largest positive contributions, largest first, ties in canonical order."""
+    count = leading.shape[1]
+    for i in range(contributions.shape[0]):
+        for place in range(count):
+            best = -1
+            for j in range(contributions.shape[1]):
+                value = contributions[i, j]
+                if value <= 0.0 or (best >= 0 and value <= contributions[i, best]):
+                    continue
+                taken = False
+                for earlier in range(place):
+                    taken = taken or leading[i, earlier] == j
+                if not taken:
+                    best = j
+            leading[i, place] = best
+
+
+class DecisionWriter:
+    """Writes decisions under one ruleset and one feature schema."""
+
+    def __init__(self, rules: Rules, feature_schema_hash: str) -> None:
+        self._rules = rules
+        self._ruleset_hash = rules.ruleset.hash
+        self._schema_hash = feature_schema_hash
+
+    def decision_id(self, payment: Payment) -> str:
+        """The decision's id: the same for every repeat and replay of the payment."""
+        return decision_id(payment.tenant, payment.payment_id, self._ruleset_hash)
+
+    def headers(self, identity: str) -> Headers:
+        """CloudEvents headers of a decision."""
+        return [*_HEADERS, ("ce_id", identity.encode()), _JSON]
+
+    def decision(
+        self,
+        row: int,
+        identity: str,
+        payment: Payment,
+        raw: bytes,
+        origin: Origin,
+        features: NDArray[np.float64],
+        verdicts: Verdicts,
+        model: LogisticModel,
+    ) -> bytes:
+        """JSON of a ``Decision``, fields in the order of its type."""
+        review = bool(verdicts.review[row])
+        record: dict[str, Any] = {
+            "decision_id": identity,
+            "payment_id": payment.payment_id,
+            "tenant": payment.tenant,
+            "event_time_ms": payment.event_time_ms,
+            "outcome": "review" if review else "pass",
+            "score": float(verdicts.scores[row]),
+            "probability": float(verdicts.probabilities[row]),
+            "reasons": self.reasons(row, features, verdicts),
+            "rules": self._rules.written(verdicts.results, row),
+            "features": features[row],
+            "model_version": model.version,
+            "model_hash": model.hash,
+            "ruleset_hash": self._ruleset_hash,
+            "feature_schema_hash": self._schema_hash,
+            "origin": {"partition": origin.partition, "offset": origin.offset},
+            "payment": orjson.Fragment(raw),
+        }
+        if review:
+            record["contributions"] = verdicts.contributions[row]
+            record["subjects"] = self.subjects(row, verdicts)
+        return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
+
+    def reasons(self, row: int, features: NDArray[np.float64], verdicts: Verdicts) -> list[dict[str, Any]]:
+        """The features that raised the score most, each with its value and what it added."""
+        return [
+            {
+                "feature": NAMES[at],
+                "value": float(features[row, at]),
+                "contribution": float(verdicts.contributions[row, at]),
+            }
+            for at in verdicts.leading[row].tolist()
+            if at >= 0
+        ]
+
+    def subjects(self, row: int, verdicts: Verdicts) -> list[str]:
+        """Whom a review is about: the subjects of the rules that hit, else the side that raised the score more."""
+        hit = {
+            rule.subject
+            for rule, outcome in zip(self._rules.ruleset.rules, verdicts.results.outcome[row].tolist(), strict=True)
+            if outcome == HIT
+        }
+        if hit:
+            return sorted(hit, reverse=True)
+        raised = np.maximum(verdicts.contributions[row], 0.0)
+        return ["payee" if raised[_PAYEE_SIDE].sum() > raised[~_PAYEE_SIDE].sum() else "payer"]
+
+    def review(
+        self,
+        row: int,
+        identity: str,
+        payment: Payment,
+        role: str,
+        features: NDArray[np.float64],
+        verdicts: Verdicts,
+        model: LogisticModel,
+    ) -> bytes:
+        """JSON of a ``Review``: the decision, addressed to one of its subjects."""
+        party = payment.payee if role == "payee" else payment.payer
+        record = {
+            "subject": {"role": role, "account": party.account},
+            "decision_id": identity,
+            "payment_id": payment.payment_id,
+            "tenant": payment.tenant,
+            "event_time_ms": payment.event_time_ms,
+            "amount_minor": payment.amount_minor,
+            "currency": payment.currency,
+            "score": float(verdicts.scores[row]),
+            "probability": float(verdicts.probabilities[row]),
+            "reasons": self.reasons(row, features, verdicts),
+            "rules": self._rules.described(verdicts.results, row, only_hits=True),
+            "model_hash": model.hash,
+            "ruleset_hash": self._ruleset_hash,
+        }
+        return orjson.dumps(record)

@@ -1,0 +1,55 @@
+"""The first stage: bytes of ``payments.v1`` to payments, or to dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from services.contract.codec import Rejection, decode_payment
+from services.contract.events import dead_letter_headers
+from services.contract.types import DeadLetter, Payment
+from services.scorer.path.records import Inbound, Outbound
+
+FUTURE_MS_MAX = 86_400_000
+"""A payment dated more than a day after its record was appended is refused: one wrong clock would age every account."""
+
+
+@dataclass(slots=True)
+class Decoded:
+    """The payments of a batch with the records they came in, and the dead letters, both in order."""
+
+    payments: list[Payment] = field(default_factory=list)
+    records: list[Inbound] = field(default_factory=list)
+    dead: list[Outbound] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+
+def decode(records: Iterable[Inbound], topic: str, partition: int) -> Decoded:
+    """Read a batch of ``payments.v1``. Whatever cannot be processed becomes a dead letter; nothing raises."""
+    decoded = Decoded()
+    for record in records:
+        payment = _read(record)
+        if isinstance(payment, Rejection):
+            decoded.dead.append(dead_letter(record, payment, topic, partition))
+            decoded.reasons.append(payment.reason)
+        else:
+            decoded.payments.append(payment)
+            decoded.records.append(record)
+    return decoded
+
+
+def _read(record: Inbound) -> Payment | Rejection:
+    payment = decode_payment(record.value)
+    if isinstance(payment, Rejection):
+        return payment
+    if record.key != payment.payer.account.encode():
+        return Rejection("key_mismatch", "key", "The record's key must be the payer's account, in UTF-8")
+    if record.timestamp >= 0 and payment.event_time_ms > record.timestamp + FUTURE_MS_MAX:
+        return Rejection("event_time_in_future", "event_time_ms", "More than a day after the record was appended")
+    return payment
+
+
+def dead_letter(record: Inbound, rejection: Rejection, topic: str, partition: int) -> Outbound:
+    """The record as it came, with what was wrong and where it stood in its headers."""
+    letter = DeadLetter(rejection.reason, rejection.field, rejection.detail, topic, partition, record.offset)
+    return Outbound(partition, record.timestamp, record.key, record.value or b"", dead_letter_headers(letter))

@@ -1,0 +1,83 @@
+"""The last stage of each hop: what was computed, as records in the order of the log."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.contract.events import cloud_event
+from services.scorer.path.decision import DecisionWriter, Verdicts
+from services.scorer.path.decode import Decoded
+from services.scorer.path.frame import Frames, outflow_frame, payment_frame
+from services.scorer.path.hashing import partitions_of
+from services.scorer.path.model import LogisticModel
+from services.scorer.path.records import Outbound
+
+_AMOUNT = 0
+_REFUSED = 10
+
+
+def forwarded(
+    batch: Decoded,
+    features: NDArray[np.float64],
+    onward: NDArray[np.int64],
+    schema: bytes,
+    partition: int,
+    payee_partitions: int,
+) -> list[Outbound]:
+    """Frames for the payee hop: every payment to its payee, and to its payer's account a note of the money that left.
+
+    ``onward`` are the rows of ``batch`` that go on; ``partition`` is where the batch was read.
+    """
+    chosen = onward.tolist()
+    payees = [batch.payments[at].payee.account.encode() for at in chosen]
+    payers = [batch.records[at].key or b"" for at in chosen]
+    to_payee = partitions_of(payees, payee_partitions).tolist()
+    to_payer = partitions_of(payers, payee_partitions).tolist()
+    packed = features.tobytes()
+    width = features.shape[1] * 8
+    moved = (~np.isnan(features[:, _AMOUNT]) & (features[:, _REFUSED] == 0.0)).tolist()
+    amounts = features[:, _AMOUNT].tolist()
+    out: list[Outbound] = []
+    for i, at in enumerate(chosen):
+        record, payment = batch.records[at], batch.payments[at]
+        row = packed[at * width : (at + 1) * width]
+        frame = payment_frame(schema, partition, record.offset, row, record.value or b"")
+        out.append(Outbound(to_payee[i], record.timestamp, payees[i], frame, []))
+        if moved[at]:
+            note = outflow_frame(schema, partition, record.offset, payment.event_time_ms, amounts[at], payment.tenant)
+            out.append(Outbound(to_payer[i], record.timestamp, payers[i], note, []))
+    return out
+
+
+def decisions(
+    frames: Frames,
+    features: NDArray[np.float64],
+    verdicts: Verdicts,
+    model: LogisticModel,
+    writer: DecisionWriter,
+    partition: int,
+    subjects: int,
+) -> dict[str, list[Outbound]]:
+    """Decisions to the partition the batch was read from, and reviews to their subjects'."""
+    decided: list[Outbound] = []
+    reviews: list[Outbound] = []
+    review = verdicts.review.tolist()
+    row = -1
+    for record, payment, origin in zip(frames.records, frames.payments, frames.origins, strict=True):
+        if payment is None:
+            continue
+        row += 1
+        identity = writer.decision_id(payment)
+        raw = frames.raw_payments[row]
+        value = writer.decision(row, identity, payment, raw, origin, features, verdicts, model)
+        decided.append(Outbound(partition, record.timestamp, record.key, value, writer.headers(identity)))
+        if review[row]:
+            for role in writer.subjects(row, verdicts):
+                body = writer.review(row, identity, payment, role, features, verdicts, model)
+                key = (payment.payee if role == "payee" else payment.payer).account.encode()
+                to = int(partitions_of([key], subjects)[0])
+                reviews.append(
+                    Outbound(to, record.timestamp, key, body, cloud_event("review.v1", f"{identity}/{role}"))
+                )
+    return {"decisions": decided, "reviews": reviews}

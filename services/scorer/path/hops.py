@@ -1,0 +1,110 @@
+"""The path of a payment, on one screen.
+
+    payments.v1 ─► PayerHop ─► payments.by-payee.v1 ─► PayeeHop ─► decisions.v1, reviews.by-subject.v1
+
+A hop is a pure function of its input log: ``process`` takes the next records of one partition and returns what to
+write. How the log is cut into batches changes nothing. The model is given with each batch and named in each decision.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from services.scorer.path.columns import payee_columns, payer_columns
+from services.scorer.path.decision import DecisionWriter, decide
+from services.scorer.path.decode import dead_letter, decode
+from services.scorer.path.encode import decisions, forwarded
+from services.scorer.path.features import feature_schema_hash
+from services.scorer.path.frame import read_frames
+from services.scorer.path.model import LogisticModel
+from services.scorer.path.payee import payee_features
+from services.scorer.path.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
+from services.scorer.path.records import HopResult, Inbound, Mark, no_mark
+from services.scorer.path.rules import OUTCOMES, Rules
+from services.scorer.path.ruleset import Ruleset
+from services.scorer.path.state import PAYEE_ROW, PAYER_ROW, AccountState, account_key
+
+
+class PayerHop:
+    """One partition of ``payments.v1``: reads payments, adds the payer's features, sends each to its payee."""
+
+    name = "payer"
+
+    def __init__(self, ruleset: Ruleset, topic: str, partition: int, payee_partitions: int) -> None:
+        self.state = AccountState(PAYER_ROW, ruleset.parameters.account_idle_ms)
+        self._parameters = ruleset.parameters
+        self._eur = ruleset.parameters.eur_per_minor_unit()
+        self._schema = bytes.fromhex(feature_schema_hash(ruleset.parameters)[:16])
+        self._topic, self._partition, self._payee_partitions = topic, partition, payee_partitions
+
+    def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
+        """The outputs of the next ``records`` of the log. ``model`` is not used here: payers are not scored alone."""
+        batch = decode(records, self._topic, self._partition)
+        mark("decode")
+        columns = payer_columns(batch.payments, self._eur)
+        slots = self.state.slots([account_key(p.tenant, p.payer.account) for p in batch.payments])
+        mark("state")
+        features, verdicts = payer_features(columns, slots, self.state, self._parameters)
+        mark("kernel")
+        onward = np.flatnonzero(verdicts == FORWARD)
+        frames = forwarded(batch, features, onward, self._schema, self._partition, self._payee_partitions)
+        mark("encode")
+        return HopResult(
+            outputs={"payments_by_payee": frames, "dead_letters": batch.dead},
+            touched=slots,
+            counts=Counter(
+                forwarded=len(onward),
+                duplicate=int(np.count_nonzero(verdicts == DUPLICATE)),
+                status_update=int(np.count_nonzero(verdicts == STATUS_UPDATE)),
+                dead_letter=len(batch.dead),
+            ),
+            reasons=Counter(batch.reasons),
+        )
+
+
+class PayeeHop:
+    """One partition of ``payments.by-payee.v1``: adds the payee's features, runs rules and model, decides."""
+
+    name = "payee"
+
+    def __init__(self, ruleset: Ruleset, topic: str, partition: int, payer_partitions: int, subjects: int) -> None:
+        self.state = AccountState(PAYEE_ROW, ruleset.parameters.account_idle_ms, sources=payer_partitions)
+        self._parameters = ruleset.parameters
+        schema_hash = feature_schema_hash(ruleset.parameters)
+        self._schema = bytes.fromhex(schema_hash[:16])
+        self._rules = Rules(ruleset)
+        self._writer = DecisionWriter(self._rules, schema_hash)
+        self._topic, self._partition, self._subjects = topic, partition, subjects
+
+    def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
+        """The decisions on the next ``records`` of the log, scored by ``model``."""
+        frames = read_frames(records, self._schema, self.state.origins)
+        mark("decode")
+        columns = payee_columns(frames)
+        slots = self.state.payee_slots(
+            [account_key(t, (r.key or b"").decode()) for t, r in zip(frames.tenants, frames.records, strict=True)],
+            columns.outflow,
+        )
+        mark("state")
+        on_payee_side = payee_features(columns, slots, self.state, self._parameters)
+        features = np.hstack([frames.payer_features(), on_payee_side[~columns.outflow]])
+        mark("kernel")
+        verdicts = decide(features, self._rules, model, mark)
+        outputs = decisions(frames, features, verdicts, model, self._writer, self._partition, self._subjects)
+        outputs["dead_letters"] = [dead_letter(r, why, self._topic, self._partition) for r, why in frames.rejected]
+        mark("encode")
+        hits = np.argwhere(verdicts.results.outcome > 0).tolist()
+        named = self._rules.ruleset.rules
+        return HopResult(
+            outputs=outputs,
+            touched=slots,
+            counts=Counter(
+                decided=len(features), duplicate=frames.duplicates, dead_letter=len(frames.rejected),
+                review=int(verdicts.review.sum()),
+            ),
+            reasons=Counter(why.reason for _, why in frames.rejected),
+            rules=Counter((named[rule].id, OUTCOMES[verdicts.results.outcome[row, rule]]) for row, rule in hits),
+        )  # fmt: skip
