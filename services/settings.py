@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         """The topics of this deployment."""
         return Topics(self.topic_prefix)
 
+    @property
+    def identity(self) -> str:
+        """What the names of this deployment's groups and transactions begin with."""
+        return self.topic_prefix + self.app_id
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DAY_MS = 86_400_000
+BATCH_BYTES_MAX = 1_048_576
+"""Largest record batch of ``payments.v1``. Other topics take twice that: a dead letter is its record plus headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,9 @@ class Topic:
             "cleanup.policy": "compact" if self.compacted else "delete",
             "message.timestamp.type": "LogAppendTime" if self.append_time else "CreateTime",
         }
+        settings["max.message.bytes"] = str(
+            BATCH_BYTES_MAX if self.name.endswith("payments.v1") else 2 * BATCH_BYTES_MAX
+        )
         if not self.compacted:
             settings["retention.ms"] = str(self.retention_ms)
         return settings

@@ -1,0 +1,49 @@
+"""The Faust app that hosts a worker: broker, security and quiet defaults, in one place."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import faust
+from faust.auth import SASLCredentials, SSLCredentials
+
+from services.settings import Settings
+
+
+def create_app(settings: Settings, role: str) -> faust.App:
+    """A Faust app for a worker of ``role``. Its web server is off: metrics have a port of their own."""
+    options: dict[str, Any] = {}
+    credentials = _credentials(settings)
+    if credentials is not None:
+        options["broker_credentials"] = credentials
+    return faust.App(
+        f"{settings.identity}-{role}",
+        broker=[f"aiokafka://{server}" for server in settings.bootstrap.split(",")],
+        store="memory://",
+        web_enabled=False,
+        topic_partitions=settings.partitions,
+        topic_replication_factor=settings.replication_factor,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=settings.session_timeout_ms / 1_000,
+        broker_heartbeat_interval=max(0.3, settings.session_timeout_ms / 5_000),
+        stream_wait_empty=False,
+        **options,
+    )
+
+
+def _credentials(settings: Settings) -> SASLCredentials | SSLCredentials | None:
+    if settings.security_protocol == "PLAINTEXT":
+        return None
+    context = None
+    if settings.security_protocol.endswith("SSL"):
+        context = ssl.create_default_context(cafile=str(settings.ssl_cafile) if settings.ssl_cafile else None)
+    if settings.security_protocol == "SSL":
+        return SSLCredentials(context)
+    return SASLCredentials(
+        mechanism=settings.sasl_mechanism,
+        username=settings.sasl_username,
+        password=settings.sasl_password.get_secret_value(),
+        ssl_context=context,
+    )

@@ -1,0 +1,79 @@
+"""The alerter: a Faust agent that keeps one open alert per subject. It sees reviews only, so its rate is low.
+
+Faust delivers at least once. So the table remembers, beside each alert, the offset of the last review taken into it: a
+review that comes again changes nothing, and its alert is published again as it stands, under the same id and revision.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import faust
+import msgspec
+
+from services.contract.codec import Rejection, decode, encode
+from services.contract.events import cloud_event, dead_letter_headers
+from services.contract.types import Alert, DeadLetter, Review
+from services.metrics import Metrics
+from services.scorer.path.alert import updated_alert
+from services.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class OpenAlert(msgspec.Struct, frozen=True):
+    """An alert as the table keeps it: with the offset of the last review that is in it."""
+
+    offset: int
+    alert: Alert
+
+
+def attach_alerter(app: faust.App, settings: Settings, metrics: Metrics, queue: str) -> None:
+    """Add the alerter's agent and table to ``app``."""
+    topics = settings.topics
+    raw = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    reviews = app.topic(topics.reviews.name, schema=raw)
+    alerts = app.topic(topics.alerts.name, schema=raw)
+    dead_letters = app.topic(topics.dead_letters.name, schema=raw)
+    table = app.Table("alerts", partitions=settings.partitions, schema=raw)
+
+    async def alerter(stream: faust.StreamT[bytes]) -> None:
+        async for event in stream.events():
+            message = event.message
+            try:
+                review = decode(message.value, Review)
+            except msgspec.MsgspecError as error:
+                await _put_aside(dead_letters, message, error)
+                metrics.dead_letters.labels("alerter", "review_invalid").inc()
+                continue
+            key = f"{review.tenant}\x1f{review.subject.role}\x1f{review.subject.account}".encode()
+            stored = table.get(key)
+            known = decode(stored, OpenAlert) if stored is not None else None
+            if known is not None and message.offset <= known.offset:
+                alert = known.alert
+            else:
+                alert = updated_alert(known.alert if known else None, review, queue)
+            sent = await alerts.send(
+                key=message.key,
+                value=encode(alert),
+                partition=message.partition,
+                headers=cloud_event("alert.v1", f"{alert.alert_id}/{alert.revision}"),
+            )
+            await sent
+            if known is None or alert is not known.alert:
+                table[key] = encode(OpenAlert(message.offset, alert))
+                metrics.alerts.labels(queue, alert.status).inc()
+
+    app.agent(reviews, name="alerter")(alerter)
+
+
+async def _put_aside(dead_letters: faust.TopicT, message: Any, error: msgspec.MsgspecError) -> None:
+    rejection = Rejection("review_invalid", "", type(error).__name__)
+    letter = DeadLetter(
+        rejection.reason, rejection.field, rejection.detail, message.topic, message.partition, message.offset
+    )
+    sent = await dead_letters.send(
+        key=message.key, value=message.value, partition=message.partition, headers=dead_letter_headers(letter)
+    )
+    await sent

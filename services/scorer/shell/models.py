@@ -1,0 +1,80 @@
+"""Following ``models.v1``: which model scores the next batch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import msgspec
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+from mode import Service
+
+from services import kafka
+from services.contract.codec import decode
+from services.contract.types import ModelAnnouncement
+from services.metrics import Metrics
+from services.scorer.path.model import LogisticModel, ModelRefused, model_from, untrained_model
+from services.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class ModelFollower(Service):
+    """Keeps ``current`` at the model announced last. Lanes read it between batches, so a batch has one model.
+
+    With ``settings.pinned_model`` only that model is ever taken. An announcement that cannot be used is counted and
+    logged, and the model in use stays.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics, feature_schema_hash: str) -> None:
+        super().__init__()
+        self.current: LogisticModel = untrained_model(feature_schema_hash)
+        self._settings, self._metrics, self._schema_hash = settings, metrics, feature_schema_hash
+        self._source = TopicPartition(settings.topics.models.name, 0)
+        self._consumer: AIOKafkaConsumer | None = None
+        self._caught_up = asyncio.Event()
+
+    async def wait_until_current(self) -> None:
+        """Return once every announcement made before the start has been read."""
+        await self._caught_up.wait()
+
+    async def on_start(self) -> None:
+        self._use(self.current)
+        self._consumer = kafka.consumer(self._settings)
+        await self._consumer.start()
+        self._consumer.assign([self._source])
+        await self._consumer.seek_to_beginning(self._source)
+
+    async def on_stop(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    @Service.task
+    async def _follow(self) -> None:
+        assert self._consumer is not None, "on_start has run"
+        end = (await self._consumer.end_offsets([self._source]))[self._source]
+        while not self.should_stop:
+            if await self._consumer.position(self._source) >= end:
+                self._caught_up.set()
+            found = await self._consumer.getmany(self._source, timeout_ms=200)
+            for records in found.values():
+                for record in records:
+                    if record.value is not None:
+                        self._consider(record.value)
+
+    def _consider(self, value: bytes) -> None:
+        try:
+            model = model_from(decode(value, ModelAnnouncement), self._schema_hash)
+        except (ModelRefused, msgspec.MsgspecError) as error:
+            self._metrics.models_refused.inc()
+            logger.warning("announced model refused: %s", error)
+            return
+        pinned = self._settings.pinned_model
+        if model.hash != self.current.hash and pinned in ("", model.hash):
+            self._use(model)
+
+    def _use(self, model: LogisticModel) -> None:
+        self.current = model
+        self._metrics.use_model(model.version, model.hash)
+        logger.info("scoring with model version %d, hash %s", model.version, model.hash[:12])

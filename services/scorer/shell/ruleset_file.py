@@ -1,0 +1,26 @@
+"""Reading the ruleset that the settings name."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from services.scorer.path.ruleset import Ruleset, RulesetError, parse_ruleset
+from services.settings import Settings, SettingsError
+
+
+def load_ruleset(settings: Settings) -> Ruleset:
+    """The deployment's ruleset, or the one that ships.
+
+    Raises
+    ------
+    SettingsError
+        When the file cannot be read or is not a ruleset; it names the setting, the rule and the key.
+    """
+    try:
+        if settings.ruleset is None:
+            text = resources.files("services.scorer").joinpath("rulesets/general.toml").read_text("utf-8")
+        else:
+            text = settings.ruleset.read_text("utf-8")
+        return parse_ruleset(text, settings.account_idle_days)
+    except (OSError, RulesetError) as error:
+        raise SettingsError(f"TOCSIN_RULESET: {error}") from None
