@@ -38,6 +38,14 @@ def outflow_frame(schema: bytes, partition: int, offset: int, event_ms: int, amo
     return header + _OUTFLOW.pack(event_ms, amount) + tenant.encode()
 
 
+def is_payment_from(frame: bytes, origin: Origin) -> bool:
+    """Whether ``frame`` carries the payment that was read at ``origin``."""
+    if len(frame) < _HEADER.size or not frame.startswith(_MAGIC):
+        return False
+    _, kind, _, partition, offset = _HEADER.unpack_from(frame)
+    return bool(kind == PAYMENT and partition == origin.partition and offset == origin.offset)
+
+
 @dataclass(slots=True)
 class Frames:
     """A batch of ``payments.by-payee.v1``, read: n entries, and the records that could not be read."""

@@ -1,0 +1,38 @@
+"""The command ``tocsin``."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from services.cli import broker, recompute, schema, topics, worker
+from services.cli.replay import replay
+from services.settings import SettingsError
+from services.topics_admin import TopicsError
+
+app = typer.Typer(
+    name="tocsin",
+    help="Streaming transaction monitoring: every payment scored as it happens, with reasons that can be checked.\n\n"
+    "Settings come from options, from TOCSIN_... variables and from tocsin.toml, in that order. "
+    "`tocsin demo` shows it all on this machine; `tocsin replay` sends your own file.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode="markdown",
+)
+app.command()(replay)
+app.command("recompute")(recompute.recompute)
+app.command("schema")(schema.schema)
+app.command("broker")(broker.broker)
+app.add_typer(topics.app, name="topics")
+app.add_typer(worker.app, name="worker")
+
+
+def main() -> None:
+    """Run the command; an error that people can act on is one message and exit code 2, never a traceback."""
+    try:
+        app()
+    except (SettingsError, TopicsError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

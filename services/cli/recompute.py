@@ -1,0 +1,39 @@
+"""``tocsin recompute``: a decision, computed again from the topics."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from services.cli.options import Bootstrap, Json, print_json
+from services.settings import load_settings
+
+
+def recompute(
+    decision_id: Annotated[str, typer.Argument(help="The decision's id, as in decisions.v1 or in an alert.")],
+    bootstrap: Bootstrap = None,
+    json: Json = False,
+) -> None:
+    """Compute a decision again from the logs, and compare it with the one on record, bit for bit.
+
+    Reads payments.v1 and payments.by-payee.v1 from their beginning through the same pure path that scored the payment,
+    with the model that the decision names. Exit codes: 0 the same bytes; 1 they differ, or it cannot be done; 2 a
+    setting is wrong.
+    """
+    from services.scorer.shell.recompute import CannotRecompute, recompute_decision
+
+    settings = load_settings(bootstrap=bootstrap)
+    try:
+        found = asyncio.run(recompute_decision(settings, decision_id))
+    except CannotRecompute as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    if json:
+        print_json({"decision_id": decision_id, "same": found.same, "recomputed": found.recomputed.decode()})
+    else:
+        typer.echo(found.recomputed.decode())
+        typer.echo(found.summary, err=True)
+    if not found.same:
+        raise typer.Exit(1)

@@ -1,0 +1,31 @@
+"""``tocsin worker``: run one of the workers until it is told to stop."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from services.cli.options import Bootstrap
+from services.settings import load_settings
+
+app = typer.Typer(help="Run a worker until SIGTERM or Ctrl-C.", no_args_is_help=True)
+
+MetricsPort = Annotated[int | None, typer.Option(help="Prometheus port; 0: none.", show_default="TOCSIN_METRICS_PORT")]
+Loglevel = Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")]
+
+
+@app.command()
+def scorer(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, loglevel: Loglevel = "INFO") -> None:
+    """Score payments: payer hop, payee hop, alerter. Start more of them to share the partitions."""
+    from services.scorer.shell.app import run_scorer
+
+    run_scorer(load_settings(bootstrap=bootstrap, metrics_port=metrics_port), loglevel)
+
+
+@app.command()
+def learner(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, loglevel: Loglevel = "INFO") -> None:
+    """Join labels with what was served, learn from the joined examples, announce models. One is enough."""
+    from services.learner.app import run_learner
+
+    run_learner(load_settings(bootstrap=bootstrap, metrics_port=metrics_port), loglevel)
