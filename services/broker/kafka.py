@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
@@ -12,7 +12,14 @@ from services.broker.java import Java, find_java
 from services.broker.local import LocalBroker
 from services.broker.probe import free_ports
 from services.broker.process import tail
-from services.broker.single_node import bootstrap_checkpoint, class_path, format_logs, server_properties
+from services.broker.single_node import (
+    AFTER_CRASH,
+    bootstrap_checkpoint,
+    class_path,
+    ended_in_order,
+    format_logs,
+    server_properties,
+)
 
 HEAP_MB: Final = 768
 LOG_CONFIGURATION: Final = Path(__file__).with_name("log4j2.json")
@@ -35,6 +42,10 @@ class KafkaBroker(LocalBroker):
         Java heap, in MiB.
     settings
         Kafka settings that win over those of ``single_node.SETTINGS``.
+    java_options
+        Options of Java that come after, and so win over, the broker's own. ``-XX:TieredStopAtLevel=1`` leaves
+        out the optimising compiler: on two cores that took 40 % off the broker's processor time, and made runs of
+        8 s faster and those of 25 s slower.
     java, jars
         The runtime and the jars to use; ``None``: found and resolved at the first start.
 
@@ -57,6 +68,7 @@ class KafkaBroker(LocalBroker):
         data_dir: Path | None = None,
         heap_mb: int = HEAP_MB,
         settings: Mapping[str, str] | None = None,
+        java_options: Sequence[str] = (),
         java: Java | None = None,
         jars: list[Path] | None = None,
     ) -> None:
@@ -65,6 +77,7 @@ class KafkaBroker(LocalBroker):
         super().__init__(port=port, data_dir=data_dir)
         self._heap_mb = heap_mb
         self._settings = dict(settings or {})
+        self._java_options = tuple(java_options)
         self._java = java
         self._jars = jars
 
@@ -84,11 +97,12 @@ class KafkaBroker(LocalBroker):
         cluster = format_logs(logs, bootstrap_checkpoint(self._java, self._jars))
         properties = self.folder / "server.properties"
         controller_port = next(free for free in free_ports(2) if free != port)
-        properties.write_text(server_properties(port, controller_port, logs, self._settings))
+        settings = self._settings if ended_in_order(logs) else {**AFTER_CRASH, **self._settings}
+        properties.write_text(server_properties(port, controller_port, logs, settings))
         if self.log.exists():
             self.log.replace(self.folder / "server.previous.log")
         command = [str(self._java.path), *self._java.options, f"-Xms{self._heap_mb}m", f"-Xmx{self._heap_mb}m"]
-        command += ["-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError"]
+        command += ["-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError", *self._java_options]
         command += [f"-Dlog4j2.configurationFile={LOG_CONFIGURATION}", f"-Dtocsin.logs={self.folder}"]
         return [*command, "-cp", class_path(self._jars), "kafka.Kafka", str(properties)], cluster
 

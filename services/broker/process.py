@@ -22,6 +22,7 @@ LOCK_WAIT_S: Final = 3.0
 POLL_INTERVAL_S: Final = 0.03
 KILL_WAIT_S: Final = 10.0
 TAIL_LINES: Final = 15
+_FRAMES = ("\tat ", "\t... ")
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
@@ -35,11 +36,12 @@ def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
 
 
 def tail(*logs: Path, lines: int = TAIL_LINES) -> str:
-    """The last ``lines`` lines of each log that exists and is not empty, oldest first."""
+    """The last ``lines`` lines of each log that exists, oldest first, without the frames of Java's stack traces."""
     parts = []
     for log in logs:
-        if log.is_file() and log.stat().st_size:
-            parts.extend(log.read_text(errors="replace").splitlines()[-lines:])
+        if log.is_file():
+            said = log.read_text(errors="replace").splitlines()
+            parts.extend([line for line in said if not line.startswith(_FRAMES)][-lines:])
     return "\n".join(parts)
 
 

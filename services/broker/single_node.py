@@ -39,8 +39,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "transaction.state.log.num.partitions": "4",
     "share.coordinator.state.topic.num.partitions": "1",
     "auto.create.topics.enable": "false",
-    # aiokafka speaks the classic group protocol. A group forms at once, and may use short session timeouts.
-    "group.coordinator.rebalance.protocols": "classic,consumer",
+    # A group forms at once, and may use short session timeouts.
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "500",
     # A transaction whose producer died is aborted within a second of its timeout, not within ten.
@@ -59,6 +58,13 @@ SETTINGS: Final[Mapping[str, str]] = {
     "log.index.size.max.bytes": f"{2 * 1024 * 1024}",
 }
 """Kafka's settings, beside those that depend on ports and folders. ``KafkaBroker(settings=...)`` overrides them."""
+
+AFTER_CRASH: Final[Mapping[str, str]] = {
+    "broker.session.timeout.ms": "1500",
+    "broker.heartbeat.interval.ms": "500",
+}
+"""Settings of a start on the data of a broker that was killed. The controller does not admit it before the session of
+its former life is over, nine seconds by default; elsewhere the default stays, a starved machine is not fenced off."""
 
 
 def server_properties(port: int, controller_port: int, logs: Path, extra: Mapping[str, str]) -> str:
@@ -104,6 +110,11 @@ def bootstrap_checkpoint(java: Java, jars: list[Path]) -> Path:
             _run_storage_tool(java, jars, work)
             _write_atomically(kept, (work / "logs" / "bootstrap.checkpoint").read_bytes())
     return kept
+
+
+def ended_in_order(logs: Path) -> bool:
+    """Whether ``logs`` was never used, or the broker that used it last shut down in order."""
+    return not (logs / "__cluster_metadata-0").exists() or (logs / ".kafka_cleanshutdown").exists()
 
 
 def class_path(jars: list[Path]) -> str:

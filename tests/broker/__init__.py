@@ -1,0 +1,1 @@
+"""Tests of the brokers that Tocsin starts itself."""
