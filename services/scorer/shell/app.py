@@ -16,7 +16,7 @@ from services.scorer.path.ruleset import Ruleset
 from services.scorer.shell.alerter import attach_alerter
 from services.scorer.shell.lane import Lane
 from services.scorer.shell.models import ModelFollower
-from services.scorer.shell.ruleset_file import load_ruleset
+from services.scorer.ruleset_file import load_ruleset
 from services.settings import Settings
 from services.topics_admin import require_topics
 

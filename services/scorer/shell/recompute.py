@@ -19,7 +19,7 @@ from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.model import LogisticModel, ModelRefused, model_from, untrained_model
 from services.scorer.path.records import Outbound
 from services.scorer.path.ruleset import Ruleset
-from services.scorer.shell.ruleset_file import load_ruleset
+from services.scorer.ruleset_file import load_ruleset
 from services.settings import Settings
 
 _BATCH = 5_000

@@ -1,0 +1,40 @@
+# Every target sets up what it needs, on a machine that has only Python 3.11 or newer and make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lint bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/tocsin: requirements-dev.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tocsin needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(BIN)/tocsin ## the whole path on this machine: broker, workers, 100,000 payments, a summary
+	$(BIN)/tocsin demo
+
+test: lint ## everything, on a real Kafka
+	$(BIN)/python -m pytest
+
+lint: $(BIN)/tocsin ## ruff, mypy strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(BIN)/tocsin ## payments a second through both hops, beside a Faust agent doing the same work
+	$(BIN)/tocsin bench
+
+lock: $(BIN)/tocsin ## resolve the lock files anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile -q pyproject.toml --extra parquet --extra broker --extra dev --universal --python-version 3.11 \
+	    --generate-hashes --no-header --no-annotate -o requirements-dev.lock --upgrade
+	$(BIN)/uv pip compile -q pyproject.toml --extra parquet --universal --python-version 3.11 \
+	    --generate-hashes --no-header --no-annotate -c requirements-dev.lock -o requirements.lock --upgrade
+
+clean: ## remove what was built here
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis var
