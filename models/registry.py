@@ -1,0 +1,118 @@
+"""The registry: a folder with one file for each version of each line of models.
+
+``<folder>/<name>/<version, eight digits>.json`` holds one line of JSON: the SHA-256 of the snapshot's bytes, then the
+snapshot. A file is written beside its place, flushed to the disk and renamed, so that it is there whole or not at all.
+Nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from models.training import Snapshot
+from services.contract.codec import encode
+from services.contract.identity import hash_of
+from services.scorer.path.model import ModelRefused, model_from
+
+_VERSION = re.compile(r"^(\d{8})\.json$")
+
+
+class RegistryError(RuntimeError):
+    """A version cannot be read, or would be replaced by another one. The message names the file."""
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    sha256: str
+    snapshot: msgspec.Raw
+
+
+class Registry:
+    """Snapshots on disk, by name and version. ``folder`` is made when the first is saved."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, name: str, version: int) -> Path:
+        """Where a version is, or would be."""
+        return self.folder / name / f"{version:08d}.json"
+
+    def versions(self, name: str) -> list[int]:
+        """The versions of a line, ascending."""
+        found = (self.folder / name).iterdir() if (self.folder / name).is_dir() else iter(())
+        return sorted(int(match.group(1)) for match in (_VERSION.match(file.name) for file in found) if match)
+
+    def latest(self, name: str) -> Snapshot | None:
+        """The highest version of a line; ``None`` when it has none.
+
+        Raises
+        ------
+        RegistryError
+            As ``load``. An older version is never taken in its stead.
+        """
+        versions = self.versions(name)
+        return self.load(name, versions[-1]) if versions else None
+
+    def load(self, name: str, version: int) -> Snapshot:
+        """One version, checked against the hashes it carries.
+
+        Raises
+        ------
+        RegistryError
+            When the file is missing, is not as it was written, or is not what its name says.
+        """
+        path = self.path(name, version)
+        try:
+            file = msgspec.json.decode(path.read_bytes(), type=_File)
+            snapshot = msgspec.json.decode(file.snapshot, type=Snapshot)
+        except OSError as error:
+            raise RegistryError(f"{path}: {error.strerror}") from error
+        except msgspec.DecodeError as error:
+            raise RegistryError(f"{path}: not a snapshot: {error}") from error
+        if hash_of(bytes(file.snapshot)) != file.sha256:
+            raise RegistryError(f"{path}: its content does not have the SHA-256 it was written with")
+        said = snapshot.announcement
+        if (said.name, said.version) != (name, version):
+            raise RegistryError(f"{path}: holds version {said.version} of {said.name}")
+        try:
+            model_from(said, said.feature_schema_hash)
+        except ModelRefused as error:
+            raise RegistryError(f"{path}: {error}") from error
+        return snapshot
+
+    def save(self, snapshot: Snapshot) -> Path:
+        """Write a version so that it survives a crash of the machine. To write the same again changes nothing.
+
+        Raises
+        ------
+        RegistryError
+            When the version is there with other content: a version is never replaced.
+        """
+        path = self.path(snapshot.announcement.name, snapshot.announcement.version)
+        content = encode(snapshot)
+        data = encode(_File(hash_of(content), msgspec.Raw(content))) + b"\n"
+        if path.exists():
+            if path.read_bytes() != data:
+                raise RegistryError(f"{path}: is there already, with other content")
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(file.name, path)
+        _sync_folder(path.parent)
+        return path
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,82 @@
+"""A batch of records through the join: what has to be written, and what it counts. No Kafka client here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from services.contract.codec import Rejection, encode
+from services.contract.events import Headers, cloud_event, dead_letter_headers
+from services.contract.topics import Topics
+from services.contract.types import DeadLetter, Example
+from services.learner.join import Join
+from services.learner.records import decode_decision, decode_label
+
+
+class Read(NamedTuple):
+    """One record as it was read."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Outbound(NamedTuple):
+    """One record to be written. ``partition`` is ``None`` where the key chooses."""
+
+    topic: str
+    partition: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+@dataclass(slots=True)
+class Output:
+    """What a batch makes: records in order, and rejections by reason."""
+
+    records: list[Outbound] = field(default_factory=list)
+    examples: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+
+def apply(join: Join, records: Iterable[Read], topics: Topics, output: Output) -> None:
+    """Take ``records`` into ``join``; examples and dead letters are added to ``output``."""
+    decisions = topics.decisions.name
+    for record in records:
+        if record.topic == decisions:
+            decision = decode_decision(record.value)
+            if isinstance(decision, Rejection):
+                _reject(record, decision, topics, output)
+                continue
+            made = join.take_decision(decision, record.timestamp_ms)
+        else:
+            label = decode_label(record.value)
+            if isinstance(label, Rejection):
+                _reject(record, label, topics, output)
+                continue
+            example = join.take_label(label)
+            made = [] if example is None else [example]
+        for example in made:
+            output.records.append(example_record(example, topics))
+            output.examples += 1
+
+
+def example_record(example: Example, topics: Topics) -> Outbound:
+    """An example as a record of the training log."""
+    headers = cloud_event("example.v1", example.example_id)
+    return Outbound(topics.examples.name, 0, example.payment_id.encode(), encode(example), headers)
+
+
+def _reject(record: Read, rejection: Rejection, topics: Topics, output: Output) -> None:
+    letter = DeadLetter(
+        rejection.reason, rejection.field, rejection.detail, record.topic, record.partition, record.offset
+    )
+    headers = dead_letter_headers(letter)
+    output.records.append(Outbound(topics.dead_letters.name, None, record.key, record.value, headers))
+    output.rejected[rejection.reason] += 1

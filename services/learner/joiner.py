@@ -1,0 +1,227 @@
+"""The joiner: ``decisions.v1`` and ``labels.v1`` in, ``examples.v1`` out, each example once and in one order.
+
+A batch goes through five steps:
+
+1. Read records of both topics.
+2. Take them into the join (``services.learner.join``): examples and dead letters come out.
+3. Write those and the offsets of both topics in one transaction.
+4. Write the join's changes, with the same offsets, to the store: after the commit, so the store is never ahead.
+5. Count.
+
+A crash before the commit leaves nothing behind: the next learner fences the producer, which aborts the transaction.
+After it, the store may be one batch behind the committed offsets. A session therefore starts by taking the records
+between the two into the join without emitting, all of them before the first record above. A lost store is the same
+case from offset 0.
+
+Without transactions (``at_least_once``) step 3 is: write, wait, commit the offsets. A crash in between repeats
+examples of one batch under the same ids, which the trainer drops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from itertools import islice
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+from faust import Service
+
+from services import kafka
+from services.learner.batch import Output, Read, apply
+from services.learner.join import Join, Limits
+from services.learner.measures import HOP, Measures
+from services.learner.store import Store
+from services.settings import Settings
+
+CHUNK_RECORDS = 250
+"""Records taken in one go; the event loop breathes between two chunks."""
+POLL_MS = 100
+LINGER_S = 0.05
+"""Rest after a small batch: a learner is in no hurry, and each transaction has its price."""
+RETRY_S = 1.0
+FETCH_BYTES_MAX = 4 * 1024 * 1024
+_FIRST_RECORD = 0
+
+Offsets = dict[TopicPartition, int]
+logger = logging.getLogger(__name__)
+
+
+class LearnerError(RuntimeError):
+    """The learner cannot go on by itself. The message says what to do."""
+
+
+class Joiner(Service):
+    """Runs sessions of the join until it is stopped. A Kafka error ends a session, and the next one recovers."""
+
+    def __init__(self, settings: Settings, measures: Measures, limits: Limits | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._settings = settings
+        self._measures = measures
+        self._limits = limits
+        self._ended = asyncio.Event()
+
+    async def on_stop(self) -> None:
+        """Let the batch in progress end."""
+        await self._ended.wait()
+
+    @Service.task
+    async def _join(self) -> None:
+        try:
+            while not self.should_stop:
+                await self._attempt()
+        finally:
+            self._ended.set()
+
+    async def _attempt(self) -> None:
+        session = _Session(self._settings, self._measures, self._limits)
+        try:
+            await session.open()
+            while not self.should_stop and await session.partitions_unchanged():
+                if await session.step() < self._settings.batch_payments_max // 4:
+                    await self.sleep(LINGER_S)
+        except ProducerFenced:
+            raise
+        except KafkaError as error:
+            self._measures.metrics.transactions.labels(HOP, "failed").inc()
+            logger.warning("joiner: %s; trying again", type(error).__name__)
+            await self.sleep(RETRY_S)
+        finally:
+            await session.close()
+
+
+class _Session:
+    """From the fencing of the previous producer to the first failure."""
+
+    def __init__(self, settings: Settings, measures: Measures, limits: Limits | None) -> None:
+        self._settings = settings
+        self._measures = measures
+        self._topics = settings.topics
+        self._group = f"{settings.app_id}.learner"
+        self._transactional = settings.delivery == "exactly_once"
+        self._producer: AIOKafkaProducer = kafka.producer(settings, self._group if self._transactional else None)
+        self._consumer: AIOKafkaConsumer = kafka.consumer(
+            settings, group_id=self._group, max_partition_fetch_bytes=FETCH_BYTES_MAX
+        )
+        self._store = Store(settings.state_dir / "learner")
+        self._join = Join(self._store, limits)
+        self._decisions: list[TopicPartition] = []
+        self._labels: list[TopicPartition] = []
+
+    async def open(self) -> None:
+        """Fence the previous producer, find the offsets, bring the store up to them, and stand at the first new record.
+
+        Raises
+        ------
+        LearnerError
+            When the offsets lie beyond the end of a topic: store or group belong to another cluster.
+        """
+        await self._producer.start()
+        await self._consumer.start()
+        self._decisions = await self._partitions(self._topics.decisions.name)
+        self._labels = await self._partitions(self._topics.labels.name)
+        every = self._decisions + self._labels
+        self._consumer.assign(every)
+        ends = await self._consumer.end_offsets(every)
+        committed: Offsets = {}
+        for each in every:
+            seen = self._store.offset((each.topic, each.partition))
+            committed[each] = max(seen, await self._consumer.committed(each) or _FIRST_RECORD)
+            if committed[each] > ends[each]:
+                raise LearnerError(
+                    f"{each.topic}/{each.partition} ends at {ends[each]} and {committed[each]} was read before: the "
+                    f"topic was made anew; empty state_dir and registry, and choose another app_id"
+                )
+        await self._replay(committed)
+        self._consumer.assign(every)
+        for each in every:
+            self._consumer.seek(each, committed[each])
+
+    async def close(self) -> None:
+        """Let go of everything; what was not committed is aborted by whoever comes next."""
+        self._store.close()
+        await self._consumer.stop()
+        await self._producer.stop()
+
+    async def partitions_unchanged(self) -> bool:
+        """Whether both topics still have the partitions that are being read."""
+        decisions = await self._partitions(self._topics.decisions.name)
+        labels = await self._partitions(self._topics.labels.name)
+        return (decisions, labels) == (self._decisions, self._labels)
+
+    async def step(self) -> int:
+        """One batch, read to written; returns its number of records."""
+        count = self._settings.batch_payments_max
+        got = await self._consumer.getmany(*self._labels, timeout_ms=0, max_records=count)
+        wait_ms = 0 if got else POLL_MS
+        got |= await self._consumer.getmany(*self._decisions, timeout_ms=wait_ms, max_records=count)
+        if not got:
+            return 0
+        output, offsets = Output(), {each: records[-1].offset + 1 for each, records in got.items()}
+        records = [_read(record) for each in sorted(got) for record in got[each]]
+        await self._take(records, output)
+        await self._commit(output, offsets)
+        self._write(offsets)
+        self._measures.joined(self._join.counts, output.rejected, len(records))
+        self._measures.pending(self._join.decisions, self._join.waiting_labels)
+        self._join.written()
+        for each, offset in offsets.items():
+            self._measures.lag(each.topic, each.partition, (self._consumer.highwater(each) or offset) - offset)
+        return len(records)
+
+    async def _replay(self, committed: Offsets) -> None:
+        """Take what lies between the store's offsets and the committed ones into the join, without emitting."""
+        stand = {each: self._store.offset((each.topic, each.partition)) for each in committed}
+        behind = [each for each in committed if stand[each] < committed[each]]
+        if behind:
+            logger.info("joiner: replaying %d records", sum(committed[each] - stand[each] for each in behind))
+            self._consumer.assign(behind)
+            for each in behind:
+                self._consumer.seek(each, stand[each])
+        while behind:
+            got = await self._consumer.getmany(
+                *behind, timeout_ms=POLL_MS, max_records=self._settings.batch_payments_max
+            )
+            records = [_read(record) for each in got for record in got[each] if record.offset < committed[each]]
+            await self._take(records, Output())
+            offsets = {each: min(await self._consumer.position(each), committed[each]) for each in behind}
+            self._write(offsets)
+            self._join.written()
+            behind = [each for each in behind if offsets[each] < committed[each]]
+
+    async def _take(self, records: list[Read], output: Output) -> None:
+        remaining = iter(records)
+        while chunk := list(islice(remaining, CHUNK_RECORDS)):
+            apply(self._join, chunk, self._topics, output)
+            await asyncio.sleep(0)
+
+    async def _commit(self, output: Output, offsets: Offsets) -> None:
+        if not self._transactional:
+            await self._send(output)
+            await self._consumer.commit(offsets)
+            return
+        async with self._producer.transaction():
+            await self._send(output)
+            await self._producer.send_offsets_to_transaction(offsets, self._group)
+
+    async def _send(self, output: Output) -> None:
+        futures = [
+            await self._producer.send(
+                record.topic, record.value, record.key, partition=record.partition, headers=record.headers
+            )
+            for record in output.records
+        ]
+        if futures:
+            await asyncio.gather(*futures)
+
+    def _write(self, offsets: Offsets) -> None:
+        self._store.write(self._join.seal(), {(each.topic, each.partition): at for each, at in offsets.items()})
+
+    async def _partitions(self, topic: str) -> list[TopicPartition]:
+        found = await self._producer.partitions_for(topic)
+        return [TopicPartition(topic, partition) for partition in sorted(found)]
+
+
+def _read(record: Any) -> Read:
+    return Read(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value)

@@ -1,0 +1,102 @@
+"""What the learner reads: of a decision only what an example needs, and labels. Bad input is a value."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import msgspec
+import orjson
+from msgspec import Meta, Struct
+
+from services.contract.codec import RECORD_BYTES_MAX, Rejection
+from services.contract.identity import example_id
+from services.contract.types import EventTimeMs, Example, Id, Label
+
+_PATH = re.compile(r" - at `\$\.?([^`]*)`$")
+_MISSING = re.compile(r"required field `([^`]+)`")
+_Hash = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class ServedDecision(Struct, frozen=True, gc=False):
+    """A decision, as far as the learner reads it. The rest of the record is skipped unread."""
+
+    payment_id: Id
+    tenant: Id
+    event_time_ms: EventTimeMs
+    score: float
+    features: tuple[float | None, ...]
+    model_hash: _Hash
+    feature_schema_hash: _Hash
+
+
+class Served(Struct, frozen=True, array_like=True, gc=False):
+    """What the store keeps of a decision."""
+
+    event_time_ms: int
+    score: float
+    features: tuple[float | None, ...]
+    model_hash: str
+    feature_schema_hash: str
+
+
+_decisions = msgspec.json.Decoder(ServedDecision)
+
+
+def decode_decision(value: bytes | None) -> ServedDecision | Rejection:
+    """Read a decision; no input raises.
+
+    >>> decode_decision(b"{}")
+    Rejection(reason='decision_invalid', field='payment_id', detail='The field is missing')
+    """
+    if not value:
+        return Rejection("decision_invalid", "", "The record has no value")
+    try:
+        return _decisions.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _rejection("decision_invalid", error)
+
+
+def decode_label(value: bytes | None) -> Label | Rejection:
+    """Read a label; no input raises. Valid JSON (RFC 8259, UTF-8) and the types of ``Label`` are both required.
+
+    >>> decode_label(b'{"label_id": "l-1", "payment_id": "p-1", "disposition": "guilty", "label_time_ms": 0}')
+    Rejection(reason='label_invalid', field='disposition', detail='The field has a wrong type or value')
+    """
+    if not value:
+        return Rejection("label_invalid", "", "The record has no value")
+    if len(value) > RECORD_BYTES_MAX:
+        return Rejection("label_invalid", "", f"{len(value)} bytes, and {RECORD_BYTES_MAX} are allowed")
+    try:
+        return msgspec.convert(orjson.loads(value), Label)
+    except (orjson.JSONDecodeError, msgspec.ValidationError) as error:
+        return _rejection("label_invalid", error)
+
+
+def example_of(label: Label, served: Served) -> Example:
+    """The training example that a label makes of what was served."""
+    return Example(
+        example_id=example_id(label.tenant, label.payment_id, label.label_id),
+        payment_id=label.payment_id,
+        tenant=label.tenant,
+        event_time_ms=served.event_time_ms,
+        label_time_ms=label.label_time_ms,
+        label=label.disposition == "suspicious",
+        weight=label.weight,
+        source=label.source,
+        features=served.features,
+        feature_schema_hash=served.feature_schema_hash,
+        score=served.score,
+        model_hash=served.model_hash,
+    )
+
+
+def _rejection(reason: str, error: Exception) -> Rejection:
+    """A rejection that names the field and repeats nothing of the record."""
+    if not isinstance(error, msgspec.ValidationError):
+        return Rejection(reason, "", "Not valid JSON")
+    path, missing = _PATH.search(str(error)), _MISSING.search(str(error))
+    parent = path.group(1) if path else ""
+    if missing:
+        return Rejection(reason, f"{parent}.{missing.group(1)}" if parent else missing.group(1), "The field is missing")
+    return Rejection(reason, parent, "The field has a wrong type or value" if parent else "Not a record of this kind")

@@ -1,0 +1,62 @@
+"""Small Kafka clients for the learner's tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import NewTopic
+
+from services import kafka
+from services.settings import Settings
+
+Record = tuple[int, bytes | None, bytes]
+"""Offset, key, value."""
+
+
+async def create_topics(settings: Settings) -> None:
+    """Create the learner's topics."""
+    topics = settings.topics
+    admin = kafka.admin(settings)
+    await admin.start()
+    try:
+        await admin.create_topics(
+            [
+                NewTopic(topic.name, topic.partitions or settings.partitions, 1, topic_configs=topic.configuration())
+                for topic in (topics.decisions, topics.labels, topics.examples, topics.models, topics.dead_letters)
+            ]
+        )
+    finally:
+        await admin.close()
+
+
+async def write(settings: Settings, topic: str, records: Sequence[tuple[str, bytes]], pause_s: float = 0.0) -> None:
+    """Write records by key, a hundred at a time with ``pause_s`` in between."""
+    producer = kafka.producer(settings)
+    await producer.start()
+    try:
+        for start in range(0, len(records), 100):
+            sent = [await producer.send(topic, value, key.encode()) for key, value in records[start : start + 100]]
+            await asyncio.gather(*sent)
+            await asyncio.sleep(pause_s)
+    finally:
+        await producer.stop()
+
+
+async def read_all(settings: Settings, topic: str) -> list[Record]:
+    """Every committed record of partition 0, up to the end that it has now."""
+    consumer: AIOKafkaConsumer = kafka.consumer(settings)
+    await consumer.start()
+    try:
+        partition = TopicPartition(topic, 0)
+        consumer.assign([partition])
+        await consumer.seek_to_beginning(partition)
+        end = (await consumer.end_offsets([partition]))[partition]
+        found: list[Record] = []
+        while await consumer.position(partition) < end:
+            for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, ()):
+                found.append((record.offset, record.key, record.value))
+        return found
+    finally:
+        await consumer.stop()
