@@ -1,0 +1,126 @@
+"""Logs for tests: payments with nasty timings, drawn as bytes: Hypothesis is fast at them and shrinks to plain ones."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+from services.contract.types import Party, Payment, Status
+from services.scorer.path.ruleset import Parameters
+
+SECOND_MS = 1_000
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+START_MS = 1_700_000_000_000
+HORIZON_MS = 90 * DAY_MS
+
+Log = tuple[Payment, ...]
+
+
+def parameters_with(idle_ms: int) -> Parameters:
+    """Bands as shipped, rates whose inverses are exact enough for amounts on the bounds, USD and BTN without one."""
+    rates = (("CLF", 0.25), ("EUR", 1.0), ("JPY", 128.0), ("KWD", 0.5))
+    return Parameters(10.0, 200.0, 8000.0, 10000.0, rates, idle_ms)
+
+
+PARAMETERS = parameters_with(HORIZON_MS)
+NO_HORIZON = parameters_with(100_000 * DAY_MS)
+
+_STEPS_MS = (
+    *(0, 1, SECOND_MS, 2 * SECOND_MS, 10 * SECOND_MS, 600 * SECOND_MS, HOUR_MS, 3 * HOUR_MS, 7 * HOUR_MS) * 3,
+    13 * HOUR_MS, DAY_MS - 1, DAY_MS, DAY_MS, 3 * DAY_MS, 5 * DAY_MS, 29 * DAY_MS, 30 * DAY_MS, 31 * DAY_MS,
+    61 * DAY_MS, HORIZON_MS, HORIZON_MS + 1,
+    -1, -SECOND_MS, -HOUR_MS, -3 * DAY_MS, -29 * DAY_MS, -45 * DAY_MS, -HORIZON_MS, -200 * DAY_MS,
+)  # fmt: skip
+"""Forward in time, or (negative) behind the log's latest time."""
+_AMOUNTS = (
+    5_000, 0, 1, 7, 99, 999, 1_000, 1_280, 12_345, 20_000, 20_001, 25_000, 25_600, 50_000, 100_000, 799_999, 800_000,
+    999_999, 1_000_000, 1_024_000, 1_280_000, 4_000_000, 5_000_000, 123_456_789, 2**53,
+)  # fmt: skip
+_CURRENCIES = ("EUR", "EUR", "EUR", "JPY", "KWD", "USD", "BTN", "CLF")
+_STATUSES: tuple[Status, ...] = ("accepted", "accepted", "accepted", "attempted", "rejected", "returned")
+_OFFSETS = (None, 0, 60, -300, 840, -840, 345)
+_COUNTRIES = (None, "DE", "DE", "PH", "SE", "KE", "ZA", "GB")
+_REFERENCES = (None, "", " \t\u2003", "rent", "for you")
+
+RECORD_BYTES = 14
+
+
+def payments_from(records: Sequence[bytes], accounts: int = 5, partners: int = 20) -> Log:
+    """One payment for each 14 bytes. Zeros give the plainest: one payer, one payee, euros, nothing optional."""
+    now_ms = START_MS
+    log: list[Payment] = []
+    for at, raw in enumerate(records):
+        step_ms = _STEPS_MS[raw[0] % len(_STEPS_MS)]
+        event_time_ms = now_ms + step_ms
+        now_ms = max(now_ms, event_time_ms)
+        back = raw[1] % 3 if raw[1] < 160 else raw[1] % 45
+        earlier = log[-1 - back] if raw[2] % 6 == 5 and back < len(log) else None
+        if earlier is not None:  # a repeat of an id, at times with another status
+            status = _STATUSES[raw[6] % len(_STATUSES)] if raw[3] % 2 else earlier.status
+            log.append(_again(earlier, event_time_ms, status))
+            continue
+        received = _AMOUNTS[raw[9] % len(_AMOUNTS)] if raw[9] % 3 == 1 else None
+        log.append(
+            Payment(
+                payment_id=f"p-{at}",
+                event_time_ms=event_time_ms,
+                amount_minor=_AMOUNTS[raw[4] % len(_AMOUNTS)],
+                currency=_CURRENCIES[raw[5] % len(_CURRENCIES)],
+                payer=Party(
+                    f"A{min(raw[3] % (2 * accounts), accounts - 1)}",
+                    country=_COUNTRIES[raw[8] % len(_COUNTRIES)],
+                    opened_ms=START_MS - 40 * DAY_MS * (raw[10] % 16 - 3) if raw[10] % 3 == 1 else None,
+                ),
+                payee=Party(
+                    f"A{raw[7] % partners if raw[7] < 128 else raw[7] % 2}",
+                    country=_COUNTRIES[raw[11] % len(_COUNTRIES)],
+                    opened_ms=START_MS - 40 * DAY_MS * (raw[12] % 16 - 3) if raw[12] % 3 == 1 else None,
+                ),
+                tenant="other" if raw[13] % 6 == 5 else "default",
+                utc_offset_minutes=_OFFSETS[raw[13] % len(_OFFSETS)],
+                received_amount_minor=received,
+                received_currency=None if received is None else "PHP",
+                status=_STATUSES[raw[6] % len(_STATUSES)],
+                reference=_REFERENCES[raw[1] % len(_REFERENCES)],
+            )
+        )
+    return tuple(log)
+
+
+def _again(earlier: Payment, event_time_ms: int, status: Status) -> Payment:
+    return Payment(
+        earlier.payment_id, event_time_ms, earlier.amount_minor, earlier.currency, earlier.payer, earlier.payee,
+        tenant=earlier.tenant, status=status,
+    )  # fmt: skip
+
+
+_RECORD = st.binary(min_size=RECORD_BYTES, max_size=RECORD_BYTES)
+
+
+def logs(longest: int = 60) -> st.SearchStrategy[Log]:
+    """Short logs that shrink well, and long ones that fill every memory."""
+    return st.one_of(
+        st.lists(_RECORD, min_size=1, max_size=6), st.lists(_RECORD, min_size=longest // 2, max_size=longest)
+    ).map(payments_from)
+
+
+def seeded_log(seed: int, length: int, accounts: int = 5, partners: int = 20) -> Log:
+    """A long log from a seed, for what no shrinking helps to see."""
+    source = random.Random(seed)
+    return payments_from([source.randbytes(RECORD_BYTES) for _ in range(length)], accounts, partners)
+
+
+def payment(at: int, **changes: object) -> Payment:
+    """A plain payment, the ``at``-th minute after the start, from ``A`` to ``B``."""
+    plain: dict[str, object] = {
+        "payment_id": f"p-{at}",
+        "event_time_ms": START_MS + at * 60_000,
+        "amount_minor": 5_000,
+        "currency": "EUR",
+        "payer": Party("A"),
+        "payee": Party("B"),
+    }
+    return Payment(**{**plain, **changes})  # type: ignore[arg-type]

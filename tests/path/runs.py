@@ -1,0 +1,170 @@
+"""Running the kernels on a log, batch by batch, the way the hops do."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.contract.types import Payment
+from services.scorer.path.columns import PayeeColumns, payee_columns, payer_columns
+from services.scorer.path.features import PAYEE_HOP, PAYER_HOP
+from services.scorer.path.frame import Frames
+from services.scorer.path.payee import payee_features
+from services.scorer.path.payer import FORWARD, payer_features
+from services.scorer.path.records import Record
+from services.scorer.path.ruleset import Parameters
+from services.scorer.path.state import PARTITION_KEY, PAYEE_ROW, PAYER_ROW, AccountState, account_key
+from tests.path.twin import Outflow, money_of
+
+Entries = list[tuple[bytes, bytes | None]]
+PayeeRecord = tuple[Payment, bytes] | Outflow
+"""At the payee hop: a payment with its payer-hop features, or a note of money paid out."""
+
+
+def payer_state(parameters: Parameters) -> AccountState:
+    return AccountState(PAYER_ROW, parameters.account_idle_ms)
+
+
+def payee_state(parameters: Parameters) -> AccountState:
+    return AccountState(PAYEE_ROW, parameters.account_idle_ms, sources=2)
+
+
+@dataclass
+class Run:
+    """What a hop made of a log: one row of bits for each record (empty where none goes on), and its changelog."""
+
+    rows: list[bytes]
+    verdicts: list[int]
+    entries: Entries
+    state: AccountState
+
+
+def batches(length: int, cuts: Sequence[int]) -> Iterator[slice]:
+    edges = sorted({0, length, *(cut for cut in cuts if 0 < cut < length)})
+    return (slice(start, stop) for start, stop in pairwise(edges))
+
+
+def run_payer(
+    log: Sequence[Payment],
+    parameters: Parameters,
+    cuts: Sequence[int] = (),
+    state: AccountState | None = None,
+    log_state: bool = True,
+) -> Run:
+    """The payer hop over ``log``, cut into batches at ``cuts``; without ``log_state`` nothing is ever evicted."""
+    run = Run([], [], [], payer_state(parameters) if state is None else state)
+    for batch in batches(len(log), cuts):
+        payments = log[batch]
+        columns = payer_columns(payments, parameters.eur_per_minor_unit())
+        slots = run.state.slots([account_key(p.tenant, p.payer.account) for p in payments])
+        features, verdicts = payer_features(columns, slots, run.state, parameters)
+        run.rows += [
+            row.tobytes() if verdict == FORWARD else b"" for row, verdict in zip(features, verdicts, strict=True)
+        ]
+        run.verdicts += verdicts.tolist()
+        if log_state:
+            run.entries += run.state.changelog(slots)
+    return run
+
+
+def payee_log(log: Sequence[Payment], run: Run, parameters: Parameters) -> list[PayeeRecord]:
+    """What the payer hop writes: each payment that goes on, then a note for its payer if money moved."""
+    out: list[PayeeRecord] = []
+    for payment, row in zip(log, run.rows, strict=True):
+        if not row:
+            continue
+        out.append((payment, row))
+        money = money_of(payment, parameters)
+        if not np.isnan(money):
+            out.append(Outflow(payment.tenant, payment.payer.account, payment.event_time_ms, money))
+    return out
+
+
+def plain(log: Sequence[PayeeRecord]) -> list[Payment | Outflow]:
+    """The same without features: what the twin reads."""
+    return [record if isinstance(record, Outflow) else record[0] for record in log]
+
+
+def columns_of(log: Sequence[PayeeRecord]) -> tuple[PayeeColumns, list[bytes]]:
+    """Columns and account keys of a batch of the payee hop."""
+    frames = Frames()
+    for record in log:
+        frames.records.append(Record(0, 0, b"", b""))
+        if isinstance(record, Outflow):
+            frames.payments.append(None)
+            frames.outflows.append((record.event_time_ms, record.amount))
+        else:
+            frames.payments.append(record[0])
+            frames.feature_bytes.append(record[1])
+    accounts = [
+        account_key(record.tenant, record.account)
+        if isinstance(record, Outflow)
+        else account_key(record[0].tenant, record[0].payee.account)
+        for record in log
+    ]
+    return payee_columns(frames), accounts
+
+
+def run_payee(
+    log: Sequence[PayeeRecord],
+    parameters: Parameters,
+    cuts: Sequence[int] = (),
+    state: AccountState | None = None,
+    log_state: bool = True,
+) -> Run:
+    """The payee hop over ``log``, cut into batches at ``cuts``."""
+    run = Run([], [], [], payee_state(parameters) if state is None else state)
+    for batch in batches(len(log), cuts):
+        columns, keys = columns_of(log[batch])
+        slots = run.state.payee_slots(keys, columns.outflow)
+        features = payee_features(columns, slots, run.state, parameters)
+        run.rows += [
+            b"" if outflow else row.tobytes() for row, outflow in zip(features, columns.outflow.tolist(), strict=True)
+        ]
+        if log_state:
+            run.entries += run.state.changelog(slots)
+    return run
+
+
+def payer_matrix(run: Run) -> NDArray[np.float64]:
+    """float64[payments that went on, len(PAYER_HOP)]."""
+    return np.frombuffer(b"".join(run.rows), dtype=np.float64).reshape(-1, len(PAYER_HOP))
+
+
+def payee_matrix(run: Run) -> NDArray[np.float64]:
+    """float64[payments, len(PAYEE_HOP)]."""
+    return np.frombuffer(b"".join(run.rows), dtype=np.float64).reshape(-1, len(PAYEE_HOP))
+
+
+def compacted(entries: Entries) -> Entries:
+    """What log compaction leaves: the latest entry of every key, tombstones included, in order."""
+    latest = {key: at for at, (key, _) in enumerate(entries)}
+    return [entry for at, entry in enumerate(entries) if latest[entry[0]] == at]
+
+
+def living(entries: Entries, state: AccountState, parameters: Parameters) -> dict[bytes, bytes]:
+    """The bytes of every account in a changelog that is within the horizon, and of the partition.
+
+    When idle rows are dropped physically is free, so they are dropped here.
+    """
+    found: dict[bytes, bytes] = {}
+    for key, value in compacted(entries):
+        if value is None:
+            continue
+        if key != PARTITION_KEY:
+            row = np.frombuffer(value, dtype=state.rows.dtype, offset=8)[0]
+            if row["payments"] == 0 or state.watermark[0] - row["last_ms"] > parameters.account_idle_ms:
+                continue
+        found[key] = bytes(value)
+    return found
+
+
+def arrays_of(columns: object) -> dict[str, NDArray[np.generic]]:
+    """The arrays of a columns dataclass, copied."""
+    assert dataclasses.is_dataclass(columns)
+    return {each.name: getattr(columns, each.name).copy() for each in dataclasses.fields(columns)}

@@ -1,0 +1,237 @@
+"""Every feature that a kernel computes equals its naive twin, payment by payment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from services.contract.types import Party, Payment
+from services.scorer.path.features import FEATURES, INDEX, NAMES, PAYER_HOP
+from services.scorer.path.payer import DUPLICATE, FORWARD, STATUS_UPDATE
+from services.scorer.path.ruleset import Parameters, parse_ruleset
+from tests.path.defects import defect
+from tests.path.logs import DAY_MS, HORIZON_MS, NO_HORIZON, PARAMETERS, START_MS, Log, logs, payment, seeded_log
+from tests.path.runs import payee_log, payee_matrix, payer_matrix, plain, run_payee, run_payer
+from tests.path.twin import (
+    EXACT,
+    PAYEE_TWINS,
+    PAYER_TWINS,
+    Verdict,
+    View,
+    hyperloglog,
+    payee_views,
+    payer_views,
+)
+
+SEEDED = settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=30,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)
+VERDICTS: dict[Verdict, int] = {"forward": FORWARD, "duplicate": DUPLICATE, "status_update": STATUS_UPDATE}
+
+
+class Both:
+    """A log seen by the kernels and by the twins: features by row, and the views behind each row."""
+
+    def __init__(self, log: Log, parameters: Parameters) -> None:
+        payer = run_payer(log, parameters)
+        views, verdicts = payer_views(log, parameters)
+        self.verdicts = payer.verdicts
+        self.twin_verdicts = [VERDICTS[verdict] for verdict in verdicts]
+        self.payer_views = [view for view, verdict in zip(views, verdicts, strict=True) if verdict == "forward"]
+        self.payer_rows = payer_matrix(payer)
+        onward = payee_log(log, payer, parameters)
+        self.payee_views = [view for view in payee_views(plain(onward), parameters) if view is not None]
+        self.payee_rows = payee_matrix(run_payee(onward, parameters))
+
+    def pairs(self, name: str) -> list[tuple[View, float, float]]:
+        """(view, by the kernel, by the twin) of one feature for each payment that goes on."""
+        at = INDEX[name]
+        if at < len(PAYER_HOP):
+            column, views, twin = self.payer_rows[:, at], self.payer_views, PAYER_TWINS[name]
+        else:
+            column, views, twin = self.payee_rows[:, at - len(PAYER_HOP)], self.payee_views, PAYEE_TWINS[name]
+        return [(view, float(fast), twin(view)) for view, fast in zip(views, column, strict=True)]
+
+
+both = lru_cache(maxsize=128)(Both)
+"""The examples are the same for every feature, so kernels and views are computed once."""
+
+
+def equal(name: str, fast: float, naive: float) -> bool:
+    if math.isnan(fast) or math.isnan(naive):
+        return math.isnan(fast) and math.isnan(naive)
+    return fast == naive if name in EXACT else math.isclose(fast, naive, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def assert_equal(name: str, seen: Both) -> None:
+    for at, (view, fast, naive) in enumerate(seen.pairs(name)):
+        assert equal(name, fast, naive), (
+            f"{name} of payment {at} ({view.payment.payment_id}, {len(view.past)} earlier): "
+            f"kernel {fast!r}, twin {naive!r}"
+        )
+
+
+def test_every_feature_of_the_registry_has_a_twin_and_no_twin_is_left_over() -> None:
+    assert (*PAYER_TWINS, *PAYEE_TWINS) == NAMES
+
+
+def names(**defects: str) -> list[Any]:
+    """Every feature, those with an open defect marked with it."""
+    return [pytest.param(name, marks=defect(defects[name])) if name in defects else name for name in NAMES]
+
+
+@pytest.mark.parametrize(
+    "name", names(payer_amount_over_last="amount_over_nothing", payer_refused_1d="statuses_repeat")
+)
+@SEEDED
+@given(log=logs(), parameters=st.sampled_from([PARAMETERS, PARAMETERS, NO_HORIZON]))
+def test_a_feature_equals_its_twin(name: str, log: Log, parameters: Parameters) -> None:
+    assert_equal(name, both(log, parameters))
+
+
+BUSY = names(
+    payer_amount_over_last="amount_over_nothing",
+    payer_amount_deviation="deviation_forgets",
+    payer_refused_1d="statuses_repeat",
+)
+
+
+@pytest.mark.parametrize("name", BUSY)
+def test_a_feature_equals_its_twin_over_a_long_and_busy_history(name: str) -> None:
+    assert_equal(name, both(seeded_log(seed=7, length=260, accounts=2, partners=90), NO_HORIZON))
+
+
+@defect("statuses_repeat")
+@settings(SEEDED, max_examples=200)
+@given(log=logs(), parameters=st.sampled_from([PARAMETERS, NO_HORIZON]))
+def test_a_repeat_is_recognised_exactly_when_the_twin_recognises_it(log: Log, parameters: Parameters) -> None:
+    payments, verdicts = run_payer(log, parameters).verdicts, payer_views(log, parameters)[1]
+    assert payments == [VERDICTS[verdict] for verdict in verdicts]
+
+
+def test_the_logs_reach_what_they_are_meant_to_reach() -> None:
+    """Guards the generator: a twin that never meets a case proves nothing about it."""
+    seen = both(seeded_log(seed=11, length=400), PARAMETERS)
+    table = np.hstack([seen.payer_rows, np.full((len(seen.payer_rows), len(NAMES) - len(PAYER_HOP)), np.nan)])
+    table[:, len(PAYER_HOP) :] = seen.payee_rows
+    for feature in FEATURES:
+        column = table[:, INDEX[feature.name]]
+        known = column[~np.isnan(column)]
+        assert len(np.unique(known)) >= 2, f"{feature.name} never changes"
+        if feature.needs:
+            assert np.isnan(column).any(), f"{feature.name} is never missing"
+    assert {FORWARD, DUPLICATE, STATUS_UPDATE} == set(seen.verdicts)
+    assert len({view.payment.payee.account for view in seen.payer_views}) > 12
+    restarts = sum(1 for view in seen.payer_views if not view.past) - len(
+        {(view.payment.tenant, view.payment.payer.account) for view in seen.payer_views}
+    )
+    assert restarts > 0, "no account is ever idle beyond the horizon"
+
+
+def only(log: Sequence[Payment], name: str, parameters: Parameters = PARAMETERS) -> list[float]:
+    """One feature of each payment of a log that has no repeats."""
+    return [fast for _, fast, _ in both(tuple(log), parameters).pairs(name)]
+
+
+@pytest.mark.parametrize("distinct", [0, 1, 5, 12, 40, 100, 160, 400, 2_000, 20_000])
+def test_distinct_counts_are_within_three_standard_errors_of_the_exact_set(distinct: int) -> None:
+    exact = {f"account-{at}" for at in range(distinct)}
+    assert hyperloglog(exact) == pytest.approx(distinct, rel=3 * 1.04 / math.sqrt(64), abs=0.6)
+
+
+def test_hundreds_of_payees_are_counted_by_the_kernel_as_by_the_twin() -> None:
+    log = [payment(at, payee=Party(f"B{at}")) for at in range(700)]
+    views, _ = payer_views([log[0]], NO_HORIZON)
+    assert views[0].past == ()
+    fast = payer_matrix(run_payer(log, NO_HORIZON))[:, INDEX["payer_payees_60d"]]
+    for at in (0, 1, 2, 13, 100, 200, 300, 699):
+        assert fast[at] == pytest.approx(hyperloglog({f"B{each}" for each in range(at)}), rel=1e-12)
+
+
+def test_flags_are_flags_shares_are_shares_and_what_is_read_as_a_logarithm_is_never_negative() -> None:
+    seen = both(seeded_log(seed=11, length=400), PARAMETERS)
+    table = np.hstack([seen.payer_rows[: len(seen.payee_rows)], seen.payee_rows])
+    assert not np.isinf(table).any()
+    for feature in FEATURES:
+        column = table[:, INDEX[feature.name]]
+        known = column[~np.isnan(column)]
+        if feature.unit == "flag":
+            assert set(known.tolist()) <= {0.0, 1.0}, feature.name
+        if feature.unit == "share" and feature.name != "payee_passed_on_share_1d":
+            assert known.min() >= 0.0, feature.name
+            assert known.max() <= 1.0, feature.name
+        if feature.scale == "log":
+            assert known.min() >= 0.0, feature.name
+
+
+# --- single cases that the words decide ------------------------------------------------------------------------------
+
+
+@defect("amount_over_nothing")
+def test_the_first_amount_after_unknown_amounts_has_nothing_to_be_compared_with() -> None:
+    log = [payment(0, currency="USD"), payment(1, amount_minor=10_000)]
+    assert only(log, "payer_amount_over_last") == pytest.approx([math.nan, math.nan], nan_ok=True)
+
+
+@defect("deviation_forgets")
+def test_an_amount_after_years_without_a_known_amount_is_still_compared_with_the_history() -> None:
+    log = [
+        *(payment(at, amount_minor=5_000) for at in range(3)),
+        *(payment(9, event_time_ms=START_MS + year * 300 * DAY_MS, currency="USD", payment_id=f"y-{year}")
+          for year in range(1, 5)),
+        payment(10, event_time_ms=START_MS + 1_200 * DAY_MS, amount_minor=500_000),
+    ]  # fmt: skip
+    expected = (math.log1p(5_000.0) - math.log1p(50.0)) / 0.1
+    assert only(log, "payer_amount_deviation", NO_HORIZON)[-1] == pytest.approx(expected)
+
+
+def test_a_late_payment_counts_as_of_the_accounts_present() -> None:
+    log = [payment(0), payment(1, event_time_ms=START_MS - 30 * DAY_MS), payment(2, event_time_ms=START_MS)]
+    assert only(log, "payer_payments_1h") == [0.0, 1.0, 2.0]
+    assert only(log, "payer_gap") == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(("idle_ms", "earlier"), [(HORIZON_MS, 1.0), (HORIZON_MS + 1, 0.0)])
+def test_an_account_starts_afresh_only_beyond_the_horizon(idle_ms: int, earlier: float) -> None:
+    log = [payment(0), payment(1, event_time_ms=START_MS + idle_ms)]
+    assert only(log, "payer_payments_total") == [0.0, earlier]
+
+
+def test_the_horizon_is_by_the_partitions_time_so_a_late_payment_finds_its_account_gone() -> None:
+    log = [
+        payment(0),
+        payment(1, event_time_ms=START_MS + HORIZON_MS + 1, payer=Party("other"), payment_id="elsewhere"),
+        payment(2, event_time_ms=START_MS + 1),
+    ]
+    assert only(log, "payer_payments_total") == [0.0, 0.0, 0.0]
+
+
+BESIDE = {("AED", 200), ("CNY", 10), ("CNY", 8_000), ("CNY", 10_000), ("MYR", 10), ("MYR", 8_000), ("MYR", 10_000),
+          ("IDR", 200)}  # fmt: skip
+SHIPPED_BOUNDS = [
+    pytest.param(code, bound, small, near, marks=[defect("bounds_by_rate")] if (code, bound) in BESIDE else [])
+    for code in ("EUR", "AED", "CNY", "CHF", "MYR", "MXN", "CZK", "IDR")
+    for bound, small, near in ((10, 1.0, 0.0), (200, 1.0, 0.0), (8_000, 0.0, 1.0), (10_000, 0.0, 0.0))
+]
+
+
+@pytest.mark.parametrize(("code", "bound", "small", "near"), SHIPPED_BOUNDS)
+def test_an_amount_exactly_on_a_bound_is_on_the_right_side_of_it(
+    shipped: str, code: str, bound: int, small: float, near: float
+) -> None:
+    parameters = parse_ruleset(shipped).parameters
+    minor = round(dict(parameters.rates)[code] * 100 * bound)
+    found = payer_matrix(run_payer([payment(0, currency=code, amount_minor=minor)], parameters))[0]
+    assert (found[INDEX["amount_is_small"]], found[INDEX["amount_is_near_threshold"]]) == (small, near)
