@@ -92,9 +92,7 @@ def names(**defects: str) -> list[Any]:
     return [pytest.param(name, marks=defect(defects[name])) if name in defects else name for name in NAMES]
 
 
-@pytest.mark.parametrize(
-    "name", names(payer_amount_over_last="amount_over_nothing", payer_refused_1d="statuses_repeat")
-)
+@pytest.mark.parametrize("name", names(payer_amount_over_last="amount_over_nothing"))
 @SEEDED
 @given(log=logs(), parameters=st.sampled_from([PARAMETERS, PARAMETERS, NO_HORIZON]))
 def test_a_feature_equals_its_twin(name: str, log: Log, parameters: Parameters) -> None:
