@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal
-from typing import Literal, NoReturn
+from typing import Literal
 
 Rounding = Literal["exact", "half_even", "half_up", "down", "floor"]
 
@@ -55,22 +55,20 @@ def scaled(value: object, multiplier: int, rounding: Rounding = "exact") -> int:
     >>> scaled(0.29, 100), scaled("1.005", 100, "half_even"), scaled("1.5e3", 1)
     (29, 100, 1500)
     """
-    kind = type(value)
-    if kind is int:
-        return value * multiplier  # type: ignore[operator]
-    if kind is float:
+    if type(value) is int:
+        return value * multiplier
+    if type(value) is float:
         # The nearest integer is exact when dividing it again gives the same float: up to 15 digits, the decimal
         # that this division rounds to is the float's own shortest one.
-        product = value * multiplier  # type: ignore[operator]
+        product = value * multiplier
         if -1e15 < product < 1e15:
-            nearest = round(product)
+            nearest: int = round(product)
             if nearest / multiplier == value and -_FLOAT_DIGITS_EXACT < nearest < _FLOAT_DIGITS_EXACT:
                 return nearest
     coefficient, exponent = decimal_parts(value)
     coefficient *= multiplier
-    if exponent >= 0:
-        return coefficient * 10**exponent
-    return _divided(coefficient, 10**-exponent, rounding)
+    power: int = 10 ** abs(exponent)
+    return coefficient * power if exponent >= 0 else _divided(coefficient, power, rounding)
 
 
 def decimal_parts(value: object) -> tuple[int, int]:
@@ -82,34 +80,34 @@ def decimal_parts(value: object) -> tuple[int, int]:
         When ``value`` is no finite number.
     """
     if isinstance(value, bool):
-        _not_a_number()
+        raise _not_a_number()
     if isinstance(value, int):
         return value, 0
     if isinstance(value, float):
         if not math.isfinite(value):
-            _not_a_number()
+            raise _not_a_number()
         return _of_text(repr(value))
     if isinstance(value, Decimal):
         sign, digits, exponent = value.as_tuple()
         if not isinstance(exponent, int) or abs(exponent) > EXPONENT_MAX:
-            _not_a_number()
+            raise _not_a_number()
         coefficient = int("".join(map(str, digits)))
         return (-coefficient if sign else coefficient), exponent
     if isinstance(value, str):
         return _of_text(value.strip())
-    _not_a_number()
+    raise _not_a_number()
 
 
 def _of_text(text: str) -> tuple[int, int]:
     match = _NUMBER.fullmatch(text) if len(text) <= TEXT_LENGTH_MAX else None
     if match is None:
-        _not_a_number()
+        raise _not_a_number()
     sign, whole, fraction, exponent = match.groups("")
     if not whole and not fraction:
-        _not_a_number()
+        raise _not_a_number()
     power = int(exponent or 0)
     if abs(power) > EXPONENT_MAX:
-        _not_a_number()
+        raise _not_a_number()
     coefficient = int(whole + fraction)
     return (-coefficient if sign == "-" else coefficient), power - len(fraction)
 
@@ -131,5 +129,5 @@ def _divided(numerator: int, denominator: int, rounding: Rounding) -> int:
     return -quotient if negative else quotient
 
 
-def _not_a_number() -> NoReturn:
-    raise BadValueError("field_invalid", "Not a number")
+def _not_a_number() -> BadValueError:
+    return BadValueError("field_invalid", "Not a number")

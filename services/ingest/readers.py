@@ -1,0 +1,256 @@
+"""Files as rows of cells, one bounded piece at a time: CSV and NDJSON (gzipped or not), and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from io import BufferedReader
+from operator import itemgetter
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, NamedTuple, Protocol, Self, cast
+
+import orjson
+
+from services.contract.codec import Rejection
+from services.ingest.mapping import CsvLayout
+
+LINE_BYTES_MAX = 900_000
+"""A longer line is refused, and only this much of it is kept: a Kafka record ends at 1 MiB by default."""
+
+
+class SourceError(OSError):
+    """A file cannot be opened, or cannot be read to its end. The message names it."""
+
+
+class RawRow(NamedTuple):
+    """One row as it was found."""
+
+    line: int
+    cells: Sequence[Any] | Rejection | None
+    """``None`` for a blank line."""
+    original: Callable[[], bytes]
+
+
+class Source(Protocol):
+    """An open file of rows."""
+
+    columns: tuple[str, ...] | None
+    """What its rows have; ``None`` where each row may have others."""
+
+    def rows(self, needed: Sequence[str]) -> Iterator[RawRow]:
+        """Its rows, each with the cells of the columns ``needed``."""
+
+    def share(self) -> float:
+        """How much of it has been read, 0 to 1."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+class Lines:
+    """The lines of a file, gzipped or not, none longer than ``LINE_BYTES_MAX``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.number = 0
+        """Of the line read last, from 1."""
+        self.cut = False
+        """Whether that line was too long, and is only its beginning."""
+        try:
+            self._raw: BufferedReader = path.open("rb")
+            self._bytes_all = max(1, path.stat().st_size)
+        except OSError as error:
+            raise SourceError(f"{path}: {error.strerror}") from None
+        zipped = self._raw.peek(2)[:2] == b"\x1f\x8b"
+        self._text: IO[bytes] = cast(IO[bytes], gzip.GzipFile(fileobj=self._raw)) if zipped else self._raw
+
+    def next(self) -> bytes:
+        """The next line with its line feed, ``b""`` at the end.
+
+        Raises
+        ------
+        SourceError
+            When the file cannot be read further, such as a gzip file that was cut off.
+        """
+        try:
+            line = self._text.readline(LINE_BYTES_MAX)
+            self.cut = len(line) == LINE_BYTES_MAX and not line.endswith(b"\n")
+            rest = line
+            while self.cut and rest and not rest.endswith(b"\n"):
+                rest = self._text.readline(LINE_BYTES_MAX)
+        except (OSError, EOFError, zlib.error) as error:
+            raise SourceError(f"{self.path}: cannot be read after line {self.number}: {error}") from None
+        self.number += bool(line)
+        return line
+
+    def share(self) -> float:
+        """How much of the file has been read, 0 to 1."""
+        return min(1.0, self._raw.tell() / self._bytes_all)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._text.close()
+        self._raw.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def too_long() -> Rejection:
+    """What a line beyond ``LINE_BYTES_MAX`` is refused with."""
+    return Rejection("oversized", "", f"The line is longer than {LINE_BYTES_MAX} bytes; only its beginning is kept")
+
+
+class _OpenQuoteError(Exception):
+    """The CSV reader asks for a second line within one row, and the layout forbids that."""
+
+
+class _CsvLines:
+    """Feeds ``csv.reader``, and remembers the raw lines of the row at hand and what is wrong with them."""
+
+    def __init__(self, lines: Lines, layout: CsvLayout) -> None:
+        self._lines, self._layout = lines, layout
+        self.raw: list[bytes] = []
+        self.fault: Rejection | None = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        if self.raw and not self._layout.multiline:
+            raise _OpenQuoteError
+        line = self._lines.next()
+        if not line:
+            raise StopIteration
+        self.raw.append(line)
+        if self._lines.cut:
+            self.fault = too_long()
+            return "\n"
+        if self._lines.number == 1 and line.startswith(b"\xef\xbb\xbf"):
+            line = line[3:]
+        try:
+            return line.decode(self._layout.encoding)
+        except UnicodeDecodeError:
+            self.fault = Rejection("not_text", "", f"The line is not {self._layout.encoding}")
+            return "\n"
+
+
+class CsvSource:
+    """Rows of a CSV file. Each physical line is a row, unless the layout allows fields over several lines."""
+
+    def __init__(self, path: Path, layout: CsvLayout) -> None:
+        self._lines = Lines(path)
+        self._feed = _CsvLines(self._lines, layout)
+        self._reader = csv.reader(self._feed, delimiter=layout.delimiter, quotechar=layout.quote or None, strict=True)
+        self.columns: tuple[str, ...] | None = layout.columns
+        if not layout.columns:
+            try:
+                self.columns = self._header(path)
+            except SourceError:
+                self.close()
+                raise
+
+    def _header(self, path: Path) -> tuple[str, ...]:
+        row = self._next()
+        if row is None or isinstance(row.cells, Rejection) or not row.cells:
+            raise SourceError(f"{path}: its first line is no CSV header")
+        names = tuple(name.strip() for name in row.cells)
+        repeated = {name for name in names if names.count(name) > 1}
+        if repeated:
+            raise SourceError(f"{path}: its header names {', '.join(sorted(repeated))} more than once")
+        return names
+
+    def _next(self) -> RawRow | None:
+        feed = self._feed
+        feed.raw, feed.fault = [], None
+        line = self._lines.number + 1
+        cells: list[str] | Rejection | None
+        try:
+            cells = next(self._reader, None)
+        except csv.Error as error:
+            cells = Rejection("csv_malformed", "", f"Not CSV: {error}")
+        except _OpenQuoteError:
+            hint = "A quoted field does not end on its line (csv.multiline = true would allow that)"
+            cells = Rejection("csv_malformed", "", hint)
+        if cells is None and not feed.raw:
+            return None
+        raw = feed.raw
+        return RawRow(line, feed.fault or cells or None, lambda: b"".join(raw).rstrip(b"\r\n"))
+
+    def rows(self, needed: Sequence[str]) -> Iterator[RawRow]:
+        """Rows with the cells of the columns ``needed``; one with too few or too many cells is a ``Rejection``."""
+        assert self.columns is not None
+        width = len(self.columns)
+        slots = [self.columns.index(name) for name in needed]
+        pick = itemgetter(*slots) if len(slots) > 1 else lambda cells: [cells[slot] for slot in slots]
+        while (row := self._next()) is not None:
+            cells = row.cells
+            if isinstance(cells, list):
+                if len(cells) == width:
+                    yield RawRow(row.line, pick(cells), row.original)
+                    continue
+                row = row._replace(cells=Rejection("columns_mismatch", "", f"{len(cells)} cells, and {width} columns"))
+            yield row
+
+    def share(self) -> float:
+        """How much of the file has been read, 0 to 1."""
+        return self._lines.share()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._lines.close()
+
+
+class NdjsonSource:
+    """Rows of a file with one JSON object a line. A column ``a.b`` is ``b`` inside ``a``."""
+
+    columns: tuple[str, ...] | None = None
+
+    def __init__(self, path: Path) -> None:
+        self._lines = Lines(path)
+
+    def originals(self) -> Iterator[tuple[int, bytes | Rejection | None, bytes]]:
+        """Line number, what it holds (``None`` when blank) and the line itself, unparsed."""
+        lines = self._lines
+        while line := lines.next():
+            text = line.strip()
+            yield lines.number, too_long() if lines.cut else text or None, text
+
+    def rows(self, needed: Sequence[str]) -> Iterator[RawRow]:
+        """Rows with the values of the columns ``needed``, ``None`` where there is none."""
+        paths = [name.split(".") for name in needed]
+        for number, found, text in self.originals():
+            cells: Sequence[Any] | Rejection | None
+            if isinstance(found, bytes):
+                try:
+                    document = orjson.loads(found)
+                    cells = Rejection("not_a_payment", "", "Not a JSON object")
+                    if isinstance(document, dict):
+                        cells = [_inside(document, path) for path in paths]
+                except orjson.JSONDecodeError as error:
+                    cells = Rejection("not_json", "", str(error))
+            else:
+                cells = found
+            yield RawRow(number, cells, lambda text=text: text)  # type: ignore[misc]
+
+    def share(self) -> float:
+        """How much of the file has been read, 0 to 1."""
+        return self._lines.share()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._lines.close()
+
+
+def _inside(document: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        if not isinstance(document, dict):
+            return None
+        document = document.get(name)
+    return document
