@@ -1,0 +1,82 @@
+"""A process that exposes a worker's metrics with plausible values that move, where no broker is needed.
+
+``python -m tests.deploy.plausible scorer 9464`` runs until it is ended.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import numpy as np
+
+from services.metrics import Metrics
+
+TICK_S = 0.1
+PAYMENTS = 200
+"""Payments in one tick."""
+MODEL_HASH = "5f2c0d9b" * 8
+
+_STAGES = ("decode", "state", "kernel", "rules", "model", "encode", "produce", "commit")
+_RANDOM = np.random.default_rng(20261124)
+
+
+def fill_scorer(metrics: Metrics) -> None:
+    """One more tick of a scorer's life: every metric that a scorer moves, moves."""
+    for hop, result in (("payer", "forwarded"), ("payee", "decided")):
+        metrics.payments.labels(hop, result).inc(PAYMENTS)
+        metrics.payments.labels(hop, "dead_letter").inc(1)
+        metrics.payments.labels(hop, "duplicate").inc(1)
+        metrics.dead_letters.labels(hop, "invalid_field").inc(1)
+        metrics.duplicates.labels(hop).inc(1)
+        metrics.batch.observe(float(PAYMENTS), hop)
+        metrics.transactions.labels(hop, "committed").inc()
+        metrics.state_accounts.labels(hop, "0").inc(3)
+        metrics.state_bytes.labels(hop, "0").inc(3 * 400)
+        for stage in _STAGES:
+            metrics.stage.observe_many(_RANDOM.exponential(0.002, 4), hop, stage)
+    metrics.payments.labels("payer", "status_update").inc(1)
+    metrics.decisions.labels("pass").inc(PAYMENTS - 1)
+    metrics.decisions.labels("review").inc(1)
+    metrics.rule_results.labels("new_payee_burst", "hit").inc(1)
+    metrics.rule_results.labels("structuring", "error").inc(1)
+    metrics.alerts.labels("general", "new").inc(1)
+    metrics.alerts.labels("general", "update").inc(2)
+    metrics.end_to_end.observe_many(_RANDOM.exponential(0.03, PAYMENTS))
+    for topic in ("payments.v1", "payments.by-payee.v1"):
+        metrics.lag.labels(topic, "0").set(float(_RANDOM.integers(0, 500)))
+
+
+def start_scorer(metrics: Metrics) -> None:
+    """What a scorer shows once, at its start."""
+    for hop in ("payer", "payee"):
+        metrics.restore.observe(0.4, hop)
+    metrics.use_model(3, MODEL_HASH)
+
+
+def fill_learner(metrics: Metrics) -> None:
+    """One more tick of a learner's life."""
+    for result in ("joined", "duplicate", "waiting", "invalid"):
+        metrics.labels.labels(result).inc(1)
+    metrics.examples.labels("suspicious").inc(1)
+    metrics.examples.labels("not_suspicious").inc(20)
+    metrics.snapshots.inc()
+    metrics.learner_pending.labels("decisions").set(4_000)
+    metrics.learner_pending.labels("labels").set(12)
+    metrics.lag.labels("labels.v1", "0").set(float(_RANDOM.integers(0, 20)))
+
+
+def main(role: str, port: int) -> None:
+    """Serve until ended."""
+    metrics = Metrics()
+    if role == "scorer":
+        start_scorer(metrics)
+    tick = {"scorer": fill_scorer, "learner": fill_learner}[role]
+    metrics.serve("127.0.0.1", port)
+    never = threading.Event()
+    while not never.wait(TICK_S):
+        tick(metrics)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
