@@ -16,6 +16,10 @@ T = TypeVar("T", bound=msgspec.Struct)
 RECORD_BYTES_MAX = 262_144
 """A larger payment record is refused: real ones are below 4 KiB, and one giant must not starve the rest."""
 
+NESTING_MAX = 250
+"""A record whose unknown fields are nested deeper is refused: readers of its decision would run out of stack."""
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING = re.compile(r"required field `([^`]+)`")
 _encoder = msgspec.json.Encoder()
@@ -54,7 +58,10 @@ def decode_payment(value: bytes | None) -> Payment | Rejection:
     if len(value) > RECORD_BYTES_MAX:
         return Rejection("oversized", "", f"{len(value)} bytes, and {RECORD_BYTES_MAX} are allowed")
     try:
-        payment = msgspec.convert(orjson.loads(value), Payment)
+        content = orjson.loads(value)
+        if len(value) > 2 * NESTING_MAX and _nesting(value) > NESTING_MAX:
+            return Rejection("not_a_payment", "", f"Nested more than {NESTING_MAX} deep")
+        payment = msgspec.convert(content, Payment)
     except orjson.JSONDecodeError as error:
         return Rejection("not_json", "", str(error))
     except msgspec.ValidationError as error:
@@ -63,6 +70,21 @@ def decode_payment(value: bytes | None) -> Payment | Rejection:
         absent = "received_currency" if payment.received_currency is None else "received_amount_minor"
         return Rejection("field_missing", absent, "received_amount_minor and received_currency come together")
     return payment
+
+
+def _nesting(value: bytes) -> int:
+    """How deep ``value``, which is JSON, is nested; an upper bound where that is within the limit already."""
+    opened = value.count(b"[") + value.count(b"{")
+    if opened <= NESTING_MAX:
+        return opened
+    deepest = depth = 0
+    for byte in _STRINGS.sub(b"", value):
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
 
 
 def _rejection(message: str) -> Rejection:
