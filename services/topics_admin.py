@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from aiokafka.admin import NewTopic
@@ -10,6 +11,8 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from services import kafka
 from services.contract.topics import Topic
 from services.settings import Settings
+
+_LEADER_TRIES, _LEADER_WAIT_S = 100, 0.1
 
 
 class TopicsError(RuntimeError):
@@ -71,7 +74,23 @@ async def create_topics(settings: Settings) -> list[TopicState]:
     for name, code, *_ in response.topic_errors if absent else ():
         if code not in (0, TopicAlreadyExistsError.errno):
             raise TopicsError(f"{name}: {for_code(code).__name__}")
+    await _wait_for_leaders(settings, [state.topic.name for state in absent])
     return await require_topics(settings)
+
+
+async def _wait_for_leaders(settings: Settings, names: list[str]) -> None:
+    """Return once every partition of the topics has a leader, so that the first record sent finds one."""
+    client = kafka.admin(settings)
+    await client.start()
+    try:
+        for _ in range(_LEADER_TRIES):
+            found = await client.describe_topics(names) if names else []
+            if all(p["error_code"] == 0 and p["leader"] >= 0 for topic in found for p in topic["partitions"]):
+                return
+            await asyncio.sleep(_LEADER_WAIT_S)
+    finally:
+        await client.close()
+    raise TopicsError(f"no leader for some partitions of {', '.join(names)}")
 
 
 async def require_topics(settings: Settings) -> list[TopicState]:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from services.cli import broker, recompute, schema, topics, worker
+from services.cli import bench, broker, recompute, schema, topics, worker
 from services.cli.replay import replay
 from services.settings import SettingsError
 from services.topics_admin import TopicsError
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command()(replay)
 app.command("recompute")(recompute.recompute)
 app.command("schema")(schema.schema)
+app.command("bench")(bench.bench)
 app.command("broker")(broker.broker)
 app.add_typer(topics.app, name="topics")
 app.add_typer(worker.app, name="worker")

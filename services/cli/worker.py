@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -15,12 +16,26 @@ MetricsPort = Annotated[int | None, typer.Option(help="Prometheus port; 0: none.
 Loglevel = Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")]
 
 
+class Hop(StrEnum):
+    """Which part of the path a scorer runs."""
+
+    both = "both"
+    payer = "payer"
+    payee = "payee"
+
+
 @app.command()
-def scorer(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, loglevel: Loglevel = "INFO") -> None:
+def scorer(
+    bootstrap: Bootstrap = None,
+    metrics_port: MetricsPort = None,
+    loglevel: Loglevel = "INFO",
+    hop: Annotated[Hop, typer.Option(help="Run one hop only, to scale them apart.")] = Hop.both,
+) -> None:
     """Score payments: payer hop, payee hop, alerter. Start more of them to share the partitions."""
     from services.scorer.shell.app import run_scorer
 
-    run_scorer(load_settings(bootstrap=bootstrap, metrics_port=metrics_port), loglevel)
+    hops = ("payer", "payee") if hop is Hop.both else (hop.value,)
+    run_scorer(load_settings(bootstrap=bootstrap, metrics_port=metrics_port), loglevel, hops)
 
 
 @app.command()

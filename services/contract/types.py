@@ -17,7 +17,8 @@ from services.contract.codes import CountryCode, CurrencyCode
 EVENT_TIME_MS_MAX = 4_102_444_800_000  # 2100-01-01
 AMOUNT_MINOR_MAX = 9_007_199_254_740_992  # 2**53: every such integer is also an exact float64
 
-Id = Annotated[str, Meta(min_length=1, max_length=128)]
+Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""No control characters: U+001F separates the parts of keys and of hashed names."""
 Token = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(max_length=1000)]
 Code = Annotated[str, Meta(min_length=1, max_length=35)]

@@ -26,7 +26,6 @@ from services.scorer.path.state import (
     StateFormatError,
     account_key,
 )
-from tests.path.defects import defect
 from tests.path.logs import DAY_MS, HORIZON_MS, NO_HORIZON, PARAMETERS, START_MS, Log, logs, payment, seeded_log
 from tests.path.runs import (
     Entries,
@@ -206,7 +205,6 @@ def test_a_row_has_the_same_size_whatever_the_account_does() -> None:
     assert lengths == {8 + PAYER_ROW.itemsize}
 
 
-@defect("row_leak")
 def test_a_payee_row_that_an_outflow_found_idle_is_freed() -> None:
     state = payee_state(PARAMETERS)
     row = bytes(8 * len(PAYER_HOP))
@@ -298,7 +296,6 @@ def test_the_same_ids_and_accounts_under_two_tenants_are_different_payments_and_
     assert run.rows[0] == run.rows[1]
 
 
-@defect("shared_key")
 def test_no_two_tenants_can_be_made_to_share_an_account_key() -> None:
     """Either such a payment is refused by the contract, or the keys differ."""
     first = payment(0, tenant="a", payer=Party("b\x1fc"))
@@ -333,7 +330,6 @@ def test_a_refusal_that_comes_later_counts_as_a_refusal_and_not_as_a_payment() -
     assert (found[INDEX["payer_refused_1d"]], found[INDEX["payer_payments_total"]]) == (1.0, 1.0)
 
 
-@defect("statuses_repeat")
 def test_a_processor_that_sends_a_whole_sequence_of_statuses_again_changes_no_state() -> None:
     sequence = [payment(0, status="attempted"), payment(0, status="rejected")]
     probe = payment(1, event_time_ms=START_MS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from services.contract.types import Party, Payment
 from services.scorer.path.features import FEATURES, INDEX, NAMES, PAYER_HOP
 from services.scorer.path.payer import DUPLICATE, FORWARD, STATUS_UPDATE
 from services.scorer.path.ruleset import Parameters, parse_ruleset
-from tests.path.defects import defect
 from tests.path.logs import DAY_MS, HORIZON_MS, NO_HORIZON, PARAMETERS, START_MS, Log, logs, payment, seeded_log
 from tests.path.runs import payee_log, payee_matrix, payer_matrix, plain, run_payee, run_payer
 from tests.path.twin import (
@@ -87,31 +85,18 @@ def test_every_feature_of_the_registry_has_a_twin_and_no_twin_is_left_over() -> 
     assert (*PAYER_TWINS, *PAYEE_TWINS) == NAMES
 
 
-def names(**defects: str) -> list[Any]:
-    """Every feature, those with an open defect marked with it."""
-    return [pytest.param(name, marks=defect(defects[name])) if name in defects else name for name in NAMES]
-
-
-@pytest.mark.parametrize("name", names(payer_amount_over_last="amount_over_nothing"))
+@pytest.mark.parametrize("name", NAMES)
 @SEEDED
 @given(log=logs(), parameters=st.sampled_from([PARAMETERS, PARAMETERS, NO_HORIZON]))
 def test_a_feature_equals_its_twin(name: str, log: Log, parameters: Parameters) -> None:
     assert_equal(name, both(log, parameters))
 
 
-BUSY = names(
-    payer_amount_over_last="amount_over_nothing",
-    payer_amount_deviation="deviation_forgets",
-    payer_refused_1d="statuses_repeat",
-)
-
-
-@pytest.mark.parametrize("name", BUSY)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_feature_equals_its_twin_over_a_long_and_busy_history(name: str) -> None:
     assert_equal(name, both(seeded_log(seed=7, length=260, accounts=2, partners=90), NO_HORIZON))
 
 
-@defect("statuses_repeat")
 @settings(SEEDED, max_examples=200)
 @given(log=logs(), parameters=st.sampled_from([PARAMETERS, NO_HORIZON]))
 def test_a_repeat_is_recognised_exactly_when_the_twin_recognises_it(log: Log, parameters: Parameters) -> None:
@@ -177,13 +162,11 @@ def test_flags_are_flags_shares_are_shares_and_what_is_read_as_a_logarithm_is_ne
 # --- single cases that the words decide ------------------------------------------------------------------------------
 
 
-@defect("amount_over_nothing")
 def test_the_first_amount_after_unknown_amounts_has_nothing_to_be_compared_with() -> None:
     log = [payment(0, currency="USD"), payment(1, amount_minor=10_000)]
     assert only(log, "payer_amount_over_last") == pytest.approx([math.nan, math.nan], nan_ok=True)
 
 
-@defect("deviation_forgets")
 def test_an_amount_after_years_without_a_known_amount_is_still_compared_with_the_history() -> None:
     log = [
         *(payment(at, amount_minor=5_000) for at in range(3)),
@@ -216,10 +199,8 @@ def test_the_horizon_is_by_the_partitions_time_so_a_late_payment_finds_its_accou
     assert only(log, "payer_payments_total") == [0.0, 0.0, 0.0]
 
 
-BESIDE = {("AED", 200), ("CNY", 10), ("CNY", 8_000), ("CNY", 10_000), ("MYR", 10), ("MYR", 8_000), ("MYR", 10_000),
-          ("IDR", 200)}  # fmt: skip
 SHIPPED_BOUNDS = [
-    pytest.param(code, bound, small, near, marks=[defect("bounds_by_rate")] if (code, bound) in BESIDE else [])
+    (code, bound, small, near)
     for code in ("EUR", "AED", "CNY", "CHF", "MYR", "MXN", "CZK", "IDR")
     for bound, small, near in ((10, 1.0, 0.0), (200, 1.0, 0.0), (8_000, 0.0, 1.0), (10_000, 0.0, 0.0))
 ]

@@ -23,7 +23,6 @@ from services.scorer.path.model import (
     untrained_model,
 )
 from services.scorer.path.ruleset import parse_ruleset
-from tests.path.defects import defect
 from tests.path.logs import PARAMETERS, seeded_log
 from tests.path.runs import payee_log, payee_matrix, payer_matrix, run_payee, run_payer
 
@@ -150,7 +149,6 @@ def test_a_higher_score_is_never_less_probable(score: float, other: float) -> No
     assert probability(low) <= probability(high)
 
 
-@defect("probability_order")
 def test_neighbouring_scores_are_in_order_too() -> None:
     score, disorder = -0.8, 0
     for _ in range(200_000):
@@ -202,7 +200,6 @@ def test_a_model_whose_parameters_were_tampered_with_is_refused() -> None:
             model_from(each, SCHEMA)
 
 
-@defect("not_finite_model")
 @pytest.mark.parametrize("field", ["weights", "means", "scales"])
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
 def test_a_model_with_a_parameter_that_is_no_number_is_refused(field: str, wrong: float) -> None:

@@ -10,7 +10,6 @@ from services.contract.codes import CURRENCY_EXPONENT
 from services.scorer.path.features import NAMES
 from services.scorer.path.rules import Rules
 from services.scorer.path.ruleset import Condition, RulesetError, parse_ruleset
-from tests.path.defects import defect
 
 SMALL = """
 name = "small"
@@ -169,7 +168,6 @@ def test_a_mistake_is_refused_and_named(text: str, named: str) -> None:
         read(text)
 
 
-@defect("ruleset_numbers")
 @pytest.mark.parametrize(("text", "named"), [pytest.param(*rest, id=why) for why, *rest in NEVER_AS_WRITTEN])
 def test_a_ruleset_that_could_not_do_what_it_says_is_refused_and_named(text: str, named: str) -> None:
     with pytest.raises(RulesetError, match=named):

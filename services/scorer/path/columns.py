@@ -47,7 +47,8 @@ def payer_columns(payments: Sequence[Payment], eur_per_minor: dict[str, float]) 
     """Columns of a batch of payments; ``eur_per_minor`` is what one minor unit of a currency is worth."""
     return PayerColumns(
         event_ms=_int64(p.event_time_ms for p in payments),
-        amount=np.array([p.amount_minor * eur_per_minor.get(p.currency, np.nan) for p in payments], dtype=np.float64),
+        # Rounded, or an amount that stands exactly on a bound could fall beside it by the last bit of its rate.
+        amount=np.round([p.amount_minor * eur_per_minor.get(p.currency, np.nan) for p in payments], 9),
         amount_minor=_int64(p.amount_minor for p in payments),
         received_minor=_optional(p.received_amount_minor for p in payments),
         status=_int64(STATUS_CODE[p.status] for p in payments),

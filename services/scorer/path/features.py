@@ -14,6 +14,8 @@ Mathematics shared by all of them:
   account has no earlier payment, missing (NaN) while it has some and none is known.
 - **Money** is in the reference currency (EUR at the ruleset's rates); missing when the currency has no rate. Payments
   that were rejected or returned count, but their money does not.
+- A repeated payment, or a later change of its status, moves the partition's event time and nothing else of an account,
+  but for ``payer_refused_1d``: a payment counts there once, when it is first refused. Money follows the first status.
 - An account that has been idle, by the partition's event time, beyond the retention horizon starts afresh.
 
 Missing is NaN, ``null`` in JSON. It never means zero: the model leaves a missing feature out, a rule says ``error``.
@@ -30,7 +32,7 @@ from services.contract.identity import hash_of
 from services.contract.types import Side
 from services.scorer.path.ruleset import Parameters
 
-DEFINITION_VERSION = 1
+DEFINITION_VERSION = 2
 """Raised whenever the mathematics of any feature changes, so that no model scores what it was not trained on."""
 
 HALF_LIFE_MS = (3_600_000, 86_400_000, 7 * 86_400_000, 30 * 86_400_000)
@@ -158,8 +160,8 @@ def _payer_only() -> list[Feature]:
                 needs=("utc_offset_minutes",), source=_NIGHT),
         Feature("corridor_is_new", "flag", "1 when the payer has not yet paid into the payee's country", "payer",
                 needs=("payee.country",), source=_CORRIDOR),
-        Feature("payer_amount_over_last", "ratio", "Amount over the payer's previous amount, the latter at least 0.01 EUR; "
-                "1 for its first", "payer", "log", source="card testing: a small payment, then a large one"),
+        Feature("payer_amount_over_last", "ratio", "Amount over the payer's latest known amount, the latter at least 0.01 EUR; "
+                "1 for its first payment, missing when none of the earlier amounts is known", "payer", "log", source="card testing: a small payment, then a large one"),
         Feature("payer_near_threshold_7d", "payments", "Decayed count of payments near the threshold", "payer", source=_BELOW),
         Feature("payer_refused_1d", "payments", "Decayed count of payments rejected or returned; a later change of status "
                 "counts as of the payer's latest payment", "payer", source=_RETRY),

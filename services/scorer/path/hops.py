@@ -34,10 +34,10 @@ class PayerHop:
     name = "payer"
 
     def __init__(self, ruleset: Ruleset, topic: str, partition: int, payee_partitions: int) -> None:
-        self.state = AccountState(PAYER_ROW, ruleset.parameters.account_idle_ms)
         self._parameters = ruleset.parameters
         self._eur = ruleset.parameters.eur_per_minor_unit()
         self._schema = bytes.fromhex(feature_schema_hash(ruleset.parameters)[:16])
+        self.state = AccountState(PAYER_ROW, ruleset.parameters.account_idle_ms, schema=self._schema)
         self._topic, self._partition, self._payee_partitions = topic, partition, payee_partitions
 
     def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
@@ -71,10 +71,11 @@ class PayeeHop:
     name = "payee"
 
     def __init__(self, ruleset: Ruleset, topic: str, partition: int, payer_partitions: int, subjects: int) -> None:
-        self.state = AccountState(PAYEE_ROW, ruleset.parameters.account_idle_ms, sources=payer_partitions)
         self._parameters = ruleset.parameters
         schema_hash = feature_schema_hash(ruleset.parameters)
         self._schema = bytes.fromhex(schema_hash[:16])
+        idle_ms = ruleset.parameters.account_idle_ms
+        self.state = AccountState(PAYEE_ROW, idle_ms, sources=payer_partitions, schema=self._schema)
         self._rules = Rules(ruleset)
         self._writer = DecisionWriter(self._rules, schema_hash)
         self._topic, self._partition, self._subjects = topic, partition, subjects

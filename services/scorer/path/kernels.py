@@ -150,12 +150,11 @@ def count_countries(row: Any) -> float:
 
 
 @njit(cache=True)
-def amount_deviation(row: Any, amount: float, decay_30d: float) -> float:
+def amount_deviation(row: Any, amount: float) -> float:
     """How far ``amount`` is from the row's decayed mean of log amounts, in standard deviations."""
     if row.log_amounts < HISTORY_MIN or np.isnan(amount):
         return np.nan if np.isnan(amount) else 0.0
-    weight = row.log_amount_weight * decay_30d
-    if weight < 1e-9:
+    if row.log_amount_weight <= 0.0:  # underflow, after some 88 years
         return 0.0
     mean = row.log_amount_sum / row.log_amount_weight
     variance = row.log_amount_squares / row.log_amount_weight - mean * mean
@@ -196,7 +195,7 @@ def write_activity(x: Any, at: int, row: Any, effective_ms: int, factors: Any, a
     x[at + 17] = row.new_partners_1d * factors[H_1D]
     x[at + 18] = row.new_partners_7d * factors[H_7D]
     x[at + 19] = count_countries(row)
-    x[at + 20] = amount_deviation(row, amount, factors[H_30D])
+    x[at + 20] = amount_deviation(row, amount)
 
 
 ACTIVITY = 21

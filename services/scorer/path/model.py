@@ -84,10 +84,9 @@ def probability(score: float) -> float:
     >>> probability(0.0)
     0.5
     """
-    if score >= 0.0:
-        return 1.0 / (1.0 + math.exp(-score))
-    odds = math.exp(score)
-    return odds / (1.0 + odds)
+    if score < -700.0:  # where exp(-score) would overflow
+        return math.exp(score)
+    return 1.0 / (1.0 + math.exp(-score))
 
 
 def read_features(features: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -121,6 +120,8 @@ def model_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> Log
     if any(len(each) != len(FEATURES) for each in parameters):
         raise ModelRefused(f"model {announcement.version} does not have {len(FEATURES)} weights, means and scales")
     weights, means, scales = (np.array(each, dtype=np.float64) for each in parameters)
+    if not (np.isfinite([*weights, *means, *scales, announcement.bias]).all() and (scales >= 0.0).all()):
+        raise ModelRefused(f"model {announcement.version} has a parameter that is not finite, or a negative scale")
     model = LogisticModel(
         announcement.version,
         feature_schema_hash,

@@ -41,6 +41,7 @@ _PAIR = _PAYER_ONLY + 5
 assert len(PAYER_HOP) == _PAIR + 4, "the kernel and the registry must agree"
 
 _REFUSED = 2  # statuses are attempted 0, accepted 1, rejected 2, returned 3
+_REFUSED_BITS = np.uint64(12)  # 1 << 2 | 1 << 3
 _AMOUNT_MIN = 0.01
 
 
@@ -98,14 +99,11 @@ def _payer_kernel(
             forget(rows, slots[i])
         if row.payments == 0:
             start_row(row, event_ms[i])
+            row.last_amount = np.nan
         effective_ms = max(event_ms[i], row.last_ms)
         decay_factors(effective_ms - row.last_ms, factors)
         verdicts[i] = _recognise(row, payment_digest[i], status[i])
-        if verdicts[i] == DUPLICATE:
-            continue
-        if verdicts[i] == STATUS_UPDATE:
-            if status[i] >= _REFUSED:
-                row.refused_1d += 1.0
+        if verdicts[i] != FORWARD:
             continue
 
         x = features[i]
@@ -126,17 +124,22 @@ def _payer_kernel(
 
 @njit(cache=True)
 def _recognise(row: Any, digest: Any, status: int) -> int:
-    """Look the payment id up among the payer's recent ones, and remember it. The low two bits hold the status."""
-    identity = digest & ~np.uint64(3)
-    entry = identity | np.uint64(status)
+    """Look the payment id up among the payer's recent ones, and remember it.
+
+    The low four bits hold the set of statuses it came with: a sequence of them that is sent again is all duplicates.
+    """
+    identity = digest & ~np.uint64(15)
+    seen = np.uint64(1) << np.uint64(status)
     for j in range(PAYMENT_IDS):
         known = row.payment_ids[j]
-        if known != 0 and (known & ~np.uint64(3)) == identity:
-            if known == entry:
+        if known != 0 and (known & ~np.uint64(15)) == identity:
+            if known & seen:
                 return DUPLICATE
-            row.payment_ids[j] = entry
+            if status >= _REFUSED and known & _REFUSED_BITS == 0:
+                row.refused_1d += 1.0
+            row.payment_ids[j] = known | seen
             return STATUS_UPDATE
-    row.payment_ids[row.payment_ids_next] = entry
+    row.payment_ids[row.payment_ids_next] = identity | seen
     row.payment_ids_next = (row.payment_ids_next + 1) % PAYMENT_IDS
     return FORWARD
 
@@ -179,6 +182,8 @@ def _write_payer_only(x: Any, row: Any, factors: Any, amount: float, payee_count
         x[at + 2] = np.nan
     elif row.payments == 0:
         x[at + 2] = 1.0
+    elif np.isnan(row.last_amount):
+        x[at + 2] = np.nan
     else:
         x[at + 2] = amount / max(row.last_amount, _AMOUNT_MIN)
     x[at + 3] = row.near_threshold_7d * factors[H_7D]

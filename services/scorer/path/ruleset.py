@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import orjson
@@ -37,7 +38,7 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One rule: hits when ``measure`` and every one of ``conditions`` holds."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(min_length=1)]
     statement: str
     family: Family
     subject: Role
@@ -53,8 +54,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When rules alone send a payment to review, and to which queue."""
 
-    rule_hits_min: int
-    families_min: int
+    rule_hits_min: Annotated[int, msgspec.Meta(ge=1)]
+    families_min: Annotated[int, msgspec.Meta(ge=1)]
     queue: str
 
 
@@ -89,10 +90,10 @@ class Parameters:
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
-    version: int
+    version: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
     parameters: Bands
     review: Review
-    rule: tuple[Rule, ...]
+    rule: Annotated[tuple[Rule, ...], msgspec.Meta(min_length=1)]
     rates: dict[str, float]
 
 
@@ -109,6 +110,26 @@ class Ruleset:
 
 
 DAY_MS = 86_400_000
+
+
+def _check_numbers(file: _File) -> None:
+    """TOML has nan, inf and integers of any length; a ruleset must not."""
+    for code, rate in file.rates.items():
+        if code not in CURRENCY_EXPONENT or not 0 < rate < math.inf:
+            raise RulesetError(f"rates.{code}: not an ISO 4217 currency, or not a number above 0")
+    if file.rates.get("EUR") != 1.0:
+        raise RulesetError("rates.EUR: must be 1, for rates are units of a currency for one EUR")
+    bands = file.parameters
+    if not 0 <= bands.small_from <= bands.small_to < math.inf:
+        raise RulesetError("parameters: small_from and small_to are not an amount band")
+    if not 0 <= bands.near_threshold_from < bands.near_threshold_to < math.inf:
+        raise RulesetError("parameters: near_threshold_from and near_threshold_to are not an amount band")
+    for rule in file.rule:
+        for bound in rule.bounds:
+            for key in ("at_least", "below"):
+                limit = getattr(bound, key)
+                if limit is not None and not math.isfinite(limit):
+                    raise RulesetError(f"rule {rule.id}: {bound.feature}: {key} is not a finite number")
 
 
 def parse_ruleset(text: str, account_idle_days: int = 400) -> Ruleset:
@@ -128,9 +149,7 @@ def parse_ruleset(text: str, account_idle_days: int = 400) -> Ruleset:
         raise RulesetError(f"not TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise RulesetError(str(error)) from None
-    for code, rate in file.rates.items():
-        if code not in CURRENCY_EXPONENT or not rate > 0:
-            raise RulesetError(f"rates.{code}: not an ISO 4217 currency, or not above 0")
+    _check_numbers(file)
     ids = [rule.id for rule in file.rule]
     if len(set(ids)) != len(ids):
         raise RulesetError("rule: two rules have the same id")

@@ -81,11 +81,13 @@ class AccountState:
         ``PAYER_ROW`` or ``PAYEE_ROW``.
     idle_ms
         Retention horizon in event time.
+    schema
+        What else the rows' meaning depends on (the feature schema); part of the format of the changelog.
     sources
         Number of partitions of the topic whose records may repeat (see ``origins``).
     """
 
-    def __init__(self, row: np.dtype[Any], idle_ms: int, sources: int = 0) -> None:
+    def __init__(self, row: np.dtype[Any], idle_ms: int, sources: int = 0, schema: bytes = b"") -> None:
         self.rows: NDArray[Any] = np.zeros(1024, dtype=row)
         self.watermark: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
         """Latest event time of the partition, ms."""
@@ -96,7 +98,7 @@ class AccountState:
         self._keys: list[bytes | None] = []
         self._free: list[int] = []
         self._swept_ms = 0
-        self._format = bytes.fromhex(hash_of(repr((row.descr, HALF_LIFE_MS)).encode())[:16])
+        self._format = bytes.fromhex(hash_of(repr((row.descr, HALF_LIFE_MS, schema)).encode())[:16])
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -145,7 +147,8 @@ class AccountState:
             return []
         self._swept_ms = now_ms
         used = self.rows[: len(self._keys)]
-        idle = np.flatnonzero((now_ms - used["last_ms"] > self._idle_ms) & (used["payments"] > 0))
+        # A row without payments was forgotten by a kernel (an outflow that found its account idle).
+        idle = np.flatnonzero((now_ms - used["last_ms"] > self._idle_ms) | (used["payments"] == 0))
         return [self._release(int(slot)) for slot in idle if self._keys[slot] is not None]
 
     def _release(self, slot: int) -> bytes:
@@ -186,7 +189,8 @@ class AccountState:
                 continue
             if value[:8] != self._format:
                 raise StateFormatError(
-                    f"state was written with layout {value[:8].hex()}, this code has {self._format.hex()}: "
+                    f"state was written as {value[:8].hex()}, under another layout or feature schema than this code's "
+                    f"{self._format.hex()}: "
                     "delete the changelog topic and the group's offsets to rebuild it from the input topic"
                 )
             if key == PARTITION_KEY:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Sequence
 
 import faust
 from mode import Service
@@ -13,42 +14,47 @@ from services.metrics import Metrics
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.ruleset import Ruleset
+from services.scorer.ruleset_file import load_ruleset
 from services.scorer.shell.alerter import attach_alerter
 from services.scorer.shell.lane import Lane
 from services.scorer.shell.models import ModelFollower
-from services.scorer.ruleset_file import load_ruleset
 from services.settings import Settings
 from services.topics_admin import require_topics
 
+BOTH_HOPS = ("payer", "payee")
 GC_THRESHOLD = 50_000
 """Batches make many short-lived objects and no cycles; the default of 700 would search them hundreds of times each."""
 
 
-def create_scorer(settings: Settings, metrics: Metrics) -> faust.App:
-    """The scorer's Faust app."""
+def create_scorer(settings: Settings, metrics: Metrics, hops: Sequence[str] = BOTH_HOPS) -> faust.App:
+    """The scorer's Faust app, with the lanes of ``hops`` and the alerter."""
     ruleset = load_ruleset(settings)
     app = create_app(settings, "scorer")
     attach_alerter(app, settings, metrics, ruleset.review.queue)
-    app.add_dependency(Scorer(settings, metrics, ruleset))
+    app.add_dependency(Scorer(settings, metrics, ruleset, hops))
     return app
 
 
 class Scorer(Service):
     """The payment path of one worker."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, ruleset: Ruleset) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, ruleset: Ruleset, hops: Sequence[str]) -> None:
         super().__init__()
         self._settings, self._metrics = settings, metrics
         models = ModelFollower(settings, metrics, feature_schema_hash(ruleset.parameters))
         topics, partitions = settings.topics, settings.partitions
         payments, by_payee = topics.payments.name, topics.payments_by_payee.name
-        self._services = (
-            models,
-            Lane("payer", settings, metrics, models, payments, topics.payer_state.name,
-                 lambda partition: PayerHop(ruleset, payments, partition, partitions)),
-            Lane("payee", settings, metrics, models, by_payee, topics.payee_state.name,
-                 lambda partition: PayeeHop(ruleset, by_payee, partition, partitions, partitions)),
-        )  # fmt: skip
+        make = {
+            "payer": lambda: Lane(
+                "payer", settings, metrics, models, payments, topics.payer_state.name,
+                lambda partition: PayerHop(ruleset, payments, partition, partitions),
+            ),
+            "payee": lambda: Lane(
+                "payee", settings, metrics, models, by_payee, topics.payee_state.name,
+                lambda partition: PayeeHop(ruleset, by_payee, partition, partitions, partitions),
+            ),
+        }  # fmt: skip
+        self._services = (models, *(make[hop]() for hop in hops))
 
     async def on_start(self) -> None:
         await require_topics(self._settings)
@@ -60,8 +66,8 @@ class Scorer(Service):
             await self.add_runtime_dependency(service)
 
 
-def run_scorer(settings: Settings, loglevel: str = "INFO") -> None:
+def run_scorer(settings: Settings, loglevel: str = "INFO", hops: Sequence[str] = BOTH_HOPS) -> None:
     """Run a scorer worker until SIGTERM or SIGINT."""
-    app = create_scorer(settings, Metrics())
+    app = create_scorer(settings, Metrics(), hops)
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
     faust.Worker(app, loglevel=loglevel, quiet=True).execute_from_commandline()

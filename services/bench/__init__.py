@@ -1,0 +1,1 @@
+"""Benchmarks of the payment path, beside the same work done the ordinary way."""

@@ -1,0 +1,75 @@
+"""The benchmark: one scorer on one core through both hops, each hop alone, and a Faust agent doing the same work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from collections.abc import Callable
+from typing import Any
+
+from services.bench.stream import bench_payments
+from services.bench.worker import Measured, MeasuredWorker
+from services.ingest.replay import send_payments
+from services.settings import Settings
+from services.topics_admin import create_topics
+
+_SCORER = ["services.cli", "worker", "scorer", "--loglevel", "ERROR"]
+_FORWARDED = 'tocsin_payments_total{hop="payer",result="forwarded"}'
+_DECIDED = 'tocsin_payments_total{hop="payee",result="decided"}'
+
+
+def run_bench(settings: Settings, payments: int, baseline_payments: int, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Measure, and return the figures of ``tocsin bench --json``.
+
+    Parameters
+    ----------
+    settings
+        The broker to run on; topics are made under a prefix of their own.
+    payments, baseline_payments
+        How many payments each scorer run, and the Faust agent, work through.
+    tell
+        Told, in a few words, what is being measured.
+    """
+    alone, both, baseline = (settings.model_copy(update={"topic_prefix": f"bench.{each}."}) for each in "abc")
+    tell(f"sending {payments:,} payments")
+    _prepare(alone, payments)
+    tell("payer hop alone")
+    payer = _measure([*_SCORER, "--hop", "payer"], alone, _FORWARDED, payments)
+    tell("payee hop alone")
+    payee = _measure([*_SCORER, "--hop", "payee"], alone, _DECIDED, payments)
+    tell("both hops in one process on one core")
+    _prepare(both, payments)
+    total = _measure(_SCORER, both, _DECIDED, payments)
+    tell(f"a Faust agent, {baseline_payments:,} payments")
+    _prepare(baseline, baseline_payments)
+    agent = _measure(["services.bench.faust_agent"], baseline, _DECIDED, baseline_payments)
+    return {
+        "payments_per_second": round(total.payments_per_second),
+        "cpu_us_per_payment": {
+            "payer_hop": round(payer.cpu_us_per_payment, 1),
+            "payee_hop": round(payee.cpu_us_per_payment, 1),
+            "total": round(total.cpu_us_per_payment, 1),
+        },
+        "baselines": {
+            "faust_agent": {
+                "payments_per_second": round(agent.payments_per_second),
+                "cpu_us_per_payment": round(agent.cpu_us_per_payment, 1),
+            }
+        },
+        "times_faust_agent": round(total.payments_per_second / agent.payments_per_second, 1),
+        "payments": payments,
+        "partitions": settings.partitions,
+        "delivery": settings.delivery,
+        "machine": {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1), "python": platform.python_version()},
+    }
+
+
+def _prepare(settings: Settings, payments: int) -> None:
+    asyncio.run(create_topics(settings))
+    asyncio.run(send_payments(bench_payments(payments), settings, name="bench"))
+
+
+def _measure(arguments: list[str], settings: Settings, counter: str, payments: int) -> Measured:
+    with MeasuredWorker(arguments, settings, counter) as worker:
+        return worker.measure(payments)

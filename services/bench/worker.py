@@ -1,0 +1,127 @@
+"""A worker under measurement: a real process on one core, watched through its metrics and the kernel's accounts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from types import TracebackType
+
+from services.settings import PREFIX, Settings
+
+_POLL_S = 0.25
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How far a worker was at a moment: payments done, wall seconds, CPU seconds of its process."""
+
+    done: int
+    wall_s: float
+    cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Rates between two readings."""
+
+    payments: int
+    payments_per_second: float
+    cpu_us_per_payment: float
+
+    @classmethod
+    def between(cls, first: Reading, last: Reading) -> Measured:
+        """What happened from ``first`` to ``last``."""
+        payments = last.done - first.done
+        return cls(
+            payments,
+            payments / (last.wall_s - first.wall_s),
+            1e6 * (last.cpu_s - first.cpu_s) / payments,
+        )
+
+
+class MeasuredWorker:
+    """Runs ``arguments`` of this Python in a process of its own, pinned to the last core where there are several.
+
+    ``counter`` is the beginning of the line of its Prometheus exposition that counts payments done.
+    """
+
+    def __init__(self, arguments: list[str], settings: Settings, counter: str) -> None:
+        self._counter = counter
+        self._port = _free_port()
+        environment = os.environ | {
+            PREFIX + "BOOTSTRAP": settings.bootstrap,
+            PREFIX + "TOPIC_PREFIX": settings.topic_prefix,
+            PREFIX + "PARTITIONS": str(settings.partitions),
+            PREFIX + "DELIVERY": settings.delivery,
+            PREFIX + "METRICS_PORT": str(self._port),
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) > 1:
+            os.sched_setaffinity(self._process.pid, cores[-1:])
+
+    def measure(self, total: int, warm_share: float = 0.15, timeout_s: float = 300.0) -> Measured:
+        """Wait until ``total`` payments are done; rates from the moment ``warm_share`` of them were.
+
+        Raises
+        ------
+        RuntimeError
+            When the worker ends, or the time is up; with the end of what it said.
+        """
+        first: Reading | None = None
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and self._process.poll() is None:
+            reading = self._read()
+            if reading.done >= total and first is not None:
+                return Measured.between(first, reading)
+            if first is None and reading.done >= total * warm_share:
+                first = reading
+            time.sleep(_POLL_S)
+        self._process.kill()
+        _, said = self._process.communicate()
+        raise RuntimeError(f"the worker did not finish: {said.decode(errors='replace')[-2_000:]}")
+
+    def _read(self) -> Reading:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=5.0) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            lines = []
+        done = sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(self._counter))
+        return Reading(int(done), time.perf_counter(), _cpu_s(self._process.pid))
+
+    def __enter__(self) -> MeasuredWorker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.communicate(timeout=30.0)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.communicate()
+
+
+def _cpu_s(pid: int) -> float:
+    """User and system time of a process so far, all threads."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

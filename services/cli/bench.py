@@ -1,0 +1,62 @@
+"""``tocsin bench``: what a payment costs, measured on this machine."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.broker import BrokerError, open_broker
+from services.cli.options import Bootstrap, Json, print_json
+from services.settings import load_settings
+
+
+def bench(
+    bootstrap: Bootstrap = None,
+    payments: Annotated[int, typer.Option(min=1_000, help="Payments in each scorer run.")] = 150_000,
+    baseline_payments: Annotated[int, typer.Option(min=500, help="Payments for the Faust agent.")] = 6_000,
+    json: Json = False,
+) -> None:
+    """Measure one scorer process on one core, exactly once, on a real Kafka; and a Faust agent doing the same work.
+
+    Rates are taken between two moments inside each run, so that starting up is not part of them. CPU times are those
+    of the whole worker process: decoding, both hops, compression, the Kafka clients, metrics.
+    """
+    from services.bench.run import run_bench
+
+    def tell(doing: str) -> None:
+        print(f"bench: {doing}", file=sys.stderr)
+
+    if bootstrap is not None:
+        figures = run_bench(load_settings(bootstrap=bootstrap), payments, baseline_payments, tell)
+        figures["broker"] = bootstrap
+    else:
+        try:
+            with open_broker() as broker:
+                settings = load_settings(bootstrap=broker.bootstrap, delivery=broker.delivery)
+                figures = run_bench(settings, payments, baseline_payments, tell)
+                figures["broker"] = broker.kind
+        except BrokerError as error:
+            print(error, file=sys.stderr)
+            raise typer.Exit(1) from None
+    if json:
+        print_json(figures)
+    else:
+        _show(figures)
+
+
+def _show(figures: dict[str, Any]) -> None:
+    cpu, agent = figures["cpu_us_per_payment"], figures["baselines"]["faust_agent"]
+    table = Table("one process on one core", "payments/s", "CPU µs a payment", box=None, header_style="bold")
+    table.add_row("Tocsin, both hops", f"{figures['payments_per_second']:,}", f"{cpu['total']}")
+    table.add_row("  payer hop alone", "", f"{cpu['payer_hop']}")
+    table.add_row("  payee hop alone", "", f"{cpu['payee_hop']}")
+    table.add_row("Faust agents, same work", f"{agent['payments_per_second']:,}", f"{agent['cpu_us_per_payment']}")
+    Console().print(table)
+    Console().print(
+        f"{figures['times_faust_agent']} times the Faust agents' rate; {figures['payments']:,} payments, "
+        f"{figures['partitions']} partitions, {figures['delivery']}, {figures['broker']}"
+    )
