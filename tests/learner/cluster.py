@@ -44,19 +44,19 @@ async def write(settings: Settings, topic: str, records: Sequence[tuple[str, byt
         await producer.stop()
 
 
-async def read_all(settings: Settings, topic: str) -> list[Record]:
-    """Every committed record of partition 0, up to the end that it has now."""
+async def read_all(settings: Settings, topic: str, number: int = 0) -> list[Record]:
+    """Every committed record of a partition, up to the end that it has now."""
     consumer: AIOKafkaConsumer = kafka.consumer(settings)
     await consumer.start()
     try:
-        partition = TopicPartition(topic, 0)
+        partition = TopicPartition(topic, number)
         consumer.assign([partition])
         await consumer.seek_to_beginning(partition)
         end = (await consumer.end_offsets([partition]))[partition]
         found: list[Record] = []
         while await consumer.position(partition) < end:
-            for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, ()):
-                found.append((record.offset, record.key, record.value))
+            got = await consumer.getmany(partition, timeout_ms=200)
+            found.extend((record.offset, record.key, record.value) for record in got.get(partition, ()))
         return found
     finally:
         await consumer.stop()

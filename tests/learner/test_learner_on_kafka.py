@@ -1,0 +1,241 @@
+"""The learner on a real Kafka: killed at random, started again, and its output compared with an offline run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from models.registry import Registry
+from models.training import Snapshot, Trainer
+from services import kafka as clients
+from services.broker import KafkaBroker
+from services.contract.codec import decode, encode
+from services.contract.topics import Topics
+from services.contract.types import Example, ModelAnnouncement
+from services.learner.app import plan_of
+from services.learner.batch import Output, Read, apply
+from services.learner.join import Join
+from services.learner.joiner import LearnerError
+from services.learner.measures import Measures
+from services.learner.trainer import TrainerService
+from services.metrics import Metrics
+from services.settings import Settings
+from tests.learner.cluster import Record, create_topics, read_all, write
+from tests.learner.streams import START_MS, MemoryStore, example, scenario
+from tests.learner.worker import PATIENCE_S, POLL_S, LearnerProcess
+
+pytestmark = pytest.mark.kafka
+
+Records = list[tuple[str, bytes]]
+BROKEN: Records = [("b", b"not json"), ("b", b'{"label_id":"l"}')]
+
+
+def settings_for(kafka: KafkaBroker, folder: Path, prefix: str, **chosen: object) -> Settings:
+    return Settings.model_validate(
+        {
+            "bootstrap": kafka.bootstrap,
+            "app_id": prefix.rstrip("."),
+            "topic_prefix": prefix,
+            "partitions": 2,
+            "registry": folder / "registry",
+            "state_dir": folder / "state",
+            "snapshot_examples": 100,
+            "batch_payments_max": 40,
+            "alert_budget_share": 0.02,
+            **chosen,
+        }
+    )
+
+
+def expected_ids(decisions: Records, labels: Records) -> list[str]:
+    """The examples of an undisturbed join, offline."""
+    output, topics = Output(), Topics()
+    join = Join(MemoryStore())
+    for topic, records in ((topics.decisions.name, decisions), (topics.labels.name, labels)):
+        apply(join, [Read(topic, 0, at, 2**42, None, value) for at, (_, value) in enumerate(records)], topics, output)
+    return sorted(decode(each.value or b"", Example).example_id for each in output.records if "examples" in each.topic)
+
+
+def offline(settings: Settings, examples: list[Record]) -> list[Snapshot]:
+    """The versions that the log makes, without Kafka and without a crash."""
+    trainer = Trainer(plan_of(settings))
+    lessons = [trainer.learn(decode(value, Example), offset) for offset, _, value in examples]
+    return [lesson.snapshot for lesson in lessons if lesson.snapshot is not None]
+
+
+def announced(settings: Settings) -> list[ModelAnnouncement]:
+    """What ``models.v1`` says, in order; a repeat must be the same to the byte, and is left out."""
+    by_key: dict[bytes | None, bytes] = {}
+    for _, key, value in asyncio.run(read_all(settings, settings.topics.models.name)):
+        assert by_key.setdefault(key, value) == value
+    return [decode(value, ModelAnnouncement) for value in by_key.values()]
+
+
+async def end_of(settings: Settings, topic: str) -> int:
+    consumer: AIOKafkaConsumer = clients.consumer(settings)
+    await consumer.start()
+    try:
+        partition = TopicPartition(topic, 0)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets([partition])
+        return ends[partition]
+    finally:
+        await consumer.stop()
+
+
+def prepare(settings: Settings, seed: int, payments: int) -> list[str]:
+    """Topics with decisions and labels, some of them broken; returns the ids of the examples to come."""
+    decisions, labels = scenario(seed, payments, plan_of(settings).feature_schema_hash)
+
+    async def fill() -> None:
+        await create_topics(settings)
+        await write(settings, settings.topics.labels.name, labels[: payments // 3])
+        await write(settings, settings.topics.decisions.name, decisions)
+        await write(settings, settings.topics.labels.name, BROKEN + labels[payments // 3 :])
+
+    asyncio.run(fill())
+    return expected_ids(decisions, labels)
+
+
+def run_with_kills(settings: Settings, expected: list[str], seed: int, kills: int, log: Path) -> None:
+    """Lives of a learner, each killed when ``examples.v1`` has grown by a random number; the last one to the end."""
+    draw, topic = random.Random(seed), settings.topics.examples.name
+    versions = len(expected) // settings.snapshot_examples
+    for _ in range(kills):
+        goal = asyncio.run(end_of(settings, topic)) + draw.randint(1, len(expected) // (kills + 1))
+        with LearnerProcess(settings, log) as learner:
+            learner.until(lambda goal=goal: asyncio.run(end_of(settings, topic)) >= goal)  # type: ignore[misc]
+    with LearnerProcess(settings, log) as learner:
+        learner.until(lambda: distinct(settings) >= len(expected))
+        learner.until(lambda: len(announced(settings)) >= versions)
+        assert learner.stop() == 0
+
+
+async def train(settings: Settings, done: Callable[[], Awaitable[bool]]) -> None:
+    """The trainer in this process, until ``done``; raises what it crashed of."""
+    service = TrainerService(settings, Measures(Metrics()), plan_of(settings))
+    await service.start()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not (service.crashed or await done()):
+                await service.sleep(POLL_S)
+    finally:
+        await service.stop()
+    if service.crashed:
+        raise service.crash_reason
+
+
+def announced_versions(settings: Settings, versions: int) -> Callable[[], Awaitable[bool]]:
+    """Whether ``models.v1`` has so many records."""
+
+    async def reached() -> bool:
+        return len(await read_all(settings, settings.topics.models.name)) >= versions
+
+    return reached
+
+
+def registered_versions(settings: Settings, versions: int) -> Callable[[], Awaitable[bool]]:
+    """Whether the registry has so many versions."""
+
+    async def reached() -> bool:
+        return len(Registry(settings.registry).versions(plan_of(settings).name)) >= versions
+
+    return reached
+
+
+def distinct(settings: Settings) -> int:
+    records = asyncio.run(read_all(settings, settings.topics.examples.name))
+    return len({decode(value, Example).example_id for _, _, value in records})
+
+
+def dead_letters(settings: Settings, partition: int) -> list[bytes]:
+    records = asyncio.run(read_all(settings, settings.topics.dead_letters.name, partition))
+    return [value for _, _, value in records]
+
+
+def test_a_learner_killed_at_random_makes_each_example_once_and_the_models_of_an_offline_run(
+    kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    settings = settings_for(kafka, tmp_path, "killed.")
+    expected = prepare(settings, seed=1, payments=800)
+    run_with_kills(settings, expected, seed=2, kills=3, log=tmp_path / "log")
+
+    examples = asyncio.run(read_all(settings, settings.topics.examples.name))
+    assert sorted(decode(value, Example).example_id for _, _, value in examples) == expected
+    snapshots = offline(settings, examples)
+    assert len(snapshots) >= 6
+    assert announced(settings) == [snapshot.announcement for snapshot in snapshots]
+    registry, name = Registry(settings.registry), plan_of(settings).name
+    assert [registry.load(name, version) for version in registry.versions(name)] == snapshots
+    letters = [each for partition in (0, 1) for each in dead_letters(settings, partition)]
+    assert sorted(letters) == sorted(value for _, value in BROKEN)
+    said = (tmp_path / "log").read_text()
+    assert '"p-' not in said
+    assert "payer-1" not in said
+
+    shutil.rmtree(settings.registry)  # the registry is lost: the log makes the same versions again
+    asyncio.run(train(settings, registered_versions(settings, len(snapshots))))
+    assert [registry.load(name, version) for version in registry.versions(name)] == snapshots
+    assert announced(settings) == [snapshot.announcement for snapshot in snapshots]
+
+
+def test_without_transactions_a_killed_learner_may_repeat_examples_and_learns_each_once(
+    kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    settings = settings_for(kafka, tmp_path, "repeated.", delivery="at_least_once")
+    expected = prepare(settings, seed=3, payments=400)
+    run_with_kills(settings, expected, seed=4, kills=1, log=tmp_path / "log")
+
+    examples = asyncio.run(read_all(settings, settings.topics.examples.name))
+    assert sorted({decode(value, Example).example_id for _, _, value in examples}) == expected
+    snapshots = offline(settings, examples)
+    assert snapshots[-1].state.examples <= len(expected)
+    assert announced(settings) == [snapshot.announcement for snapshot in snapshots]
+
+
+def test_a_learner_announces_what_a_crash_kept_it_from_announcing(kafka: KafkaBroker, tmp_path: Path) -> None:
+    settings = settings_for(kafka, tmp_path, "unannounced.")
+    plan, draw = plan_of(settings), random.Random(5)
+    log = [example(number, draw, plan.feature_schema_hash) for number in range(350)]
+    asyncio.run(create_topics(settings))
+    asyncio.run(write(settings, settings.topics.examples.name, [(each.payment_id, encode(each)) for each in log]))
+    snapshots = offline(settings, asyncio.run(read_all(settings, settings.topics.examples.name)))
+    registry = Registry(settings.registry)
+    for snapshot in snapshots[:2]:
+        registry.save(snapshot)
+    asyncio.run(train(settings, announced_versions(settings, 3)))
+    assert announced(settings) == [snapshot.announcement for snapshot in snapshots]
+
+
+def test_a_learner_does_not_go_on_with_the_registry_of_another_cluster(kafka: KafkaBroker, tmp_path: Path) -> None:
+    settings = settings_for(kafka, tmp_path, "foreign.")
+    plan, draw = plan_of(settings), random.Random(6)
+    asyncio.run(create_topics(settings))
+    trainer = Trainer(plan)
+    for number in range(100):
+        lesson = trainer.learn(example(number, draw, plan.feature_schema_hash), number)
+        if lesson.snapshot is not None:
+            Registry(settings.registry).save(lesson.snapshot)
+    with pytest.raises(LearnerError, match="the registry belongs to another cluster"):
+        asyncio.run(train(settings, announced_versions(settings, 1)))
+
+
+def test_a_wrong_example_record_and_a_foreign_schema_are_skipped(kafka: KafkaBroker, tmp_path: Path) -> None:
+    settings = settings_for(kafka, tmp_path, "mixed.", snapshot_examples=20)
+    plan, draw = plan_of(settings), random.Random(7)
+    good = [encode(example(number, draw, plan.feature_schema_hash)) for number in range(40)]
+    foreign = [encode(example(1_000 + number, draw, "00" * 32)) for number in range(10)]
+    values = [*good[:15], *foreign, b"{broken", json.dumps({"at": START_MS}).encode(), *good[15:]]
+    asyncio.run(create_topics(settings))
+    asyncio.run(write(settings, settings.topics.examples.name, [("k", value) for value in values]))
+    asyncio.run(train(settings, announced_versions(settings, 2)))
+    clean = Trainer(plan)
+    lessons = [clean.learn(decode(value, Example), offset) for offset, value in enumerate(good)]
+    wanted = [lesson.snapshot.announcement.model_hash for lesson in lessons if lesson.snapshot is not None]
+    assert [each.model_hash for each in announced(settings)] == wanted

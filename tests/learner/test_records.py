@@ -1,0 +1,97 @@
+"""What the learner reads: everything that is right, and no input raises."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.contract.codec import RECORD_BYTES_MAX, Rejection, encode
+from services.contract.events import read_dead_letter
+from services.contract.topics import Topics
+from services.contract.types import Label
+from services.learner.batch import Output, Read, apply
+from services.learner.join import Join
+from services.learner.records import decode_decision, decode_label
+from tests.learner.streams import START_MS, MemoryStore, decision, features_of, label
+
+TOPICS = Topics("t.")
+
+
+def test_a_decision_is_read_as_far_as_an_example_needs_it() -> None:
+    features = features_of(random.Random(1))
+    read = decode_decision(decision("p-1", START_MS, features))
+    assert not isinstance(read, Rejection)
+    assert (read.payment_id, read.event_time_ms, read.features) == ("p-1", START_MS, features)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise(value: bytes) -> None:
+    assert isinstance(decode_decision(value), Rejection)
+    assert isinstance(decode_label(value), Rejection)
+
+
+@given(st.integers(0, 2_000), st.integers(0, 255))
+def test_a_decision_with_one_byte_changed_never_raises(position: int, byte: int) -> None:
+    value = bytearray(decision("p-1", START_MS, features_of(random.Random(1))))
+    value[position % len(value)] = byte
+    decode_decision(bytes(value))
+
+
+GOOD = encode(label("p", "l"))
+
+
+@pytest.mark.parametrize(
+    "value, field",
+    [
+        (None, ""),
+        (b"", ""),
+        (b"[]", ""),
+        (b"\xff\xfe", ""),
+        (b'{"label_id": "l"}', "payment_id"),
+        (GOOD.replace(b'"suspicious"', b'"guilty"'), "disposition"),
+        (GOOD.replace(b'"p"', b'""'), "payment_id"),
+        (GOOD[:-1] + b',"weight":0}', "weight"),
+        (GOOD[:-1] + b',"weight":1e400}', ""),
+        (GOOD[:-1] + b',"tenant":"\\ud800"}', ""),
+        (b" " * RECORD_BYTES_MAX + GOOD, ""),
+    ],
+)
+def test_an_invalid_label_is_rejected_and_its_field_named(value: bytes | None, field: str) -> None:
+    rejection = decode_label(value)
+    assert isinstance(rejection, Rejection)
+    assert (rejection.reason, rejection.field) == ("label_invalid", field)
+
+
+def test_a_rejection_repeats_nothing_of_the_record() -> None:
+    rejection = decode_label(GOOD.replace(b'"suspicious"', b'"secret"'))
+    assert isinstance(rejection, Rejection)
+    assert "secret" not in rejection.detail
+
+
+def test_unknown_fields_of_a_label_are_allowed() -> None:
+    assert isinstance(decode_label(GOOD[:-1] + b',"case":"c-9"}'), Label)
+
+
+def test_what_cannot_be_read_is_dead_lettered_as_it_came_and_the_rest_goes_on() -> None:
+    join, output = Join(MemoryStore()), Output()
+    records = [
+        Read("t.decisions.v1", 1, 7, START_MS, b"k", b"{broken"),
+        Read("t.decisions.v1", 1, 8, START_MS, b"k", decision("p", START_MS, (1.0,))),
+        Read("t.labels.v1", 2, 9, START_MS, None, None),
+        Read("t.labels.v1", 2, 10, START_MS, b"p", encode(label("p", "l"))),
+    ]
+    apply(join, records, TOPICS, output)
+    broken, empty, example = output.records
+    assert (broken.topic, broken.key, broken.value) == ("t.payments.dlq.v1", b"k", b"{broken")
+    letter = read_dead_letter(broken.headers)
+    assert (letter.reason, letter.topic, letter.partition, letter.offset) == (
+        "decision_invalid", "t.decisions.v1", 1, 7
+    )  # fmt: skip
+    assert empty.value is None
+    assert read_dead_letter(empty.headers).reason == "label_invalid"
+    assert (example.topic, example.partition, example.key) == ("t.examples.v1", 0, b"p")
+    assert output.rejected == {"decision_invalid": 1, "label_invalid": 1}
+    assert output.examples == 1

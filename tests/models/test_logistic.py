@@ -1,0 +1,142 @@
+"""The compiled model is River's model, and what is written down of it is all of it."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from river import compose, linear_model, optim, preprocessing
+
+from models.logistic import (
+    GRADIENT_MAX,
+    L2,
+    LEARNING_RATE,
+    PRIOR_LOG_ODDS,
+    LogisticState,
+    compile_logistic,
+    create_logistic,
+    logistic_state,
+    readable,
+    restore_logistic,
+)
+from services.scorer.path.features import FEATURES, NAMES
+from services.scorer.path.model import probability
+from tests.learner.streams import features_of
+
+COUNT = len(FEATURES)
+
+
+def taught(seed: int, examples: int) -> tuple[compose.Pipeline, random.Random]:
+    """A pipeline after some examples, and the draws that come next."""
+    draw, pipeline = random.Random(seed), create_logistic()
+    for _ in range(examples):
+        suspicious = draw.random() < 0.2
+        pipeline.learn_one(readable(features_of(draw, suspicious)), suspicious, w=draw.choice((1.0, 3.0, 50.0)))
+    return pipeline, draw
+
+
+def as_matrix(rows: list[tuple[float | None, ...]]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    return np.array([[math.nan if value is None else value for value in row] for row in rows])
+
+
+@given(seed=st.integers(0, 2**32), examples=st.integers(0, 150))
+@settings(max_examples=25, deadline=None)
+def test_a_compiled_model_scores_as_river_does(seed: int, examples: int) -> None:
+    pipeline, draw = taught(seed, examples)
+    rows = [features_of(draw) for _ in range(20)] + [(None,) * COUNT]
+    _, scores = compile_logistic(pipeline, 1, "s", 0.5).contributions(as_matrix(rows))
+    for row, score in zip(rows, scores.tolist(), strict=True):
+        assert abs(probability(score) - pipeline.predict_proba_one(readable(row))[True]) < 1e-12
+
+
+def test_contributions_sum_to_the_score_to_the_bit() -> None:
+    pipeline, draw = taught(7, 400)
+    model = compile_logistic(pipeline, 1, "s", 0.5)
+    contributions, scores = model.contributions(as_matrix([features_of(draw) for _ in range(200)]))
+    for row, score in zip(contributions.tolist(), scores.tolist(), strict=True):
+        total = model.bias
+        for contribution in row:
+            total += contribution
+        assert total == score
+
+
+def test_with_wide_features_the_model_is_rivers_own_scaled_logistic_regression() -> None:
+    draw, ours = random.Random(3), create_logistic()
+    regression = linear_model.LogisticRegression(
+        optimizer=optim.SGD(LEARNING_RATE),
+        l2=L2,
+        intercept_init=PRIOR_LOG_ODDS,
+        intercept_lr=LEARNING_RATE,
+        clip_gradient=GRADIENT_MAX,
+    )
+    rivers = preprocessing.StandardScaler() | regression
+    for number in range(300):
+        x = {name: draw.gauss(0.0, 5.0) for name in NAMES if draw.random() < 0.9}
+        if number < 2:
+            x = dict.fromkeys(NAMES, float(5 * number))  # wide from the start
+        label = draw.random() < 0.3
+        assert ours.predict_proba_one(x) == rivers.predict_proba_one(x)
+        ours.learn_one(x, label, w=2.0)
+        rivers.learn_one(x, label, w=2.0)
+
+
+def test_a_missing_feature_moves_neither_its_scale_nor_its_weight() -> None:
+    pipeline, _ = taught(5, 100)
+    before = logistic_state(pipeline)
+    pipeline.learn_one(readable((1.0,) + (None,) * (COUNT - 1)), True, w=1.0)
+    after = logistic_state(pipeline)
+    for name in ("counts", "means", "variances", "weights"):
+        assert getattr(before, name)[1:] == getattr(after, name)[1:]
+        assert getattr(before, name)[0] != getattr(after, name)[0]
+
+
+@given(seed=st.integers(0, 2**32), before=st.integers(0, 60), after=st.integers(1, 30))
+@settings(max_examples=25, deadline=None)
+def test_a_model_restored_from_json_learns_on_identically(seed: int, before: int, after: int) -> None:
+    pipeline, draw = taught(seed, before)
+    written = msgspec.json.encode(logistic_state(pipeline))
+    restored = restore_logistic(msgspec.json.decode(written, type=LogisticState))
+    for _ in range(after):
+        x, label = readable(features_of(draw)), draw.random() < 0.2
+        assert restored.predict_proba_one(x) == pipeline.predict_proba_one(x)
+        pipeline.learn_one(x, label, w=2.0)
+        restored.learn_one(x, label, w=2.0)
+    assert logistic_state(restored) == logistic_state(pipeline)
+
+
+def test_a_rare_flag_is_not_blown_up_by_its_tiny_deviation() -> None:
+    pipeline = create_logistic()
+    quiet: list[float | None] = [0.0] * COUNT
+    for _ in range(2_000):
+        pipeline.learn_one(readable(quiet), False, w=1.0)
+    flagged = list(quiet)
+    flagged[NAMES.index("is_refused")] = 1.0
+    pipeline.learn_one(readable(flagged), True, w=1.0)
+    model = compile_logistic(pipeline, 1, "s", 0.5)
+    contributions, _ = model.contributions(as_matrix([tuple(flagged)]))
+    assert np.abs(contributions).max() < 2.0
+
+
+@given(st.lists(st.one_of(st.none(), st.floats()), min_size=COUNT, max_size=COUNT), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_no_feature_vector_poisons_the_model(features: list[float | None], label: bool) -> None:
+    pipeline, draw = taught(11, 20)
+    pipeline.learn_one(readable(features), label, w=1e6)
+    _, scores = compile_logistic(pipeline, 1, "s", 0.5).contributions(as_matrix([features_of(draw)]))
+    assert np.isfinite(scores).all()
+
+
+def test_a_vector_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 features"):
+        readable([1.0, 2.0])
+
+
+def test_a_state_of_another_registry_is_refused() -> None:
+    state = msgspec.structs.replace(logistic_state(create_logistic()), means=(0.0,))
+    with pytest.raises(ValueError, match="means"):
+        restore_logistic(state)
