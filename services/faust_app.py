@@ -21,6 +21,7 @@ def create_app(settings: Settings, role: str) -> faust.App:
         f"{settings.identity}-{role}",
         broker=[f"aiokafka://{server}" for server in settings.bootstrap.split(",")],
         store="memory://",
+        datadir=str(settings.state_dir / role),
         web_enabled=False,
         topic_partitions=settings.partitions,
         topic_replication_factor=settings.replication_factor,

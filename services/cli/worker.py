@@ -39,8 +39,8 @@ def scorer(
 
 
 @app.command()
-def learner(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, loglevel: Loglevel = "INFO") -> None:
+def learner(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None) -> None:
     """Join labels with what was served, learn from the joined examples, announce models. One is enough."""
     from services.learner.app import run_learner
 
-    run_learner(load_settings(bootstrap=bootstrap, metrics_port=metrics_port), loglevel)
+    run_learner(load_settings(bootstrap=bootstrap, metrics_port=metrics_port))
