@@ -28,7 +28,7 @@ from services.learner.trainer import TrainerService
 from services.metrics import Metrics
 from services.settings import Settings
 from tests.learner.cluster import Record, create_topics, read_all, write
-from tests.learner.streams import START_MS, MemoryStore, example, scenario
+from tests.learner.streams import START_MS, MemoryStore, example, label, scenario
 from tests.learner.worker import PATIENCE_S, POLL_S, LearnerProcess
 
 pytestmark = pytest.mark.kafka
@@ -197,6 +197,23 @@ def test_without_transactions_a_killed_learner_may_repeat_examples_and_learns_ea
     snapshots = offline(settings, examples)
     assert snapshots[-1].state.examples <= len(expected)
     assert announced(settings) == [snapshot.announcement for snapshot in snapshots]
+
+
+def test_a_second_learner_fences_the_first_and_nothing_is_made_twice(kafka: KafkaBroker, tmp_path: Path) -> None:
+    settings = settings_for(kafka, tmp_path, "fenced.")
+    expected = prepare(settings, seed=8, payments=100)
+    elsewhere = settings.model_copy(update={"state_dir": tmp_path / "elsewhere"})
+    with LearnerProcess(settings, tmp_path / "first") as first:
+        first.until(lambda: distinct(settings) >= len(expected))
+        with LearnerProcess(elsewhere, tmp_path / "second") as second:
+            second.until(lambda: "joiner: replaying" in (tmp_path / "second").read_text())
+            asyncio.run(write(settings, settings.topics.labels.name, [("p-1", encode(label("p-1", "last")))]))
+            second.until(lambda: distinct(settings) > len(expected))
+            assert first.status() != 0
+            assert second.stop() == 0
+    assert "ProducerFenced" in (tmp_path / "first").read_text()
+    examples = asyncio.run(read_all(settings, settings.topics.examples.name))
+    assert len(examples) == len(expected) + 1
 
 
 def test_a_learner_announces_what_a_crash_kept_it_from_announcing(kafka: KafkaBroker, tmp_path: Path) -> None:
