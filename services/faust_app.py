@@ -14,6 +14,8 @@ from services.settings import Settings
 def create_app(settings: Settings, role: str) -> faust.App:
     """A Faust app for a worker of ``role``. Its web server is off: metrics have a port of their own."""
     options: dict[str, Any] = {}
+    folder = settings.state_dir / role
+    folder.mkdir(parents=True, exist_ok=True)  # Faust makes only the last of its folders
     credentials = _credentials(settings)
     if credentials is not None:
         options["broker_credentials"] = credentials
@@ -21,7 +23,7 @@ def create_app(settings: Settings, role: str) -> faust.App:
         f"{settings.identity}-{role}",
         broker=[f"aiokafka://{server}" for server in settings.bootstrap.split(",")],
         store="memory://",
-        datadir=str(settings.state_dir / role),
+        datadir=str(folder),
         web_enabled=False,
         topic_partitions=settings.partitions,
         topic_replication_factor=settings.replication_factor,
@@ -32,6 +34,11 @@ def create_app(settings: Settings, role: str) -> faust.App:
         stream_wait_empty=False,
         **options,
     )
+
+
+def raw_schema() -> faust.Schema:
+    """Keys and values as bytes. One for each topic and table: Faust changes the schema of a table's changelog."""
+    return faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
 
 def _credentials(settings: Settings) -> SASLCredentials | SSLCredentials | None:

@@ -148,7 +148,7 @@ class Metrics:
         )
         self.labels = Counter(
             "tocsin_labels_total",
-            "Labels by result: joined, duplicate, waiting, invalid",
+            "Labels by result: joined, duplicate, waiting, invalid, or dropped: excess, too_late, expired, overflow",
             ("result",),
             registry=registry,
         )

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -55,12 +56,14 @@ class MeasuredWorker:
     def __init__(self, arguments: list[str], settings: Settings, counter: str) -> None:
         self._counter = counter
         self._port = _free_port()
+        self._folder = tempfile.TemporaryDirectory(prefix="tocsin-bench-")
         environment = os.environ | {
             PREFIX + "BOOTSTRAP": settings.bootstrap,
             PREFIX + "TOPIC_PREFIX": settings.topic_prefix,
             PREFIX + "PARTITIONS": str(settings.partitions),
             PREFIX + "DELIVERY": settings.delivery,
             PREFIX + "METRICS_PORT": str(self._port),
+            PREFIX + "STATE_DIR": self._folder.name,
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -112,6 +115,7 @@ class MeasuredWorker:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.communicate()
+        self._folder.cleanup()
 
 
 def _cpu_s(pid: int) -> float:

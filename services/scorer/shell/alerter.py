@@ -15,6 +15,7 @@ import msgspec
 from services.contract.codec import Rejection, decode, encode
 from services.contract.events import cloud_event, dead_letter_headers
 from services.contract.types import Alert, DeadLetter, Review
+from services.faust_app import raw_schema
 from services.metrics import Metrics
 from services.scorer.path.alert import updated_alert
 from services.settings import Settings
@@ -32,11 +33,10 @@ class OpenAlert(msgspec.Struct, frozen=True):
 def attach_alerter(app: faust.App, settings: Settings, metrics: Metrics, queue: str) -> None:
     """Add the alerter's agent and table to ``app``."""
     topics = settings.topics
-    raw = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
-    reviews = app.topic(topics.reviews.name, schema=raw)
-    alerts = app.topic(topics.alerts.name, schema=raw)
-    dead_letters = app.topic(topics.dead_letters.name, schema=raw)
-    table = app.Table("alerts", partitions=settings.partitions, schema=raw)
+    reviews = app.topic(topics.reviews.name, schema=raw_schema())
+    alerts = app.topic(topics.alerts.name, schema=raw_schema())
+    dead_letters = app.topic(topics.dead_letters.name, schema=raw_schema())
+    table = app.Table("alerts", partitions=settings.partitions, schema=raw_schema())
 
     async def alerter(stream: faust.StreamT[bytes]) -> None:
         async for event in stream.events():

@@ -9,10 +9,14 @@ from collections.abc import Sequence
 import faust
 from mode import Service
 
+from services.contract.codec import encode
+from services.contract.types import Party, Payment
 from services.faust_app import create_app
 from services.metrics import Metrics
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
+from services.scorer.path.model import untrained_model
+from services.scorer.path.records import Record
 from services.scorer.path.ruleset import Ruleset
 from services.scorer.ruleset_file import load_ruleset
 from services.scorer.shell.alerter import attach_alerter
@@ -40,7 +44,7 @@ class Scorer(Service):
 
     def __init__(self, settings: Settings, metrics: Metrics, ruleset: Ruleset, hops: Sequence[str]) -> None:
         super().__init__()
-        self._settings, self._metrics = settings, metrics
+        self._settings, self._metrics, self._ruleset = settings, metrics, ruleset
         models = ModelFollower(settings, metrics, feature_schema_hash(ruleset.parameters))
         topics, partitions = settings.topics, settings.partitions
         payments, by_payee = topics.payments.name, topics.payments_by_payee.name
@@ -58,12 +62,22 @@ class Scorer(Service):
 
     async def on_start(self) -> None:
         await require_topics(self._settings)
+        warm_up(self._ruleset)
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
         self._metrics.serve(self._settings.metrics_host, self._settings.metrics_port)
         for service in self._services:
             await self.add_runtime_dependency(service)
+
+
+def warm_up(ruleset: Ruleset) -> None:
+    """Compile the kernels, or load them from numba's cache, so that no payment waits for it."""
+    payment = Payment("warm-up", 0, 1, "EUR", Party("a"), Party("b"))
+    model = untrained_model(feature_schema_hash(ruleset.parameters))
+    frames = PayerHop(ruleset, "", 0, 1).process([Record(0, 0, b"a", encode(payment))], model)
+    records = [Record(at, 0, each.key, each.value) for at, each in enumerate(frames.outputs["payments_by_payee"])]
+    PayeeHop(ruleset, "", 0, 1, 1).process(records, model)
 
 
 def run_scorer(settings: Settings, loglevel: str = "INFO", hops: Sequence[str] = BOTH_HOPS) -> None:
