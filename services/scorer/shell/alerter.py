@@ -2,18 +2,23 @@
 
 Faust delivers at least once. So the table remembers, beside each alert, the offset of the last review taken into it: a
 review that comes again changes nothing, and its alert is published again as it stands, under the same id and revision.
+
+Faust also takes an event for done when its agent fails or is cut off in the middle of it, and the review would be lost.
+So events are acknowledged here, after the table has the alert, and a broker that is away is waited for.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
 import faust
 import msgspec
+from aiokafka.errors import KafkaError
 
 from services.contract.codec import Rejection, decode, encode
-from services.contract.events import cloud_event, dead_letter_headers
+from services.contract.events import Headers, cloud_event, dead_letter_headers
 from services.contract.types import Alert, DeadLetter, Review
 from services.faust_app import raw_schema
 from services.metrics import Metrics
@@ -21,6 +26,8 @@ from services.scorer.path.alert import updated_alert
 from services.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+RETRY_S = 1.0
 
 
 class OpenAlert(msgspec.Struct, frozen=True):
@@ -39,13 +46,14 @@ def attach_alerter(app: faust.App, settings: Settings, metrics: Metrics, queue: 
     table = app.Table("alerts", partitions=settings.partitions, schema=raw_schema())
 
     async def alerter(stream: faust.StreamT[bytes]) -> None:
-        async for event in stream.events():
+        async for event in stream.noack().events():
             message = event.message
             try:
                 review = decode(message.value, Review)
             except msgspec.MsgspecError as error:
                 await _put_aside(dead_letters, message, error)
                 metrics.dead_letters.labels("alerter", "review_invalid").inc()
+                event.ack()
                 continue
             key = f"{review.tenant}\x1f{review.subject.role}\x1f{review.subject.account}".encode()
             stored = table.get(key)
@@ -54,16 +62,12 @@ def attach_alerter(app: faust.App, settings: Settings, metrics: Metrics, queue: 
                 alert = known.alert
             else:
                 alert = updated_alert(known.alert if known else None, review, queue)
-            sent = await alerts.send(
-                key=message.key,
-                value=encode(alert),
-                partition=message.partition,
-                headers=cloud_event("alert.v1", f"{alert.alert_id}/{alert.revision}"),
-            )
-            await sent
+            headers = cloud_event("alert.v1", f"{alert.alert_id}/{alert.revision}")
+            await _write(alerts, message, encode(alert), headers)
             if known is None or alert is not known.alert:
                 table[key] = encode(OpenAlert(message.offset, alert))
                 metrics.alerts.labels(queue, alert.status).inc()
+            event.ack()
 
     app.agent(reviews, name="alerter")(alerter)
 
@@ -73,7 +77,17 @@ async def _put_aside(dead_letters: faust.TopicT, message: Any, error: msgspec.Ms
     letter = DeadLetter(
         rejection.reason, rejection.field, rejection.detail, message.topic, message.partition, message.offset
     )
-    sent = await dead_letters.send(
-        key=message.key, value=message.value, partition=message.partition, headers=dead_letter_headers(letter)
-    )
-    await sent
+    await _write(dead_letters, message, message.value, dead_letter_headers(letter))
+
+
+async def _write(topic: faust.TopicT, message: Any, value: bytes, headers: Headers) -> None:
+    """Write a record under the key and in the partition of ``message``, until the broker has it."""
+    while True:
+        try:
+            sent = await topic.send(key=message.key, value=value, partition=message.partition, headers=headers)
+            await sent
+        except KafkaError as error:
+            logger.warning("%s: %s; writing it again", topic, type(error).__name__)
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
