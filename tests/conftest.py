@@ -1,0 +1,45 @@
+"""Fixtures of every test that runs on a real Kafka."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from services.broker import KafkaBroker
+from tests.support.deployment import Deployment, make_deployment
+from tests.support.live import live_ports
+
+pytest_plugins = ["tests.broker_fixture"]
+
+
+@pytest.fixture
+def deployment(kafka: KafkaBroker, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deployment]:
+    """A deployment of the test's own on the shared broker: topics made, no worker running.
+
+    ``@pytest.mark.parametrize("deployment", [{"partitions": 1}], indirect=True)`` gives it other settings.
+    """
+    name = re.sub("[^a-z0-9]+", "-", request.node.name.lower())[:60].strip("-")
+    made = make_deployment(kafka.bootstrap, name, tmp_path, **getattr(request, "param", {}))
+    yield made
+    made.discard()
+
+
+@pytest.fixture(scope="session")
+def live_run(kafka: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
+    """Real workers under a small steady load: their metrics ports, by role. The load goes on until the end."""
+    with live_ports(kafka.bootstrap, tmp_path_factory.mktemp("live")) as ports:
+        yield ports
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the workers' logs beside a failure."""
+    report = yield
+    if report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            for name, tail in value.logs_of_workers() if isinstance(value, Deployment) else ():
+                report.sections.append((f"log of {name}", tail))
+    return report

@@ -1,0 +1,66 @@
+"""Killing a worker again and again at drawn moments, under load, and then letting it finish."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from services.scorer.path.model import LogisticModel
+from tests.support.deployment import Deployment, observer, settled
+from tests.support.load import Load
+from tests.support.payments import Entry
+from tests.support.worker import Worker
+
+KILLS = 10
+START_UP_S = (1.0, 4.0)
+"""When a worker is still loading, joining or restoring, or has just begun."""
+
+
+async def run_killed(
+    deployment: Deployment, log: Sequence[Entry], seed: int, models: Sequence[LogisticModel] = ()
+) -> Worker:
+    """Send ``log`` while a scorer works on it and is killed ten times; ``models`` are announced in between.
+
+    Three kills in ten fall at a drawn time after the start, the others once a drawn number of records was written, in
+    the middle of transactions. Returns when every payment is through, with the worker running.
+    """
+    draw = random.Random(seed)
+    worker = deployment.worker()
+    announcements = dict(zip(draw.sample(range(1, KILLS), len(models)), models, strict=True))
+    load = Load(deployment, log, KILLS + 1)
+    sending = asyncio.create_task(load.run())
+    try:
+        for kill in range(KILLS):
+            load.next_phase()
+            worker.start()
+            if kill in announcements:
+                await deployment.announce(announcements[kill])
+            if kill in (2, 5, 8):
+                await asyncio.sleep(draw.uniform(*START_UP_S))
+            else:
+                await written(deployment, draw.randrange(1, 2 * len(log) // KILLS))
+            worker.kill()
+        load.all_phases()
+        worker.start()
+        await sending
+    finally:
+        sending.cancel()
+    await settled(deployment)
+    return worker
+
+
+async def written(deployment: Deployment, count: int) -> None:
+    """Return once ``count`` more records stand in the two hops' output topics, committed or not."""
+    topics = deployment.settings.topics
+    async with observer(deployment) as seen:
+
+        async def total() -> int:
+            return sum(await seen.ends(topics.payments_by_payee)) + sum(await seen.ends(topics.decisions))
+
+        before = await total()
+
+        async def grown() -> bool | None:
+            return await total() >= before + count or None
+
+        await deployment.wait_for(grown, f"{count} more records are written")

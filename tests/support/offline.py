@@ -1,0 +1,236 @@
+"""What the pure path makes of the logs, and the comparison with what the workers wrote, byte for byte."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiokafka import ConsumerRecord
+
+from services.contract.topics import Topic
+from services.scorer.path.features import feature_schema_hash
+from services.scorer.path.hops import PayeeHop, PayerHop
+from services.scorer.path.model import LogisticModel, untrained_model
+from services.scorer.path.records import HopResult, Outbound
+from services.scorer.path.state import PARTITION_KEY, AccountState
+from services.scorer.ruleset_file import load_ruleset
+from services.settings import Settings
+from tests.support.deployment import Deployment, Logs, read_logs
+from tests.support.payments import Expected
+
+_FRAME_HEADER = struct.Struct("<4sB3x8siq")
+_PAYMENT = 0
+
+
+@dataclass
+class Run:
+    """Every log of a deployment's payment path, whole."""
+
+    settings: Settings
+    payments: Logs
+    by_payee: Logs
+    decisions: Logs
+    reviews: Logs
+    dead_letters: Logs
+    payer_state: Logs
+    payee_state: Logs
+    models: dict[str, LogisticModel]
+    """Those that decisions may name, by hash."""
+
+    @property
+    def records_decided(self) -> list[ConsumerRecord]:
+        """Every decision, partition after partition."""
+        return [record for log in self.decisions for record in log]
+
+
+async def read_run(deployment: Deployment, models: Iterable[LogisticModel] = ()) -> Run:
+    """Read every log of ``deployment``, the changelogs included."""
+    topics = deployment.settings.topics
+    wanted: tuple[Topic, ...] = (
+        topics.payments, topics.payments_by_payee, topics.decisions, topics.reviews, topics.dead_letters,
+        topics.payer_state, topics.payee_state,
+    )  # fmt: skip
+    logs = [await read_logs(deployment, topic) for topic in wanted]
+    known = (untrained_model(schema_hash(deployment.settings)), *models)
+    return Run(deployment.settings, *logs, {model.hash: model for model in known})  # type: ignore[call-arg, arg-type]
+
+
+def schema_hash(settings: Settings) -> str:
+    """The feature schema under which the deployment decides."""
+    return feature_schema_hash(load_ruleset(settings).parameters)
+
+
+def assert_decided_once(run: Run, expected: Expected) -> None:
+    """Each payment has exactly one decision, and every other record its one fate."""
+    decided: Counter[tuple[str, str]] = Counter()
+    for record in run.records_decided:
+        decision = orjson.loads(record.value)
+        decided[decision["tenant"], decision["payment_id"]] += 1
+    assert sum(map(len, run.payments)) == sum(expected.fates.values()), "the test's own records are not all there"
+    lost, more = expected.decided - decided, decided - expected.decided
+    assert not lost, f"{sum(lost.values())} payments were not decided, such as {list(lost)[:3]}"
+    assert not more, f"{sum(more.values())} decisions too many, such as {list(more)[:3]}"
+    assert sum(map(len, run.dead_letters)) == expected.fates["dead"]
+
+
+def assert_logs_are_computed(run: Run, seed: int) -> None:
+    """Each hop's output logs and state are what the pure path makes of its input logs, in batches of any length."""
+    draw = random.Random(seed)
+    partitions = range(run.settings.partitions)
+    from_payer = [_payer_side(run, partition, draw) for partition in partitions]
+    from_payee = [_payee_side(run, partition, draw) for partition in partitions]
+    _assert_merged([each.frames for each in from_payer], run.by_payee, _origin_of, "payments.by-payee.v1")
+    homes = {record.headers[3][1].decode(): at for at, log in enumerate(run.decisions) for record in log}
+    _assert_merged(
+        [each.reviews for each in from_payee],
+        run.reviews,
+        lambda record: homes[record.headers[3][1].decode().partition("/")[0]],
+        "reviews.by-subject.v1",
+    )
+
+
+@dataclass
+class _Side:
+    """What a hop made of one partition."""
+
+    frames: list[Outbound] = field(default_factory=list)
+    decisions: list[Outbound] = field(default_factory=list)
+    reviews: list[Outbound] = field(default_factory=list)
+    dead_letters: list[Outbound] = field(default_factory=list)
+    changelog: dict[bytes, bytes | None] = field(default_factory=dict)
+
+    def take(self, result: HopResult, state: AccountState) -> None:
+        """Add the outcome of a batch."""
+        self.frames += result.outputs.get("payments_by_payee", ())
+        self.decisions += result.outputs.get("decisions", ())
+        self.reviews += result.outputs.get("reviews", ())
+        self.dead_letters += result.outputs["dead_letters"]
+        self.changelog.update(state.changelog(result.touched))
+
+
+def _payer_side(run: Run, partition: int, draw: random.Random) -> _Side:
+    topic, ruleset = run.settings.topics.payments.name, load_ruleset(run.settings)
+    hop = PayerHop(ruleset, topic, partition, run.settings.partitions)
+    model = next(iter(run.models.values()))
+    side = _Side()
+    for batch in _chopped(run.payments[partition], draw):
+        side.take(hop.process(batch, model), hop.state)
+    _assert_same(side.dead_letters, _put_aside_from(run, topic, partition), f"dead letters of payments.v1[{partition}]")
+    restored = PayerHop(ruleset, topic, partition, run.settings.partitions).state
+    idle_ms = ruleset.parameters.account_idle_ms
+    _assert_same_state(side, restored, hop.state, run.payer_state[partition], idle_ms, f"payer state [{partition}]")
+    return side
+
+
+def _payee_side(run: Run, partition: int, draw: random.Random) -> _Side:
+    topic, ruleset, count = (
+        run.settings.topics.payments_by_payee.name,
+        load_ruleset(run.settings),
+        run.settings.partitions,
+    )
+    hop = PayeeHop(ruleset, topic, partition, count, count)
+    side = _Side()
+    for model, stretch in _by_model(run, partition):
+        for batch in _chopped(stretch, draw):
+            side.take(hop.process(batch, model), hop.state)
+    _assert_same(side.decisions, run.decisions[partition], f"decisions.v1[{partition}]")
+    _assert_same(side.dead_letters, _put_aside_from(run, topic, partition), f"dead letters of by-payee[{partition}]")
+    restored = PayeeHop(ruleset, topic, partition, count, count).state
+    idle_ms = ruleset.parameters.account_idle_ms
+    _assert_same_state(side, restored, hop.state, run.payee_state[partition], idle_ms, f"payee state [{partition}]")
+    return side
+
+
+def _by_model(run: Run, partition: int) -> Iterator[tuple[LogisticModel, list[ConsumerRecord]]]:
+    """The frames of a partition, in stretches whose decisions name one model."""
+    named = [orjson.loads(record.value)["model_hash"] for record in run.decisions[partition]]
+    frames = run.by_payee[partition]
+    payments = sum(_kind_of(record) == _PAYMENT for record in frames)
+    assert payments == len(named), (
+        f"partition {partition}: {payments} payments went in, {len(named)} decisions came out"
+    )
+    stretch: list[ConsumerRecord] = []
+    current, at = named[0] if named else next(iter(run.models)), 0
+    for record in frames:
+        if _kind_of(record) == _PAYMENT:
+            if named[at] != current:
+                yield run.models[current], stretch
+                stretch, current = [], named[at]
+            at += 1
+        stretch.append(record)
+    yield run.models[current], stretch
+
+
+def _chopped(records: Sequence[ConsumerRecord], draw: random.Random) -> Iterator[list[ConsumerRecord]]:
+    at = 0
+    while at < len(records):
+        length = draw.choice((1, 2, 10, 300, 2_000, 5_000))
+        yield list(records[at : at + length])
+        at += length
+
+
+def _kind_of(record: ConsumerRecord) -> int:
+    return int(_FRAME_HEADER.unpack_from(record.value)[1])
+
+
+def _origin_of(record: ConsumerRecord) -> int:
+    """The partition of ``payments.v1`` that a frame comes from."""
+    return int(_FRAME_HEADER.unpack_from(record.value)[3])
+
+
+def _put_aside_from(run: Run, topic: str, partition: int) -> list[ConsumerRecord]:
+    return [each for each in run.dead_letters[partition] if dict(each.headers)["tocsin_topic"] == topic.encode()]
+
+
+def _assert_merged(by_source: list[list[Outbound]], logs: Logs, source_of: Any, what: str) -> None:
+    """Each log is a merge of what its sources wrote: the records of each source are all there, in their order."""
+    for source, written in enumerate(by_source):
+        for target, log in enumerate(logs):
+            expected = [each for each in written if each.partition == target]
+            found = [each for each in log if source_of(each) == source]
+            _assert_same(expected, found, f"{what}[{target}], from {source}")
+
+
+def _assert_same(expected: Sequence[Outbound], found: Sequence[ConsumerRecord], what: str) -> None:
+    """Key, value, headers and timestamp of every record."""
+    for at, (mine, theirs) in enumerate(zip(expected, found, strict=False)):
+        computed = (mine.timestamp, mine.key, mine.value, tuple(mine.headers))
+        written = (theirs.timestamp, theirs.key, theirs.value, tuple(theirs.headers))
+        assert written == computed, f"{what}: record {at} (offset {theirs.offset}) is not what the path computes"
+    assert len(found) == len(expected), f"{what}: {len(found)} records, the path computes {len(expected)}"
+
+
+def _assert_same_state(
+    side: _Side,
+    restored: AccountState,
+    computed: AccountState,
+    changelog: list[ConsumerRecord],
+    idle_ms: int,
+    what: str,
+) -> None:
+    """The changelog restores the state that the path ends in.
+
+    Accounts beyond the retention horizon may be gone from one and not from the other: they are as good as new in both.
+    """
+    restored.restore((record.key, record.value) for record in changelog)
+    assert restored.watermark.tolist() == computed.watermark.tolist(), what
+    assert restored.origins.tolist() == computed.origins.tolist(), what
+    keys = {record.key for record in changelog} - {PARTITION_KEY}
+    assert keys == side.changelog.keys() - {PARTITION_KEY}, f"{what}: not the same accounts"
+    compared = 0
+    for account in sorted(keys):
+        one, other = (state.rows[state.slots([account])[0]] for state in (restored, computed))
+        if is_live(one, computed, idle_ms) or is_live(other, computed, idle_ms):
+            assert one.tobytes() == other.tobytes(), f"{what}: a row differs"
+            compared += 1
+    assert compared, f"{what}: nothing to compare"
+
+
+def is_live(row: Any, state: AccountState, idle_ms: int) -> bool:
+    """Whether an account has a history within the retention horizon."""
+    return bool(row["payments"] > 0 and state.watermark[0] - row["last_ms"] <= idle_ms)
