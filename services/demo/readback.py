@@ -1,0 +1,190 @@
+"""What the topics hold in the end, read with ``read_committed``: the only evidence that the summary rests on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from services import kafka
+from services.clock import now_ms
+from services.contract.codec import Rejection, decode_payment
+from services.contract.events import read_dead_letter
+from services.contract.topics import Topic
+from services.contract.types import Outcome
+from services.settings import Settings
+
+POLL_MS = 500
+STALL_POLLS_MAX = 40
+
+
+class Served(msgspec.Struct, frozen=True, gc=False):
+    """Of a decision, what the summary needs."""
+
+    decision_id: str
+    payment_id: str
+    outcome: Outcome
+    score: float
+    model_version: int
+
+
+class _AlertName(msgspec.Struct, frozen=True, gc=False):
+    alert_id: str
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Counts of records, read from the topics."""
+
+    payment_ids: set[str] = field(default_factory=set)
+    """Of valid payments."""
+    repeats: int = 0
+    """Valid payments whose id had come before in the same state."""
+    status_updates: int = 0
+    """Valid payments whose id had come before in another state."""
+    malformed: int = 0
+    served: dict[str, Served] = field(default_factory=dict)
+    """The first decision, by payment id."""
+    decisions: int = 0
+    doubled: set[str] = field(default_factory=set)
+    """Payments with more than one decision."""
+    alerts: int = 0
+    alert_events: int = 0
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    """By origin: ``ingest`` or ``scorer``."""
+    models: int = 0
+
+    @property
+    def records(self) -> int:
+        """Records in ``payments.v1``."""
+        return len(self.payment_ids) + self.repeats + self.status_updates + self.malformed
+
+    @property
+    def lost(self) -> set[str]:
+        """Valid payments without a decision."""
+        return self.payment_ids - self.served.keys()
+
+
+async def gather_evidence(settings: Settings) -> Evidence:
+    """Read the topics from their beginning to their end.
+
+    Raises
+    ------
+    TimeoutError
+        When a topic cannot be read to its end.
+    """
+    topics, evidence = settings.topics, Evidence()
+    states: dict[str, set[str]] = {}
+    async for record in committed(settings, topics.payments):
+        _take_payment(record, states, evidence)
+    decoder = msgspec.json.Decoder(Served)
+    async for record in committed(settings, topics.decisions):
+        served = decoder.decode(record.value or b"")
+        evidence.decisions += 1
+        if evidence.served.setdefault(served.payment_id, served) is not served:
+            evidence.doubled.add(served.payment_id)
+    names: set[str] = set()
+    async for record in committed(settings, topics.alerts):
+        names.add(msgspec.json.decode(record.value or b"", type=_AlertName).alert_id)
+        evidence.alert_events += 1
+    evidence.alerts = len(names)
+    async for record in committed(settings, topics.dead_letters):
+        origin = read_dead_letter(list(record.headers)).topic
+        evidence.dead_letters["ingest" if origin.startswith("stream:") else "scorer"] += 1
+    evidence.models = await count(settings, topics.models)
+    return evidence
+
+
+async def count(settings: Settings, topic: Topic) -> int:
+    """How many committed records a topic holds."""
+    found = 0
+    async for _ in committed(settings, topic):
+        found += 1
+    return found
+
+
+async def committed(settings: Settings, topic: Topic) -> AsyncIterator[ConsumerRecord]:
+    """The records of a topic up to its present end, in order within each partition."""
+    consumer = kafka.consumer(settings, max_partition_fetch_bytes=4 * 1024 * 1024)
+    await consumer.start()
+    try:
+        partitions = _partitions(settings, topic)
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        idle = 0
+        while open_ := [each for each in partitions if await consumer.position(each) < ends[each]]:
+            found = await consumer.getmany(*open_, timeout_ms=POLL_MS)
+            idle = 0 if found else idle + 1
+            if idle > STALL_POLLS_MAX:
+                raise TimeoutError(f"{topic.name} cannot be read to its end")
+            for source, records in found.items():
+                for record in records:
+                    if record.offset < ends[source]:
+                        yield record
+    finally:
+        await consumer.stop()
+
+
+class LatencyMeter:
+    """A consumer of committed decisions that notes how old each payment's append is when its decision gets here.
+
+    The timestamp of a decision is that of its payment's append, so the difference is append to decision in hand.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._consumer: AIOKafkaConsumer = kafka.consumer(settings, fetch_max_wait_ms=50)
+        self._partitions = _partitions(settings, settings.topics.decisions)
+        self._task: asyncio.Task[None] | None = None
+        self.latencies_ms: list[float] = []
+
+    async def start(self) -> None:
+        """Measure the decisions that are made from now on."""
+        await self._consumer.start()
+        self._consumer.assign(self._partitions)
+        await self._consumer.seek_to_end(*self._partitions)
+        self._task = asyncio.create_task(self._follow(), name="latency")
+
+    async def until(self, decisions: int, seconds_max: float) -> None:
+        """Wait for so many decisions, or so long."""
+        for _ in range(int(seconds_max / 0.1)):
+            if len(self.latencies_ms) >= decisions:
+                return
+            await asyncio.sleep(0.1)
+
+    async def stop(self) -> None:
+        """Measure no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._consumer.stop()
+
+    async def _follow(self) -> None:
+        while True:
+            found = await self._consumer.getmany(timeout_ms=POLL_MS)
+            arrived_ms = now_ms()
+            for records in found.values():
+                self.latencies_ms += [float(arrived_ms - record.timestamp) for record in records]
+
+
+def _take_payment(record: ConsumerRecord, states: dict[str, set[str]], evidence: Evidence) -> None:
+    payment = decode_payment(record.value)
+    if isinstance(payment, Rejection):
+        evidence.malformed += 1
+        return
+    known = states.setdefault(payment.payment_id, set())
+    if payment.status in known:
+        evidence.repeats += 1
+    elif known:
+        evidence.status_updates += 1
+    known.add(payment.status)
+    evidence.payment_ids.add(payment.payment_id)
+
+
+def _partitions(settings: Settings, topic: Topic) -> list[TopicPartition]:
+    numbers: Iterable[int] = range(topic.partitions or settings.partitions)
+    return [TopicPartition(topic.name, number) for number in numbers]

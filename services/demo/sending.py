@@ -1,0 +1,101 @@
+"""The stream on its way: stretch by stretch through ingest, and what a careless processor sends past it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from services import kafka
+from services.contract.types import Label
+from services.demo.plan import PACED_PER_SECOND, Stretch
+from services.demo.stream import Record, Stream
+from services.ingest.pacing import Pace
+from services.ingest.partition import partition_of
+from services.ingest.replay import send_payments
+from services.ingest.report import Progress
+from services.settings import Settings
+
+SOURCE = "demo"
+
+
+@dataclass(slots=True)
+class Sent:
+    """What has been handed over so far."""
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    labels: int = 0
+
+    @property
+    def payments(self) -> int:
+        """Different valid payments."""
+        return self.kinds["payment"]
+
+
+class Sender:
+    """Takes a stream apart into stretches, and sends each. Every second malformed record goes straight into
+    ``payments.v1``, as from a processor's own producer; ingest puts the others aside itself."""
+
+    def __init__(self, stream: Stream, settings: Settings) -> None:
+        self._events = stream.events()
+        self._settings = settings
+        self._carried: Record | Label | None = None
+        self.sent = Sent()
+
+    def prepare(self, stretch: Stretch) -> list[Record | Label]:
+        """Make the events of the next stretch: its payments, and what arrives among them."""
+        events, payments = [], 0
+        event = self._carried or next(self._events, None)
+        while event is not None:
+            if isinstance(event, Record) and event.kind == "payment":
+                if payments == stretch.payments:
+                    break
+                payments += 1
+            events.append(event)
+            event = next(self._events, None)
+        self._carried = event
+        return events
+
+    async def send(self, events: list[Record | Label], paced: bool, progress: Progress) -> None:
+        """Send a stretch; returns when the broker has acknowledged all of it.
+
+        Raises
+        ------
+        KafkaFailedError
+            As ``send_payments``.
+        """
+        straight: list[Record] = []
+        through: list[Label | bytes] = []
+        for event in events:
+            if isinstance(event, Label):
+                self.sent.labels += 1
+                through.append(event)
+                continue
+            self.sent.kinds[event.kind] += 1
+            if event.kind == "malformed" and self.sent.kinds["malformed"] % 2 == 0:
+                straight.append(event)
+            else:
+                through.append(event.value)
+        await self._send_straight(straight)
+        pace = Pace(_speed(events)) if paced else None
+        await send_payments(through, self._settings, name=SOURCE, pace=pace, progress=progress)
+
+    async def _send_straight(self, records: list[Record]) -> None:
+        topic, partitions = self._settings.topics.payments.name, self._settings.partitions
+        if not records:
+            return
+        producer = kafka.producer(self._settings)
+        await producer.start()
+        try:
+            for record in records:
+                await producer.send(
+                    topic, value=record.value, key=record.key, partition=partition_of(record.key, partitions)
+                )
+        finally:
+            await producer.stop()
+
+
+def _speed(events: list[Record | Label]) -> float:
+    """Event seconds a second, such that ``events`` go out at ``PACED_PER_SECOND`` on average."""
+    times = [event.event_time_ms for event in events if isinstance(event, Record) and event.kind == "payment"]
+    span_ms = max(times) - times[0] if times else 0
+    return max(1.0, span_ms / 1_000 / (len(times) / PACED_PER_SECOND)) if times else 1.0
