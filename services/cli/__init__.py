@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from services.cli import bench, broker, recompute, schema, topics, worker
+from services.cli import bench, broker, demo, recompute, schema, topics, worker
 from services.cli.replay import replay
 from services.settings import SettingsError
 from services.topics_admin import TopicsError
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     rich_markup_mode="markdown",
 )
+app.command("demo")(demo.demo)
 app.command()(replay)
 app.command("recompute")(recompute.recompute)
 app.command("schema")(schema.schema)
