@@ -46,7 +46,9 @@ class Settings(BaseSettings):
     delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
 
     batch_payments_max: int = Field(2_000, ge=1, le=100_000, description="payments in one transaction, at most")
-    batch_wait_ms: int = Field(10, ge=0, le=10_000, description="how long a batch waits for its first payment")
+    batch_wait_ms: int = Field(
+        200, ge=1, le=10_000, description="how long an idle lane waits at a time; the first payment ends the wait"
+    )
     session_timeout_ms: int = Field(10_000, ge=1_000, le=600_000)
     transaction_timeout_ms: int = Field(60_000, ge=1_000, le=900_000)
 

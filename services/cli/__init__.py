@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import typer
+from aiokafka.errors import KafkaConnectionError
 
 from services.cli import bench, broker, demo, recompute, schema, topics, worker
 from services.cli.replay import replay
@@ -32,9 +34,13 @@ app.add_typer(worker.app, name="worker")
 
 
 def main() -> None:
-    """Run the command; an error that people can act on is one message and exit code 2, never a traceback."""
+    """Run the command. An error that people can act on is one message: exit code 2 for a setting, 1 for Kafka."""
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
     try:
         app()
+    except KafkaConnectionError as error:
+        print(f"Kafka: {error}", file=sys.stderr)
+        sys.exit(1)
     except (SettingsError, TopicsError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
+from services.scorer.path.rules import Rules
 from services.scorer.path.ruleset import Ruleset, RulesetError, parse_ruleset
 from services.settings import Settings, SettingsError
 
@@ -21,6 +22,8 @@ def load_ruleset(settings: Settings) -> Ruleset:
             text = resources.files("services.scorer").joinpath("rulesets/general.toml").read_text("utf-8")
         else:
             text = settings.ruleset.read_text("utf-8")
-        return parse_ruleset(text, settings.account_idle_days)
+        ruleset = parse_ruleset(text, settings.account_idle_days)
+        Rules(ruleset)  # refuses rules on features that do not exist
     except (OSError, RulesetError) as error:
         raise SettingsError(f"TOCSIN_RULESET: {error}") from None
+    return ruleset

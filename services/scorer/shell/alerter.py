@@ -43,7 +43,7 @@ def attach_alerter(app: faust.App, settings: Settings, metrics: Metrics, queue: 
     reviews = app.topic(topics.reviews.name, schema=raw_schema())
     alerts = app.topic(topics.alerts.name, schema=raw_schema())
     dead_letters = app.topic(topics.dead_letters.name, schema=raw_schema())
-    table = app.Table("alerts", partitions=settings.partitions, schema=raw_schema())
+    table = app.Table("alerts", partitions=settings.partitions, key_type=bytes, value_type=bytes)
 
     async def alerter(stream: faust.StreamT[bytes]) -> None:
         async for event in stream.noack().events():
