@@ -54,7 +54,7 @@ class Habit:
 CARD = Habit(0.272, 24.0, 1.0, 0.10, 1.0, 1.15, _SHOPPING, "card",
              ("5411", "5411", "5812", "5814", "5541", "5912", "5651", "4111", "5999"), (None,))  # fmt: skip
 FRIENDS = Habit(0.075, 22.0, 0.9, 0.55, 5.0, 1.3, _EVENING, "wallet", (None,),
-                ("thanks", "dinner", "tickets", "rent share", "gift", None, None, "petrol"))  # fmt: skip
+                ("thanks", "dinner", "loan", "tickets", "rent share", "gift", None, None, "petrol"))  # fmt: skip
 MARKET = Habit(0.035, 35.0, 0.9, 0.30, 5.0, 1.2, _EVENING, "wallet", (None, "5931"),
                ("order", "shipping incl.", "second hand", None))  # fmt: skip
 GAMES = Habit(0.020, 9.0, 0.9, 0.40, 1.0, 1.3, _NIGHT, "card", ("5816",), (None,))

@@ -25,7 +25,7 @@ from services.demo.background import habits, orders, prologue
 from services.demo.drafts import Draft
 from services.demo.labelling import Labeller
 from services.demo.population import DAY_MS, DAYS, START_MS, Population
-from services.demo.typologies import cases
+from services.demo.typologies import Casebook
 from services.demo.wire import MALFORMED, Writer, malformed, with_status
 
 PAYMENTS_PER_PERSON = 40
@@ -94,7 +94,7 @@ class Stream:
         """Every record of ``payments.v1``, in the order of arrival; ends with the ``count``-th payment."""
         self._push(prologue(self._population, self._rng))
         yield from self._pop(START_MS - OVERLAP_MS)
-        day = 0
+        casebook, day = Casebook(self._rng, self.count / DAYS), 0
         while self._made < self.count:
             start_ms = START_MS + day * DAY_MS
             day_of_month = datetime.fromtimestamp(start_ms / 1_000, UTC).day
@@ -102,7 +102,7 @@ class Stream:
                 chain(
                     habits(self._population, self._rng, day),
                     orders(self._population, self._rng, day, day_of_month),
-                    cases(self._population, self._rng, start_ms, self.count / DAYS),
+                    casebook.cases(self._population, start_ms),
                 )
             )
             yield from self._pop(start_ms + DAY_MS - OVERLAP_MS)

@@ -58,7 +58,14 @@ def structuring(population: Population, rng: np.random.Generator, at_ms: int) ->
     for _ in range(rng.integers(3, 13)):
         minor = minor_of(population.accounts, payer, THRESHOLD_EUR * rng.uniform(0.80, 0.99), _step(rng, 0, 10, 50))
         time_ms = at_ms + int(rng.random() * 7 * DAY_MS)
-        yield Draft(time_ms, payer, int(rng.choice(payees)), minor, "bank", _word(rng, "invoice", "loan", None))
+        yield Draft(
+            time_ms,
+            payer,
+            int(rng.choice(payees)),
+            minor,
+            "bank",
+            _word(rng, _invoice(rng), "loan", None),
+        )
 
 
 def trader(population: Population, rng: np.random.Generator, at_ms: int) -> Iterator[Draft]:
@@ -68,8 +75,7 @@ def trader(population: Population, rng: np.random.Generator, at_ms: int) -> Iter
     for _ in range(rng.integers(3, 10)):
         minor = minor_of(population.accounts, payer, rng.uniform(4_000.0, 14_000.0))
         time_ms = at_ms + int(rng.random() * 7 * DAY_MS)
-        word = f"invoice {rng.integers(1000, 9999)}"
-        yield Draft(time_ms, payer, int(rng.choice(payees)), minor, "bank", word, "SUPP")
+        yield Draft(time_ms, payer, int(rng.choice(payees)), minor, "bank", _invoice(rng), "SUPP")
 
 
 def mule(population: Population, rng: np.random.Generator, at_ms: int) -> Iterator[Draft]:
@@ -84,7 +90,7 @@ def mule(population: Population, rng: np.random.Generator, at_ms: int) -> Iterat
         time_ms = at_ms + int(rng.random() * span_ms)
         last_ms = max(last_ms, time_ms)
         minor, rail = minor_of(population.accounts, payer, eur, _step(rng, 0, 0, 10)), _word(rng, "bank", "wallet")
-        yield Draft(time_ms, payer, account, minor, rail or "bank", _word(rng, "invest", "order", None))
+        yield Draft(time_ms, payer, account, minor, rail or "bank", _word(rng, "savings", "order", None))
     outs = int(rng.integers(1, 7))
     for _ in range(outs):
         minor = minor_of(population.accounts, account, received * rng.uniform(0.86, 0.98) / outs)
@@ -252,18 +258,34 @@ CASES = (
 """Every kind. Shares are expectations: how many cases a day brings is drawn."""
 
 
-def cases(population: Population, rng: np.random.Generator, day_ms: int, payments_per_day: float) -> Iterator[Draft]:
-    """The payments of all cases that begin on the day that starts at ``day_ms``, in no order."""
-    for case in CASES:
-        for _ in range(rng.poisson(case.share * payments_per_day / case.payments_mean)):
-            at_ms = day_ms + int(rng.normal(14.0, 4.0) % 24 * HOUR_MS)
-            for draft in case.make(population, rng, at_ms):
-                if draft.payer != draft.payee:
-                    yield draft._replace(typology=case.name) if case.suspicious else draft
+class Casebook:
+    """Which cases begin when: each kind at its rate, from a random phase, so that a small stream has its share too."""
+
+    def __init__(self, rng: np.random.Generator, payments_per_day: float) -> None:
+        self._rng = rng
+        self._due = rng.random(len(CASES))
+        self._per_day = np.array([case.share * payments_per_day / case.payments_mean for case in CASES])
+
+    def cases(self, population: Population, day_ms: int) -> Iterator[Draft]:
+        """The payments of all cases that begin on the next day, which starts at ``day_ms``, in no order."""
+        rng = self._rng
+        self._due += self._per_day
+        beginning = np.floor(self._due).astype(np.int64)
+        self._due -= beginning
+        for case, count in zip(CASES, beginning.tolist(), strict=True):
+            for _ in range(count):
+                at_ms = day_ms + int(rng.normal(14.0, 4.0) % 24 * HOUR_MS)
+                for draft in case.make(population, rng, at_ms):
+                    if draft.payer != draft.payee:
+                        yield draft._replace(typology=case.name) if case.suspicious else draft
 
 
 def _word(rng: np.random.Generator, *words: str | None) -> str | None:
     return words[int(rng.integers(0, len(words)))]
+
+
+def _invoice(rng: np.random.Generator) -> str:
+    return f"invoice {rng.integers(1000, 9999)}"
 
 
 def _step(rng: np.random.Generator, *steps: float) -> float:
