@@ -117,12 +117,15 @@ async def committed(settings: Settings, topic: Topic) -> AsyncIterator[ConsumerR
         await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
         idle = 0
-        while open_ := [each for each in partitions if await consumer.position(each) < ends[each]]:
-            found = await consumer.getmany(*open_, timeout_ms=POLL_MS)
+        while unread := [each for each in partitions if await consumer.position(each) < ends[each]]:
+            found = await consumer.getmany(*unread, timeout_ms=POLL_MS)
             idle = 0 if found else idle + 1
             if idle > STALL_POLLS_MAX:
                 raise TimeoutError(f"{topic.name} cannot be read to its end")
             for source, records in found.items():
+                if settings.delivery == "at_least_once":
+                    # The memory broker tells of an end that lies within the last batch; what it serves is right.
+                    ends[source] = max(ends[source], consumer.highwater(source) or 0)
                 for record in records:
                     if record.offset < ends[source]:
                         yield record
@@ -140,10 +143,12 @@ class LatencyMeter:
         self._consumer: AIOKafkaConsumer = kafka.consumer(settings, fetch_max_wait_ms=50)
         self._partitions = _partitions(settings, settings.topics.decisions)
         self._task: asyncio.Task[None] | None = None
+        self._since_ms = 0
         self.latencies_ms: list[float] = []
 
     async def start(self) -> None:
-        """Measure the decisions that are made from now on."""
+        """Measure the decisions on payments that are appended from now on."""
+        self._since_ms = now_ms()
         await self._consumer.start()
         self._consumer.assign(self._partitions)
         await self._consumer.seek_to_end(*self._partitions)
@@ -168,7 +173,8 @@ class LatencyMeter:
             found = await self._consumer.getmany(timeout_ms=POLL_MS)
             arrived_ms = now_ms()
             for records in found.values():
-                self.latencies_ms += [float(arrived_ms - record.timestamp) for record in records]
+                appended_ms = [record.timestamp for record in records if record.timestamp >= self._since_ms]
+                self.latencies_ms += [float(arrived_ms - each) for each in appended_ms]
 
 
 def _take_payment(record: ConsumerRecord, states: dict[str, set[str]], evidence: Evidence) -> None:
