@@ -65,7 +65,7 @@ def decode_payment(value: bytes | None) -> Payment | Rejection:
     except orjson.JSONDecodeError as error:
         return Rejection("not_json", "", str(error))
     except msgspec.ValidationError as error:
-        return _rejection(str(error))
+        return rejection_of(error)
     if (payment.received_amount_minor is None) != (payment.received_currency is None):
         absent = "received_currency" if payment.received_currency is None else "received_amount_minor"
         return Rejection("field_missing", absent, "received_amount_minor and received_currency come together")
@@ -87,8 +87,9 @@ def _nesting(value: bytes) -> int:
     return deepest
 
 
-def _rejection(message: str) -> Rejection:
-    """Turn msgspec's message into a rejection that names the field."""
+def rejection_of(error: msgspec.ValidationError) -> Rejection:
+    """The rejection that an error of msgspec means, with the path of the field."""
+    message = str(error)
     path = _PATH.search(message)
     parent = path.group(1) if path else ""
     detail = message[: path.start()] if path else message

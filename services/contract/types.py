@@ -249,7 +249,10 @@ class ModelAnnouncement(Struct, frozen=True, omit_defaults=True):
 
 
 class DeadLetter(Struct, frozen=True, omit_defaults=True):
-    """Why a record could not be processed. Travels in headers; the value is the record's original bytes."""
+    """Why a record could not be processed. Travels in headers; the value is the record's original bytes.
+
+    ``topic`` may also be ``file:<name>`` or ``stream:<name>``; then ``offset`` is the line, counted from 1.
+    """
 
     reason: str
     field: str

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 import msgspec
 import orjson
 from msgspec import Meta, Struct
 
-from services.contract.codec import RECORD_BYTES_MAX, Rejection
+from services.contract.codec import RECORD_BYTES_MAX, Rejection, rejection_of
 from services.contract.identity import example_id
 from services.contract.types import EventTimeMs, Example, Id, Label
 
-_PATH = re.compile(r" - at `\$\.?([^`]*)`$")
-_MISSING = re.compile(r"required field `([^`]+)`")
 _Hash = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
@@ -95,8 +92,8 @@ def _rejection(reason: str, error: Exception) -> Rejection:
     """A rejection that names the field and repeats nothing of the record."""
     if not isinstance(error, msgspec.ValidationError):
         return Rejection(reason, "", "Not valid JSON")
-    path, missing = _PATH.search(str(error)), _MISSING.search(str(error))
-    parent = path.group(1) if path else ""
-    if missing:
-        return Rejection(reason, f"{parent}.{missing.group(1)}" if parent else missing.group(1), "The field is missing")
-    return Rejection(reason, parent, "The field has a wrong type or value" if parent else "Not a record of this kind")
+    found = rejection_of(error)
+    if found.reason == "field_missing":
+        return Rejection(reason, found.field, "The field is missing")
+    detail = "The field has a wrong type or value" if found.field else "Not a record of this kind"
+    return Rejection(reason, found.field, detail)

@@ -181,8 +181,8 @@ async def observer(deployment: Deployment) -> AsyncIterator[Observer]:
         await reader.stop()
 
 
-async def read_logs(deployment: Deployment, topic: Topic) -> Logs:
-    """The whole of ``topic``, as a reader of committed records sees it."""
+async def each_record(deployment: Deployment, topic: Topic) -> AsyncIterator[ConsumerRecord]:
+    """The records of ``topic`` up to its present end, as a reader of committed ones sees them, partitions mixed."""
     partitions = deployment.topic_partitions(topic)
     reader = kafka.consumer(deployment.settings, max_partition_fetch_bytes=8 * 1024 * 1024, fetch_max_wait_ms=50)
     await reader.start()
@@ -190,14 +190,22 @@ async def read_logs(deployment: Deployment, topic: Topic) -> Logs:
         reader.assign(partitions)
         await reader.seek_to_beginning(*partitions)
         ends = await reader.end_offsets(partitions)
-        logs: Logs = [[] for _ in partitions]
         waiting = {each for each in partitions if ends[each] > 0}
         while waiting:
             for source, records in (await reader.getmany(*waiting, timeout_ms=200)).items():
-                logs[source.partition] += [each for each in records if each.offset < ends[source]]
+                for record in records:
+                    if record.offset < ends[source]:
+                        yield record
             waiting = {each for each in waiting if await reader.position(each) < ends[each]}
     finally:
         await reader.stop()
+
+
+async def read_logs(deployment: Deployment, topic: Topic) -> Logs:
+    """The whole of ``topic``, as a reader of committed records sees it."""
+    logs: Logs = [[] for _ in deployment.topic_partitions(topic)]
+    async for record in each_record(deployment, topic):
+        logs[record.partition].append(record)
     return logs
 
 

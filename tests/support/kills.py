@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 
 from services.scorer.path.model import LogisticModel
-from tests.support.deployment import Deployment, observer, settled
+from tests.support.deployment import Deployment, Observer, observer, settled
 from tests.support.load import Load
 from tests.support.payments import Entry
 from tests.support.worker import Worker
@@ -50,17 +50,24 @@ async def run_killed(
     return worker
 
 
-async def written(deployment: Deployment, count: int) -> None:
-    """Return once ``count`` more records stand in the two hops' output topics, committed or not."""
-    topics = deployment.settings.topics
+async def written(deployment: Deployment, count: int, since: int | None = None) -> None:
+    """Return once ``count`` more records stand in the two hops' output topics than at ``since``, by default now."""
+    before = await written_so_far(deployment) if since is None else since
+
     async with observer(deployment) as seen:
 
-        async def total() -> int:
-            return sum(await seen.ends(topics.payments_by_payee)) + sum(await seen.ends(topics.decisions))
-
-        before = await total()
-
         async def grown() -> bool | None:
-            return await total() >= before + count or None
+            return await _written(seen, deployment) >= before + count or None
 
         await deployment.wait_for(grown, f"{count} more records are written")
+
+
+async def written_so_far(deployment: Deployment) -> int:
+    """How many records stand in the two hops' output topics, committed or not."""
+    async with observer(deployment) as seen:
+        return await _written(seen, deployment)
+
+
+async def _written(seen: Observer, deployment: Deployment) -> int:
+    topics = deployment.settings.topics
+    return sum(await seen.ends(topics.payments_by_payee)) + sum(await seen.ends(topics.decisions))

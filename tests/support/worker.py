@@ -41,6 +41,7 @@ class Worker:
         self._role, self._folder = role, folder
         self._process: subprocess.Popen[bytes] | None = None
         self._is_to_live = False
+        self._marked = 0
 
     @property
     def alive(self) -> bool:
@@ -65,6 +66,7 @@ class Worker:
         with self.log.open("ab") as log:
             log.write(f"---- start {self.starts} ----\n".encode())
             log.flush()
+            self.mark()
             self._process = subprocess.Popen(
                 [command(), "worker", self._role],
                 cwd=self._folder,
@@ -106,6 +108,15 @@ class Worker:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+    def mark(self) -> None:
+        """Let ``said`` begin here. Each start does so."""
+        self._marked = self.log.stat().st_size if self.log.exists() else 0
+
+    @property
+    def said(self) -> str:
+        """Its log since the last mark."""
+        return self.log.read_bytes()[self._marked :].decode(errors="replace")
 
     def tail(self) -> str:
         """The end of its log."""
