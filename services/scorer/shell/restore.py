@@ -28,8 +28,13 @@ async def restore_state(
         reader.assign([source])
         await reader.seek_to_beginning(source)
         end = (await reader.end_offsets([source]))[source]
-        while not stopped() and await reader.position(source) < end:
+        while not stopped():
+            reached = await reader.position(source) >= end
+            if reached and settings.delivery == "exactly_once":
+                break
             records = await reader.getmany(source, timeout_ms=200, max_records=_BATCH)
+            if reached and not records:  # the memory broker tells of an end that lies within the last batch
+                break
             for batch in records.values():
                 state.restore((record.key, record.value) for record in batch)
                 read += len(batch)
