@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.events import cloud_event
+from services.contract.types import Payment
 from services.scorer.path.decision import DecisionWriter, Verdicts
 from services.scorer.path.decode import Decoded
 from services.scorer.path.frame import Frames, outflow_frame, payment_frame
@@ -61,7 +62,7 @@ def decisions(
 ) -> dict[str, list[Outbound]]:
     """Decisions to the partition the batch was read from, and reviews to their subjects'."""
     decided: list[Outbound] = []
-    reviews: list[Outbound] = []
+    reviewed: list[tuple[int, str, Payment, int]] = []
     review = verdicts.review.tolist()
     row = -1
     for record, payment, origin in zip(frames.records, frames.payments, frames.origins, strict=True):
@@ -73,11 +74,24 @@ def decisions(
         value = writer.decision(row, identity, payment, raw, origin, features, verdicts, model)
         decided.append(Outbound(partition, record.timestamp, record.key, value, writer.headers(identity)))
         if review[row]:
-            for role in writer.subjects(row, verdicts):
-                body = writer.review(row, identity, payment, role, features, verdicts, model)
-                key = (payment.payee if role == "payee" else payment.payer).account.encode()
-                to = int(partitions_of([key], subjects)[0])
-                reviews.append(
-                    Outbound(to, record.timestamp, key, body, cloud_event("review.v1", f"{identity}/{role}"))
-                )
-    return {"decisions": decided, "reviews": reviews}
+            reviewed.append((row, identity, payment, record.timestamp))
+    return {"decisions": decided, "reviews": _reviews(reviewed, features, verdicts, model, writer, subjects)}
+
+
+def _reviews(
+    reviewed: list[tuple[int, str, Payment, int]],
+    features: NDArray[np.float64],
+    verdicts: Verdicts,
+    model: LogisticModel,
+    writer: DecisionWriter,
+    subjects: int,
+) -> list[Outbound]:
+    """Each decision to review, once for each of its subjects, in their partition."""
+    addressed = [(each, role) for each in reviewed for role in writer.subjects(each[0], verdicts)]
+    keys = [(each[2].payee if role == "payee" else each[2].payer).account.encode() for each, role in addressed]
+    out = []
+    for (each, role), key, to in zip(addressed, keys, partitions_of(keys, subjects).tolist(), strict=True):
+        row, identity, payment, timestamp = each
+        body = writer.review(row, identity, payment, role, features, verdicts, model)
+        out.append(Outbound(to, timestamp, key, body, cloud_event("review.v1", f"{identity}/{role}")))
+    return out

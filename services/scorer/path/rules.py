@@ -10,7 +10,7 @@ import orjson
 from numpy.typing import NDArray
 
 from services.scorer.path.features import FEATURES, INDEX
-from services.scorer.path.ruleset import Condition, Rule, Ruleset, RulesetError
+from services.scorer.path.ruleset import Rule, Ruleset, RulesetError
 
 NO_HIT, HIT, ERROR = 0, 1, 2
 OUTCOMES = ("no_hit", "hit", "error")
@@ -51,6 +51,7 @@ class Rules:
         self._names = [bound.feature for _, bound in bounds]
         families = sorted({rule.family for rule in ruleset.rules})
         self._family_bits = np.array([1 << families.index(rule.family) for rule in ruleset.rules], dtype=np.int64)
+        self._hit = [_hit(rule) for rule in ruleset.rules]
         self._no_hit = [{"rule": rule.id, "outcome": "no_hit"} for rule in ruleset.rules]
         self._quiet: dict[bytes, orjson.Fragment] = {}
 
@@ -88,7 +89,7 @@ class Rules:
         for position, rule in enumerate(self.ruleset.rules):
             outcome = results.outcome[row, position]
             if outcome == HIT:
-                described.append(_hit(rule, float(results.measured[row, position])))
+                described.append(self._hit[position] | {"measured": float(results.measured[row, position])})
             elif not only_hits and outcome == ERROR:
                 missing = self._missing(results, row, position)
                 described.append({"rule": rule.id, "outcome": "error", "missing": missing})
@@ -102,14 +103,14 @@ class Rules:
         return [self._names[at] for at in range(start, stop) if results.missing[row, at]]
 
 
-def _hit(rule: Rule, measured: float) -> dict[str, Any]:
-    bound: Condition = rule.measure
-    feature = FEATURES[INDEX[bound.feature]]
+def _hit(rule: Rule) -> dict[str, Any]:
+    """What a hit of ``rule`` says, but for the value it measured."""
+    feature = FEATURES[INDEX[rule.measure.feature]]
     return {
         "rule": rule.id,
         "outcome": "hit",
-        "measured": measured,
-        "threshold": bound.threshold,
+        "measured": 0.0,
+        "threshold": rule.measure.threshold,
         "unit": feature.unit,
         "window": feature.window,
     }
