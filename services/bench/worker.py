@@ -15,7 +15,7 @@ from types import TracebackType
 
 from services.settings import PREFIX, Settings
 
-_POLL_S = 0.25
+_POLL_S = 0.5
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -62,6 +62,7 @@ class MeasuredWorker:
             PREFIX + "TOPIC_PREFIX": settings.topic_prefix,
             PREFIX + "PARTITIONS": str(settings.partitions),
             PREFIX + "DELIVERY": settings.delivery,
+            PREFIX + "COMPRESSION": settings.compression,
             PREFIX + "METRICS_PORT": str(self._port),
             PREFIX + "STATE_DIR": self._folder.name,
         }
