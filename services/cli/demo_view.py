@@ -8,9 +8,11 @@ from collections import deque
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from services.demo.plan import PACED_PER_SECOND
 from services.demo.run import Place
@@ -19,6 +21,7 @@ from services.demo.watch import Seen
 
 LINE_SECONDS = 5.0
 RATE_SECONDS = 2.0
+BAR_WIDTH = 48
 
 
 class DemoView:
@@ -37,7 +40,7 @@ class DemoView:
     def phase(self, text: str) -> None:
         """Show what begins."""
         self._phase = text
-        if self._live is None:
+        if self._live is None and not self.finished:
             print(f"demo: {text}", file=sys.stderr, flush=True)
             self._next_line = time.monotonic() + LINE_SECONDS
         self._draw()
@@ -57,7 +60,7 @@ class DemoView:
         self._rates.append((now, seen.decided))
         while now - self._rates[0][0] > RATE_SECONDS and len(self._rates) > 2:
             self._rates.popleft()
-        if self._live is None and now >= self._next_line:
+        if self._live is None and not self.finished and now >= self._next_line:
             self._next_line = now + LINE_SECONDS
             print(f"demo: {', '.join(f'{name} {value}' for name, value in self._rows())}", file=sys.stderr, flush=True)
         self._draw()
@@ -70,7 +73,7 @@ class DemoView:
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            self._live = Live(self._table(), console=self._console, transient=True, refresh_per_second=8)
+            self._live = Live(self._panel(), console=self._console, transient=True, refresh_per_second=8)
             self._live.start()
         return self
 
@@ -94,15 +97,16 @@ class DemoView:
             ("model", model),
         ]
 
-    def _table(self) -> Table:
-        table = Table(title=f"Tocsin demo: {self._phase}", title_justify="left", show_header=False, box=None)
+    def _panel(self) -> Group:
+        table = Table(show_header=False, box=None)
+        table.add_row("", ProgressBar(total=self._payments, completed=self._seen.decided, width=BAR_WIDTH))
         for name, value in self._rows():
             table.add_row(name, value)
-        return table
+        return Group(Text(f"Tocsin demo: {self._phase}", style="bold", no_wrap=True), table)
 
     def _draw(self) -> None:
         if self._live is not None:
-            self._live.update(self._table())
+            self._live.update(self._panel())
 
 
 def summary_lines(summary: Summary, place: Place, keep: bool) -> list[str]:
@@ -120,7 +124,7 @@ def summary_lines(summary: Summary, place: Place, keep: bool) -> list[str]:
         f"duplicates       {evidence.repeats:>9,}  recognised, and {evidence.status_updates:,} changes of status",
         f"lost             {summary.lost:>9,}",
         f"doubled          {len(evidence.doubled):>9,}",
-        f"payments/s       {_number(rate):>9}  first to last decision of the full-speed stretch; broker, scorer, "
+        f"payments/s       {_number(rate):>9}  from first sent to last decided, at full speed; broker, scorer, "
         "learner and sender share this machine",
         f"latency p50, p99 {_number(latency['p50']):>9}, {_number(latency['p99'])} ms  broker's append to committed "
         f"decision at a consumer, {figures['latency_payments']:,} payments at {PACED_PER_SECOND:,}/s on average",
@@ -153,13 +157,13 @@ def _detection_lines(summary: Summary) -> list[str]:
 def _pointer_lines(summary: Summary, place: Place, keep: bool) -> list[str]:
     settings = place.settings
     shown = summary.shown.decision_id if summary.shown else "DECISION_ID"
-    environment = f"TOCSIN_BOOTSTRAP={settings.bootstrap} "
+    environment = f"TOCSIN_BOOTSTRAP={settings.bootstrap} TOCSIN_PARTITIONS={settings.partitions} "
     if settings.topic_prefix:
         environment += f"TOCSIN_TOPIC_PREFIX={settings.topic_prefix} "
     if not keep:
         return [
-            "Where to look next: `tocsin demo --keep` leaves it running, topics, metrics and single decisions included",
-            "for looking at; `tocsin replay` sends your own file; README.md and docs/ARCHITECTURE.md explain.",
+            "Where to look next: `tocsin demo --keep` leaves it running, with its topics, metrics and models;",
+            "`tocsin replay` sends your own file; README.md and docs/ARCHITECTURE.md explain.",
         ]
     return [
         "Where to look next, until Ctrl-C:",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import tempfile
 import time
@@ -90,7 +91,7 @@ def run_demo(options: Options, view: View, finished: Callable[[Summary, Place], 
         On Ctrl-C and SIGTERM, after everything has been stopped.
     """
     started = time.monotonic()
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)  # a new topic's leader is retried, and that is no news
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it retries is no news; what fails is raised
     with ExitStack() as stack:
         stack.enter_context(_terminated_as_interrupted())
         place, workers = _open(options, view, stack)
@@ -102,16 +103,20 @@ def run_demo(options: Options, view: View, finished: Callable[[Summary, Place], 
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM counts as Ctrl-C. Once the context ends, so once everything is stopped, it is as before."""
+    """SIGTERM counts as Ctrl-C, which works even where a shell has it ignored. Afterwards both are as before."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {
+        number: signal.signal(number, handler)
+        for number, handler in ((signal.SIGTERM, interrupt), (signal.SIGINT, signal.default_int_handler))
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _open(options: Options, view: View, stack: ExitStack) -> tuple[Place, Workers]:
@@ -127,14 +132,14 @@ def _open(options: Options, view: View, stack: ExitStack) -> tuple[Place, Worker
         stack.enter_context(broker)
         kind, delivery = broker.kind, broker.delivery
         chosen |= {"bootstrap": broker.bootstrap, "delivery": delivery, "security_protocol": "PLAINTEXT"}
-        chosen |= {"topic_prefix": "", "replication_factor": 1}
+        chosen |= {"topic_prefix": "", "replication_factor": 1, "partitions": min(4, os.cpu_count() or 1)}
         if delivery == "at_least_once":
             chosen["session_timeout_ms"] = 3_000
         settings = load_settings(**chosen)
     else:
         prefix = f"demo.{uuid.uuid4().hex[:8]}."
         settings, kind = load_settings(**chosen, bootstrap=options.bootstrap, topic_prefix=prefix), "existing cluster"
-        stack.callback(_remove_topics, settings)
+        stack.callback(_remove_topics, settings, view)
     scorer, learner = free_ports(2)
     workers = stack.enter_context(Workers(folder, scratch=not options.keep))
     return Place(settings, kind, folder, {"scorer": scorer, "learner": learner}), workers
@@ -147,8 +152,8 @@ def _folder(options: Options, stack: ExitStack) -> Path:
     return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-demo-", ignore_cleanup_errors=True)))
 
 
-def _remove_topics(settings: Settings) -> None:
-    """Remove what the demo made on a cluster that goes on without it."""
+def _remove_topics(settings: Settings, view: View) -> None:
+    """Remove what the demo made on a cluster that goes on without it; say so if that cannot be done."""
 
     async def remove() -> None:
         admin = kafka.admin(settings)
@@ -159,7 +164,10 @@ def _remove_topics(settings: Settings) -> None:
         finally:
             await admin.close()
 
-    asyncio.run(remove())
+    try:
+        asyncio.run(remove())
+    except KafkaError as error:
+        view.line(f"topics {settings.topic_prefix}* may be left at {settings.bootstrap}: {type(error).__name__}")
 
 
 class _Run:
