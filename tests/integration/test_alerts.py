@@ -44,7 +44,7 @@ def test_an_alerter_killed_in_the_middle_of_its_reviews_takes_up_every_alert_whe
 async def kill_the_alerter(deployment: Deployment) -> None:
     """Three kills while alerts are written, the third with a second worker that takes over at once."""
     topics = deployment.settings.topics
-    await deployment.announce(random_model(1, schema_hash(deployment.settings), review_probability=0.9))
+    await deployment.announce(random_model(3, schema_hash(deployment.settings), review_probability=0.5))
     async with producer(deployment.settings) as sending:
         await send(sending, deployment, payment_log(88, 1_500, accounts=300))
     first, second = deployment.worker(name="first"), deployment.worker(name="second")

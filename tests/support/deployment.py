@@ -190,13 +190,18 @@ async def each_record(deployment: Deployment, topic: Topic) -> AsyncIterator[Con
         reader.assign(partitions)
         await reader.seek_to_beginning(*partitions)
         ends = await reader.end_offsets(partitions)
-        waiting = {each for each in partitions if ends[each] > 0}
-        while waiting:
-            for source, records in (await reader.getmany(*waiting, timeout_ms=200)).items():
+        exact = deployment.settings.delivery == "exactly_once"
+        while True:
+            unread = [each for each in partitions if await reader.position(each) < ends[each]]
+            if exact and not unread:
+                break
+            found = await reader.getmany(*unread, timeout_ms=200)
+            if not unread and not found:  # the memory broker tells of an end that lies within the last batch
+                break
+            for source, records in found.items():
                 for record in records:
-                    if record.offset < ends[source]:
+                    if record.offset < ends[source] or not exact:
                         yield record
-            waiting = {each for each in waiting if await reader.position(each) < ends[each]}
     finally:
         await reader.stop()
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 from services.broker.probe import free_ports
-from services.contract.codec import encode
-from services.contract.types import Label
+from services.contract.codec import decode, encode
+from services.contract.types import Label, Payment
 from tests.support.deployment import Deployment, make_deployment, producer, send
 from tests.support.models import random_model
 from tests.support.offline import schema_hash
-from tests.support.payments import Entry, payment_log
+from tests.support.payments import DAY_MS, Entry, payment_log
 from tests.support.scrape import exposition, samples, total
 
 SLICE = 20
@@ -73,15 +73,16 @@ async def _feed(deployment: Deployment, stop: threading.Event) -> None:
 
 def _label(entry: Entry) -> tuple[bytes, bytes]:
     """Value and key of the label of a payment: one in seven is suspicious."""
-    tenant, payment = entry.identity
+    assert entry.value is not None, "it was decided"
+    payment = decode(entry.value, Payment)
     label = Label(
-        label_id=f"label-{payment}",
-        payment_id=payment,
-        disposition="suspicious" if sum(payment.encode()) % 7 == 0 else "not_suspicious",
-        label_time_ms=1_700_000_000_000,
-        tenant=tenant,
+        label_id=f"label-{payment.payment_id}",
+        payment_id=payment.payment_id,
+        disposition="suspicious" if sum(payment.payment_id.encode()) % 7 == 0 else "not_suspicious",
+        label_time_ms=payment.event_time_ms + DAY_MS,
+        tenant=payment.tenant,
     )
-    return encode(label), payment.encode()
+    return encode(label), payment.payment_id.encode()
 
 
 async def _warm(deployment: Deployment, ports: dict[str, int]) -> None:

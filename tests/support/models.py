@@ -8,13 +8,13 @@ from services.scorer.path.features import FEATURES
 from services.scorer.path.model import LogisticModel
 
 
-def random_model(version: int, schema_hash: str, *, review_probability: float = 0.97) -> LogisticModel:
-    """A model drawn from ``version``; about one payment in a hundred reaches its operating threshold."""
+def random_model(version: int, schema_hash: str, *, review_probability: float = 0.9) -> LogisticModel:
+    """A model drawn from ``version``; a few payments in a hundred reach its operating threshold."""
     draw = np.random.default_rng(version)
     count = len(FEATURES)
     scales = draw.uniform(0.5, 3.0, count)
     scales[draw.integers(count)] = 0.0
     return LogisticModel(
-        version, schema_hash, -2.0, draw.normal(0.0, 0.5, count), draw.normal(0.0, 1.0, count), scales,
+        version, schema_hash, -4.0, draw.normal(0.0, 0.2, count), draw.normal(0.0, 1.0, count), scales,
         review_probability,
     )  # fmt: skip

@@ -1,0 +1,137 @@
+"""Workers score with the model announced last, without a restart; what they cannot use they refuse, and go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import orjson
+import pytest
+
+from services.broker.probe import free_ports
+from services.scorer.path.model import LogisticModel, untrained_model
+from tests.support.deployment import Deployment, producer, read_logs, send, settled
+from tests.support.models import random_model
+from tests.support.offline import schema_hash
+from tests.support.payments import payment_ids
+from tests.support.scrape import exposition, samples, total
+
+pytestmark = pytest.mark.kafka
+
+ONE_PARTITION = pytest.mark.parametrize("deployment", [{"partitions": 1}], indirect=True)
+
+
+class Probe:
+    """Sends payments, a few at a time, and tells which models decided them."""
+
+    def __init__(self, deployment: Deployment, port: int) -> None:
+        self._deployment, self._port = deployment, port
+        self._rounds = 0
+
+    async def models(self) -> set[str]:
+        """The models that decide the next few payments."""
+        self._rounds += 1
+        asked = payment_ids(self._rounds, 5, f"round-{self._rounds}")
+        async with producer(self._deployment.settings) as sending:
+            await send(sending, self._deployment, asked)
+        await settled(self._deployment)
+        (log,) = await read_logs(self._deployment, self._deployment.settings.topics.decisions)
+        return {orjson.loads(record.value)["model_hash"] for record in log[-len(asked) :]}
+
+    async def until(self, model: LogisticModel) -> None:
+        """Return once ``model`` decides, which takes more than one round if the swap comes in the middle of one."""
+
+        async def swapped() -> bool | None:
+            return await self.models() == {model.hash} or None
+
+        await self._deployment.wait_for(swapped, f"model {model.version} decides")
+
+    async def until_refused(self, count: int) -> None:
+        """Return once the worker has counted so many refused models."""
+
+        async def refused() -> bool | None:
+            found = samples(exposition(self._port))
+            return total(found, "tocsin_models_refused_total") == count or None
+
+        await self._deployment.wait_for(refused, f"{count} models are refused")
+
+    def in_use(self) -> set[str]:
+        """The versions that the worker shows as in use."""
+        found = samples(exposition(self._port))
+        return {
+            dict(labels)["version"] for (name, labels), value in found.items() if name == "tocsin_model_info" and value
+        }
+
+
+@contextmanager
+def probed(deployment: Deployment) -> Iterator[Probe]:
+    """A running worker, and a probe to it. It is stopped in order, never having been restarted."""
+    (port,) = free_ports(1)
+    worker = deployment.worker(metrics_port=port)
+    worker.start()
+    yield Probe(deployment, port)
+    worker.stop()
+    assert worker.starts == 1
+
+
+@ONE_PARTITION
+def test_a_worker_scores_with_the_model_announced_last_without_a_restart(deployment: Deployment) -> None:
+    schema = schema_hash(deployment.settings)
+
+    async def swaps(probe: Probe) -> None:
+        assert await probe.models() == {untrained_model(schema).hash}
+        for version in (1, 2):
+            await deployment.announce(random_model(version, schema))
+            await probe.until(random_model(version, schema))
+            assert probe.in_use() == {str(version)}
+
+    with probed(deployment) as probe:
+        asyncio.run(swaps(probe))
+
+
+@ONE_PARTITION
+def test_a_model_that_cannot_be_used_is_refused_and_counted_and_the_one_in_use_stays(deployment: Deployment) -> None:
+    schema = schema_hash(deployment.settings)
+    good = random_model(1, schema)
+
+    async def refusals(probe: Probe) -> None:
+        await deployment.announce(good)
+        await probe.until(good)
+        other = random_model(2, "f" * 64)
+        await deployment.announce(other)
+        await deployment.announce(random_model(3, schema), model_hash="0" * 64)
+        await deployment.announce(random_model(4, schema), weights=(1.0, 2.0))
+        await deployment.announce(random_model(5, schema), kind="oracle")
+        async with producer(deployment.settings) as sending:
+            await sending.send_and_wait(deployment.settings.topics.models.name, b"\xff{", b"6", partition=0)
+            await sending.send_and_wait(deployment.settings.topics.models.name, None, b"7", partition=0)
+        await probe.until_refused(5)
+        assert await probe.models() == {good.hash}
+        assert probe.in_use() == {"1"}
+        await deployment.announce(random_model(8, schema))
+        await probe.until(random_model(8, schema))
+
+    with probed(deployment) as probe:
+        asyncio.run(refusals(probe))
+
+
+@ONE_PARTITION
+def test_a_pinned_model_is_never_swapped(deployment: Deployment) -> None:
+    """The deployment's own settings pin nothing: they are made again with the model's hash in them."""
+    schema = schema_hash(deployment.settings)
+    pinned = random_model(1, schema)
+    own = {name: getattr(deployment.settings, name) for name in deployment.settings.model_fields_set}
+    deployment.settings = type(deployment.settings)(**own | {"pinned_model": pinned.hash})
+
+    async def stays(probe: Probe) -> None:
+        await deployment.announce(random_model(3, schema))
+        await deployment.announce(random_model(4, "f" * 64))
+        await probe.until_refused(1)
+        assert await probe.models() == {pinned.hash}
+        assert probe.in_use() == {"1"}
+
+    asyncio.run(deployment.announce(pinned))
+    asyncio.run(deployment.announce(random_model(2, schema)))
+    with probed(deployment) as probe:
+        asyncio.run(stays(probe))
