@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import AsyncIterator
 from typing import Any
 
 import faust
@@ -26,6 +27,32 @@ class _CommittedThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
 
 class _CommittedConsumer(Consumer):  # type: ignore[misc]
+    """Discards what was fetched before a seek.
+
+    After a rebalance Faust 0.15 resumes the streams' partitions, and only then seeks to the committed positions. What
+    is fetched in between lies further on; passed to the agent, it makes all before it, which is read again, look old:
+    those records would never be processed, and the position never committed.
+    """
+
+    _seeks = 0
+    _seeking = False
+
+    async def perform_seek(self) -> None:
+        self._seeks += 1
+        self._seeking = True
+        try:
+            await super().perform_seek()
+        finally:
+            self._seeking = False
+            self._seeks += 1
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, Any]]:
+        seeks = self._seeks
+        async for source, message in super().getmany(timeout):
+            stale = self._seeking or seeks != self._seeks
+            if not stale or not self.app.topics.acks_enabled_for(message.topic):  # a changelog is not sought
+                yield source, message
+
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return _CommittedThread(self, loop=self.loop, beacon=self.beacon)
 
