@@ -41,8 +41,8 @@ async def ready(deployment: Deployment, worker: Worker) -> None:
 async def assert_exactly_once(deployment: Deployment, log: list[Entry], seed: int) -> None:
     """Once all is through: each payment once, and every log what the path computes of it.
 
-    Alerts are not asserted here: after several handovers Faust's consumer may stop reading a partition of reviews until
-    its worker starts again (docs/ARCHITECTURE.md, Limits). ``test_alerts.py`` shows what holds through kills.
+    Alerts are not asserted here yet: Faust's consumer needed mending to go on after a handover (docs/ARCHITECTURE.md,
+    Limits). ``test_alerts.py`` shows what holds through kills.
     """
     await settled(deployment)
     run = await read_run(deployment, [random_model(1, schema_hash(deployment.settings))])
