@@ -27,7 +27,7 @@ def deployment(kafka: KafkaBroker, request: pytest.FixtureRequest, tmp_path: Pat
     made.discard()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def live_run(kafka: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
     """Real workers under a small steady load: their metrics ports, by role. The load goes on until the end."""
     with live_ports(kafka.bootstrap, tmp_path_factory.mktemp("live")) as ports:
