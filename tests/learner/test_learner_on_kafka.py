@@ -42,7 +42,7 @@ def settings_for(kafka: KafkaBroker, folder: Path, prefix: str, **chosen: object
         {
             "bootstrap": kafka.bootstrap,
             "app_id": prefix.rstrip("."),
-            "topic_prefix": prefix,
+            "topic_prefix": f"learner-test.{prefix}",  # the broker is shared with other tests
             "partitions": 2,
             "registry": folder / "registry",
             "state_dir": folder / "state",
