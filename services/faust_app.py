@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import faust
@@ -14,24 +14,26 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from services.settings import Settings
 
 
-class _CommittedThread(AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Reads committed records only, as Faust itself does where it writes transactions too.
+class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Reads committed records only where lanes write transactions. Faust itself does so where it writes them.
 
-    Ours are written by the lanes. A review of a batch that was cut off by a crash never was, and comes again.
+    A review of a batch that was cut off by a crash never was, and comes again.
     """
 
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        consumer._isolation_level = "read_committed"  # read when the consumer starts; Faust has no setting for it
+        if self.app.read_committed:
+            consumer._isolation_level = "read_committed"  # read when the consumer starts; Faust has no setting for it
         return consumer
 
 
-class _CommittedConsumer(Consumer):  # type: ignore[misc]
-    """Discards what was fetched before a seek.
+class _Consumer(Consumer):  # type: ignore[misc]
+    """Goes on after a rebalance where the committed positions are, and discards what was fetched before.
 
     After a rebalance Faust 0.15 resumes the streams' partitions, and only then seeks to the committed positions. What
     is fetched in between lies further on; passed to the agent, it makes all before it, which is read again, look old:
-    those records would never be processed, and the position never committed.
+    those records would never be processed, and the position never committed. Nor does it seek at all in a partition of
+    which nothing was committed yet, though it dropped what it had buffered of it.
     """
 
     _seeks = 0
@@ -46,24 +48,33 @@ class _CommittedConsumer(Consumer):  # type: ignore[misc]
             self._seeking = False
             self._seeks += 1
 
+    async def seek_to_committed(self) -> Mapping[Any, int | None]:
+        committed: Mapping[Any, int | None] = await super().seek_to_committed()
+        for source, offset in committed.items():
+            if not offset and self.app.topics.acks_enabled_for(source.topic):  # a changelog is not sought
+                await self.seek(source, 0)
+        return committed
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, Any]]:
         seeks = self._seeks
         async for source, message in super().getmany(timeout):
             stale = self._seeking or seeks != self._seeks
-            if not stale or not self.app.topics.acks_enabled_for(message.topic):  # a changelog is not sought
+            if not stale or not self.app.topics.acks_enabled_for(message.topic):
                 yield source, message
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
-        return _CommittedThread(self, loop=self.loop, beacon=self.beacon)
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
 
 
-class _CommittedTransport(Transport):  # type: ignore[misc]
-    Consumer = _CommittedConsumer
+class _Transport(Transport):  # type: ignore[misc]
+    Consumer = _Consumer
 
 
-class _CommittedApp(faust.App):  # type: ignore[misc]
+class _App(faust.App):  # type: ignore[misc]
+    read_committed = True
+
     def _new_transport(self) -> Transport:
-        return _CommittedTransport(self.conf.broker_consumer, self)
+        return _Transport(self.conf.broker_consumer, self)
 
 
 def create_app(settings: Settings, role: str) -> faust.App:
@@ -74,8 +85,7 @@ def create_app(settings: Settings, role: str) -> faust.App:
     credentials = _credentials(settings)
     if credentials is not None:
         options["broker_credentials"] = credentials
-    kind = _CommittedApp if settings.delivery == "exactly_once" else faust.App
-    return kind(
+    app = _App(
         f"{settings.identity}-{role}",
         broker=[f"aiokafka://{server}" for server in settings.bootstrap.split(",")],
         store="memory://",
@@ -90,6 +100,8 @@ def create_app(settings: Settings, role: str) -> faust.App:
         stream_wait_empty=False,
         **options,
     )
+    app.read_committed = settings.delivery == "exactly_once"
+    return app
 
 
 def raw_schema() -> faust.Schema:

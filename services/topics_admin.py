@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka.admin import NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
@@ -87,13 +88,17 @@ async def _wait_for_leaders(settings: Settings, names: list[str]) -> None:
     await client.start()
     try:
         for _ in range(_LEADER_TRIES):
-            found = await client.describe_topics(names) if names else []
-            if all(p["error_code"] == 0 and p["leader"] >= 0 for topic in found for p in topic["partitions"]):
+            found = {each["topic"]: each["partitions"] for each in await client.describe_topics()}
+            if all(found.get(name) and all(map(_has_leader, found[name])) for name in names):
                 return
             await asyncio.sleep(_LEADER_WAIT_S)
     finally:
         await client.close()
     raise TopicsError(f"no leader for some partitions of {', '.join(names)}")
+
+
+def _has_leader(partition: dict[str, Any]) -> bool:
+    return bool(partition["error_code"] == 0 and partition["leader"] >= 0)
 
 
 async def require_topics(settings: Settings) -> list[TopicState]:
