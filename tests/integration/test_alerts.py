@@ -1,37 +1,18 @@
-"""Reviews become alerts: one about each subject, and a killed worker neither forgets nor counts twice."""
+"""A killed alerter neither forgets a review nor counts one twice."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 
 import pytest
 
-from services.contract.codec import decode
-from services.contract.types import Alert
-from tests.integration.conftest import KilledRun
-from tests.support.alerts import assert_alerts_are_folded, complete_alerts, folded
+from tests.support.alerts import assert_alerts_are_folded
 from tests.support.deployment import Deployment, observer, producer, read_logs, send, settled
 from tests.support.models import random_model
 from tests.support.offline import schema_hash
 from tests.support.payments import payment_log
 
 pytestmark = pytest.mark.kafka
-
-
-def test_each_subject_of_a_killed_run_has_one_alert_with_every_review_in_it_once(killed_run: KilledRun) -> None:
-    asyncio.run(assert_alerts_are_folded(killed_run.deployment, killed_run.run.reviews))
-
-
-def test_an_alert_has_the_key_and_partition_of_its_subject(killed_run: KilledRun) -> None:
-    expected = folded(killed_run.run.settings, killed_run.run.reviews)
-    homes: dict[str, set[int]] = defaultdict(set)
-    for partition, log in enumerate(asyncio.run(complete_alerts(killed_run.deployment, expected))):
-        for record in log:
-            alert = decode(record.value, Alert)
-            assert record.key == alert.subject.account.encode()
-            homes[alert.subject.account].add(partition)
-    assert all(len(each) == 1 for each in homes.values())
 
 
 @pytest.mark.parametrize("deployment", [{"partitions": 2}], indirect=True)

@@ -27,14 +27,14 @@ def recompute(run: KilledRun, identity: str) -> subprocess.CompletedProcess[byte
 
 
 def test_decisions_of_a_killed_run_are_recomputed_bit_for_bit(killed_run: KilledRun) -> None:
-    """One decision drawn from those of each model."""
+    """One decision drawn from those of the first model and one from those of the last."""
     draw = random.Random(SEED)
     by_model: dict[str, list[bytes]] = {}
     for record in killed_run.run.records_decided:
         by_model.setdefault(orjson.loads(record.value)["model_hash"], []).append(record.value)
     assert len(by_model) >= 3
-    for values in by_model.values():
-        recorded = draw.choice(values)
+    first, *_, last = by_model.values()
+    for recorded in (draw.choice(first), draw.choice(last)):
         done = recompute(killed_run, orjson.loads(recorded)["decision_id"])
         assert done.returncode == 0, done.stderr.decode()
         assert done.stdout == recorded + b"\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,34 +57,34 @@ def test_a_second_worker_joins_and_leaves_under_load(deployment: Deployment) -> 
 
 
 async def join_and_leave(deployment: Deployment, seed: int) -> None:
-    """Each worker leaves in order and by a kill, while the other goes on or not."""
+    """Each of two workers leaves by a kill and in order, while the other goes on."""
     draw = random.Random(seed)
-    log = payment_log(seed, 14_000)
+    log = payment_log(seed, 10_000)
     first, second = deployment.worker(name="first"), deployment.worker(name="second")
-    load = Load(deployment, log, phases=6)
+    leavings: list[tuple[Worker, Callable[[], None]]] = [
+        (second, second.stop), (second, second.kill), (first, first.kill), (first, first.stop),
+    ]  # fmt: skip
+    load = Load(deployment, log, phases=len(leavings) + 1)
     sending = asyncio.create_task(load.run())
-    first.start()
     try:
-        for worker, leave in ((second, "stop"), (second, "kill"), (first, "kill"), (second, "stop"), (first, "stop")):
+        for worker, leave in leavings:
             before = await written_so_far(deployment)
             load.next_phase()
-            if not second.alive:
-                second.start()
-                await restored(deployment, second)
-            if not first.alive:
-                first.start()
-                await restored(deployment, first)
-            if leave == "stop" and worker is second:
+            for each in (first, second):
+                if not each.alive:
+                    each.start()
+                    await restored(deployment, each)
+            if worker is first:
                 await deployment.announce(random_model(1, schema_hash(deployment.settings)))
             await written(deployment, draw.randrange(100, 3_000), before)
             await asyncio.sleep(draw.uniform(0.0, 0.3))
-            worker.kill() if leave == "kill" else worker.stop()
+            leave()
         load.all_phases()
-        first.start()
         await sending
+        await assert_exactly_once(deployment, log, seed)
     finally:
         sending.cancel()
-    await assert_exactly_once(deployment, log, seed)
+    assert (first.starts, second.starts) == (2, 3)
 
 
 @pytest.mark.parametrize(
