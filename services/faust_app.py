@@ -10,8 +10,17 @@ import faust
 from aiokafka import AIOKafkaConsumer
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from mode.threads import WorkerThread
 
 from services.settings import Settings
+
+
+class _DaemonThread(WorkerThread):  # type: ignore[misc]
+    """Ends with the process."""
+
+    def __init__(self, service: AIOKafkaConsumerThread, **options: Any) -> None:
+        super().__init__(service, **options)
+        self.daemon = True
 
 
 class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -19,6 +28,10 @@ class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     A review of a batch that was cut off by a crash never was, and comes again.
     """
+
+    Worker = _DaemonThread
+    shutdown_timeout = 5.0
+    """Seconds. Told to stop while it joins its group, the thread never ends, and neither did the worker."""
 
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)

@@ -72,6 +72,8 @@ class Lane(Service):
     def take(self, partitions: set[TopicPartition]) -> None:
         """Begin to work on ``partitions``. They stay paused until their state is restored."""
         assert self._consumer is not None, "partitions are assigned only after the start"
+        if self.should_stop:  # assigned while the consumer leaves: nobody would let them go again
+            return
         self._consumer.pause(*partitions)
         for source in partitions:
             lane = PartitionLane(
