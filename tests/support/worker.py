@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -29,6 +30,14 @@ def environment(settings: Settings) -> dict[str, str]:
 def command() -> str:
     """The console script of the environment that runs the tests."""
     return str(Path(sys.executable).with_name("tocsin"))
+
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_the_tests() -> None:
+    """Leave no worker behind when the tests themselves are killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Worker:
@@ -74,6 +83,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                preexec_fn=_die_with_the_tests if sys.platform == "linux" else None,
             )
         self._is_to_live = True
 
