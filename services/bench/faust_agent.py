@@ -13,7 +13,6 @@ from collections.abc import Mapping
 
 import faust
 
-from services.faust_app import create_app, raw_schema
 from services.metrics import Metrics
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
@@ -29,14 +28,24 @@ Hops = Mapping[int, PayerHop] | Mapping[int, PayeeHop]
 
 def create_baseline(settings: Settings, metrics: Metrics) -> faust.App:
     """The app: an agent on ``payments.v1``, one on ``payments.by-payee.v1``."""
-    app = create_app(settings, "baseline")
+    app = faust.App(
+        f"{settings.identity}-baseline",
+        broker=[f"aiokafka://{server}" for server in settings.bootstrap.split(",")],
+        store="memory://",
+        datadir=str(settings.state_dir),
+        web_enabled=False,
+        topic_partitions=settings.partitions,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,
+    )
     ruleset, topics, partitions = load_ruleset(settings), settings.topics, settings.partitions
     model = untrained_model(feature_schema_hash(ruleset.parameters))
     sources = {
-        PayerHop: app.topic(topics.payments.name, schema=raw_schema()),
-        PayeeHop: app.topic(topics.payments_by_payee.name, schema=raw_schema()),
+        PayerHop: app.topic(topics.payments.name, schema=_raw()),
+        PayeeHop: app.topic(topics.payments_by_payee.name, schema=_raw()),
     }
-    out = {role: app.topic(getattr(topics, role).name, schema=raw_schema()) for role in
+    out = {role: app.topic(getattr(topics, role).name, schema=_raw()) for role in
            ("payments_by_payee", "decisions", "reviews", "dead_letters", "payer_state", "payee_state")}  # fmt: skip
     payer_hops = {p: PayerHop(ruleset, topics.payments.name, p, partitions) for p in range(partitions)}
     payee_hops = {
@@ -69,6 +78,11 @@ def create_baseline(settings: Settings, metrics: Metrics) -> faust.App:
     app.agent(sources[PayerHop], name="payer")(payer)
     app.agent(sources[PayeeHop], name="payee")(payee)
     return app
+
+
+def _raw() -> faust.Schema:
+    """Keys and values as bytes."""
+    return faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
 
 def _by_partition(events: list[faust.EventT[bytes]]) -> dict[int, list[Record]]:

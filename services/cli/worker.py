@@ -19,9 +19,10 @@ Loglevel = Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")]
 class Hop(StrEnum):
     """Which part of the path a scorer runs."""
 
-    both = "both"
+    all = "all"
     payer = "payer"
     payee = "payee"
+    alerter = "alerter"
 
 
 @app.command()
@@ -29,12 +30,12 @@ def scorer(
     bootstrap: Bootstrap = None,
     metrics_port: MetricsPort = None,
     loglevel: Loglevel = "INFO",
-    hop: Annotated[Hop, typer.Option(help="Run one hop only, to scale them apart.")] = Hop.both,
+    hop: Annotated[Hop, typer.Option(help="Run one part only, to scale them apart.")] = Hop.all,
 ) -> None:
     """Score payments: payer hop, payee hop, alerter. Start more of them to share the partitions."""
-    from services.scorer.shell.app import run_scorer
+    from services.scorer.shell.app import HOPS, run_scorer
 
-    hops = ("payer", "payee") if hop is Hop.both else (hop.value,)
+    hops = HOPS if hop is Hop.all else (hop.value,)
     run_scorer(load_settings(bootstrap=bootstrap, metrics_port=metrics_port), loglevel, hops)
 
 

@@ -104,6 +104,12 @@ class Topics:
             "scorer.payee-state.v1", "account", "changelog of the payee hop", compacted=True, internal=True
         )
 
+    @property
+    def alerter_state(self) -> Topic:
+        return self._topic(
+            "scorer.alerter-state.v1", "subject", "changelog of the alerter", compacted=True, internal=True
+        )
+
     def all(self) -> tuple[Topic, ...]:
         """Every topic, in the order in which a payment meets them."""
         return (
@@ -118,4 +124,5 @@ class Topics:
             self.dead_letters,
             self.payer_state,
             self.payee_state,
+            self.alerter_state,
         )

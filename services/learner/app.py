@@ -1,19 +1,14 @@
-"""The learner as a worker: a Faust app that hosts joiner and trainer.
-
-Faust manages their life; records move through aiokafka in batches, so Faust's own clients stay closed.
-"""
+"""The learner as a worker: a Faust app that hosts joiner and trainer."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
-from typing import Any
 
 import faust
-from faust.app.base import BootStrategy
 
 from models.training import Plan
+from services.faust_app import create_app
 from services.learner.joiner import Joiner
 from services.learner.measures import Measures
 from services.learner.trainer import TrainerService
@@ -21,15 +16,6 @@ from services.metrics import Metrics
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.ruleset_file import load_ruleset
 from services.settings import Settings
-
-
-class _Boot(BootStrategy):
-    enable_kafka = False
-    enable_web = False
-
-
-class _App(faust.App):
-    BootStrategy = _Boot
 
 
 def plan_of(settings: Settings) -> Plan:
@@ -53,17 +39,7 @@ def create_learner(settings: Settings, metrics: Metrics | None = None) -> faust.
         As ``plan_of``.
     """
     measures = Measures(metrics or Metrics())
-    folder = settings.state_dir / "faust"
-    folder.mkdir(parents=True, exist_ok=True)
-    app = _App(
-        f"{settings.app_id}-learner",
-        broker=";".join(f"aiokafka://{host.strip()}" for host in settings.bootstrap.split(",")),
-        broker_credentials=_credentials(settings),
-        store="memory://",
-        datadir=folder,
-        web_enabled=False,
-        topic_disable_leader=True,
-    )
+    app = create_app(settings, "learner")
     app.service(Joiner(settings, measures))
     app.service(TrainerService(settings, measures, plan_of(settings)))
     return app
@@ -94,19 +70,3 @@ def run_learner(settings: Settings) -> None:
     except SystemExit as end:
         if end.code:
             raise
-
-
-def _credentials(settings: Settings) -> Any:
-    """Faust's form of the security settings, for whoever opens its clients."""
-    protocol = settings.security_protocol
-    context = None
-    if protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=str(settings.ssl_cafile) if settings.ssl_cafile else None)
-    if protocol.startswith("SASL"):
-        return faust.SASLCredentials(
-            username=settings.sasl_username,
-            password=settings.sasl_password.get_secret_value(),
-            ssl_context=context,
-            mechanism=settings.sasl_mechanism,
-        )
-    return faust.SSLCredentials(context) if context else None

@@ -12,7 +12,7 @@ from services.broker.probe import free_ports
 from services.contract.codec import encode
 from services.contract.types import Party, Payment
 from services.metrics import Metrics
-from tests.support.alerts import complete_alerts, folded
+from tests.support.alerts import assert_each_review_is_in_one_alert
 from tests.support.deployment import Deployment, producer, send, settled
 from tests.support.models import random_model
 from tests.support.offline import Run, read_run, schema_hash
@@ -59,7 +59,7 @@ def canaries() -> list[Entry]:
 
 
 async def measured(deployment: Deployment, port: int, log: list[Entry]) -> tuple[Run, str, int]:
-    """The logs, the exposition once the worker has counted it all, and how many alerts there are."""
+    """The logs, the exposition once the worker has counted it all, and how many alert events there are."""
     model = random_model(1, schema_hash(deployment.settings))
     await deployment.announce(model)
     async with producer(deployment.settings) as sending:
@@ -67,9 +67,8 @@ async def measured(deployment: Deployment, port: int, log: list[Entry]) -> tuple
     deployment.worker(metrics_port=port).start()
     await settled(deployment)
     run = await read_run(deployment, [model])
-    events = sum(map(len, folded(deployment.settings, run.reviews).values()))
-    alerts = await complete_alerts(deployment, folded(deployment.settings, run.reviews))
-    assert sum(map(len, alerts)) == events, "nothing crashed, so nothing is there twice"
+    assert_each_review_is_in_one_alert(run)
+    events = sum(map(len, run.alerts))
 
     async def counted() -> str | None:
         text = exposition(port)
@@ -124,11 +123,11 @@ def assert_counts_agree(found: Samples, run: Run, log: list[Entry], alerts: int)
     assert total(found, "tocsin_end_to_end_latency_seconds_count") == len(decided)
     assert total(found, "tocsin_batch_records_sum", payer) == len(log)
     assert total(found, "tocsin_batch_records_sum", {"hop": "payee"}) == sum(map(len, run.by_payee))
-    for hop in ("payer", "payee"):
+    for hop in ("payer", "payee", "alerter"):
         committed = total(found, "tocsin_transactions_total", {"hop": hop, "result": "committed"})
         assert total(found, "tocsin_batch_records_count", {"hop": hop}) == committed > 0
         assert total(found, "tocsin_restore_duration_seconds_count", {"hop": hop}) == run.settings.partitions
-        changelog = run.payer_state if hop == "payer" else run.payee_state
+        changelog = getattr(run, f"{hop}_state")
         accounts = sum(len({record.key for record in part}) - 1 for part in changelog)
         assert total(found, "tocsin_state_accounts", {"hop": hop}) == accounts > 0
         assert total(found, "tocsin_state_bytes", {"hop": hop}) > 0

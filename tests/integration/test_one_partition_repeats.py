@@ -32,7 +32,7 @@ def test_a_run_killed_ten_times_equals_an_undisturbed_one_byte_for_byte(
         calm.discard()
     assert_decided_once(killed.run, killed.expected)
     assert_logs_are_computed(killed.run, SEED)
-    for topic in ("payments", "by_payee", "decisions", "reviews", "dead_letters"):
+    for topic in ("payments", "by_payee", "decisions", "reviews", "alerts", "dead_letters"):
         mine, theirs = (bytes_of(getattr(run, topic), run.settings.topic_prefix) for run in (killed.run, undisturbed))
         assert mine, f"nothing in {topic}"
         assert mine == theirs, topic

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.broker import KafkaBroker
+from tests.support.alerts import assert_each_review_is_in_one_alert
 from tests.support.deployment import Deployment, make_deployment, producer, send, settled
 from tests.support.kills import written, written_so_far
 from tests.support.load import Load
@@ -19,6 +20,9 @@ from tests.support.payments import Entry, expected_of, payment_log
 from tests.support.worker import Worker
 
 pytestmark = pytest.mark.kafka
+
+LANES = 3
+"""Of a scorer: payer, payee, alerter."""
 
 
 async def restored(deployment: Deployment, worker: Worker, partitions: int = 1) -> None:
@@ -30,25 +34,13 @@ async def restored(deployment: Deployment, worker: Worker, partitions: int = 1) 
     await deployment.wait_for(taken, f"{worker.name} takes up {partitions} partitions")
 
 
-async def ready(deployment: Deployment, worker: Worker) -> None:
-    """Return once all of ``worker`` has started, Faust included: one that finds no broker at its start gives up."""
-
-    async def started() -> bool | None:
-        return "Worker ready" in worker.said or None
-
-    await deployment.wait_for(started, f"{worker.name} is ready")
-
-
 async def assert_exactly_once(deployment: Deployment, log: list[Entry], seed: int) -> None:
-    """Once all is through: each payment once, and every log what the path computes of it.
-
-    Alerts are not asserted here yet: Faust's consumer needed mending to go on after a handover (docs/ARCHITECTURE.md,
-    Limits). ``test_alerts.py`` shows what holds through kills.
-    """
+    """Once all is through: each payment once, each review in one alert, and every log what the path computes of it."""
     await settled(deployment)
     run = await read_run(deployment, [random_model(1, schema_hash(deployment.settings))])
     assert_decided_once(run, expected_of(log))
     assert_logs_are_computed(run, seed)
+    assert_each_review_is_in_one_alert(run)
 
 
 @pytest.mark.parametrize("deployment", [{"batch_payments_max": 200}], indirect=True)
@@ -113,7 +105,7 @@ async def freeze_and_thaw(deployment: Deployment, seed: int) -> None:
             heir.mark()
             if not heir.alive:
                 heir.start()
-            await restored(deployment, heir, partitions=2 * deployment.settings.partitions)
+            await restored(deployment, heir, partitions=LANES * deployment.settings.partitions)
             await written(deployment, 500, before)
             zombie.thaw()
         load.all_phases()
@@ -141,7 +133,7 @@ async def outages(deployment: Deployment, broker: KafkaBroker, seed: int) -> Non
     log = payment_log(seed, 8_000)
     worker = deployment.worker()
     worker.start()
-    await ready(deployment, worker)
+    await restored(deployment, worker, partitions=LANES * deployment.settings.partitions)
     async with producer(deployment.settings) as sending:
         await send(sending, deployment, log)
     for _ in range(2):

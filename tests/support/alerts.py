@@ -1,4 +1,4 @@
-"""What the alerter must have written of the reviews in the topics."""
+"""What alerts must hold, told without the alerter's own code."""
 
 from __future__ import annotations
 
@@ -6,55 +6,34 @@ from collections import defaultdict
 
 from services.contract.codec import decode
 from services.contract.types import Alert, Review
-from services.scorer.path.alert import updated_alert
-from services.scorer.ruleset_file import load_ruleset
-from services.settings import Settings
-from tests.support.deployment import Deployment, Logs, read_logs
+from services.scorer.path.alert import CONTRIBUTIONS_MAX
+from tests.support.offline import Run
 
 Subject = tuple[str, str, str]
-Revisions = dict[str, list[Alert]]
-"""Every revision of every alert, oldest first, by alert id."""
 
 
-def folded(settings: Settings, reviews: Logs) -> Revisions:
-    """What the pure step makes of each subject's reviews."""
-    queue = load_ruleset(settings).review.queue
-    latest: dict[Subject, Alert] = {}
-    revisions: Revisions = defaultdict(list)
-    for log in reviews:
+def assert_each_review_is_in_one_alert(run: Run) -> None:
+    """Each subject has one alert, under its own key, in one partition; each of its reviews makes one revision."""
+    reviews: dict[Subject, list[str]] = defaultdict(list)
+    for log in run.reviews:
         for record in log:
             review = decode(record.value, Review)
-            subject = (review.tenant, review.subject.role, review.subject.account)
-            alert = latest[subject] = updated_alert(latest.get(subject), review, queue)
-            revisions[alert.alert_id].append(alert)
-    return dict(revisions)
-
-
-async def complete_alerts(deployment: Deployment, expected: Revisions) -> Logs:
-    """The alerts' logs, once the last revision of each of ``expected`` is there."""
-    wanted = {(alert_id, len(revisions)) for alert_id, revisions in expected.items()}
-
-    async def complete() -> Logs | None:
-        logs = await read_logs(deployment, deployment.settings.topics.alerts)
-        found = {(each.alert_id, each.revision) for log in logs for each in (decode(r.value, Alert) for r in log)}
-        return logs if wanted <= found else None
-
-    return await deployment.wait_for(complete, f"{len(wanted)} alerts are at their last revision")
-
-
-async def assert_alerts_are_folded(deployment: Deployment, reviews: Logs) -> None:
-    """Each subject has one alert, whose revisions come without gaps and hold every review once.
-
-    Faust delivers at least once: a revision may be there several times, and is then the same each time.
-    """
-    expected = folded(deployment.settings, reviews)
-    found: dict[str, dict[int, Alert]] = defaultdict(dict)
-    for log in await complete_alerts(deployment, expected):
+            reviews[review.tenant, review.subject.role, review.subject.account].append(review.decision_id)
+    alerts: dict[Subject, list[Alert]] = defaultdict(list)
+    homes: dict[Subject, set[int]] = defaultdict(set)
+    for partition, log in enumerate(run.alerts):
         for record in log:
             alert = decode(record.value, Alert)
-            first = found[alert.alert_id].setdefault(alert.revision, alert)
-            assert first == alert, f"{alert.alert_id} has two different revisions {alert.revision}"
-    assert found.keys() == expected.keys()
-    for alert_id, revisions in found.items():
-        assert list(revisions) == list(range(1, len(revisions) + 1)), f"{alert_id}: {list(revisions)}"
-        assert list(revisions.values()) == expected[alert_id]
+            assert record.key == alert.subject.account.encode()
+            about: Subject = (alert.tenant, alert.subject.role, alert.subject.account)
+            alerts[about].append(alert)
+            homes[about].add(partition)
+    assert alerts.keys() == reviews.keys(), "not the same subjects"
+    for subject, revisions in alerts.items():
+        decided = reviews[subject]
+        assert len(homes[subject]) == 1, f"{subject} has alerts in several partitions"
+        assert len({each.alert_id for each in revisions}) == 1, f"{subject} has several alerts"
+        assert [each.revision for each in revisions] == list(range(1, len(decided) + 1)), f"{subject}: revisions"
+        assert [each.payments_count for each in revisions] == [each.revision for each in revisions]
+        for count, alert in enumerate(revisions, start=1):
+            assert [each.decision_id for each in alert.payments] == decided[:count][-CONTRIBUTIONS_MAX:], subject

@@ -94,7 +94,7 @@ class Deployment:
         return [
             (f"{identity}.payer", topics.payments),
             (f"{identity}.payee", topics.payments_by_payee),
-            (f"{identity}-scorer", topics.reviews),
+            (f"{identity}.alerter", topics.reviews),
         ]
 
     async def announce(self, model: LogisticModel, **changed: Any) -> None:
@@ -215,21 +215,15 @@ async def read_logs(deployment: Deployment, topic: Topic) -> Logs:
 
 
 async def settled(deployment: Deployment) -> None:
-    """Return once every payment in the topics so far has been through both hops."""
-    topics, identity = deployment.settings.topics, deployment.settings.identity
+    """Return once every payment in the topics so far has been through both hops, and every review in its alert."""
     async with observer(deployment) as seen:
-        ends = await seen.ends(topics.payments)
+        for group, topic in deployment.groups():
+            last = [log[-1].offset + 1 if log else 0 for log in await read_logs(deployment, topic)]
 
-        async def payers_done() -> bool | None:
-            return await seen.committed(f"{identity}.payer", topics.payments) >= ends or None
+            async def done(group: str = group, topic: Topic = topic, last: list[int] = last) -> bool | None:
+                return await seen.committed(group, topic) == last or None
 
-        await deployment.wait_for(payers_done, "the payer hop reaches the end of its input")
-        last = [log[-1].offset + 1 if log else 0 for log in await read_logs(deployment, topics.payments_by_payee)]
-
-        async def payees_done() -> bool | None:
-            return await seen.committed(f"{identity}.payee", topics.payments_by_payee) == last or None
-
-        await deployment.wait_for(payees_done, f"the payee hop reaches the end of its input, {last}")
+            await deployment.wait_for(done, f"{group} reaches the end of its input, {last}")
 
 
 def make_deployment(bootstrap: str, name: str, folder: Path, **chosen: Any) -> Deployment:

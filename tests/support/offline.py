@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import orjson
 from aiokafka import ConsumerRecord
 
 from services.contract.topics import Topic
+from services.scorer.path.alerter import Alerter, AlertState
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.model import LogisticModel, untrained_model
@@ -36,9 +38,11 @@ class Run:
     by_payee: Logs
     decisions: Logs
     reviews: Logs
+    alerts: Logs
     dead_letters: Logs
     payer_state: Logs
     payee_state: Logs
+    alerter_state: Logs
     models: dict[str, LogisticModel]
     """Those that decisions may name, by hash."""
 
@@ -52,8 +56,8 @@ async def read_run(deployment: Deployment, models: Iterable[LogisticModel] = ())
     """Read every log of ``deployment``, the changelogs included."""
     topics = deployment.settings.topics
     wanted: tuple[Topic, ...] = (
-        topics.payments, topics.payments_by_payee, topics.decisions, topics.reviews, topics.dead_letters,
-        topics.payer_state, topics.payee_state,
+        topics.payments, topics.payments_by_payee, topics.decisions, topics.reviews, topics.alerts,
+        topics.dead_letters, topics.payer_state, topics.payee_state, topics.alerter_state,
     )  # fmt: skip
     logs = [await read_logs(deployment, topic) for topic in wanted]
     known = (untrained_model(schema_hash(deployment.settings)), *models)
@@ -79,7 +83,10 @@ def assert_decided_once(run: Run, expected: Expected) -> None:
 
 
 def assert_logs_are_computed(run: Run, seed: int) -> None:
-    """Each hop's output logs and state are what the pure path makes of its input logs, in batches of any length."""
+    """Each hop's output logs and state are what the pure path makes of its input logs, in batches of any length.
+
+    And so are the alerter's.
+    """
     draw = random.Random(seed)
     partitions = range(run.settings.partitions)
     from_payer = [_payer_side(run, partition, draw) for partition in partitions]
@@ -92,6 +99,26 @@ def assert_logs_are_computed(run: Run, seed: int) -> None:
         lambda record: homes[record.headers[3][1].decode().partition("/")[0]],
         "reviews.by-subject.v1",
     )
+    for partition in partitions:
+        _assert_alerts_are_computed(run, partition, draw)
+
+
+def _assert_alerts_are_computed(run: Run, partition: int, draw: random.Random) -> None:
+    topic, queue = run.settings.topics.reviews.name, load_ruleset(run.settings).review.queue
+    model = next(iter(run.models.values()))
+    alerter, restored = Alerter(queue, topic, partition), AlertState()
+    alerts: list[Outbound] = []
+    dead: list[Outbound] = []
+    changelog: dict[bytes, bytes | None] = {}
+    for batch in _chopped(run.reviews[partition], draw):
+        result = alerter.process(batch, model)
+        alerts += result.outputs["alerts"]
+        dead += result.outputs["dead_letters"]
+        changelog.update(alerter.state.changelog(result.touched))
+    _assert_same(alerts, run.alerts[partition], f"alerts.v1[{partition}]")
+    _assert_same(dead, _put_aside_from(run, topic, partition), f"dead letters of reviews.by-subject[{partition}]")
+    restored.restore((record.key, record.value) for record in run.alerter_state[partition])
+    assert dict(restored.changelog(np.arange(len(restored)))) == changelog or not changelog, f"alerts in [{partition}]"
 
 
 @dataclass

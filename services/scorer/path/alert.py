@@ -41,3 +41,8 @@ def updated_alert(alert: Alert | None, review: Review, queue: str) -> Alert:
         model_hash=review.model_hash,
         ruleset_hash=review.ruleset_hash,
     )
+
+
+def holds(alert: Alert, review: Review) -> bool:
+    """Whether ``review`` is among the contributions that ``alert`` keeps."""
+    return any(each.decision_id == review.decision_id for each in alert.payments)

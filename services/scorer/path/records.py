@@ -57,7 +57,8 @@ class HopResult:
     """What a batch of input gives.
 
     ``outputs`` maps a topic's role (an attribute of ``Topics``) to its records in order; ``touched`` are the rows of
-    state that changed; ``counts`` are per result, ``reasons`` the dead letters per reason.
+    state that changed; ``counts`` are payments per result, ``reasons`` dead letters per reason, ``rules`` results per
+    rule and outcome, ``alerts`` events per queue and status.
     """
 
     outputs: dict[str, list[Outbound]]
@@ -65,3 +66,4 @@ class HopResult:
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     rules: Counter[tuple[str, str]] = field(default_factory=Counter)
+    alerts: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""The scorer worker, put together: two lanes, the model they follow, and the alerter, in one Faust app."""
+"""The scorer worker, put together: a lane for each hop and for the alerter, and the model they follow."""
 
 from __future__ import annotations
 
@@ -13,29 +13,27 @@ from services.contract.codec import encode
 from services.contract.types import Party, Payment
 from services.faust_app import create_app
 from services.metrics import Metrics
+from services.scorer.path.alerter import Alerter
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.model import untrained_model
 from services.scorer.path.records import Record
 from services.scorer.path.ruleset import Ruleset
 from services.scorer.ruleset_file import load_ruleset
-from services.scorer.shell.alerter import attach_alerter
 from services.scorer.shell.lane import Lane
 from services.scorer.shell.models import ModelFollower
 from services.settings import Settings
 from services.topics_admin import require_topics
 
-BOTH_HOPS = ("payer", "payee")
+HOPS = ("payer", "payee", "alerter")
 GC_THRESHOLD = 50_000
 """Batches make many short-lived objects and no cycles; the default of 700 would search them hundreds of times each."""
 
 
-def create_scorer(settings: Settings, metrics: Metrics, hops: Sequence[str] = BOTH_HOPS) -> faust.App:
-    """The scorer's Faust app, with the lanes of ``hops`` and the alerter."""
-    ruleset = load_ruleset(settings)
+def create_scorer(settings: Settings, metrics: Metrics, hops: Sequence[str] = HOPS) -> faust.App:
+    """The scorer's Faust app, with the lanes of ``hops``."""
     app = create_app(settings, "scorer")
-    attach_alerter(app, settings, metrics, ruleset.review.queue)
-    app.add_dependency(Scorer(settings, metrics, ruleset, hops))
+    app.add_dependency(Scorer(settings, metrics, load_ruleset(settings), hops))
     return app
 
 
@@ -47,7 +45,7 @@ class Scorer(Service):
         self._settings, self._metrics, self._ruleset = settings, metrics, ruleset
         models = ModelFollower(settings, metrics, feature_schema_hash(ruleset.parameters))
         topics, partitions = settings.topics, settings.partitions
-        payments, by_payee = topics.payments.name, topics.payments_by_payee.name
+        payments, by_payee, reviews = topics.payments.name, topics.payments_by_payee.name, topics.reviews.name
         make = {
             "payer": lambda: Lane(
                 "payer", settings, metrics, models, payments, topics.payer_state.name,
@@ -56,6 +54,10 @@ class Scorer(Service):
             "payee": lambda: Lane(
                 "payee", settings, metrics, models, by_payee, topics.payee_state.name,
                 lambda partition: PayeeHop(ruleset, by_payee, partition, partitions, partitions),
+            ),
+            "alerter": lambda: Lane(
+                "alerter", settings, metrics, models, reviews, topics.alerter_state.name,
+                lambda partition: Alerter(ruleset.review.queue, reviews, partition),
             ),
         }  # fmt: skip
         self._services = (models, *(make[hop]() for hop in hops))
@@ -80,7 +82,7 @@ def warm_up(ruleset: Ruleset) -> None:
     PayeeHop(ruleset, "", 0, 1, 1).process(records, model)
 
 
-def run_scorer(settings: Settings, loglevel: str = "INFO", hops: Sequence[str] = BOTH_HOPS) -> None:
+def run_scorer(settings: Settings, loglevel: str = "INFO", hops: Sequence[str] = HOPS) -> None:
     """Run a scorer worker until SIGTERM or SIGINT."""
     app = create_scorer(settings, Metrics(), hops)
     logging.getLogger("aiokafka").setLevel(logging.WARNING)

@@ -51,6 +51,11 @@ class Lane(Service):
         self._consumer: AIOKafkaConsumer | None = None
         self._crashing: asyncio.Future[None] | None = None
 
+    @property
+    def label(self) -> str:
+        """Its name in the worker's log."""
+        return f"Lane {self._name}"
+
     async def on_start(self) -> None:
         await self._models.wait_until_current()
         self._consumer = kafka.consumer(

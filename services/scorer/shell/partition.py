@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
+from numpy.typing import NDArray
 
 from services.clock import now_ms
 from services.metrics import Metrics
 from services.scorer.path.model import LogisticModel
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound
-from services.scorer.path.state import AccountState
-from services.scorer.shell.delivery import Delivery
+from services.scorer.shell.delivery import ChangelogEntry, Delivery
 from services.scorer.shell.restore import restore_state
 from services.settings import Settings
 
@@ -27,11 +27,23 @@ logger = logging.getLogger(__name__)
 RETRY_S = 1.0
 
 
+class State(Protocol):
+    """What a hop remembers of its log: as large as ``nbytes``, and rebuilt from its changelog."""
+
+    @property
+    def nbytes(self) -> int: ...
+    def __len__(self) -> int: ...
+    def changelog(self, touched: NDArray[np.int64]) -> list[ChangelogEntry]: ...
+    def restore(self, entries: Iterable[ChangelogEntry]) -> None: ...
+
+
 class Hop(Protocol):
-    """A pure function of an input log, with the state it keeps (``PayerHop``, ``PayeeHop``)."""
+    """A pure function of an input log, with the state it keeps (``PayerHop``, ``PayeeHop``, ``Alerter``)."""
 
     name: str
-    state: AccountState
+
+    @property
+    def state(self) -> State: ...
 
     def process(self, records: list[Inbound], model: LogisticModel, mark: Mark) -> HopResult: ...
 
@@ -133,6 +145,8 @@ class PartitionLane:
             metrics.dead_letters.labels(name, reason).inc(count)
         for (rule, outcome), count in result.rules.items():
             metrics.rule_results.labels(rule, outcome).inc(count)
+        for (queue, status), count in result.alerts.items():
+            metrics.alerts.labels(queue, status).inc(count)
         decided = result.outputs.get("decisions")
         if decided:
             review = result.counts["review"]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from aiokafka.structs import TopicPartition
 
 from services import kafka
-from services.scorer.path.state import AccountState
 from services.settings import Settings
 
 _BATCH = 5_000
 
 
+class Restorable(Protocol):
+    """A state that is rebuilt from its changelog."""
+
+    def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None: ...
+
+
 async def restore_state(
-    state: AccountState, settings: Settings, topic: str, partition: int, stopped: Callable[[], bool]
+    state: Restorable, settings: Settings, topic: str, partition: int, stopped: Callable[[], bool]
 ) -> int:
     """Fill ``state`` from ``topic``; returns the number of entries read. Ends early once ``stopped()``.
 

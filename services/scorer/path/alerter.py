@@ -1,0 +1,129 @@
+"""The alerter: reviews in, alerts about their subjects out, one open alert a subject.
+
+    reviews.by-subject.v1 ─► Alerter ─► alerts.v1
+
+Like the hops it is a pure function of its input log. It sees reviews only, so its rate is low and its state is what it
+writes: the bytes of each open alert.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from services.contract.codec import Rejection, decode, encode, rejection_of
+from services.contract.events import cloud_event
+from services.contract.types import Alert, Review
+from services.scorer.path.alert import holds, updated_alert
+from services.scorer.path.decode import dead_letter
+from services.scorer.path.model import LogisticModel
+from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
+from services.scorer.path.state import PARTITION_KEY
+
+
+class AlertState:
+    """The open alerts of one partition, by subject, as last written, and how far its log is in them."""
+
+    def __init__(self) -> None:
+        self.next_offset = 0
+        """The first offset of the log that is not in the alerts."""
+        self.nbytes = 0
+        """Memory of the alerts, in bytes."""
+        self._slots: dict[bytes, int] = {}
+        self._subjects: list[bytes] = []
+        self._alerts: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self._alerts)
+
+    def get(self, subject: bytes) -> Alert | None:
+        """The open alert about ``subject``, if there is one."""
+        slot = self._slots.get(subject)
+        return None if slot is None else decode(self._alerts[slot], Alert)
+
+    def put(self, subject: bytes, alert: bytes) -> int:
+        """Keep ``alert`` as the one about ``subject``; returns its slot."""
+        slot = self._slots.setdefault(subject, len(self._alerts))
+        if slot == len(self._alerts):
+            self._subjects.append(subject)
+            self._alerts.append(b"")
+        self.nbytes += len(alert) - len(self._alerts[slot])
+        self._alerts[slot] = alert
+        return slot
+
+    def changelog(self, touched: NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
+        """Changelog entries of the alerts in the slots ``touched`` (repeats allowed), and of the partition."""
+        entries: list[tuple[bytes, bytes | None]]
+        entries = [(self._subjects[slot], self._alerts[slot]) for slot in np.unique(touched).tolist()]
+        entries.append((PARTITION_KEY, str(self.next_offset).encode()))
+        return entries
+
+    def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Apply changelog entries, oldest first."""
+        for subject, value in entries:
+            if subject == PARTITION_KEY:
+                self.next_offset = int(value or 0)
+            elif value is not None:
+                self.put(subject, value)
+
+
+class Alerter:
+    """One partition of ``reviews.by-subject.v1``: adds each review to the open alert about its subject."""
+
+    name = "alerter"
+
+    def __init__(self, queue: str, topic: str, partition: int) -> None:
+        self.state = AlertState()
+        self._queue, self._topic, self._partition = queue, topic, partition
+
+    def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
+        """The alerts that the next ``records`` of the log open or revise. ``model`` is not used: reviews are scored.
+
+        What comes again changes nothing: a record that the state has seen, or a review that its alert holds. Workers
+        without transactions write and read some twice.
+        """
+        alerts: list[Outbound] = []
+        dead: list[Outbound] = []
+        touched: list[int] = []
+        reasons: Counter[str] = Counter()
+        events: Counter[tuple[str, str]] = Counter()
+        for record in records:
+            if record.offset < self.state.next_offset:
+                continue
+            self.state.next_offset = record.offset + 1
+            review = _read(record)
+            if isinstance(review, Rejection):
+                dead.append(dead_letter(record, review, self._topic, self._partition))
+                reasons[review.reason] += 1
+                continue
+            subject = f"{review.tenant}\x1f{review.subject.role}\x1f{review.subject.account}".encode()
+            known = self.state.get(subject)
+            if known is not None and holds(known, review):
+                continue
+            alert = updated_alert(known, review, self._queue)
+            value = encode(alert)
+            headers = cloud_event("alert.v1", f"{alert.alert_id}/{alert.revision}")
+            alerts.append(Outbound(self._partition, record.timestamp, record.key, value, headers))
+            touched.append(self.state.put(subject, value))
+            events[alert.queue, alert.status] += 1
+        mark("alert")
+        return HopResult(
+            outputs={"alerts": alerts, "dead_letters": dead},
+            touched=np.array(touched, dtype=np.int64),
+            reasons=reasons,
+            alerts=events,
+        )
+
+
+def _read(record: Inbound) -> Review | Rejection:
+    try:
+        return decode(record.value or b"", Review)
+    except msgspec.ValidationError as error:
+        why = rejection_of(error)
+        return Rejection("review_invalid", why.field, why.detail)
+    except msgspec.DecodeError:
+        return Rejection("review_invalid", "", "Not JSON")
