@@ -98,7 +98,7 @@ class _Session:
         self._settings = settings
         self._measures = measures
         self._topics = settings.topics
-        self._group = f"{settings.app_id}.learner"
+        self._group = f"{settings.identity}.learner"
         self._transactional = settings.delivery == "exactly_once"
         self._producer: AIOKafkaProducer = kafka.producer(settings, self._group if self._transactional else None)
         self._consumer: AIOKafkaConsumer = kafka.consumer(

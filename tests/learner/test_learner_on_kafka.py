@@ -42,7 +42,6 @@ def settings_for(kafka: KafkaBroker, folder: Path, prefix: str, **chosen: object
     return Settings.model_validate(
         {
             "bootstrap": kafka.bootstrap,
-            "app_id": prefix.rstrip("."),
             "topic_prefix": f"learner-test.{prefix}",  # the broker is shared with other tests
             "partitions": 2,
             "registry": folder / "registry",
