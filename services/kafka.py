@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import IllegalOperation, KafkaError
 
 from services.settings import Settings
+
+T = TypeVar("T")
 
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
 """Largest produce request; the broker's ``message.max.bytes`` must be at least this for large batches."""
@@ -53,6 +59,36 @@ def producer(settings: Settings, transactional_id: str | None = None) -> AIOKafk
         max_batch_size=512 * 1024,
         compression_type=None if settings.compression == "none" else settings.compression,
     )
+
+
+@asynccontextmanager
+async def transaction(producer: AIOKafkaProducer) -> AsyncIterator[None]:
+    """A transaction: committed at the end of the block, or left open for the next owner of its id to abort.
+
+    Raises
+    ------
+    KafkaError
+        What ended the transaction. aiokafka's sender meets it (fenced, timed out) in a task of its own; whatever its
+        user does next is then refused as ``IllegalOperation`` or by an assertion, which say neither that nor why.
+    """
+    manager = producer._txn_manager  # aiokafka tells what ended a transaction nowhere else
+    try:
+        await producer.begin_transaction()
+        looked_at(manager.wait_for_transaction_end())
+        yield
+        await producer.commit_transaction()
+    except (IllegalOperation, AssertionError) as refused:
+        ended = manager.wait_for_transaction_end()
+        error = ended.exception() if ended is not None and ended.done() else None
+        if not isinstance(error, KafkaError):
+            raise
+        raise error from refused
+
+
+def looked_at(future: asyncio.Future[T]) -> asyncio.Future[T]:
+    """``future``, whose error counts as seen even if nobody comes to wait for it: another one was raised first."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
 
 
 def consumer(settings: Settings, *topics: str, group_id: str | None = None, **options: Any) -> AIOKafkaConsumer:

@@ -201,14 +201,16 @@ class _Session:
             await self._send(output)
             await self._consumer.commit(offsets)
             return
-        async with self._producer.transaction():
+        async with kafka.transaction(self._producer):
             await self._send(output)
             await self._producer.send_offsets_to_transaction(offsets, self._group)
 
     async def _send(self, output: Output) -> None:
         futures = [
-            await self._producer.send(
-                record.topic, record.value, record.key, partition=record.partition, headers=record.headers
+            kafka.looked_at(
+                await self._producer.send(
+                    record.topic, record.value, record.key, partition=record.partition, headers=record.headers
+                )
             )
             for record in output.records
         ]

@@ -49,12 +49,11 @@ class ExactlyOnce:
     async def write(
         self, outputs: Mapping[str, Sequence[Outbound]], changelog: Sequence[ChangelogEntry], next_offset: int
     ) -> None:
-        await self._producer.begin_transaction()
-        sent = await send_all(self._producer, outputs)
-        sent += await send_changelog(self._producer, self._log, self._source.partition, changelog)
-        await self._producer.send_offsets_to_transaction({self._source: next_offset}, self._group)
-        await asyncio.gather(*sent)
-        await self._producer.commit_transaction()
+        async with kafka.transaction(self._producer):
+            sent = await send_all(self._producer, outputs)
+            sent += await send_changelog(self._producer, self._log, self._source.partition, changelog)
+            await self._producer.send_offsets_to_transaction({self._source: next_offset}, self._group)
+            await asyncio.gather(*sent)
 
     async def close(self) -> None:
         await self._producer.stop()
@@ -118,9 +117,9 @@ async def _send_rows(
     batch = producer.create_batch()
     for timestamp, key, value, headers in rows:
         if batch.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
-            sent.append(await producer.send_batch(batch, topic, partition=partition))
+            sent.append(kafka.looked_at(await producer.send_batch(batch, topic, partition=partition)))
             batch = producer.create_batch()
             batch.append(timestamp=timestamp, key=key, value=value, headers=headers)
     if batch.record_count():
-        sent.append(await producer.send_batch(batch, topic, partition=partition))
+        sent.append(kafka.looked_at(await producer.send_batch(batch, topic, partition=partition)))
     return sent
