@@ -105,7 +105,7 @@ class Metrics:
         )
         self.stage = BatchHistogram(
             "tocsin_stage_duration_seconds",
-            "Time a batch spends in a stage: decode, state, kernel, rules, model, encode, produce, commit",
+            "Time a batch spends in a stage: decode, state, kernel, rules, model, encode, alert, commit",
             ("hop", "stage"),
             LATENCY_BUCKETS_S,
             registry,
@@ -137,7 +137,10 @@ class Metrics:
             "tocsin_consumer_lag_records", "Records not yet read", ("topic", "partition"), registry=registry
         )
         self.state_accounts = Gauge(
-            "tocsin_state_accounts", "Accounts in state", ("hop", "partition"), registry=registry
+            "tocsin_state_accounts",
+            "Accounts in state; of the alerter, subjects with an open alert",
+            ("hop", "partition"),
+            registry=registry,
         )
         self.state_bytes = Gauge(
             "tocsin_state_bytes", "Memory of the state's rows", ("hop", "partition"), registry=registry

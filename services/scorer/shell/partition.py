@@ -101,7 +101,7 @@ class PartitionLane:
         hop = self._make_hop()
         started = time.perf_counter()
         entries = await restore_state(
-            hop.state, self._settings, self._changelog, self._source.partition, lambda: self._stopping
+            hop.state.restore, self._settings, self._changelog, self._source.partition, lambda: self._stopping
         )
         seconds = time.perf_counter() - started
         self._metrics.restore.observe(seconds, hop.name)

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from aiokafka.structs import TopicPartition
 
 from services import kafka
+from services.scorer.shell.delivery import ChangelogEntry
 from services.settings import Settings
 
 _BATCH = 5_000
 
 
-class Restorable(Protocol):
-    """A state that is rebuilt from its changelog."""
-
-    def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None: ...
-
-
 async def restore_state(
-    state: Restorable, settings: Settings, topic: str, partition: int, stopped: Callable[[], bool]
+    apply: Callable[[Iterable[ChangelogEntry]], None],
+    settings: Settings,
+    topic: str,
+    partition: int,
+    stopped: Callable[[], bool],
 ) -> int:
-    """Fill ``state`` from ``topic``; returns the number of entries read. Ends early once ``stopped()``.
+    """Give the entries of ``topic``, oldest first, to ``apply``; returns the number of entries read. Ends early once ``stopped()``.
 
     Call it only once the previous owner is fenced: then the end of the log can no longer move.
     """
@@ -42,7 +40,7 @@ async def restore_state(
             if reached and not records:  # the memory broker tells of an end that lies within the last batch
                 break
             for batch in records.values():
-                state.restore((record.key, record.value) for record in batch)
+                apply((record.key, record.value) for record in batch)
                 read += len(batch)
     finally:
         await reader.stop()
