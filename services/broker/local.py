@@ -119,8 +119,8 @@ class LocalBroker(ABC):
     ) -> None:
         self.close()
 
-    def _prepare(self) -> None:  # noqa: B027: a broker may have nothing to find
-        """Find what the broker runs with."""
+    def _prepare(self) -> None:  # noqa: B027
+        """Find what the broker runs with; a broker may have nothing to find."""
 
     @abstractmethod
     def _configure(self, port: int) -> tuple[list[str], str]:

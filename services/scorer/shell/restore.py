@@ -20,9 +20,10 @@ async def restore_state(
     partition: int,
     stopped: Callable[[], bool],
 ) -> int:
-    """Give the entries of ``topic``, oldest first, to ``apply``; returns the number of entries read. Ends early once ``stopped()``.
+    """Give the entries of ``topic``, oldest first, to ``apply``; returns the number of entries read.
 
-    Call it only once the previous owner is fenced: then the end of the log can no longer move.
+    Ends early once ``stopped()``. Call it only once the previous owner is fenced: then the end of the
+    log can no longer move.
     """
     source = TopicPartition(topic, partition)
     reader = kafka.consumer(settings, fetch_max_wait_ms=100, max_partition_fetch_bytes=8 * 1024 * 1024)
