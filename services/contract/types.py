@@ -50,6 +50,8 @@ class Party(Struct, frozen=True, omit_defaults=True):
     """Token of a cash pick-up point."""
     opened_ms: EventTimeMs | None = None
     """When the account was opened."""
+    minor: bool | None = None
+    """Whether the account belongs to, or is run for, a minor, as its institution knows. Leads to help, never to blame."""
 
 
 class Payment(Struct, frozen=True, omit_defaults=True):
@@ -75,6 +77,8 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     merchant_category: Code | None = None
     """ISO 18245 merchant category code."""
     device: Token | None = None
+    relationship: Code | None = None
+    """What payer and payee are to each other, as declared: ``family``, ``work``, ``self``, ..., or ``none``."""
 
 
 class RuleResult(Struct, frozen=True, omit_defaults=True):
