@@ -51,7 +51,7 @@ class Party(Struct, frozen=True, omit_defaults=True):
     opened_ms: EventTimeMs | None = None
     """When the account was opened."""
     minor: bool | None = None
-    """Whether the account belongs to, or is run for, a minor, as its institution knows. Leads to help, never to blame."""
+    """Whether the account is a minor's, or run for one, as its institution knows. Leads to help, never to blame."""
 
 
 class Payment(Struct, frozen=True, omit_defaults=True):
