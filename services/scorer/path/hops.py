@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.scorer.path.columns import payee_columns, payer_columns
+from services.scorer.path.columns import corridor_slots, payee_columns, payer_columns
+from services.scorer.path.confirmed import Confirmed
 from services.scorer.path.decision import DecisionWriter, decide
 from services.scorer.path.decode import dead_letter, decode
 from services.scorer.path.encode import decisions, forwarded
@@ -46,8 +47,9 @@ class PayerHop:
         mark("decode")
         columns = payer_columns(batch.payments, self._eur)
         slots = self.state.slots([account_key(p.tenant, p.payer.account) for p in batch.payments])
+        corridors = corridor_slots(batch.payments, self.state.corridors)
         mark("state")
-        features, verdicts = payer_features(columns, slots, self.state, self._parameters)
+        features, verdicts = payer_features(columns, slots, corridors, self.state, self._parameters)
         mark("kernel")
         onward = np.flatnonzero(verdicts == FORWARD)
         frames = forwarded(batch, features, onward, self._schema, self._partition, self._payee_partitions)
@@ -70,7 +72,15 @@ class PayeeHop:
 
     name = "payee"
 
-    def __init__(self, ruleset: Ruleset, topic: str, partition: int, payer_partitions: int, subjects: int) -> None:
+    def __init__(
+        self,
+        ruleset: Ruleset,
+        topic: str,
+        partition: int,
+        payer_partitions: int,
+        subjects: int,
+        confirmed: Confirmed | None = None,
+    ) -> None:
         self._parameters = ruleset.parameters
         schema_hash = feature_schema_hash(ruleset.parameters)
         self._schema = bytes.fromhex(schema_hash[:16])
@@ -79,12 +89,13 @@ class PayeeHop:
         self._rules = Rules(ruleset)
         self._writer = DecisionWriter(self._rules, schema_hash)
         self._topic, self._partition, self._subjects = topic, partition, subjects
+        self._confirmed = confirmed or Confirmed()
 
     def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
         """The decisions on the next ``records`` of the log, scored by ``model``."""
         frames = read_frames(records, self._schema, self.state.origins)
         mark("decode")
-        columns = payee_columns(frames)
+        columns = payee_columns(frames, self._confirmed)
         slots = self.state.payee_slots(
             [account_key(t, (r.key or b"").decode()) for t, r in zip(frames.tenants, frames.records, strict=True)],
             columns.outflow,
