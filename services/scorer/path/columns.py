@@ -106,16 +106,12 @@ def payer_columns(payments: Sequence[Payment], eur_per_minor: dict[str, float]) 
 
 def corridor_slots(payments: Sequence[Payment], corridors: Corridors) -> NDArray[np.int64]:
     """int64[n]: the rows of the payments' corridors in ``corridors``; -1 for payments that are no remittance."""
-    return _int64(
-        corridors.slot(f"{p.payer.country}{p.payee.country}{p.rail or ''}".encode()) if is_remittance(p) else -1
-        for p in payments
-    )
-
-
-def is_remittance(payment: Payment) -> bool:
-    """Whether a payment is known to cross a border, and goes to no merchant."""
-    payer, payee = payment.payer.country, payment.payee.country
-    return None not in (payer, payee) and payer != payee and payment.merchant_category is None
+    out = np.full(len(payments), -1, dtype=np.int64)
+    for at, payment in enumerate(payments):
+        payer, payee = payment.payer.country, payment.payee.country
+        if payer != payee and payment.merchant_category is None and payer is not None and payee is not None:
+            out[at] = corridors.slot(payer, payee, payment.rail)
+    return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ _CACHE_MAX = 262_144
 
 
 def keyed_hash(key: bytes, account: str) -> bytes:
-    """What stands in the list for ``account``: BLAKE2b under a ``key`` of up to 64 bytes, so that the file names nobody."""
+    """What stands in the list for ``account``: BLAKE2b under ``key`` (at most 64 bytes). The file names nobody."""
     return blake2b(account.encode(), digest_size=HASH_BYTES, key=key).digest()
 
 

@@ -138,16 +138,17 @@ def _payer_kernel(
         position = partner_position(row, payee_digest[i])
         _write_pair(x, row, position, effective_ms)
         corridor = corridors[max(corridor_slots[i], 0)]
-        write_typology_payment(x, _TYPOLOGY, corridor, watermark[0], merchant[i], is_handle[i], excuse[i], payee_minor[i],
-                               unrelated[i])  # fmt: skip
+        write_typology_payment(
+            x, _TYPOLOGY, corridor, merchant[i], is_handle[i], excuse[i], payee_minor[i], unrelated[i]
+        )
         write_remittances(x, _TYPOLOGY + 7, row, effective_ms, factors)
 
         remember_partner(row, position, payee_digest[i], effective_ms)
         remember_other(row, x, _TYPOLOGY, effective_ms, factors, merchant[i], status[i], payee_digest[i], rail[i],
                        amount_minor[i], currency[i])  # fmt: skip
         if x[_TYPOLOGY] == 1.0:
-            update_remittance(row, corridor, x, _TYPOLOGY, effective_ms, watermark[0], amount[i], payee_digest[i], rail[i],
-                              amount_minor[i], currency[i], excuse[i])  # fmt: skip
+            update_remittance(row, corridor, x, _TYPOLOGY, effective_ms, watermark[0], amount[i], payee_digest[i],
+                              rail[i], amount_minor[i], currency[i], excuse[i])  # fmt: skip
         _update_payer_only(row, x, factors, amount[i], status[i])
         update_activity(row, effective_ms, factors, amount[i], status[i] < _REFUSED, x[3], x[5], x[1] >= ROUND_MIN,
                         payee_digest[i], position < 0, payee_country[i])  # fmt: skip

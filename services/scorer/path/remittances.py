@@ -1,4 +1,4 @@
-"""The payer hop's typology features: what this payment is, the payer's remittances so far, and what else the payer does.
+"""The payer hop's typology features: this payment, the payer's remittances so far, and what else the payer does.
 
 Sums over remittances stand in the row as of the latest one (``remit_ms``) and decay when they are read. Compiled by
 numba: no fastmath, fixed order of operations, float64 throughout. The words are in ``features.py``.
@@ -40,9 +40,8 @@ _AGAINST_CORRIDOR, _ROUND_AGAINST = 5, 6
 
 @njit(cache=True)
 def write_typology_payment(
-    x: Any, at: int, corridor: Any, watermark_ms: int, merchant: int, is_handle: bool, excuse: int, payee_minor: float,
-    unrelated: float,
-) -> None:  # fmt: skip
+    x: Any, at: int, corridor: Any, merchant: int, is_handle: bool, excuse: int, payee_minor: float, unrelated: float
+) -> None:
     """The seven features of this payment. ``corridor`` is its corridor's row; of another's when it is no remittance."""
     x[at] = np.nan if np.isnan(x[5]) else (1.0 if x[5] == 1.0 and merchant == NO_MERCHANT else 0.0)
     x[at + 1] = 1.0 if is_handle else 0.0
@@ -242,9 +241,7 @@ def remember_other(
     if status >= _REFUSED:
         remember_refused(row, effective_ms, payee, rail, amount_minor, currency)
     row.adult_180d = decayed(row.adult_180d, elapsed_ms, _H180_MS) + (1.0 if merchant == ADULT else 0.0)
-    travels = (
-        merchant == TRAVEL and row.remits >= TRAVEL_REMITTANCES_MIN and effective_ms - row.remit_ms <= TRAVEL_MS
-    )
+    travels = merchant == TRAVEL and row.remits >= TRAVEL_REMITTANCES_MIN and effective_ms - row.remit_ms <= TRAVEL_MS
     row.travel_180d = decayed(row.travel_180d, elapsed_ms, _H180_MS) + (1.0 if travels else 0.0)
     if x[at] == 0.0 and not np.isnan(x[_NIGHT]):
         since_ms = effective_ms - row.other_ms
@@ -255,8 +252,8 @@ def remember_other(
 
 @njit(cache=True)
 def update_remittance(
-    row: Any, corridor: Any, x: Any, at: int, effective_ms: int, watermark_ms: int, amount: float, payee: Any, rail: Any,
-    amount_minor: int, currency: int, excuse: int,
+    row: Any, corridor: Any, x: Any, at: int, effective_ms: int, watermark_ms: int, amount: float, payee: Any,
+    rail: Any, amount_minor: int, currency: int, excuse: int,
 ) -> None:  # fmt: skip
     """Take a remittance into the payer's row and into its corridor's baseline."""
     since_ms = effective_ms - row.remit_ms

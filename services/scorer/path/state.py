@@ -38,11 +38,12 @@ _PARTNER = np.dtype(
 RAILS = 8
 """Kinds of rail told apart."""
 CORRIDORS_MAX = 20_000
-"""Corridors with a baseline of their own in one partition; further ones share one."""
-_OTHER_CORRIDOR = b"other"
+"""Corridors with a baseline of their own in one partition; further ones share one row."""
 
 _PRICE = np.dtype([("amount_minor", "i8"), ("currency", "i8"), ("payees", "u8"), ("used", "i8")], align=True)
-_REFUSED = np.dtype([("any", "i8"), ("ms", "i8"), ("payee", "u8"), ("rail", "u8"), ("amount_minor", "i8"), ("currency", "i8")])
+_REFUSED = np.dtype(
+    [("any", "i8"), ("ms", "i8"), ("payee", "u8"), ("rail", "u8"), ("amount_minor", "i8"), ("currency", "i8")]
+)
 _COUNTRY = np.dtype([("country", "i8"), ("count", "f8"), ("used", "i8")], align=True)
 _TEXT = np.dtype([("digest", "u8"), ("payer", "u8"), ("ms", "i8"), ("used", "i8")], align=True)
 _COMMON = [
@@ -147,37 +148,49 @@ class StateFormatError(ValueError):
 
 
 class Corridors:
-    """Baselines by corridor (payer's country, payee's country, rail) of one partition: few rows, never forgotten."""
+    """Baselines by corridor (payer's country, payee's country, rail) of one partition: few rows, never forgotten.
+
+    The first row is that of all corridors beyond ``CORRIDORS_MAX``, which only somebody who invents rails can reach.
+    """
 
     def __init__(self) -> None:
         self.rows: NDArray[Any] = np.zeros(64, dtype=CORRIDOR_ROW)
-        self._slots: dict[bytes, int] = {}
+        self._slots: dict[tuple[str, str, str | None], int] = {}
+        self._keys: list[bytes] = [b""]
         self._touched: set[int] = set()
 
-    def slot(self, key: bytes) -> int:
+    def slot(self, payer_country: str, payee_country: str, rail: str | None) -> int:
         """The row of a corridor, made when it is new; counts as changed until ``changelog`` is taken."""
-        slot = self._slot(key)
+        slot = self._slots.get((payer_country, payee_country, rail))
+        if slot is None:
+            slot = self._allocate(payer_country, payee_country, rail)
         self._touched.add(slot)
         return slot
 
-    def _slot(self, key: bytes) -> int:
-        if key not in self._slots and len(self._slots) >= CORRIDORS_MAX:
-            key = _OTHER_CORRIDOR
-        slot = self._slots.setdefault(key, len(self._slots))
+    def _allocate(self, payer_country: str, payee_country: str, rail: str | None) -> int:
+        if len(self._keys) >= CORRIDORS_MAX:
+            return 0
+        slot = self._slots[payer_country, payee_country, rail] = len(self._keys)
+        self._keys.append("\x1f".join((payer_country, payee_country, *(() if rail is None else (rail,)))).encode())
         if slot == len(self.rows):
             self.rows = np.concatenate([self.rows, np.zeros_like(self.rows)])
         return slot
 
     def changelog(self) -> list[tuple[bytes, bytes]]:
         """Entries of the corridors asked for since the last call, by slot."""
-        names = list(self._slots)  # slots are given in the order of insertion
-        entries = [(names[slot], self.rows[slot].tobytes()) for slot in sorted(self._touched)]
+        entries = [(self._keys[slot], self.rows[slot].tobytes()) for slot in sorted(self._touched)]
         self._touched.clear()
         return entries
 
     def restore(self, key: bytes, value: bytes) -> None:
         """Apply one entry."""
-        self.rows[self._slot(key)] = np.frombuffer(value, dtype=CORRIDOR_ROW)[0]
+        if not key:
+            self.rows[0] = np.frombuffer(value, dtype=CORRIDOR_ROW)[0]
+            return
+        payer, payee, *rail = key.decode().split("\x1f", 2)
+        corridor = (payer, payee, rail[0] if rail else None)
+        slot = self._slots.get(corridor)
+        self.rows[self._allocate(*corridor) if slot is None else slot] = np.frombuffer(value, dtype=CORRIDOR_ROW)[0]
 
 
 class AccountState:
