@@ -95,9 +95,7 @@ class Stream:
             ready = int(np.searchsorted(waiting["arrival"], end_ms))
             yield Day(self._within(waiting[:ready]), innocent_labels(self.world, background, day))
             waiting, begin_ms = waiting[ready:].copy(), end_ms
-        last = with_noise(
-            self.world, planned_of_day(self.plan, begin_ms, configuration.end_ms), configuration.days
-        )
+        last = with_noise(self.world, planned_of_day(self.plan, begin_ms, configuration.end_ms), configuration.days)
         yield Day(self._within(in_order(joined([waiting, last]), "arrival")), [])
 
     def _within(self, rows: Rows) -> Rows:
@@ -145,5 +143,3 @@ def truth(configuration: Configuration) -> Iterator[TruthRecord]:
     yield from stream.case_labels()
     for day in stream.days():
         yield from day.labels
-
-

@@ -37,7 +37,7 @@ def forwarded(
     to_payer = partitions_of(payers, payee_partitions).tolist()
     packed = features.tobytes()
     width = features.shape[1] * 8
-    moved = (~np.isnan(features[:, _AMOUNT]) & (features[:, _REFUSED] == 0.0)).tolist()
+    moved = moves_money(features).tolist()
     amounts = features[:, _AMOUNT].tolist()
     out: list[Outbound] = []
     for i, at in enumerate(chosen):
@@ -49,6 +49,12 @@ def forwarded(
             note = outflow_frame(schema, partition, record.offset, payment.event_time_ms, amounts[at], payment.tenant)
             out.append(Outbound(to_payer[i], record.timestamp, payers[i], note, []))
     return out
+
+
+def moves_money(features: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """bool[n]: whether money is known to have left the payer, of payments with payer-hop ``features``."""
+    known: NDArray[np.bool_] = ~np.isnan(features[:, _AMOUNT]) & (features[:, _REFUSED] == 0.0)
+    return known
 
 
 def decisions(
