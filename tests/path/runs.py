@@ -19,12 +19,13 @@ from services.scorer.path.payee import payee_features
 from services.scorer.path.payer import FORWARD, payer_features
 from services.scorer.path.records import Record
 from services.scorer.path.ruleset import Parameters
-from services.scorer.path.state import PARTITION_KEY, PAYEE_ROW, PAYER_ROW, AccountState, account_key
+from services.scorer.path.state import CORRIDOR_PREFIX, PARTITION_KEY, PAYEE_ROW, PAYER_ROW, AccountState, account_key
 from tests.path.twin import Outflow, money_of
+from tests.path.typology_twin import CONFIRMED_ACCOUNTS
 
 Entries = list[tuple[bytes, bytes | None]]
-CONFIRMED = Confirmed(b"key", [keyed_hash(b"key", "b1")])
-"""Of the accounts that logs use, one."""
+CONFIRMED = Confirmed(b"key", [keyed_hash(b"key", account) for account in CONFIRMED_ACCOUNTS])
+"""The payees that the logs' authority has confirmed."""
 PayeeRecord = tuple[Payment, bytes] | Outflow
 """At the payee hop: a payment with its payer-hop features, or a note of money paid out."""
 
@@ -160,7 +161,7 @@ def living(entries: Entries, state: AccountState, parameters: Parameters) -> dic
     for key, value in compacted(entries):
         if value is None:
             continue
-        if key != PARTITION_KEY:
+        if key != PARTITION_KEY and not key.startswith(CORRIDOR_PREFIX):
             row = np.frombuffer(value, dtype=state.rows.dtype, offset=8)[0]
             if row["payments"] == 0 or state.watermark[0] - row["last_ms"] > parameters.account_idle_ms:
                 continue

@@ -176,6 +176,10 @@ class Corridors:
             self.rows = np.concatenate([self.rows, np.zeros_like(self.rows)])
         return slot
 
+    def items(self) -> list[tuple[bytes, bytes]]:
+        """Every corridor's key and row as bytes."""
+        return [(key, self.rows[slot].tobytes()) for slot, key in enumerate(self._keys)]
+
     def changelog(self) -> list[tuple[bytes, bytes]]:
         """Entries of the corridors asked for since the last call, by slot."""
         entries = [(self._keys[slot], self.rows[slot].tobytes()) for slot in sorted(self._touched)]
