@@ -95,6 +95,22 @@ class RuleResult(Struct, frozen=True, omit_defaults=True):
     """With ``error``: the features that could not be computed."""
 
 
+class Evidence(Struct, frozen=True):
+    """An indicator of a typology pack that hit: what was measured, against what, and what it adds to the score."""
+
+    indicator: str
+    family: Family
+    feature: str
+    measured: float
+    threshold: float
+    unit: str
+    window: str
+    weight: float
+    """Log-odds; below 0 it speaks for an innocent reading."""
+    reason: str
+    source: str
+
+
 class Reason(Struct, frozen=True):
     """One ranked reason: a feature, the value it had, and what it added to the score (log-odds)."""
 
