@@ -29,7 +29,7 @@ LOG = [
 
 
 def alerter() -> Alerter:
-    return Alerter("general", "reviews", 3)
+    return Alerter("reviews", 3)
 
 
 def run(log: Sequence[Record], cuts: Sequence[int] = (), crash_after: Sequence[int] = ()) -> list[HopResult]:

@@ -104,9 +104,9 @@ def assert_logs_are_computed(run: Run, seed: int) -> None:
 
 
 def _assert_alerts_are_computed(run: Run, partition: int, draw: random.Random) -> None:
-    topic, queue = run.settings.topics.reviews.name, load_ruleset(run.settings).review.queue
+    topic = run.settings.topics.reviews.name
     model = next(iter(run.models.values()))
-    alerter, restored = Alerter(queue, topic, partition), AlertState()
+    alerter, restored = Alerter(topic, partition), AlertState()
     alerts: list[Outbound] = []
     dead: list[Outbound] = []
     changelog: dict[bytes, bytes | None] = {}

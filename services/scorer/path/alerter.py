@@ -1,4 +1,4 @@
-"""The alerter: reviews in, alerts about their subjects out, one open alert a subject.
+"""The alerter: reviews in, alerts about their subjects out, one open alert a subject and queue.
 
     reviews.by-subject.v1 ─► Alerter ─► alerts.v1
 
@@ -76,9 +76,9 @@ class Alerter:
 
     name = "alerter"
 
-    def __init__(self, queue: str, topic: str, partition: int) -> None:
+    def __init__(self, topic: str, partition: int) -> None:
         self.state = AlertState()
-        self._queue, self._topic, self._partition = queue, topic, partition
+        self._topic, self._partition = topic, partition
 
     def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
         """The alerts that the next ``records`` of the log open or revise. ``model`` is not used: reviews are scored.
@@ -100,11 +100,11 @@ class Alerter:
                 dead.append(dead_letter(record, review, self._topic, self._partition))
                 reasons[review.reason] += 1
                 continue
-            subject = f"{review.tenant}\x1f{review.subject.role}\x1f{review.subject.account}".encode()
+            subject = f"{review.tenant}\x1f{review.subject.role}\x1f{review.subject.account}\x1f{review.queue}".encode()
             known = self.state.get(subject)
             if known is not None and holds(known, review):
                 continue
-            alert = updated_alert(known, review, self._queue)
+            alert = updated_alert(known, review)
             value = encode(alert)
             headers = cloud_event("alert.v1", f"{alert.alert_id}/{alert.revision}")
             alerts.append(Outbound(self._partition, record.timestamp, record.key, value, headers))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import blake2b
 
+from services.contract.identity import hash_of
+
 HASH_BYTES = 16
 _CACHE_MAX = 262_144
 
@@ -25,6 +27,8 @@ class Confirmed:
         self._key = key
         self._hashes = frozenset(hashes)
         self._known: dict[str, bool] = {}
+        self.hash = hash_of(b"".join(sorted(self._hashes)))
+        """Of the list, which names nobody; part of the ruleset's hash."""
 
     def __contains__(self, account: str) -> bool:
         if not self._hashes:
@@ -35,3 +39,7 @@ class Confirmed:
                 self._known.clear()
             known = self._known[account] = keyed_hash(self._key, account) in self._hashes
         return known
+
+
+NOBODY = Confirmed()
+"""An empty list."""

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scorer.path.columns import corridor_slots, payee_columns, payer_columns
-from services.scorer.path.confirmed import Confirmed
 from services.scorer.path.decision import DecisionWriter, decide
 from services.scorer.path.decode import Decoded, dead_letter, decode
 from services.scorer.path.encode import decisions, forwarded
@@ -87,7 +86,6 @@ class PayeeHop:
         partition: int,
         payer_partitions: int,
         subjects: int,
-        confirmed: Confirmed | None = None,
     ) -> None:
         self._parameters = ruleset.parameters
         schema_hash = feature_schema_hash(ruleset.parameters)
@@ -97,7 +95,7 @@ class PayeeHop:
         self._rules = Rules(ruleset)
         self._writer = DecisionWriter(self._rules, schema_hash)
         self._topic, self._partition, self._subjects = topic, partition, subjects
-        self._confirmed = confirmed or Confirmed()
+        self._confirmed = ruleset.confirmed
 
     def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
         """The decisions on the next ``records`` of the log, scored by ``model``."""

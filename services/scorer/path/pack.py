@@ -4,7 +4,7 @@ A pack speaks of a subject, the payer or the payee of a payment. Its score is a 
 prior, then the weight of each indicator that hits, from first to last. Indicators with a weight above zero are
 evidence; those below speak for an innocent reading and are shown beside it. The pack asks for a review when its
 *combination* is met and the score, with what the model adds, reaches ``score_min``: several indicators, of several
-families, and never of corridor, channel or text alone. An indicator whose feature is missing is ``missing``, never "no".
+families, and never of corridor, channel or text alone. An indicator without its feature is ``missing``, never "no".
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
-from services.contract.types import Evidence, Family, Role
+from services.contract.types import Evidence, Family, Finding, Role
 from services.scorer.path.features import FEATURES, INDEX
 from services.scorer.path.ruleset import Condition, RulesetError
 
@@ -185,6 +185,9 @@ def _check(file: _File) -> None:
         if not math.isfinite(number):
             raise PackError(f"{file.name}: {key}: not a finite number")
     ids = [each.id for each in file.indicator]
+    raising = [each.raises for each in file.indicator]
+    if raising != sorted(raising, reverse=True):
+        raise PackError(f"{file.name}: indicator: counter-evidence (a weight below 0) stands after the evidence")
     for indicator in file.indicator:
         where = f"{file.name}: indicator {indicator.id}"
         if ids.count(indicator.id) > 1:
@@ -229,6 +232,8 @@ class PackResults:
     measured: NDArray[np.float64]
     score: NDArray[np.float64]
     risk: NDArray[np.float64]
+    added: NDArray[np.float64]
+    """float64[n, P]: what the model adds."""
     review: NDArray[np.bool_]
 
 
@@ -281,13 +286,33 @@ class Packs:
             np.empty((n, indicators)),
             np.empty((n, packs, 2)),
             np.empty((n, packs, 2)),
+            np.empty((n, packs)),
             np.empty((n, packs, 2), dtype=np.bool_),
         )
         _packs_kernel(
             features, evidence, *self._bounds, *self._applies, self._of_indicator, self._weights, self._of_pack,
-            self._limits, results.outcome, results.measured, results.score, results.risk, results.review,
+            self._limits, results.outcome, results.measured, results.score, results.risk, results.added,
+            results.review,
         )  # fmt: skip
         return results
+
+    def finding(self, results: PackResults, row: int, pack: int, role: Role) -> Finding:
+        """What ``pack`` says of the ``role`` of a payment."""
+        at, chosen = ROLES.index(role), self.packs[pack]
+        return Finding(
+            pack=chosen.name,
+            pack_hash=chosen.hash,
+            role=role,
+            queue=self.queue(results, row, pack, role),
+            headline=chosen.headline,
+            score=float(results.risk[row, pack, at]),
+            prior=chosen.prior,
+            model=float(results.added[row, pack]),
+            evidence=self.evidence(results, row, pack, role),
+            counter_evidence=self.counter_evidence(results, row, pack, role),
+            missing=self.missing(results, row, pack, role),
+            would_end=self.would_end(results, row, pack, role),
+        )
 
     def evidence(self, results: PackResults, row: int, pack: int, role: Role) -> tuple[Evidence, ...]:
         """The indicators of ``pack`` that hit and speak of ``role``, in the order of the pack."""
@@ -383,10 +408,7 @@ def _outcome(x: Any, start: int, stop: int, features: Any, thresholds: Any, belo
         value = x[features[b]]
         if np.isnan(value):
             return MISSING
-        if below[b]:
-            holds = holds and value < thresholds[b]
-        else:
-            holds = holds and value >= thresholds[b]
+        holds = holds and (value < thresholds[b] if below[b] else value >= thresholds[b])
     return HIT if holds else NO_HIT
 
 
@@ -395,7 +417,7 @@ def _packs_kernel(
     x: Any, evidence: Any, starts: Any, features: Any, thresholds: Any, below: Any,
     applies_starts: Any, applies_features: Any, applies_thresholds: Any, applies_below: Any,
     of_indicator: Any, weights: Any, of_pack: Any, limits: Any,
-    outcome: Any, measured: Any, score: Any, risk: Any, review: Any,
+    outcome: Any, measured: Any, score: Any, risk: Any, added: Any, review: Any,
 ) -> None:  # fmt: skip
     packs, indicators = of_pack.shape[0], weights.shape[0]
     count = np.zeros((packs, 2), dtype=np.int64)
@@ -425,9 +447,9 @@ def _packs_kernel(
             applies = _outcome(
                 x[i], applies_starts[p], applies_starts[p + 1], applies_features, applies_thresholds, applies_below
             )
-            added = of_pack[p, 2] * min(max(evidence[i], -of_pack[p, 3]), of_pack[p, 3])
+            added[i, p] = of_pack[p, 2] * min(max(evidence[i], -of_pack[p, 3]), of_pack[p, 3])
             for role in range(2):
-                risk[i, p, role] = score[i, p, role] + added
+                risk[i, p, role] = score[i, p, role] + added[i, p]
                 met = (
                     count[p, role] >= limits[p, 0]
                     and _bits(families[p, role]) >= limits[p, 1]

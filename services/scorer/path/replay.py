@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.types import Origin, Payment
-from services.scorer.path.confirmed import Confirmed
 from services.scorer.path.encode import moves_money
 from services.scorer.path.frame import Frames
 from services.scorer.path.hops import PayeeHop, PayerHop
@@ -23,9 +22,9 @@ from services.scorer.path.ruleset import Ruleset
 class Replay:
     """The payment path of one partition. Feed it the log in order, in batches of any size."""
 
-    def __init__(self, ruleset: Ruleset, confirmed: Confirmed | None = None) -> None:
+    def __init__(self, ruleset: Ruleset) -> None:
         self._payer = PayerHop(ruleset, "", 0, 1)
-        self._payee = PayeeHop(ruleset, "", 0, 1, 1, confirmed)
+        self._payee = PayeeHop(ruleset, "", 0, 1, 1)
 
     def measure(self, records: Sequence[Inbound]) -> tuple[list[Payment], NDArray[np.float64]]:
         """The payments among the next ``records`` that workers would decide, and their features.

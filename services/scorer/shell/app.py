@@ -57,7 +57,7 @@ class Scorer(Service):
             ),
             "alerter": lambda: Lane(
                 "alerter", settings, metrics, models, reviews, topics.alerter_state.name,
-                lambda partition: Alerter(ruleset.review.queue, reviews, partition),
+                lambda partition: Alerter(reviews, partition),
             ),
         }  # fmt: skip
         self._services = (models, *(make[hop]() for hop in hops))
