@@ -185,9 +185,6 @@ def _check(file: _File) -> None:
         if not math.isfinite(number):
             raise PackError(f"{file.name}: {key}: not a finite number")
     ids = [each.id for each in file.indicator]
-    raising = [each.raises for each in file.indicator]
-    if raising != sorted(raising, reverse=True):
-        raise PackError(f"{file.name}: indicator: counter-evidence (a weight below 0) stands after the evidence")
     for indicator in file.indicator:
         where = f"{file.name}: indicator {indicator.id}"
         if ids.count(indicator.id) > 1:
@@ -197,10 +194,13 @@ def _check(file: _File) -> None:
         if indicator.immediate and not indicator.raises:
             raise PackError(f"{where}: immediate: only evidence can be")
         _check_bounds(where, indicator.bounds)
+    raising = [each.raises for each in file.indicator]
+    if raising != sorted(raising, reverse=True):
+        raise PackError(f"{file.name}: indicator: counter-evidence (a weight below 0) stands after the evidence")
     _check_bounds(f"{file.name}: applies", file.applies)
     for role in ROLES:
         spoken = [each for each in file.indicator if role in each.subjects and each.raises]
-        if spoken and not any(each.immediate for each in spoken):
+        if not all(each.immediate for each in spoken):
             families = {each.family for each in spoken}
             if len(spoken) < file.combination.indicators_min or len(families) < file.combination.families_min:
                 raise PackError(f"{file.name}: combination: can never be met by what speaks of a {role}")
