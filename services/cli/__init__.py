@@ -8,7 +8,7 @@ import sys
 import typer
 from aiokafka.errors import KafkaConnectionError
 
-from services.cli import bench, broker, demo, pack, recompute, schema, topics, worker
+from services.cli import assess, bench, broker, demo, pack, recompute, schema, topics, worker
 from services.cli.replay import replay
 from services.settings import SettingsError
 from services.topics_admin import TopicsError
@@ -28,6 +28,7 @@ app.command()(replay)
 app.command("recompute")(recompute.recompute)
 app.command("schema")(schema.schema)
 app.command("bench")(bench.bench)
+app.command("assess")(assess.assess)
 app.command("broker")(broker.broker)
 app.add_typer(pack.app, name="pack")
 app.add_typer(topics.app, name="topics")

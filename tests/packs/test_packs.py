@@ -268,12 +268,12 @@ def test_an_override_is_applied_only_with_the_deployers_signature(tmp_path: Path
 def test_confirmed_payees_are_hashes_under_the_deployers_key(tmp_path: Path) -> None:
     file = tmp_path / "confirmed"
     file.write_text(keyed_hash(b"secret", "acc-1").hex() + "\n\n")
-    found = load_confirmed(chosen_settings(confirmed_payees=file, pack_key="secret"))  # type: ignore[arg-type]
+    found = load_confirmed(chosen_settings(confirmed_payees=file, pack_key="secret"))
     assert "acc-1" in found
     assert "acc-2" not in found
-    assert "acc-1" not in load_confirmed(chosen_settings(confirmed_payees=file, pack_key="another"))  # type: ignore[arg-type]
+    assert "acc-1" not in load_confirmed(chosen_settings(confirmed_payees=file, pack_key="another"))
     file.write_text("acc-1\n")
     with pytest.raises(SettingsError, match="TOCSIN_CONFIRMED_PAYEES"):
-        load_confirmed(chosen_settings(confirmed_payees=file, pack_key="secret"))  # type: ignore[arg-type]
+        load_confirmed(chosen_settings(confirmed_payees=file, pack_key="secret"))
     with pytest.raises(SettingsError, match="TOCSIN_PACK_KEY"):
         load_confirmed(chosen_settings(confirmed_payees=file))
