@@ -35,8 +35,8 @@ def markdown(result: dict[str, Any]) -> str:
             f"## Base rate: {rate}",
             "",
             f"{first['payers']} payers of the kind, {first['payers_5plus']} of them with five payments or more; "
-            f"{first['facilitators']} facilitators; a budget of {first['budget_alerts']} alerts. Victims of extortion in "
-            f"the lsac queue: {found['extortion_victims_in_lsac_queue']}.",
+            f"{first['facilitators']} facilitators; a budget of {first['budget_alerts']} alerts. Victims of extortion "
+            f"in the lsac queue: {found['extortion_victims_in_lsac_queue']}.",
             "",
             f"| | {' | '.join(VARIANTS)} |",
             "|---|---:|---:|---:|",
