@@ -69,7 +69,9 @@ class Choice:
 
     def of(self, uniform: Floats) -> Ints:
         """The codes that ``uniform`` numbers choose."""
-        chosen: Ints = self._codes[np.minimum(np.searchsorted(self._edges, uniform, side="right"), len(self._codes) - 1)]
+        chosen: Ints = self._codes[
+            np.minimum(np.searchsorted(self._edges, uniform, side="right"), len(self._codes) - 1)
+        ]
         return chosen
 
     def draw(self, rng: Generator, n: int) -> Ints:

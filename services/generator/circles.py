@@ -45,6 +45,8 @@ class Payouts:
         sender = self._world.people.circle_places[paying]
         rounding = np.full(len(paying), ROUND_SENT, dtype=np.int64)
         told = places.told[sender]
-        places.fill_money(rows, eur, told, self._world.people.home[member], rounding, np.zeros(len(paying), dtype=np.bool_))
+        places.fill_money(
+            rows, eur, told, self._world.people.home[member], rounding, np.zeros(len(paying), dtype=np.bool_)
+        )
         rows["rail"] = RAILS.index("bank")
         return finish(self._world, rows, self._source, day)

@@ -50,7 +50,9 @@ def _of_case(law: LabelsLaw, rng: Generator, pids: list[int], times: list[int]) 
     if rng.random() < law.confirmed_share:
         known_ms = times[0] + _delay_ms(rng, law.confirmed_days)
         found += [
-            _label(pid, True, known_ms, "authority") for pid, time_ms in zip(pids, times, strict=True) if time_ms < known_ms
+            _label(pid, True, known_ms, "authority")
+            for pid, time_ms in zip(pids, times, strict=True)
+            if time_ms < known_ms
         ]
     return found
 

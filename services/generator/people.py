@@ -164,5 +164,3 @@ def _form_circles(people: People, configuration: Configuration, rng: Generator) 
         places.append(int(people.destination[chosen[0]] if abroad else people.home[chosen[0]]))
         at += len(chosen)
     people.circle_places = np.array(places, dtype=np.int64)
-
-

@@ -86,4 +86,3 @@ class _Twin:
             parts.append(share)
             left -= share
         return days, [*parts, left]
-
