@@ -93,8 +93,15 @@ class Accounts:
         return f"a{mix(number ^ self._id_key):016x}"
 
     def place(self, number: int) -> int:
-        """The place of one account."""
-        return int(self.places(np.array([number], dtype=np.int64))[0])
+        """The place of one account, before any swap."""
+        kind, rest = number >> _KIND_BITS, number & (1 << _KIND_BITS) - 1
+        if kind == PAYER:
+            return int(self._home[rest])
+        if kind == FAMILY:
+            return int(self._destination[rest >> 6])
+        if kind == COLLECTOR:
+            return int(self._collectors[rest])
+        return self.special[rest].place if kind == SPECIAL else rest >> POOL_BITS
 
     def places(self, numbers: Ints) -> Ints:
         """The places of ``numbers``, before any swap."""

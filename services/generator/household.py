@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from services.generator.accounts import BILLER, EMPLOYER, MERCHANT, PAYER, PLATFORM, account, pooled
-from services.generator.chance import Generator, Ints, generator, lognormal, mixed, share_of
+from services.generator.chance import Floats, Generator, Ints, Words, generator, lognormal, mixed, share_of
 from services.generator.configuration import DAY_MS
 from services.generator.parameters import DomesticLaw
 from services.generator.people import World
@@ -98,15 +98,18 @@ class Household:
         if self._law.payee == "seller":  # a few sell much: many-to-one to a private person
             known = (self._home_count[home] * rng.random(n) ** 4).astype(np.int64)
         index = np.where(rng.random(n) < _NEW_FRIEND_SHARE, anybody, known)
-        return account(PAYER, self._by_home[self._home_first[home] + index]).astype(np.int64)  # type: ignore[no-any-return]
+        chosen = self._by_home[self._home_first[home] + index]
+        accounts: Ints = account(PAYER, chosen).astype(np.int64)
+        return accounts
 
 
-def _modulo(numbers: np.ndarray, divisor: int) -> Ints:  # type: ignore[type-arg]
+def _modulo(numbers: Words, divisor: int) -> Ints:
     remainder: Ints = (numbers % np.uint64(divisor)).astype(np.int64)
     return remainder
 
 
-def _normal(bits: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _normal(bits: Words) -> Floats:
     """A nearly normal number that belongs to each of ``bits`` for ever: the sum of four uniform ones."""
     parts = [(bits >> np.uint64(at) & np.uint64(0xFFFF)).astype(np.float64) / 65_536.0 for at in (0, 16, 32, 48)]
-    return (np.sum(parts, axis=0) - 2.0) * np.sqrt(3.0)
+    normal: Floats = (np.sum(parts, axis=0) - 2.0) * np.sqrt(3.0)
+    return normal

@@ -87,7 +87,7 @@ def _amounts(law: LsacLaw, mix: AmountMix, rng: Generator, n: int, sub_type: str
     share = law.sub_types["flat_cheap"] / (law.sub_types["flat_cheap"] + law.sub_types["escalator"])
     weights = np.array(mix.flat_weights if flat else _rest(mix, share))
     part = np.searchsorted(np.cumsum(weights / weights.sum()), rng.random(n), side="right").clip(0, 2)
-    amounts = np.array(mix.medians)[part] * np.exp(np.array(mix.sigmas)[part] * rng.standard_normal(n))
+    amounts: Floats = np.array(mix.medians)[part] * np.exp(np.array(mix.sigmas)[part] * rng.standard_normal(n))
     for at in range(1, n):
         if rng.random() < law.price_point_share:
             amounts[at] = amounts[int(rng.integers(0, at))]
@@ -199,11 +199,13 @@ class _Payer:
     def _references(self, n: int) -> list[int]:
         words, rng = self._world.words, self._rng
         if self._hard:
-            return words.of_theme(rng, "unique", n).tolist()
+            unique: list[int] = words.of_theme(rng, "unique", n).tolist()
+            return unique
         shares = dict(self._law.references)
         shares["lexicon"] = shares["other"] * self._law.lexicon_in_other
         shares["other"] -= shares["lexicon"]
-        return words.draw(rng, words.chooser(shares), n).tolist()
+        drawn: list[int] = words.draw(rng, words.chooser(shares), n).tolist()
+        return drawn
 
     def _payees(self, days: Floats, begins: list[bool]) -> list[tuple[int, bool]]:
         """Whom each payment goes to: a relation begins, lasts a while and is replaced; a session has one payee."""

@@ -43,7 +43,7 @@ def _repeats(law: NoiseLaw, rng: Generator, rows: Rows) -> Rows:
 
 
 def _returns(law: NoiseLaw, rng: Generator, rows: Rows) -> Rows:
-    copies = rows[(rng.random(len(rows)) < law.returned) & (rows["status"] == 0)].copy()
+    copies: Rows = rows[(rng.random(len(rows)) < law.returned) & (rows["status"] == 0)].copy()
     copies["kind"], copies["status"] = STATUS_UPDATE, STATUSES.index("returned")
     copies["arrival"] += rng.integers(_HOUR_MS, 5 * 24 * _HOUR_MS, len(copies))
     return copies

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -172,7 +173,7 @@ def _cycle(case: _Case) -> None:
     (first,) = case.payers(1)
     ring = [first, *(case.fresh(first, "cycle_member") for _ in range(int(rng.integers(2, 7)))), first]
     at_ms, eur = float(case.begin_ms(15.0)), 3.0 * case.eur(case.law.pattern_eur)
-    for payer, payee in zip(ring, ring[1:], strict=False):
+    for payer, payee in pairwise(ring):
         case.pay(at_ms, payer, payee, eur, reference=case.word("trade", 0.4))
         at_ms += rng.uniform(0.1, 2.0) * DAY_MS
         eur *= rng.uniform(0.95, 0.995)

@@ -35,7 +35,7 @@ class Places:
         self.rate: Floats = np.array([parameters.rates_per_eur[law.currency] for law in laws], dtype=np.float64)
         exponents = [CURRENCY_EXPONENT[law.currency] for law in laws]
         self.minor: Floats = np.array([10.0**each for each in exponents], dtype=np.float64)
-        self.unit: Floats = 10.0 ** np.round(np.log10(self.rate))
+        self.unit: Floats = np.power(10.0, np.round(np.log10(self.rate)))
         self.step_received: Floats = np.array([_nice(7.5 * rate) for rate in self.rate], dtype=np.float64)
         self.home_choice = Choice(range(len(homes)), [law.weight for law in homes.values()])
         abroad = range(len(homes), len(laws))

@@ -46,8 +46,10 @@ class JsonWriter:
         codes, reference, category, relation = self._codes_of, self._reference_of, self._category, self._relation
         texts: list[str] = []
         append = texts.append
-        for pid, time_ms, amount, code, payer, payee, offset, received, received_code, rail, status, purpose, ref, cat, \
-                device, rel in zip(*(rows[name].tolist() for name in _COLUMNS), strict=True):  # fmt: skip
+        # fmt: off
+        for (pid, time_ms, amount, code, payer, payee, offset, received, received_code, rail, status, purpose, ref, cat,
+             device, rel) in zip(*(rows[name].tolist() for name in _COLUMNS), strict=True):
+            # fmt: on
             offset_text = "" if offset == NOT_TOLD else f',"utc_offset_minutes":{offset}'
             money = "" if received < 0 else f',"received_amount_minor":{received}{received_in[received_code]}'
             device_text = "" if not device else f',"device":"{device & 0xFFFFFFFFFFFF:012x}"'

@@ -85,4 +85,5 @@ def joined(parts: Iterable[Rows]) -> Rows:
 def in_order(rows: Rows, column: str) -> Rows:
     """The rows by ``column``; ties keep their order, so that the order is one."""
     order: NDArray[Any] = np.argsort(rows[column], kind="stable")
-    return rows[order]
+    ordered: Rows = rows[order]
+    return ordered
