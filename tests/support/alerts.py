@@ -14,7 +14,7 @@ Subject = tuple[str, str, str, str]
 
 
 def assert_each_review_is_in_one_alert(run: Run) -> None:
-    """A subject has one alert in a queue, under its own key, in one partition; each of its reviews makes one revision."""
+    """A subject has one alert in a queue, under its own key, in one partition; each review makes one revision of it."""
     reviews: dict[Subject, list[str]] = defaultdict(list)
     for log in run.reviews:
         for record in log:
