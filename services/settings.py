@@ -70,6 +70,12 @@ class Settings(BaseSettings):
     account_idle_days: int = Field(400, ge=1, le=3_650, description="event time after which an account is forgotten")
     pinned_model: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="hash of the only model to score with")
     snapshot_examples: int = Field(2_000, ge=1, description="examples between two model snapshots")
+    alerts_per_day: float = Field(
+        0, ge=0, le=1e6, description="subjects a day that people can take up in each queue, the riskiest; 0: all"
+    )
+    alert_quiet_hours: float = Field(
+        0, ge=0, le=8_760, description="event time after a revision of an alert in which only news makes another"
+    )
     alert_budget_share: float = Field(0.002, gt=0, lt=1, description="share of payments people can review")
 
     @property

@@ -131,6 +131,8 @@ class Finding(Struct, frozen=True, omit_defaults=True):
     """Indicators that could not be measured."""
     would_end: tuple[str, ...] = ()
     """The indicators, heaviest first, without which the pack would not ask."""
+    immediate: bool = False
+    """People are to look whatever the budget of alerts: a confirmed payee, a minor's account."""
 
 
 class Reason(Struct, frozen=True):
@@ -228,6 +230,8 @@ class Alert(Struct, frozen=True, omit_defaults=True):
     status: Literal["new", "update"]
     revision: int
     """1, 2, 3, ...: the highest revision of an ``alert_id`` is the alert as it stands."""
+    published_event_time_ms: int
+    """Event time of the review that made this revision."""
     opened_event_time_ms: int
     updated_event_time_ms: int
     payments_count: int

@@ -312,6 +312,7 @@ class Packs:
             counter_evidence=self.counter_evidence(results, row, pack, role),
             missing=self.missing(results, row, pack, role),
             would_end=self.would_end(results, row, pack, role),
+            immediate=self._is_immediate(results, row, pack, role),
         )
 
     def evidence(self, results: PackResults, row: int, pack: int, role: Role) -> tuple[Evidence, ...]:
@@ -367,6 +368,12 @@ class Packs:
             risk -= first.weight
             ended.append(first.id)
         return tuple(ended)
+
+    def _is_immediate(self, results: PackResults, row: int, pack: int, role: Role) -> bool:
+        return any(
+            owner == pack and role in each.subjects and each.immediate and results.outcome[row, at] == HIT
+            for at, (owner, each) in enumerate(self.indicators)
+        )
 
     def _evidence(self, results: PackResults, row: int, at: int) -> Evidence:
         indicator = self.indicators[at][1]
