@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.assess.measures import Ranking, recall
-from services.assess.report import markdown
+from services.assess.report import markdown, plot
 from services.assess.run import NOTE, VARIANTS, Options, assess
 from services.assess.subjects import Subjects
 from services.scorer.ruleset_file import load_ruleset
@@ -94,3 +95,8 @@ def test_diaspora_twins_are_not_burdened_more_than_others(result: dict[str, Any]
 
 def test_no_victim_of_extortion_is_in_the_lsac_queue(result: dict[str, Any]) -> None:
     assert result["base_rates"]["unit_test"]["extortion_victims_in_lsac_queue"] == 0
+
+
+def test_the_curves_are_drawn(result: dict[str, Any], tmp_path: Path) -> None:
+    plot(result, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
