@@ -126,7 +126,8 @@ def _described(pack: Pack) -> dict[str, Any]:
     return {
         name: msgspec.to_builtins(getattr(pack, name))
         for name in (
-            "name", "version", "title", "queue", "label", "headline", "prior", "applies", "combination", "model",
+            "name", "version", "title", "queue", "label", "headline", "prior", "applies", "silent_when",
+            "combination", "model",
             "limits", "indicators", "omitted", "hash",
         )
     }  # fmt: skip

@@ -103,6 +103,7 @@ def twin(pack: Pack, role: Role, x: list[float], evidence: float) -> tuple[float
         and score >= limits.score_min
     )
     immediate = any(each.immediate for each in raising)
+    met = met and not (pack.silent_when and outcome_of(pack.silent_when, x) == HIT)
     return score, outcome_of(pack.applies, x) == HIT and (met or immediate)
 
 

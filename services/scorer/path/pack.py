@@ -114,6 +114,8 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     indicator: Annotated[tuple[Indicator, ...], Meta(min_length=1)]
     model: ModelShare = ModelShare()
     omitted: tuple[Omitted, ...] = ()
+    silent_when: tuple[Condition, ...] = ()
+    """When all of these hold the pack does not ask, but for what is immediate: the payment fits another reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class Pack:
     indicators: tuple[Indicator, ...]
     model: ModelShare
     omitted: tuple[Omitted, ...]
+    silent_when: tuple[Condition, ...]
     hash: str
 
 
@@ -198,6 +201,7 @@ def _check(file: _File) -> None:
     if raising != sorted(raising, reverse=True):
         raise PackError(f"{file.name}: indicator: counter-evidence (a weight below 0) stands after the evidence")
     _check_bounds(f"{file.name}: applies", file.applies)
+    _check_bounds(f"{file.name}: silent_when", file.silent_when)
     for role in ROLES:
         spoken = [each for each in file.indicator if role in each.subjects and each.raises]
         if not all(each.immediate for each in spoken):
@@ -250,6 +254,7 @@ class Packs:
         applies = [pack.applies for pack in packs]
         self._bounds = _flat(bounds)
         self._applies = _flat(applies)
+        self._silent = _flat([pack.silent_when for pack in packs])
         self._of_indicator = np.array(
             [
                 (
@@ -290,9 +295,9 @@ class Packs:
             np.empty((n, packs, 2), dtype=np.bool_),
         )
         _packs_kernel(
-            features, evidence, *self._bounds, *self._applies, self._of_indicator, self._weights, self._of_pack,
-            self._limits, results.outcome, results.measured, results.score, results.risk, results.added,
-            results.review,
+            features, evidence, *self._bounds, *self._applies, *self._silent,
+            self._of_indicator, self._weights, self._of_pack, self._limits,
+            results.outcome, results.measured, results.score, results.risk, results.added, results.review,
         )  # fmt: skip
         return results
 
@@ -423,6 +428,7 @@ def _outcome(x: Any, start: int, stop: int, features: Any, thresholds: Any, belo
 def _packs_kernel(
     x: Any, evidence: Any, starts: Any, features: Any, thresholds: Any, below: Any,
     applies_starts: Any, applies_features: Any, applies_thresholds: Any, applies_below: Any,
+    silent_starts: Any, silent_features: Any, silent_thresholds: Any, silent_below: Any,
     of_indicator: Any, weights: Any, of_pack: Any, limits: Any,
     outcome: Any, measured: Any, score: Any, risk: Any, added: Any, review: Any,
 ) -> None:  # fmt: skip
@@ -454,6 +460,13 @@ def _packs_kernel(
             applies = _outcome(
                 x[i], applies_starts[p], applies_starts[p + 1], applies_features, applies_thresholds, applies_below
             )
+            silent = (
+                silent_starts[p + 1] > silent_starts[p]
+                and _outcome(
+                    x[i], silent_starts[p], silent_starts[p + 1], silent_features, silent_thresholds, silent_below
+                )
+                == HIT
+            )
             added[i, p] = of_pack[p, 2] * min(max(evidence[i], -of_pack[p, 3]), of_pack[p, 3])
             for role in range(2):
                 risk[i, p, role] = score[i, p, role] + added[i, p]
@@ -462,6 +475,7 @@ def _packs_kernel(
                     and _bits(families[p, role]) >= limits[p, 1]
                     and families[p, role] & limits[p, 2] != 0
                     and risk[i, p, role] >= of_pack[p, 1]
+                    and not silent
                 )
                 review[i, p, role] = applies == HIT and (met or immediate[p, role] != 0)
 
