@@ -1,4 +1,4 @@
-"""Reference texts: plain words, opaque handles, neutral lexicon tokens. Until it is written, a reference is a number."""
+"""Reference texts: plain words, opaque handles, neutral lexicon tokens. Until written, a reference is a number."""
 
 from __future__ import annotations
 
