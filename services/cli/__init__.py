@@ -9,6 +9,7 @@ import typer
 from aiokafka.errors import KafkaConnectionError
 
 from services.cli import assess, bench, broker, demo, pack, recompute, schema, topics, worker
+from services.cli.generate import generate
 from services.cli.replay import replay
 from services.settings import SettingsError
 from services.topics_admin import TopicsError
@@ -24,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command("demo")(demo.demo)
+app.command()(generate)
 app.command()(replay)
 app.command("recompute")(recompute.recompute)
 app.command("schema")(schema.schema)

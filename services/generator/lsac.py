@@ -85,7 +85,7 @@ def _amounts(law: LsacLaw, mix: AmountMix, rng: Generator, n: int, sub_type: str
     """Amounts in AUD. A payer returns to its price points; an escalator's rise with the number of its payments."""
     flat = sub_type == "flat_cheap"
     share = law.sub_types["flat_cheap"] / (law.sub_types["flat_cheap"] + law.sub_types["escalator"])
-    weights = np.array(mix.flat_weights if flat else _rest(mix, share))
+    weights = np.array(mix.flat_weights if flat else rest_weights(mix, share))
     part = np.searchsorted(np.cumsum(weights / weights.sum()), rng.random(n), side="right").clip(0, 2)
     amounts: Floats = np.array(mix.medians)[part] * np.exp(np.array(mix.sigmas)[part] * rng.standard_normal(n))
     for at in range(1, n):
@@ -97,12 +97,13 @@ def _amounts(law: LsacLaw, mix: AmountMix, rng: Generator, n: int, sub_type: str
     return amounts
 
 
-def _rest(mix: AmountMix, flat_share: float) -> list[float]:
+def rest_weights(mix: AmountMix, flat_share: float) -> tuple[float, float, float]:
     """Weights of the payers that are not flat-cheap, such that all payments together have the mix's."""
-    return [
+    first, second, third = (
         max(0.0, (whole - flat_share * flat) / (1.0 - flat_share))
         for whole, flat in zip(mix.weights, mix.flat_weights, strict=True)
-    ]
+    )
+    return first, second, third
 
 
 def placed(law: LsacLaw, rng: Generator, series: Series, days: int) -> Floats:

@@ -23,17 +23,22 @@ def month_of(configuration: Configuration, time_ms: int) -> int:
     return (day.year - first.year) * 12 + day.month - first.month
 
 
+def monthly_totals(configuration: Configuration, rows: Rows, persons: dict[int, int]) -> dict[int, dict[int, int]]:
+    """Minor units that each payer of ``rows`` sends, by month; ``persons`` joins the accounts of one payer."""
+    totals: dict[int, dict[int, int]] = {}
+    columns = (rows[name].tolist() for name in ("payer", "time", "amount"))
+    for payer, time_ms, amount in zip(*columns, strict=True):
+        months = totals.setdefault(persons.get(payer, payer), {})
+        month = month_of(configuration, time_ms)
+        months[month] = months.get(month, 0) + amount
+    return totals
+
+
 def plan_twins(world: World, drafts: Drafts, lsac: Rows, persons: dict[int, int]) -> None:
     """Plan the twins of the payers in ``lsac``, the rows that LSAC payers send; ``persons`` joins their accounts."""
     configuration = world.configuration
     rng = generator(world.seed, source("lsac_twin"))
-    totals: dict[int, dict[int, int]] = {}
-    for payer, time_ms, amount in zip(
-        lsac["payer"].tolist(), lsac["time"].tolist(), lsac["amount"].tolist(), strict=True
-    ):
-        months = totals.setdefault(persons.get(payer, payer), {})
-        month = month_of(configuration, time_ms)
-        months[month] = months.get(month, 0) + amount
+    totals = monthly_totals(configuration, lsac, persons)
     law = next(each for each in configuration.parameters.routine if each.name == "diaspora")
     for twin in world.people.of("lsac_twin").tolist():
         _Twin(world, rng, law, twin).plan(drafts, totals.get(int(world.people.twin_of[twin]), {}))

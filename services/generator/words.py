@@ -51,6 +51,10 @@ class Words:
         """``n`` references of one theme."""
         return self.draw(rng, self.chooser({theme: 1.0}), n)
 
+    def theme(self, name: str) -> Ints:
+        """The texts of a theme, by their place in ``texts``."""
+        return self._themes[name]
+
     def text(self, reference: int) -> str:
         """The text of a reference.
 
