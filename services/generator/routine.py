@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from services.generator.accounts import AGENT, CHARITY, COLLECTOR, FREELANCER, PAYER, account, family, pooled
+from services.generator.accounts import AGENT, CHARITY, COLLECTOR, FREELANCER, PAYER, SPECIAL, account, family, pooled
 from services.generator.chance import (
     Bools,
     Choice,
@@ -57,8 +57,10 @@ def finish(world: World, rows: Rows, origin: int, day: int) -> Rows:
     numbers = origin << 56 | (day & 0xFFFFF) << 36
     rows["pid"] = mixed(np.arange(len(rows), dtype=np.int64) + numbers, mix(world.seed ^ 0x91D))
     told = share_of(payers, world.seed ^ 0x0FF5E7) < parameters.offset_told_share
-    is_payer = payers >> 40 == PAYER
-    offsets = world.places.offset_minutes[world.accounts.places(payers)]
+    places = world.accounts.places(payers)
+    kinds = payers >> 40
+    is_payer = (kinds == PAYER) | ((kinds == SPECIAL) & (places < world.places.homes_count))
+    offsets = world.places.offset_minutes[places]
     rows["offset"] = np.where(told & is_payer, offsets, NOT_TOLD)
     if not rows["device"].any():
         second = share_of(rows["pid"], 0xD0E) < 0.1
