@@ -31,8 +31,8 @@ from services.generator.rows import CATEGORIES, NOT_TOLD, PURPOSES, RAILS, RELAT
 HOUR_MS = 3_600_000
 _CADENCES = ("monthly", "fortnightly", "weekly", "irregular")
 _PERIOD_DAYS = {"fortnightly": 14, "weekly": 7}
-_JITTER_DAYS = {"monthly": 5, "fortnightly": 3, "weekly": 2}
-_PAYDAYS = (25, 29)
+JITTER_DAYS = {"monthly": 5, "fortnightly": 3, "weekly": 2}
+PAYDAYS = (25, 29)
 _EMERGENCY_EVERY_DAYS = 270
 _EMERGENCY_DAYS = 3
 _CHARITIES_PER_PLACE = 60
@@ -88,7 +88,7 @@ class Routine:
         self._payers = members = people.of(law.name)
         rng, n = generator(world.seed, self._source), len(members)
         self._cadence = choice_of(_CADENCES, law.cadence).draw(rng, n)
-        self._phase, self._payday = rng.integers(0, 10_000, n), rng.integers(*_PAYDAYS, n)
+        self._phase, self._payday = rng.integers(0, 10_000, n), rng.integers(*PAYDAYS, n)
         between = law.amount[1] * np.sqrt(1.0 - law.within**2)
         self._level: Floats = np.log(law.amount[0]) + between * rng.standard_normal(n)
         self._within = law.amount[1] * law.within
@@ -134,7 +134,7 @@ class Routine:
         for name, period in _PERIOD_DAYS.items():
             which = np.flatnonzero(self._cadence == _CADENCES.index(name))
             at = day + self._phase[which]
-            jitter = (mixed(at // period, 0) ^ self._salt[which]) % np.uint64(_JITTER_DAYS[name])
+            jitter = (mixed(at // period, 0) ^ self._salt[which]) % np.uint64(JITTER_DAYS[name])
             due[which] = at % period == jitter.astype(np.int64)
         uniform = rng.random((3, n))
         irregular = self._cadence == _CADENCES.index("irregular")
@@ -156,7 +156,7 @@ class Routine:
             self._month = month
             for row, each in enumerate((month - 1, month)):
                 first = (configuration.month_start(each) - configuration.first_day).days
-                jitter = (mixed(self._salt, each + 1_000) % np.uint64(_JITTER_DAYS["monthly"])).astype(np.int64)
+                jitter = (mixed(self._salt, each + 1_000) % np.uint64(JITTER_DAYS["monthly"])).astype(np.int64)
                 self._due_days[row] = first + self._payday - 1 + jitter
         monthly: Bools = (self._cadence == 0) & (self._due_days == day).any(axis=0)
         return monthly
