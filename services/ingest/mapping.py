@@ -105,6 +105,7 @@ class PaymentFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     reference: Field | None = None
     merchant_category: Field | None = None
     device: Field | None = None
+    relationship: Field | None = None
 
     def sources(self) -> Iterator[tuple[str, tuple[Source, ...]]]:
         """Every mapped field with its alternatives, parties as ``payer.account``, in the order of ``Payment``."""

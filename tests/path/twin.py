@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
@@ -22,6 +22,7 @@ from services.scorer.path.ruleset import Parameters
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 HALF_LIVES_MS = {"1h": HOUR_MS, "1d": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS}
+LONG_MS = 180 * DAY_MS
 PARTNERS_REMEMBERED = 12
 PAYMENT_IDS_REMEMBERED = 32
 NAN = math.nan
@@ -46,6 +47,17 @@ class Past:
     payment: Payment
     effective_ms: int
     partner_was_new: bool
+    view: View | None = None
+    """How the payment looked when it came."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """An earlier remittance, as its corridor remembers it."""
+
+    watermark_ms: int
+    log_amount: float
+    is_round: float
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,13 @@ class View:
     """Effective times of changes of status to rejected or returned."""
     outflows: tuple[Outflow, ...]
     parameters: Parameters
+    later_refused: tuple[tuple[Payment, int, int], ...] = ()
+    """The changes of status to refused: the record, its effective time, how many payments had come before it."""
+    watermark_ms: int = 0
+    corridor: tuple[Baseline, ...] = ()
+    """Earlier remittances of the payment's corridor in the partition, whose amount is known."""
+    signs: float = NAN
+    """At the payee: what the payer hop said of ``remit_signs``."""
 
     @property
     def partner(self) -> Party:
@@ -81,6 +100,7 @@ class Life:
     statuses: dict[str, list[str]] = field(default_factory=dict)
     """Statuses in which each of the latest payment ids came, oldest id first."""
     later_refusals_ms: list[int] = field(default_factory=list)
+    later_refused: list[tuple[Payment, int, int]] = field(default_factory=list)
     outflows: list[Outflow] = field(default_factory=list)
 
     def is_over(self, watermark_ms: int, idle_ms: int) -> bool:
@@ -90,11 +110,11 @@ class Life:
         effective_ms = max([payment.event_time_ms, *(each.effective_ms for each in self.past)])
         return View(
             role, payment, effective_ms, tuple(self.past), tuple(self.later_refusals_ms), tuple(self.outflows),
-            parameters,
+            parameters, tuple(self.later_refused),
         )  # fmt: skip
 
     def take(self, view: View) -> None:
-        self.past.append(Past(view.payment, view.effective_ms, is_new_partner(view)))
+        self.past.append(Past(view.payment, view.effective_ms, is_new_partner(view), view))
 
 
 Lives = dict[tuple[str, str], Life]
@@ -112,13 +132,18 @@ def payer_views(log: Sequence[Payment], parameters: Parameters) -> tuple[list[Vi
     lives: Lives = {}
     views: list[View] = []
     verdicts: list[Verdict] = []
+    corridors: dict[Corridor, list[Baseline]] = {}
     for at, payment in enumerate(log):
         watermark_ms = max(earlier.event_time_ms for earlier in log[: at + 1])
         life = _life_of(lives, (payment.tenant, payment.payer.account), watermark_ms, parameters)
-        view = life.view("payer", payment, parameters)
+        met = corridors.setdefault(corridor_of(payment), [])
+        view = replace(life.view("payer", payment, parameters), watermark_ms=watermark_ms, corridor=tuple(met))
         verdict = _recognise(life, payment)
         if verdict == "forward":
             life.take(view)
+            eur = amount_of(payment, parameters)
+            if is_remittance_flag(payment) == 1.0 and not math.isnan(eur):
+                met.append(Baseline(watermark_ms, math.log1p(eur), is_round_flag(payment)))
         views.append(view)
         verdicts.append(verdict)
     return views, verdicts
@@ -138,15 +163,19 @@ def _recognise(life: Life, payment: Payment) -> Verdict:
     if len(known) > 1:
         if is_refused_status(payment.status) and not refused_before:
             life.later_refusals_ms.append(life.past[-1].effective_ms)
+            life.later_refused.append((payment, life.past[-1].effective_ms, len(life.past)))
         return "status_update"
     if len(life.statuses) > PAYMENT_IDS_REMEMBERED:
         del life.statuses[next(iter(life.statuses))]
     return "forward"
 
 
-def payee_views(log: Sequence[Payment | Outflow], parameters: Parameters) -> list[View | None]:
-    """What the payee hop sees of each record of one partition; ``None`` for outflows."""
+def payee_views(
+    log: Sequence[Payment | Outflow], parameters: Parameters, signs: Sequence[float] = ()
+) -> list[View | None]:
+    """What the payee hop sees of each record of one partition; ``None`` for outflows. ``signs`` are of its payments."""
     lives: Lives = {}
+    carried = iter(signs)
     views: list[View | None] = []
     for at, record in enumerate(log):
         watermark_ms = max(earlier.event_time_ms for earlier in log[: at + 1])
@@ -157,10 +186,17 @@ def payee_views(log: Sequence[Payment | Outflow], parameters: Parameters) -> lis
                 life.outflows.append(record)
             views.append(None)
             continue
-        view = life.view("payee", record, parameters)
+        view = replace(life.view("payee", record, parameters), signs=next(carried, NAN))
         life.take(view)
         views.append(view)
     return views
+
+
+Corridor = tuple[str | None, str | None, str | None]
+
+
+def corridor_of(payment: Payment) -> Corridor:
+    return payment.payer.country, payment.payee.country, payment.rail
 
 
 # --- the shared mathematics -----------------------------------------------------------------------------------------
@@ -168,7 +204,8 @@ def payee_views(log: Sequence[Payment | Outflow], parameters: Parameters) -> lis
 
 def decayed(values: Iterable[tuple[float, int]], now_ms: int, half_life: str) -> float:
     """The decayed sum of ``(value, effective time)``."""
-    return math.fsum(value * 2.0 ** (-(now_ms - at_ms) / HALF_LIVES_MS[half_life]) for value, at_ms in values)
+    half_life_ms = LONG_MS if half_life == "180d" else HALF_LIVES_MS[half_life]
+    return math.fsum(value * 2.0 ** (-(now_ms - at_ms) / half_life_ms) for value, at_ms in values)
 
 
 def share(view: View, flag: Callable[[Payment], float]) -> float:
@@ -264,6 +301,16 @@ def local_hour(payment: Payment) -> float:
     if payment.utc_offset_minutes is None:
         return NAN
     return (payment.event_time_ms + payment.utc_offset_minutes * 60_000) % DAY_MS / HOUR_MS
+
+
+def is_remittance_flag(payment: Payment) -> float:
+    crosses = cross_border_flag(payment)
+    return NAN if math.isnan(crosses) else flag(crosses == 1.0 and payment.merchant_category is None)
+
+
+def is_round_flag(payment: Payment) -> float:
+    received = payment.received_amount_minor
+    return flag(roundness_of(payment.amount_minor) >= 0.5 or (received is not None and roundness_of(received) >= 0.5))
 
 
 def night_flag(payment: Payment) -> float:
