@@ -14,7 +14,8 @@ from services.cli.options import Json, print_json
 from services.scorer.pack_file import SHIPPED, SIGNATURE_SUFFIX, pack_text, signature_of
 from services.scorer.path.confirmed import keyed_hash
 from services.scorer.path.features import FEATURES, INDEX
-from services.scorer.path.pack import Indicator, Pack, PackError, parse_pack
+from services.scorer.path.pack_format import Indicator, Pack, PackError
+from services.scorer.path.pack_parse import parse_pack
 from services.settings import load_settings
 
 app = typer.Typer(help="Typology packs: published indicators as data.", no_args_is_help=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from services.scorer.path.confirmed import HASH_BYTES, Confirmed
-from services.scorer.path.pack import Pack, PackError, parse_pack
+from services.scorer.path.pack_format import Pack, PackError
+from services.scorer.path.pack_parse import parse_pack
 from services.settings import Settings, SettingsError
 
 SHIPPED = ("lsac", "fsec-victim", "mule", "structuring", "account-takeover", "card-testing")
