@@ -6,6 +6,7 @@ import hmac
 import tomllib
 from hashlib import sha256
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ SHIPPED = ("lsac", "fsec-victim", "mule", "structuring", "account-takeover", "ca
 SIGNATURE_SUFFIX = ".sig"
 
 
+def pack_folder(name: str) -> Traversable:
+    """The folder of a pack that ships, or this folder."""
+    return resources.files("services.scorer").joinpath("packs", name) if name in SHIPPED else Path(name)
+
+
 def pack_text(name: str) -> str:
     """The ``pack.toml`` of a pack that ships, or of a folder.
 
@@ -25,10 +31,13 @@ def pack_text(name: str) -> str:
     ------
     OSError
         When it cannot be read.
+    PackError
+        When it is not UTF-8.
     """
-    if name in SHIPPED:
-        return resources.files("services.scorer").joinpath(f"packs/{name}/pack.toml").read_text("utf-8")
-    return (Path(name) / "pack.toml").read_text("utf-8")
+    try:
+        return (pack_folder(name) / "pack.toml").read_text("utf-8")
+    except UnicodeDecodeError:
+        raise PackError("pack.toml: not UTF-8") from None
 
 
 def load_packs(settings: Settings) -> tuple[Pack, ...]:

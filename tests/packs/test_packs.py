@@ -200,7 +200,7 @@ def test_a_confirmed_payee_and_a_minors_account_go_straight_to_people() -> None:
 # --- what is refused ------------------------------------------------------------------------------------------------
 
 BROKEN = [
-    ("unknown key", "version = 1\n", 'version = 1\ncolour = "red"\n', "colour"),
+    ("unknown key", "version = 2\n", 'version = 2\ncolour = "red"\n', "colour"),
     ("no such feature", '"remit_small_share_180d"', '"remit_smal_share"', "indicator A1: there is no feature"),
     ("infinite", "prior = -7.0", "prior = -inf", "prior"),
     ("both bounds", "below = -0.5 }", "below = -0.5, at_least = 1.0 }", "indicator A1b"),
@@ -209,7 +209,7 @@ BROKEN = [
     ("too little", "indicators_min = 4", "indicators_min = 2", "indicators_min"),
     ("counter-evidence first", "weight = 0.4", "weight = -0.4", "counter-evidence"),
     ("never met", "indicators_min = 4", "indicators_min = 99", "never be met"),
-    ("not TOML", "version = 1", "version =", "not TOML"),
+    ("not TOML", "version = 2", "version =", "not TOML"),
     ("a score out of reach", "score_min = 0.0", "score_min = 500.0", "its score reaches"),
     ("a score always reached", "prior = -7.0", "prior = 0.0", "the score would decide nothing"),
     ("a verdict", "Pattern consistent with published indicators of", "Proof of", "headline: must say"),
