@@ -213,7 +213,6 @@ BROKEN = [
     ("never met", "indicators_min = 4", "indicators_min = 99", "never be met"),
     ("not TOML", "version = 1", "version =", "not TOML"),
     ("a score out of reach", "score_min = 0.0", "score_min = 500.0", "its score reaches"),
-    ("a score always reached", "prior = -7.0", "prior = 0.0", "the score would decide nothing"),
     ("a verdict", "Pattern consistent with published indicators of", "Proof of", "headline: must say"),
     ("an accusation", "Most remittances are small", "Offenders pay little", "indicator A1: statement: the word"),
     ("a protected trait", "A payment monitor sees", "Migrants are seen, and", "limits: the word 'migrants'"),
@@ -272,7 +271,7 @@ def test_a_number_of_any_length_that_a_float_can_be_is_hashed() -> None:
         ({"indicator": {"A1": {"measure": {"feature": "remit_signs", "at_least": 1.0}}}}, "keep their features"),
         ({"indicator": {"A1": {"measure": {"feature": "remit_small_share_180d", "below": 0.9}}}}, "at_least or below"),
         ({"indicator": {"B1": {"conditions": []}}}, "keep their features"),
-        ({"prior": 1.0}, "the score would decide nothing"),
+        ({"prior": -99.0}, "its score reaches"),
     ],
 )
 def test_an_override_sets_numbers_and_nothing_else(override: dict[str, Any], says: str) -> None:

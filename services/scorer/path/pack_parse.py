@@ -130,8 +130,6 @@ def _check(file: PackFile) -> None:
     for key, number in numbers.items():
         if not math.isfinite(number):
             raise PackError(f"{file.name}: {key}: not a finite number")
-    if file.prior >= file.combination.score_min:
-        raise PackError(f"{file.name}: prior: is not below combination.score_min, so the score would decide nothing")
     for key in ("title", "headline"):
         _check_words(f"{file.name}: {key}", getattr(file, key))
     for limit in file.limits:
