@@ -18,7 +18,9 @@ from services.generator import AccountTruth, Configuration, Stream
 from services.scorer.pack_file import pack_text
 from services.scorer.path.features import INDEX, feature_schema_hash
 from services.scorer.path.model import LogisticModel
-from services.scorer.path.pack import ROLES, Packs, parse_pack
+from services.scorer.path.pack import Packs
+from services.scorer.path.pack_format import ROLES
+from services.scorer.path.pack_parse import parse_pack
 from services.scorer.path.records import Record
 from services.scorer.path.replay import Replay
 from services.scorer.path.ruleset import Ruleset

@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.options import Json, print_json
-from services.scorer.pack_file import SHIPPED, SIGNATURE_SUFFIX, pack_text, signature_of
+from services.scorer.pack_file import SHIPPED, SIGNATURE_SUFFIX, pack_folder, pack_text, signature_of
+from services.scorer.pack_fixtures import read_fixtures
 from services.scorer.path.confirmed import keyed_hash
 from services.scorer.path.features import FEATURES, INDEX
-from services.scorer.path.pack import Indicator, Pack, PackError, parse_pack
+from services.scorer.path.pack_format import Indicator, Pack, PackError
+from services.scorer.path.pack_parse import parse_pack
 from services.settings import load_settings
 
 app = typer.Typer(help="Typology packs: published indicators as data.", no_args_is_help=True)
@@ -38,10 +40,16 @@ def _load(name: str) -> Pack:
 def lint(
     names: Annotated[list[str] | None, typer.Argument(help="Packs or folders. Not given: all that ship.")] = None,
 ) -> None:
-    """Check packs; the first error is named, with its indicator and key, and the exit code is 1."""
+    """Check packs and their fixtures; the first error is named, with its indicator and key, and the exit code is 1."""
     for name in names or SHIPPED:
         pack = _load(name)
-        typer.echo(f"{pack.name} {pack.version}: {len(pack.indicators)} indicators, hash {pack.hash[:12]}")
+        try:
+            fixtures = read_fixtures(pack_folder(name))
+        except PackError as error:
+            typer.echo(f"{pack.name}: {error}", err=True)
+            raise typer.Exit(1) from None
+        held = f"{len(pack.indicators)} indicators, {len(fixtures)} fixtures"
+        typer.echo(f"{pack.name} {pack.version}: {held}, hash {pack.hash[:12]}")
 
 
 @app.command()

@@ -22,6 +22,9 @@ Problem = tuple[str, str]
 TIMES = frozenset({"event_time_ms", "opened_ms"})
 AMOUNTS = frozenset({"amount_minor", "received_amount_minor"})
 INTEGERS = frozenset({"utc_offset_minutes"})
+BOOLEANS = frozenset({"minor"})
+TRUTH = {"true": True, "1": True, "false": False, "0": False}
+"""How a cell says yes or no, in any case of letters."""
 ROW = "#row"
 """In a template: the row's number, from 0."""
 
@@ -113,7 +116,7 @@ def _check_source(key: str, name: str, source: Source) -> Iterator[Problem]:
         yield key, "exactly one of column, constant, template and row_number"
         return
     last = name.rpartition(".")[2]
-    is_text = last not in TIMES | AMOUNTS | INTEGERS
+    is_text = last not in TIMES | AMOUNTS | INTEGERS | BOOLEANS
     if not is_text and chosen[0] in {"template", "row_number"}:
         yield f"{key}.{chosen[0]}", "only for fields that are text"
     if source.template is not None:
@@ -124,7 +127,7 @@ def _check_source(key: str, name: str, source: Source) -> Iterator[Problem]:
     read = chosen[0] == "column"
     yield from _foreign(key, source, _AMOUNT_OPTIONS, last in AMOUNTS and read, "amounts read from a column")
     yield from _foreign(key, source, _TIME_OPTIONS, last in TIMES and read, "times read from a column")
-    translated = is_text and chosen[0] in {"column", "template"}
+    translated = (is_text and chosen[0] in {"column", "template"}) or (last in BOOLEANS and read)
     yield from _foreign(key, source, _TEXT_OPTIONS, translated, "texts of a column or template")
     if source.otherwise is not None and source.translate is None:
         yield f"{key}.otherwise", "only with translate"
@@ -184,6 +187,10 @@ def _check_values(key: str, name: str, source: Source) -> Iterator[Problem]:
         stated += [(f"translate.{value}", text) for value, text in (source.translate or {}).items()]
     for option, value in stated:
         if value is None:
+            continue
+        if last in BOOLEANS and isinstance(value, str) and option != "constant":
+            if value.lower() not in TRUTH:
+                yield f"{key}.{option}", f"must be one of {', '.join(TRUTH)}"
             continue
         try:
             msgspec.convert(value, wanted)

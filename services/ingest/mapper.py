@@ -11,7 +11,7 @@ from services.contract.codec import Rejection
 from services.contract.codes import CURRENCY_EXPONENT
 from services.contract.identity import uuid5
 from services.contract.types import AMOUNT_MINOR_MAX, DEFAULT_TENANT, EVENT_TIME_MS_MAX, Label
-from services.ingest.checks import AMOUNTS, INTEGERS, ROW, TIMES, parse_template
+from services.ingest.checks import AMOUNTS, BOOLEANS, INTEGERS, ROW, TIMES, TRUTH, parse_template
 from services.ingest.mapping import Condition, LabelFields, Mapping, MappingError, Source, scalar_text
 from services.ingest.numbers import BadValueError, scaled
 from services.ingest.rows import Filtered, Ready, ready_of_document
@@ -153,6 +153,8 @@ class RowMapper:
         if last in INTEGERS:
             cell = self._cell(key, source)
             return test, lambda row, number, document: None if (v := cell(row)) is None else scaled(v, 1)
+        if last in BOOLEANS:
+            return test, _truth(self._text(key, source))
         return test, self._text(key, source)
 
     def _cell(self, key: str, source: Source) -> Callable[[Row], Any]:
@@ -281,6 +283,21 @@ class RowMapper:
             return Label(name, ready.payment_id, disposition, known_ms, tenant, source)
 
         return labelled
+
+
+def _truth(read: ReadText) -> ReadValue:
+    """Yes or no from a text."""
+
+    def truth(row: Row, number: int, document: Document) -> bool | None:
+        text = read(row, number, document)
+        if text is None:
+            return None
+        value = TRUTH.get(text.lower())
+        if value is None:
+            raise BadValueError("field_invalid", f"Not one of {', '.join(TRUTH)}")
+        return value
+
+    return truth
 
 
 def _first_that_applies(reads: list[tuple[Test | None, ReadValue]]) -> ReadValue:

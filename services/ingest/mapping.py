@@ -84,6 +84,7 @@ class PartyFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     phone: Field | None = None
     pickup: Field | None = None
     opened_ms: Field | None = None
+    minor: Field | None = None
 
 
 class PaymentFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

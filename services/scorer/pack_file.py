@@ -6,15 +6,22 @@ import hmac
 import tomllib
 from hashlib import sha256
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from services.scorer.path.confirmed import HASH_BYTES, Confirmed
-from services.scorer.path.pack import Pack, PackError, parse_pack
+from services.scorer.path.pack_format import Pack, PackError
+from services.scorer.path.pack_parse import parse_pack
 from services.settings import Settings, SettingsError
 
 SHIPPED = ("lsac", "fsec-victim", "mule", "structuring", "account-takeover", "card-testing")
 SIGNATURE_SUFFIX = ".sig"
+
+
+def pack_folder(name: str) -> Traversable:
+    """The folder of a pack that ships, or this folder."""
+    return resources.files("services.scorer").joinpath("packs", name) if name in SHIPPED else Path(name)
 
 
 def pack_text(name: str) -> str:
@@ -24,10 +31,13 @@ def pack_text(name: str) -> str:
     ------
     OSError
         When it cannot be read.
+    PackError
+        When it is not UTF-8.
     """
-    if name in SHIPPED:
-        return resources.files("services.scorer").joinpath(f"packs/{name}/pack.toml").read_text("utf-8")
-    return (Path(name) / "pack.toml").read_text("utf-8")
+    try:
+        return (pack_folder(name) / "pack.toml").read_text("utf-8")
+    except UnicodeDecodeError:
+        raise PackError("pack.toml: not UTF-8") from None
 
 
 def load_packs(settings: Settings) -> tuple[Pack, ...]:

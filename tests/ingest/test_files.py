@@ -125,6 +125,49 @@ def test_a_bad_row_keeps_its_bytes_and_says_why(write: Write, line: str, reason:
     assert [document(row)["payment_id"] for row in (rows[0], rows[2])] == ["shop-12-0", "shop-12-2"]
 
 
+@pytest.mark.parametrize(
+    ("mapped", "cell", "minor"),
+    [
+        ('{ column = "Fraud" }', "true", True),
+        ('{ column = "Fraud" }', "TRUE", True),
+        ('{ column = "Fraud" }', "1", True),
+        ('{ column = "Fraud" }', "False", False),
+        ('{ column = "Fraud" }', "0", False),
+        ('{ column = "Fraud" }', "", None),
+        ('{ column = "Fraud" }', "NULL", None),
+        ('{ column = "Fraud", default = "false" }', "", False),
+        ('{ column = "Fraud", translate = { youth = "true" }, otherwise = "0" }', "youth", True),
+        ('{ column = "Fraud", translate = { youth = "true" }, otherwise = "0" }', "adult", False),
+        ("{ constant = true }", "", True),
+    ],
+)
+@pytest.mark.parametrize("role", ["payer", "payee"])
+def test_whether_an_account_is_a_minors_comes_from_a_column(
+    write: Write, role: str, mapped: str, cell: str, minor: bool | None
+) -> None:
+    mapping = own(OWN.replace("[csv]", f"{role}.minor = {mapped}\n[csv]"))
+    (row,) = rows_of(write("own.csv", HEADER + f"11;01.04.2018 02:00;1,5;EUR;anna;;b;ok;{cell}\n"), mapping)
+    found = document(row)[role]
+    assert ("minor" in found, found.get("minor")) == (minor is not None, minor)
+
+
+def test_a_cell_that_is_neither_yes_nor_no_makes_the_row_bad(write: Write) -> None:
+    mapping = own(OWN.replace("[csv]", 'payee.minor = { column = "Fraud" }\n[csv]'))
+    (row,) = rows_of(write("own.csv", HEADER + "11;01.04.2018 02:00;1,5;EUR;anna;;b;ok;maybe\n"), mapping)
+    assert isinstance(row, Bad)
+    assert (row.rejection.reason, row.rejection.field) == ("field_invalid", "payee.minor")
+    assert "maybe" not in row.rejection.detail
+
+
+def test_a_boolean_of_ndjson_is_read_as_it_is(write: Write) -> None:
+    text = OWN.replace('format = "csv"', 'format = "ndjson"').replace('[csv]\ndelimiter = ";"', "")
+    mapping = own(text.replace("[[skip]]", 'payee.minor = { column = "kyc.minor" }\n[[skip]]', 1))
+    line = {"Order No": 11, "When": "01.04.2018 02:00", "Amount": "1,5", "Currency": "EUR", "From": "anna", "To": "b"}
+    rows = orjson.dumps(line | {"State": "ok", "kyc": {"minor": True}})
+    (row,) = rows_of(write("own.ndjson", rows), mapping)
+    assert document(row)["payee"] == {"account": "b", "minor": True}
+
+
 def test_rows_that_are_no_payments_are_counted_by_name(write: Write) -> None:
     lines = ["11;x;;;test;;;;", "", "9.5;x;;;anna;;;;", "ten;01.04.2018 02:00;1;EUR;anna;;;ok;"]
     rows = rows_of(write("own.csv", HEADER + "\n".join(lines)), own())

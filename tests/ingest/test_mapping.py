@@ -57,6 +57,31 @@ def test_a_mapping_is_read_from_a_path(write: Callable[[str, str], Path]) -> Non
         ('{ column = "when", time = "iso" }', '{ template = "{a}" }', "payment.event_time_ms.template: only for"),
         ('"from" }', '"from", otherwise = "x" }', "payment.payer.account.otherwise: only with translate"),
         ('"from" }', '"from", translate = { a = "" } }', "payment.payer.account.translate.a: Expected `str` of"),
+        (
+            '"to" }',
+            '"to" }\npayee.minor = { constant = "true" }',
+            "payment.payee.minor.constant: Expected `bool | null`",
+        ),
+        (
+            '"to" }',
+            '"to" }\npayee.minor = { template = "{a}" }',
+            "payment.payee.minor.template: only for fields that are",
+        ),
+        (
+            '"to" }',
+            '"to" }\npayee.minor = { column = "a", unit = "major" }',
+            "payment.payee.minor.unit: only for amounts",
+        ),
+        (
+            '"to" }',
+            '"to" }\npayee.minor = { column = "a", translate = { y = "yes" } }',
+            "payment.payee.minor.translate.y: must be one of true, 1, false, 0",
+        ),
+        (
+            '"to" }',
+            '"to" }\npayee.minor = { column = "a", default = "no" }',
+            "payment.payee.minor.default: must be one of true, 1, false, 0",
+        ),
         ('{ column = "from" }', "[]", "payment.payer.account: an empty list"),
         (
             '{ column = "from" }',

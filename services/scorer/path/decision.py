@@ -16,7 +16,8 @@ from services.contract.identity import decision_id
 from services.contract.types import Finding, Origin, Payment, Role
 from services.scorer.path.features import FEATURES, NAMES
 from services.scorer.path.model import LogisticModel, probability
-from services.scorer.path.pack import ROLES, PackResults
+from services.scorer.path.pack import PackResults
+from services.scorer.path.pack_format import ROLES
 from services.scorer.path.rules import HIT, RuleResults, Rules
 
 REASONS_MAX = 5

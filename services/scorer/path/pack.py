@@ -9,219 +9,22 @@ families, and never of corridor, channel or text alone. An indicator without its
 
 from __future__ import annotations
 
-import math
-import tomllib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import msgspec
 import numpy as np
 import orjson
-from msgspec import Meta, Struct
 from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
-from services.contract.types import Evidence, Family, Finding, Role
+from services.contract.types import Evidence, Finding, Role
 from services.scorer.path.features import FEATURES, INDEX
-from services.scorer.path.ruleset import Condition, RulesetError
+from services.scorer.path.pack_format import ROLES, STRONG_FAMILIES, Indicator, Pack
+from services.scorer.path.ruleset import Condition
 
 NO_HIT, HIT, MISSING = 0, 1, 2
-ROLES: tuple[Role, Role] = ("payer", "payee")
-STRONG_FAMILIES: frozenset[Family] = frozenset({"relationship", "beneficiary", "network", "temporal", "amount"})
-"""Corridor, channel and text alone never make an alert: at least one indicator of these families must be there."""
-WEIGHT_MAX = 10.0
-Tag = Literal["V", "V2", "M", "D"]
-"""Read in the publisher's page; in a secondary page; from memory; ours, and not published."""
-
-
-class PackError(ValueError):
-    """A pack cannot be used. The message names the pack, the indicator and the key."""
-
-
-class Source(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where an indicator comes from."""
-
-    text: Annotated[str, Meta(min_length=1)]
-    tag: Tag
-    url: str = ""
-
-
-class Indicator(Struct, frozen=True, forbid_unknown_fields=True):
-    """One indicator: hits when ``measure`` and every one of ``conditions`` holds.
-
-    ``reason`` is shown to people; ``{measured}`` and ``{threshold}`` in it are filled in.
-    """
-
-    id: Annotated[str, Meta(min_length=1)]
-    statement: Annotated[str, Meta(min_length=1)]
-    family: Family
-    subjects: Annotated[tuple[Role, ...], Meta(min_length=1)]
-    measure: Condition
-    weight: float
-    reason: Annotated[str, Meta(min_length=1)]
-    source: Source
-    conditions: tuple[Condition, ...] = ()
-    immediate: bool = False
-    """Goes straight to people, whatever else there is."""
-    queue: str = ""
-    """Instead of the pack's queue, when it hits."""
-
-    @property
-    def bounds(self) -> tuple[Condition, ...]:
-        """The measure, then the conditions."""
-        return (self.measure, *self.conditions)
-
-    @property
-    def raises(self) -> bool:
-        """Whether it is evidence, rather than counter-evidence."""
-        return self.weight > 0.0
-
-
-class Combination(Struct, frozen=True, forbid_unknown_fields=True):
-    """What must come together."""
-
-    indicators_min: Annotated[int, Meta(ge=3)]
-    families_min: Annotated[int, Meta(ge=2)]
-    score_min: float
-
-
-class ModelShare(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the learned model may add to the score: its evidence (log-odds without its bias) within ``limit``."""
-
-    weight: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    limit: Annotated[float, Meta(ge=0, le=20)] = 4.0
-
-
-class Omitted(Struct, frozen=True, forbid_unknown_fields=True):
-    """A published indicator that the pack does not use, and why."""
-
-    id: str
-    reason: Annotated[str, Meta(min_length=1)]
-
-
-class _File(Struct, frozen=True, forbid_unknown_fields=True):
-    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]*$")]
-    version: Annotated[int, Meta(ge=1, lt=2**53)]
-    title: str
-    queue: Annotated[str, Meta(min_length=1)]
-    label: Annotated[str, Meta(min_length=1)]
-    headline: Annotated[str, Meta(min_length=1)]
-    prior: float
-    applies: tuple[Condition, ...]
-    combination: Combination
-    limits: Annotated[tuple[str, ...], Meta(min_length=1)]
-    indicator: Annotated[tuple[Indicator, ...], Meta(min_length=1)]
-    model: ModelShare = ModelShare()
-    omitted: tuple[Omitted, ...] = ()
-    silent_when: tuple[Condition, ...] = ()
-    """When all of these hold the pack does not ask, but for what is immediate: the payment fits another reading."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pack:
-    """A pack that has been checked. ``hash`` covers all of its content, a deployer's overrides included."""
-
-    name: str
-    version: int
-    title: str
-    queue: str
-    label: str
-    headline: str
-    prior: float
-    applies: tuple[Condition, ...]
-    combination: Combination
-    limits: tuple[str, ...]
-    indicators: tuple[Indicator, ...]
-    model: ModelShare
-    omitted: tuple[Omitted, ...]
-    silent_when: tuple[Condition, ...]
-    hash: str
-
-
-def parse_pack(text: str, override: dict[str, Any] | None = None) -> Pack:
-    """Read and check a pack from TOML.
-
-    ``override`` is a deployer's: ``prior``, ``combination``, ``model``, and ``indicator.<id>`` tables with ``weight``,
-    ``measure`` or ``conditions``; it is part of the hash.
-
-    Raises
-    ------
-    PackError
-        When the text is not TOML, a key is missing or unknown, or the pack could never speak, or on too little.
-    """
-    try:
-        raw = tomllib.loads(text)
-        file = msgspec.convert(_overridden(raw, override or {}), _File)
-    except tomllib.TOMLDecodeError as error:
-        raise PackError(f"not TOML: {error}") from None
-    except msgspec.ValidationError as error:
-        raise PackError(str(error)) from None
-    _check(file)
-    content = orjson.dumps([raw, override or {}], option=orjson.OPT_SORT_KEYS)
-    fields = {name: getattr(file, name) for name in file.__struct_fields__ if name != "indicator"}
-    return Pack(**fields, indicators=file.indicator, hash=hash_of(content))
-
-
-def _overridden(raw: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(raw)
-    for key, value in override.items():
-        if key == "indicator":
-            known = {each.get("id") for each in raw.get("indicator", ())}
-            for identity, changes in value.items():
-                if identity not in known or set(changes) - {"weight", "measure", "conditions"}:
-                    raise PackError(f"override: indicator.{identity}: no such indicator, or more than may be changed")
-            merged[key] = [each | value.get(each.get("id"), {}) for each in raw.get("indicator", ())]
-        elif key in ("combination", "model"):
-            merged[key] = raw.get(key, {}) | value
-        elif key == "prior":
-            merged[key] = value
-        else:
-            raise PackError(f"override: {key}: only prior, combination, model and indicator may be changed")
-    return merged
-
-
-def _check(file: _File) -> None:
-    """What the shape alone does not promise."""
-    numbers = {"prior": file.prior, "combination.score_min": file.combination.score_min}
-    for key, number in numbers.items():
-        if not math.isfinite(number):
-            raise PackError(f"{file.name}: {key}: not a finite number")
-    ids = [each.id for each in file.indicator]
-    for indicator in file.indicator:
-        where = f"{file.name}: indicator {indicator.id}"
-        if ids.count(indicator.id) > 1:
-            raise PackError(f"{where}: two have the same id")
-        if not 0.0 < abs(indicator.weight) <= WEIGHT_MAX:
-            raise PackError(f"{where}: weight: not 0, and at most {WEIGHT_MAX:g} either way")
-        if indicator.immediate and not indicator.raises:
-            raise PackError(f"{where}: immediate: only evidence can be")
-        _check_bounds(where, indicator.bounds)
-    raising = [each.raises for each in file.indicator]
-    if raising != sorted(raising, reverse=True):
-        raise PackError(f"{file.name}: indicator: counter-evidence (a weight below 0) stands after the evidence")
-    _check_bounds(f"{file.name}: applies", file.applies)
-    _check_bounds(f"{file.name}: silent_when", file.silent_when)
-    for role in ROLES:
-        spoken = [each for each in file.indicator if role in each.subjects and each.raises]
-        if not all(each.immediate for each in spoken):
-            families = {each.family for each in spoken}
-            if len(spoken) < file.combination.indicators_min or len(families) < file.combination.families_min:
-                raise PackError(f"{file.name}: combination: can never be met by what speaks of a {role}")
-            if not families & STRONG_FAMILIES:
-                raise PackError(f"{file.name}: only corridor, channel or text speaks of a {role}")
-
-
-def _check_bounds(where: str, bounds: tuple[Condition, ...]) -> None:
-    for bound in bounds:
-        if bound.feature not in INDEX:
-            raise PackError(f"{where}: there is no feature {bound.feature!r}")
-        try:
-            threshold = bound.threshold
-        except RulesetError as error:
-            raise PackError(f"{where}: {error}") from None
-        if (bound.at_least is None) == (bound.below is None) or not math.isfinite(threshold):
-            raise PackError(f"{where}: {bound.feature}: give one finite at_least or below")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +42,8 @@ class PackResults:
     added: NDArray[np.float64]
     """float64[n, P]: what the model adds."""
     review: NDArray[np.bool_]
+    silent: NDArray[np.bool_]
+    """bool[n, P]: where the pack asks for nothing but what is immediate."""
 
 
 class Packs:
@@ -293,11 +98,13 @@ class Packs:
             np.empty((n, packs, 2)),
             np.empty((n, packs)),
             np.empty((n, packs, 2), dtype=np.bool_),
+            np.empty((n, packs), dtype=np.bool_),
         )
         _packs_kernel(
             features, evidence, *self._bounds, *self._applies, *self._silent,
             self._of_indicator, self._weights, self._of_pack, self._limits,
             results.outcome, results.measured, results.score, results.risk, results.added, results.review,
+            results.silent,
         )  # fmt: skip
         return results
 
@@ -352,27 +159,20 @@ class Packs:
         return self.packs[pack].queue
 
     def would_end(self, results: PackResults, row: int, pack: int, role: Role) -> tuple[str, ...]:
-        """The fewest indicators, heaviest first, without which the pack would not ask for a review."""
+        """The fewest indicators without which the pack would not ask: immediate ones first, then the heaviest."""
         hits = [
             each
             for at, (owner, each) in enumerate(self.indicators)
-            if owner == pack and role in each.subjects and results.outcome[row, at] == HIT and each.raises
+            if owner == pack and role in each.subjects and results.outcome[row, at] == HIT
         ]
-        limits, risk = self.packs[pack].combination, float(results.risk[row, pack, ROLES.index(role)])
-        left = sorted(hits, key=lambda each: (not each.immediate, -each.weight))
-        ended: list[str] = []
-        while left and (
-            left[0].immediate
-            or (
-                len(left) >= limits.indicators_min
-                and len({each.family for each in left}) >= limits.families_min
-                and risk >= limits.score_min
-            )
-        ):
-            first = left.pop(0)
-            risk -= first.weight
-            ended.append(first.id)
-        return tuple(ended)
+        immediate = [each for each in hits if each.immediate]
+        rest = [each for each in hits if not each.immediate]
+        added = float(results.added[row, pack])
+        ended = immediate
+        if not results.silent[row, pack] and _asks(self.packs[pack], rest, added):
+            ways = _ways_to_end(self.packs[pack], rest, added)
+            ended = immediate + min(ways, key=lambda way: (len(way), -sum(each.weight for each in way)))
+        return tuple(each.id for each in sorted(ended, key=lambda each: (not each.immediate, -each.weight)))
 
     def _is_immediate(self, results: PackResults, row: int, pack: int, role: Role) -> bool:
         return any(
@@ -393,9 +193,60 @@ class Packs:
             unit=feature.unit,
             window=feature.window,
             weight=indicator.weight,
-            reason=indicator.reason.format(measured=f"{measured:.3g}", threshold=f"{indicator.measure.threshold:.3g}"),
+            reason=indicator.reason.format(measured=plain(measured), threshold=plain(indicator.measure.threshold)),
             source=f"{indicator.source.text} [{indicator.source.tag}]",
         )
+
+
+def plain(number: float) -> str:
+    """A number for reading: three digits, or all of its whole part; no exponent, no zeros at the end.
+
+    >>> plain(0.8333), plain(12.345), plain(1234.5), plain(-0.5), plain(0.0)
+    ('0.833', '12.3', '1234', '-0.5', '0')
+    """
+    size = abs(number)
+    text = f"{number:.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
+    if float(text) == 0.0:
+        return "0"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _asks(pack: Pack, hits: Sequence[Indicator], added: float) -> bool:
+    """Whether these hits, none of them immediate, make ``pack`` ask; ``added`` is the model's part."""
+    raising = [each for each in hits if each.raises]
+    families = {each.family for each in raising}
+    limits = pack.combination
+    return (
+        len(raising) >= limits.indicators_min
+        and len(families) >= limits.families_min
+        and bool(families & STRONG_FAMILIES)
+        and _score(pack, hits) + added >= limits.score_min
+    )
+
+
+def _score(pack: Pack, hits: Iterable[Indicator]) -> float:
+    score = pack.prior
+    for each in hits:
+        score += each.weight
+    return score
+
+
+def _ways_to_end(pack: Pack, hits: Sequence[Indicator], added: float) -> list[list[Indicator]]:
+    """For each part of the combination, the fewest hits without which it fails; a score that counter-evidence and
+    model alone keep up has no such way."""
+    limits = pack.combination
+    heaviest = sorted((each for each in hits if each.raises), key=lambda each: -each.weight)
+    ways = [heaviest[: len(heaviest) - limits.indicators_min + 1]]
+    for taken in range(1, len(heaviest) + 1):
+        left = [each for each in hits if each not in heaviest[:taken]]
+        if _score(pack, left) + added < limits.score_min:
+            ways.append(heaviest[:taken])
+            break
+    groups = [[each for each in heaviest if each.family == family] for family in {each.family for each in heaviest}]
+    smallest = sorted(groups, key=lambda group: (len(group), -sum(each.weight for each in group), group[0].family))
+    ways.append([each for group in smallest[: len(smallest) - limits.families_min + 1] for each in group])
+    ways.append([each for each in heaviest if each.family in STRONG_FAMILIES])
+    return ways
 
 
 _Flat = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]
@@ -430,7 +281,7 @@ def _packs_kernel(
     applies_starts: Any, applies_features: Any, applies_thresholds: Any, applies_below: Any,
     silent_starts: Any, silent_features: Any, silent_thresholds: Any, silent_below: Any,
     of_indicator: Any, weights: Any, of_pack: Any, limits: Any,
-    outcome: Any, measured: Any, score: Any, risk: Any, added: Any, review: Any,
+    outcome: Any, measured: Any, score: Any, risk: Any, added: Any, review: Any, silences: Any,
 ) -> None:  # fmt: skip
     packs, indicators = of_pack.shape[0], weights.shape[0]
     count = np.zeros((packs, 2), dtype=np.int64)
@@ -467,6 +318,7 @@ def _packs_kernel(
                 )
                 == HIT
             )
+            silences[i, p] = silent
             added[i, p] = of_pack[p, 2] * min(max(evidence[i], -of_pack[p, 3]), of_pack[p, 3])
             for role in range(2):
                 risk[i, p, role] = score[i, p, role] + added[i, p]

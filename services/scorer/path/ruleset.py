@@ -16,7 +16,7 @@ from services.contract.types import Family, Role
 from services.scorer.path.confirmed import NOBODY, Confirmed
 
 if TYPE_CHECKING:
-    from services.scorer.path.pack import Pack
+    from services.scorer.path.pack_format import Pack
 
 
 class RulesetError(ValueError):

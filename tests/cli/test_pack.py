@@ -1,0 +1,76 @@
+"""``tocsin pack`` as people type it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from services.cli import app
+from services.scorer.pack_file import SHIPPED, pack_folder
+
+RUNNER = CliRunner(env={"COLUMNS": "200"})
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder of one's own with the pack ``mule``."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for each in pack_folder("mule").iterdir():
+        (folder / each.name).write_bytes(each.read_bytes())
+    return folder
+
+
+def test_lint_names_every_pack_that_ships_with_its_fixtures() -> None:
+    said = RUNNER.invoke(app, ["pack", "lint"])
+    assert said.exit_code == 0
+    assert [line.split()[0] for line in said.stdout.splitlines()] == list(SHIPPED)
+    assert "11 fixtures" in said.stdout.splitlines()[0]
+
+
+def test_lint_names_the_indicator_and_the_key_that_are_wrong(own: Path) -> None:
+    file = own / "pack.toml"
+    file.write_text(file.read_text("utf-8").replace("{measured} of the", "{value} of the", 1), "utf-8")
+    said = RUNNER.invoke(app, ["pack", "lint", str(own)])
+    assert said.exit_code == 1
+    assert "indicator M1: reason" in said.stderr
+
+
+def test_lint_names_the_line_of_a_fixture_that_is_no_payment(own: Path) -> None:
+    with (own / "lookalike.ndjson").open("ab") as file:
+        file.write(b"{}\n")
+    said = RUNNER.invoke(app, ["pack", "lint", str(own)])
+    assert said.exit_code == 1
+    assert "lookalike.ndjson: line 64: payment_id" in said.stderr
+
+
+def test_lint_wants_fixtures(own: Path) -> None:
+    (own / "positive.ndjson").unlink()
+    said = RUNNER.invoke(app, ["pack", "lint", str(own)])
+    assert said.exit_code == 1
+    assert "there is no positive.ndjson" in said.stderr
+    shutil.rmtree(own)
+    assert RUNNER.invoke(app, ["pack", "lint", str(own)]).exit_code == 2
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_show_prints_a_pack_for_people_and_for_machines(name: str) -> None:
+    shown = RUNNER.invoke(app, ["pack", "show", name])
+    assert shown.exit_code == 0
+    described = orjson.loads(RUNNER.invoke(app, ["pack", "show", name, "--json"]).stdout)
+    assert described["name"] == name
+    assert described["title"] in " ".join(shown.stdout.split())
+    assert all(indicator["id"] in shown.stdout for indicator in described["indicators"])
+
+
+def test_coverage_names_tests_that_exist_for_every_indicator_and_feature() -> None:
+    rows = orjson.loads(RUNNER.invoke(app, ["pack", "coverage", "--json"]).stdout)
+    assert {row["pack"] for row in rows} == set(SHIPPED)
+    root = Path(__file__).parents[2]
+    for test in {test.partition("[")[0] for row in rows for test in row["tests"]}:
+        file, _, function = test.partition("::")
+        assert f"def {function}(" in (root / file).read_text("utf-8")

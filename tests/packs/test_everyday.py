@@ -1,0 +1,50 @@
+"""What packs say of the everyday payments of a bank's customers: almost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from services.generator import Configuration, Stream
+from services.scorer.pack_file import SHIPPED, pack_text
+from services.scorer.path.pack import Packs
+from services.scorer.path.pack_format import ROLES
+from services.scorer.path.pack_parse import parse_pack
+from services.scorer.path.records import Record
+from services.scorer.path.replay import Replay
+from services.scorer.ruleset_file import load_ruleset
+from services.settings import load_settings
+
+PAYERS = 300
+
+
+@pytest.fixture(scope="module")
+def spoken_of() -> Mapping[str, set[str]]:
+    """Of each pack, the payers and payees without any typology that it asks people to look at, without a model."""
+    stream = Stream(Configuration(payers=PAYERS, months=3, seed=5, base_rate="unit_test", profile="bank"))
+    replay, packs = Replay(load_ruleset(load_settings())), Packs(tuple(parse_pack(pack_text(name)) for name in SHIPPED))
+    found: dict[str, set[str]] = {name: set() for name in SHIPPED}
+    offset = 0
+    for chunk in stream.chunks():
+        records = [
+            Record(offset + at, ms, key, value)
+            for at, (ms, key, value) in enumerate(zip(chunk.times_ms.tolist(), chunk.keys, chunk.values, strict=True))
+        ]
+        offset += len(records)
+        payments, features = replay.measure(records)
+        results = packs.evaluate(features, np.zeros(len(features)))
+        for row, pack, side in np.argwhere(results.review).tolist():
+            party = payments[row].payee if ROLES[side] == "payee" else payments[row].payer
+            found[SHIPPED[pack]].add(party.account)
+    assert offset > 50_000
+    involved = {each.account for each in stream.accounts() if each.typology not in ("", "none", None)}
+    return {name: accounts - involved for name, accounts in found.items()}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_pack_speaks_of_at_most_one_in_a_hundred_everyday_payers(
+    spoken_of: Mapping[str, set[str]], name: str
+) -> None:
+    assert len(spoken_of[name]) <= PAYERS // 100, spoken_of[name]
