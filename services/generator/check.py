@@ -362,7 +362,7 @@ def n_moments(law: LsacLaw) -> tuple[float, float, float]:
 
     >>> from services.generator.parameters import shipped_parameters
     >>> [round(each, 2) for each in n_moments(shipped_parameters().lsac)]
-    [10.48, 41.27, 0.58]
+    [10.78, 39.84, 0.58]
     """
     mu, sigma, cap = law.n
     k = np.arange(1, cap)
