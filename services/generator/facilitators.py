@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -49,7 +50,8 @@ def assign(world: World, rng: Generator, payers: list[int], slots: list[int]) ->
                 found[at].append(Beneficiary([_direct(world, rng, place)], facilitator=False))
     for place in sorted(wanted):
         _share_out(world, rng, place, payers, wanted[place], found)
-    return found
+    # Who is met first is paid longest: that must not depend on the role.
+    return [[each[i] for i in rng.permutation(len(each)).tolist()] for each in found]
 
 
 def _share_out(
@@ -61,15 +63,14 @@ def _share_out(
     left = [links[i] for i in rng.permutation(len(links)).tolist()]
     while left:
         size = min(cap, 1 + round(float(lognormal(rng, median, sigma, 1)[0])))
-        if rng.random() < law.multi_country_share:
-            taken = left[:size]
-        else:
-            country = home[payers[left[0]]]
-            taken = [at for at in left if home[payers[at]] == country][:size]
+        several = rng.random() < law.multi_country_share
+        country = home[payers[left[0]]]
+        # A payer's further wishes are for other facilitators.
+        taken = list(islice(dict.fromkeys(at for at in left if several or home[payers[at]] == country), size))
         for at in taken:
             left.remove(at)
         accounts = _cluster(world, rng, place)
-        for at in sorted(set(taken)):
+        for at in sorted(taken):
             order = rng.permutation(len(accounts)).tolist()
             found[at].append(Beneficiary([accounts[i] for i in order], facilitator=True))
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from services.generator.check import mix_moments
 from services.generator.measures import LOG_EDGES, Measures
+from services.generator.moments import mix_moments
 from services.generator.rows import source
 
 _WARNING = "Results on this data show that the software works as specified, not that it finds offenders."
