@@ -19,7 +19,7 @@ from services.scorer.path.payer import FORWARD, payer_features
 from services.scorer.path.records import Record
 from services.scorer.path.ruleset import Parameters
 from services.scorer.path.state import PARTITION_KEY, PAYEE_ROW, PAYER_ROW, AccountState, account_key
-from tests.path.twin import Outflow, money_of
+from tests.path.views import Outflow, money_of
 
 Entries = list[tuple[bytes, bytes | None]]
 PayeeRecord = tuple[Payment, bytes] | Outflow

@@ -43,7 +43,7 @@ from tests.path.runs import (
     run_payee,
     run_payer,
 )
-from tests.path.twin import Outflow
+from tests.path.views import Outflow
 
 SEEDED = settings(
     derandomize=True, deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow], database=None

@@ -17,16 +17,9 @@ from services.scorer.path.payer import DUPLICATE, FORWARD, STATUS_UPDATE
 from services.scorer.path.ruleset import Parameters, parse_ruleset
 from tests.path.logs import DAY_MS, HORIZON_MS, NO_HORIZON, PARAMETERS, START_MS, Log, logs, payment, seeded_log
 from tests.path.runs import payee_log, payee_matrix, payer_matrix, plain, run_payee, run_payer
-from tests.path.twin import (
-    EXACT,
-    PAYEE_TWINS,
-    PAYER_TWINS,
-    Verdict,
-    View,
-    hyperloglog,
-    payee_views,
-    payer_views,
-)
+from tests.path.twin import EXACT, PAYEE_TWINS, PAYER_TWINS, hyperloglog
+from tests.path.typology_twin import signs_within
+from tests.path.views import Verdict, View, payee_views, payer_views
 
 SEEDED = settings(
     derandomize=True,
@@ -50,7 +43,8 @@ class Both:
         self.payer_views = [view for view, verdict in zip(views, verdicts, strict=True) if verdict == "forward"]
         self.payer_rows = payer_matrix(payer)
         onward = payee_log(log, payer, parameters)
-        self.payee_views = [view for view in payee_views(plain(onward), parameters) if view is not None]
+        signs = self.payer_rows[:, INDEX["remit_signs"]].tolist()
+        self.payee_views = [view for view in payee_views(plain(onward), parameters, signs) if view is not None]
         self.payee_rows = payee_matrix(run_payee(onward, parameters))
 
     def pairs(self, name: str) -> list[tuple[View, float, float]]:
@@ -67,15 +61,18 @@ both = lru_cache(maxsize=128)(Both)
 """The examples are the same for every feature, so kernels and views are computed once."""
 
 
-def equal(name: str, fast: float, naive: float) -> bool:
+def equal(name: str, fast: float, naive: float, view: View) -> bool:
     if math.isnan(fast) or math.isnan(naive):
         return math.isnan(fast) and math.isnan(naive)
+    if name == "remit_signs":
+        fewest, most = signs_within(view, 1e-9)
+        return fewest <= fast <= most
     return fast == naive if name in EXACT else math.isclose(fast, naive, rel_tol=1e-9, abs_tol=1e-9)
 
 
 def assert_equal(name: str, seen: Both) -> None:
     for at, (view, fast, naive) in enumerate(seen.pairs(name)):
-        assert equal(name, fast, naive), (
+        assert equal(name, fast, naive, view), (
             f"{name} of payment {at} ({view.payment.payment_id}, {len(view.past)} earlier): "
             f"kernel {fast!r}, twin {naive!r}"
         )
