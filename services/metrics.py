@@ -99,8 +99,14 @@ class Metrics:
         )
         self.alerts = Counter(
             "tocsin_alerts_total",
-            "Alert events by queue and status: new, update",
+            "Reviews by queue and what they made: new or update; or unseen, held (over budget) or quiet (no news)",
             ("queue", "status"),
+            registry=registry,
+        )
+        self.alert_threshold = Gauge(
+            "tocsin_alert_threshold_log_odds",
+            "Risk that a subject must reach to be within the budget of alerts",
+            ("queue", "partition"),
             registry=registry,
         )
         self.stage = BatchHistogram(

@@ -60,9 +60,22 @@ class Settings(BaseSettings):
     registry: Path = Field(Path("var/registry"), description="folder of model snapshots")
     state_dir: Path = Field(Path("var/state"), description="folder of the learner's store")
     ruleset: Path | None = Field(None, description="TOML file of rules; none: the one that ships")
+    packs: str = Field(
+        "lsac,fsec-victim,mule,structuring,account-takeover,card-testing",
+        description="typology packs to run: names of those that ship, or folders; empty: none",
+    )
+    pack_override: Path | None = Field(None, description="TOML file that changes packs' weights and thresholds")
+    pack_key: SecretStr = Field(SecretStr(""), description="signs the override, and hashes confirmed payees")
+    confirmed_payees: Path | None = Field(None, description="file of confirmed payees' keyed hashes, one a line")
     account_idle_days: int = Field(400, ge=1, le=3_650, description="event time after which an account is forgotten")
     pinned_model: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="hash of the only model to score with")
     snapshot_examples: int = Field(2_000, ge=1, description="examples between two model snapshots")
+    alerts_per_day: float = Field(
+        0, ge=0, le=1e6, description="subjects a day that people can take up in each queue, the riskiest; 0: all"
+    )
+    alert_quiet_hours: float = Field(
+        0, ge=0, le=8_760, description="event time after a revision of an alert in which only news makes another"
+    )
     alert_budget_share: float = Field(0.002, gt=0, lt=1, description="share of payments people can review")
 
     @property

@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
+from services.bench.packs import packs_us_per_payment
 from services.bench.stream import bench_payments
 from services.bench.worker import Measured, MeasuredWorker
 from services.ingest.replay import send_payments
@@ -50,6 +51,7 @@ def run_bench(settings: Settings, payments: int, baseline_payments: int, tell: C
             "payer_hop": round(payer.cpu_us_per_payment, 1),
             "payee_hop": round(payee.cpu_us_per_payment, 1),
             "total": round(total.cpu_us_per_payment, 1),
+            "packs": round(packs_us_per_payment(settings), 2),
         },
         "baselines": {
             "faust_agent": {

@@ -8,7 +8,8 @@ import sys
 import typer
 from aiokafka.errors import KafkaConnectionError
 
-from services.cli import bench, broker, demo, recompute, schema, topics, worker
+from services.cli import assess, bench, broker, demo, pack, recompute, schema, topics, worker
+from services.cli.generate import generate
 from services.cli.replay import replay
 from services.settings import SettingsError
 from services.topics_admin import TopicsError
@@ -24,11 +25,14 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command("demo")(demo.demo)
+app.command()(generate)
 app.command()(replay)
 app.command("recompute")(recompute.recompute)
 app.command("schema")(schema.schema)
 app.command("bench")(bench.bench)
+app.command("assess")(assess.assess)
 app.command("broker")(broker.broker)
+app.add_typer(pack.app, name="pack")
 app.add_typer(topics.app, name="topics")
 app.add_typer(worker.app, name="worker")
 

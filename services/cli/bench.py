@@ -54,6 +54,7 @@ def _show(figures: dict[str, Any]) -> None:
     table.add_row("Tocsin, both hops", f"{figures['payments_per_second']:,}", f"{cpu['total']}")
     table.add_row("  payer hop alone", "", f"{cpu['payer_hop']}")
     table.add_row("  payee hop alone", "", f"{cpu['payee_hop']}")
+    table.add_row("  typology packs, of the payee hop", "", f"{cpu['packs']}")
     table.add_row("Faust agents, same work", f"{agent['payments_per_second']:,}", f"{agent['cpu_us_per_payment']}")
     Console().print(table)
     Console().print(

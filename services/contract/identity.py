@@ -36,9 +36,9 @@ def decision_id(tenant: str, payment_id: str, ruleset_hash: str) -> str:
     return uuid5("decision", tenant, payment_id, ruleset_hash)
 
 
-def alert_id(tenant: str, role: str, account: str, ruleset_hash: str) -> str:
-    """The id of the one open alert that a ruleset keeps about a subject."""
-    return uuid5("alert", tenant, role, account, ruleset_hash)
+def alert_id(tenant: str, role: str, account: str, queue: str) -> str:
+    """The id of the one open alert about a subject in a queue."""
+    return uuid5("alert", tenant, role, account, queue)
 
 
 def example_id(tenant: str, payment_id: str, label_id: str) -> str:

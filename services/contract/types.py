@@ -95,6 +95,46 @@ class RuleResult(Struct, frozen=True, omit_defaults=True):
     """With ``error``: the features that could not be computed."""
 
 
+class Evidence(Struct, frozen=True):
+    """An indicator of a typology pack that hit: what was measured, against what, and what it adds to the score."""
+
+    indicator: str
+    family: Family
+    feature: str
+    measured: float
+    threshold: float
+    unit: str
+    window: str
+    weight: float
+    """Log-odds; below 0 it speaks for an innocent reading."""
+    reason: str
+    source: str
+
+
+class Finding(Struct, frozen=True, omit_defaults=True):
+    """What a typology pack says of a subject of a payment, when it asks for people to look."""
+
+    pack: str
+    pack_hash: str
+    role: Role
+    queue: str
+    headline: str
+    score: float
+    """Log-odds: ``prior``, then the weights of ``evidence``, then those of ``counter_evidence``, then ``model``, added
+    one by one in this order."""
+    prior: float
+    model: float
+    """What the learned model adds, within the pack's limit."""
+    evidence: tuple[Evidence, ...]
+    counter_evidence: tuple[Evidence, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Indicators that could not be measured."""
+    would_end: tuple[str, ...] = ()
+    """The indicators, heaviest first, without which the pack would not ask."""
+    immediate: bool = False
+    """People are to look whatever the budget of alerts: a confirmed payee, a minor's account."""
+
+
 class Reason(Struct, frozen=True):
     """One ranked reason: a feature, the value it had, and what it added to the score (log-odds)."""
 
@@ -128,7 +168,9 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     contributions: tuple[float, ...] = ()
     """Of every feature, in canonical order; present on reviews, recomputable for the rest."""
     subjects: tuple[Role, ...] = ()
-    """On reviews: whose behaviour the decision speaks of."""
+    """On reviews by rules or model: whose behaviour the decision speaks of."""
+    findings: tuple[Finding, ...] = ()
+    """On reviews: what typology packs found."""
 
 
 class Origin(Struct, frozen=True):
@@ -139,9 +181,10 @@ class Origin(Struct, frozen=True):
 
 
 class Review(Struct, frozen=True, omit_defaults=True):
-    """A decision to review, addressed to one subject: what the alerter reads (internal topic)."""
+    """A decision to review, addressed to one subject and queue: what the alerter reads (internal topic)."""
 
     subject: Subject
+    queue: str
     decision_id: str
     payment_id: str
     tenant: str
@@ -155,6 +198,8 @@ class Review(Struct, frozen=True, omit_defaults=True):
     """The rules that hit."""
     model_hash: str
     ruleset_hash: str
+    finding: Finding | None = None
+    """What a typology pack found; none when the review is that of rules or model."""
 
 
 class Subject(Struct, frozen=True):
@@ -185,6 +230,8 @@ class Alert(Struct, frozen=True, omit_defaults=True):
     status: Literal["new", "update"]
     revision: int
     """1, 2, 3, ...: the highest revision of an ``alert_id`` is the alert as it stands."""
+    published_event_time_ms: int
+    """Event time of the review that made this revision."""
     opened_event_time_ms: int
     updated_event_time_ms: int
     payments_count: int
@@ -196,6 +243,8 @@ class Alert(Struct, frozen=True, omit_defaults=True):
     """The latest contributing payments (bounded; ``payments_count`` counts all)."""
     model_hash: str
     ruleset_hash: str
+    finding: Finding | None = None
+    """Of the payment with the highest score, when the alert is a typology pack's."""
 
 
 class Label(Struct, frozen=True, omit_defaults=True):

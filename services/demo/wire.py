@@ -15,6 +15,9 @@ _CURRENCY = {**_HOME_CURRENCY, **{country: row[:3] for country, row in ABROAD.it
 _OFFSET_TOLD, _RECEIVED_TOLD, _PURPOSE_TOLD, _DEVICE_TOLD = 0.85, 0.80, 0.60, 0.75
 _COUNTRY_TOLD, _AGENT_TOLD, _PHONE_TOLD, _OPENED_TOLD = 0.97, 0.90, 0.30, 0.60
 _OPENED_TOLD_OF_PAYEE, _PICKUP_TOLD, _EXTRA_FIELD = 0.35, 0.40, 0.02
+_RELATIONSHIP_TOLD, _MINOR_TOLD = 0.40, 0.20
+_RELATIONSHIP = {"FAMI": "family", "SALA": "work"}
+"""What is declared beside an ISO 20022 purpose."""
 MALFORMED = ("truncated", "not_json", "no_payer", "amount_as_text", "currency_unknown", "negative", "not_an_object")
 
 
@@ -58,6 +61,7 @@ class Writer:
             reference=draft.reference,
             merchant_category=draft.category,
             device=_token(draft.device or accounts.traits[payer]) if told else None,
+            relationship=_RELATIONSHIP.get(draft.purpose or "") if _part(bits, 5) < _RELATIONSHIP_TOLD else None,
         )
 
     def written(self, payment: Payment, bits: int) -> bytes:
@@ -95,6 +99,7 @@ class Writer:
             phone=_token(traits * 31) if phone else None,
             pickup=f"point-{traits % 40}" if pickup else None,
             opened_ms=accounts.opened_ms[row] if opened else None,
+            minor=False if not paying and _part(traits * 7, 5) < _MINOR_TOLD else None,
         )
         self._parties[row, role] = party
         return party

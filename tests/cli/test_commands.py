@@ -17,7 +17,7 @@ from services.contract.topics import Topics
 from services.contract.types import Party, Payment
 from services.settings import SettingsError, load_settings
 
-COMMANDS = ["demo", "replay", "recompute", "schema", "bench", "broker", "topics", "worker"]
+COMMANDS = ["demo", "generate", "replay", "recompute", "schema", "bench", "broker", "topics", "worker"]
 
 
 def tocsin(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

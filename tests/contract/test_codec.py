@@ -339,6 +339,7 @@ EXAMPLES: dict[str, msgspec.Struct] = {
     ),
     "alert.v1": Alert(
         alert_id="a", tenant="t", subject=Subject("payee", "B"), queue="general", status="update", revision=2,
+        published_event_time_ms=2,
         opened_event_time_ms=1, updated_event_time_ms=2, payments_count=2, probability_max=0.9, reasons=(REASON,),
         rules=(RULE,), payments=(Contribution("p", "d", 1, 100, "EUR", 0.9),), model_hash=HASH, ruleset_hash=HASH,
     ),

@@ -21,7 +21,7 @@ from services.scorer.path.state import PAYMENT_IDS
 
 SEED, COUNT = 7, 30_000
 GOLDEN_BYTES = 200_000
-GOLDEN = "ad691e228aa116eb664addce52444c4dc5d754d7ac103b11bf2b35100744d7b7"
+GOLDEN = "bf9b8bc7a705c14cf3d9d86b24a5c4ac568c36e3a7cee31493b322a47ad11945"
 
 
 @dataclass(frozen=True)

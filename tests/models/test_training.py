@@ -17,7 +17,7 @@ from services.scorer.path.model import model_from
 from tests.learner.streams import SCHEMA, example
 
 PLAN = Plan(SCHEMA, 20, 0.05)
-GOLDEN = "f4e2001bc4f593e887fb498969d0322b1912e962a29cbba7d345f5b508447b1b"
+GOLDEN = "60094401cd505f0142fcc68166ca58a80c8b59d5c1f636e02bb0c05cd07eeed6"
 """Changes with the registry of features, the definition of the model, River's release, and the C library's exp."""
 
 

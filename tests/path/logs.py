@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 
 from hypothesis import strategies as st
+from msgspec import structs
 
 from services.contract.types import Party, Payment, Status
 from services.scorer.path.ruleset import Parameters
@@ -43,13 +44,18 @@ _CURRENCIES = ("EUR", "EUR", "EUR", "JPY", "KWD", "USD", "BTN", "CLF")
 _STATUSES: tuple[Status, ...] = ("accepted", "accepted", "accepted", "attempted", "rejected", "returned")
 _OFFSETS = (None, 0, 60, -300, 840, -840, 345)
 _COUNTRIES = (None, "DE", "DE", "PH", "SE", "KE", "ZA", "GB")
-_REFERENCES = (None, "", " \t\u2003", "rent", "for you")
+_REFERENCES = (None, "", " \t\u2003", "rent", "for you", "school fees", "Hospital, please", "for @moon", "moon_river7")
+_RAILS = (None, "bank", "wallet", "remitter", "voucher")
+_MERCHANTS = (None, None, None, "5967", "3005", "4722", "5411", "7273")
+_PAYER_COUNTRIES = ("SE",) * 7 + ("DE", "GB", "AU", "NO")
+_MINORS = (None, None, False, True)
+_RELATIONSHIPS = (None, "family", "none")
 
-RECORD_BYTES = 14
+RECORD_BYTES = 18
 
 
 def payments_from(records: Sequence[bytes], accounts: int = 5, partners: int = 20) -> Log:
-    """One payment for each 14 bytes. Zeros give the plainest: one payer, one payee, euros, nothing optional."""
+    """One payment for each 18 bytes. Zeros give the plainest: one payer, one payee, euros, nothing optional."""
     now_ms = START_MS
     log: list[Payment] = []
     for at, raw in enumerate(records):
@@ -78,6 +84,7 @@ def payments_from(records: Sequence[bytes], accounts: int = 5, partners: int = 2
                     f"A{raw[7] % partners if raw[7] < 128 else raw[7] % 2}",
                     country=_COUNTRIES[raw[11] % len(_COUNTRIES)],
                     opened_ms=START_MS - 40 * DAY_MS * (raw[12] % 16 - 3) if raw[12] % 3 == 1 else None,
+                    minor=_MINORS[raw[14] % len(_MINORS)],
                 ),
                 tenant="other" if raw[13] % 6 == 5 else "default",
                 utc_offset_minutes=_OFFSETS[raw[13] % len(_OFFSETS)],
@@ -85,6 +92,9 @@ def payments_from(records: Sequence[bytes], accounts: int = 5, partners: int = 2
                 received_currency=None if received is None else "PHP",
                 status=_STATUSES[raw[6] % len(_STATUSES)],
                 reference=_REFERENCES[raw[1] % len(_REFERENCES)],
+                rail=_RAILS[raw[15] % len(_RAILS)],
+                merchant_category=_MERCHANTS[raw[16] % len(_MERCHANTS)],
+                relationship=_RELATIONSHIPS[raw[17] % len(_RELATIONSHIPS)],
             )
         )
     return tuple(log)
@@ -111,6 +121,39 @@ def seeded_log(seed: int, length: int, accounts: int = 5, partners: int = 20) ->
     """A long log from a seed, for what no shrinking helps to see."""
     source = random.Random(seed)
     return payments_from([source.randbytes(RECORD_BYTES) for _ in range(length)], accounts, partners)
+
+
+def remittance_log(seed: int, length: int) -> Log:
+    """Mostly small remittances of three payers in two corridors, by night and at the same few prices, with sessions,
+    refusals and retries, travel, and payees that are dropped; some payments of other kinds, some that are not told."""
+    source = random.Random(seed)
+    log: list[Payment] = []
+    now_ms = START_MS
+    for at in range(length):
+        now_ms += source.choice((0, SECOND_MS, HOUR_MS, 2 * HOUR_MS, DAY_MS, DAY_MS, 3 * DAY_MS, 9 * DAY_MS))
+        kind = source.random()
+        payee = f"A{source.choice((at // 12 % 40, at // 12 % 40, source.randrange(40)))}"
+        country: str | None = source.choice(("PH", "PH", "PH", "TH"))
+        log.append(
+            Payment(
+                payment_id=f"r-{at}",
+                event_time_ms=now_ms - source.choice((0, 0, 0, 0, HOUR_MS, 2 * DAY_MS)),
+                amount_minor=source.choice((5_000, 5_000, 10_000, 2_000, 12_345, source.randrange(100, 90_000))),
+                currency="USD" if kind > 0.97 else "EUR",
+                payer=Party(f"A{40 + source.randrange(3)}", country=source.choice(_PAYER_COUNTRIES)),
+                payee=Party(payee, country=None if kind < 0.03 else "SE" if kind < 0.1 else country),
+                utc_offset_minutes=source.choice((None, 0, 60, 60)),
+                received_amount_minor=source.choice((None, 300_000, 312_345)),
+                received_currency="PHP",
+                status=source.choice(_STATUSES + ("accepted",) * 6),
+                reference=source.choice((*_REFERENCES, "school fees", "please hurry", "room twelve")),
+                rail=source.choice((*_RAILS, "remitter", "remitter", "remitter")),
+                merchant_category=source.choice(_MERCHANTS) if kind > 0.85 else None,
+            )
+        )
+        if log[-1].received_amount_minor is None:
+            log[-1] = structs.replace(log[-1], received_currency=None)
+    return tuple(log)
 
 
 def payment(at: int, **changes: object) -> Payment:

@@ -11,17 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.types import Payment
-from services.scorer.path.columns import PayeeColumns, payee_columns, payer_columns
+from services.scorer.path.columns import PayeeColumns, corridor_slots, payee_columns, payer_columns
+from services.scorer.path.confirmed import Confirmed, keyed_hash
 from services.scorer.path.features import PAYEE_HOP, PAYER_HOP
 from services.scorer.path.frame import Frames
 from services.scorer.path.payee import payee_features
 from services.scorer.path.payer import FORWARD, payer_features
 from services.scorer.path.records import Record
 from services.scorer.path.ruleset import Parameters
-from services.scorer.path.state import PARTITION_KEY, PAYEE_ROW, PAYER_ROW, AccountState, account_key
-from tests.path.views import Outflow, money_of
+from services.scorer.path.state import CORRIDOR_PREFIX, PARTITION_KEY, PAYEE_ROW, PAYER_ROW, AccountState, account_key
+from tests.path.twin import Outflow, money_of
+from tests.path.typology_twin import CONFIRMED_ACCOUNTS
 
 Entries = list[tuple[bytes, bytes | None]]
+CONFIRMED = Confirmed(b"key", [keyed_hash(b"key", account) for account in CONFIRMED_ACCOUNTS])
+"""The payees that the logs' authority has confirmed."""
 PayeeRecord = tuple[Payment, bytes] | Outflow
 """At the payee hop: a payment with its payer-hop features, or a note of money paid out."""
 
@@ -62,7 +66,8 @@ def run_payer(
         payments = log[batch]
         columns = payer_columns(payments, parameters.eur_per_minor_unit())
         slots = run.state.slots([account_key(p.tenant, p.payer.account) for p in payments])
-        features, verdicts = payer_features(columns, slots, run.state, parameters)
+        corridors = corridor_slots(payments, run.state.corridors)
+        features, verdicts = payer_features(columns, slots, corridors, run.state, parameters)
         run.rows += [
             row.tobytes() if verdict == FORWARD else b"" for row, verdict in zip(features, verdicts, strict=True)
         ]
@@ -107,7 +112,7 @@ def columns_of(log: Sequence[PayeeRecord]) -> tuple[PayeeColumns, list[bytes]]:
         else account_key(record[0].tenant, record[0].payee.account)
         for record in log
     ]
-    return payee_columns(frames), accounts
+    return payee_columns(frames, CONFIRMED), accounts
 
 
 def run_payee(
@@ -156,7 +161,7 @@ def living(entries: Entries, state: AccountState, parameters: Parameters) -> dic
     for key, value in compacted(entries):
         if value is None:
             continue
-        if key != PARTITION_KEY:
+        if key != PARTITION_KEY and not key.startswith(CORRIDOR_PREFIX):
             row = np.frombuffer(value, dtype=state.rows.dtype, offset=8)[0]
             if row["payments"] == 0 or state.watermark[0] - row["last_ms"] > parameters.account_idle_ms:
                 continue

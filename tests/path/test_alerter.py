@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from services.contract.codec import decode, encode
 from services.contract.events import read_dead_letter
-from services.contract.types import Alert
+from services.contract.types import Alert, Evidence, Finding
 from services.scorer.path.alert import CONTRIBUTIONS_MAX
 from services.scorer.path.alerter import Alerter, AlertState
 from services.scorer.path.model import untrained_model
@@ -29,10 +30,15 @@ LOG = [
 
 
 def alerter() -> Alerter:
-    return Alerter("general", "reviews", 3)
+    return Alerter("reviews", 3)
 
 
-def run(log: Sequence[Record], cuts: Sequence[int] = (), crash_after: Sequence[int] = ()) -> list[HopResult]:
+def run(
+    log: Sequence[Record],
+    cuts: Sequence[int] = (),
+    crash_after: Sequence[int] = (),
+    alerter: Callable[[], Alerter] = alerter,
+) -> list[HopResult]:
     """The results of batch after batch; after the batches in ``crash_after`` a new alerter restores the changelog."""
     hop, changelog, results = alerter(), dict[bytes, bytes | None](), []
     for number, (start, stop) in enumerate(pairwise([0, *sorted(set(cuts)), len(log)])):
@@ -52,6 +58,53 @@ def alerts(results: Sequence[HopResult]) -> list[Outbound]:
 @given(cuts=st.lists(st.integers(0, COUNT), max_size=10), crash_after=st.sets(st.integers(0, 10)))
 def test_cuts_and_crashes_change_no_byte(cuts: list[int], crash_after: set[int]) -> None:
     assert alerts(run(LOG, cuts, sorted(crash_after))) == alerts(run(LOG))
+
+
+@settings(derandomize=True, max_examples=40, deadline=None)
+@given(cuts=st.lists(st.integers(0, COUNT), max_size=10), crash_after=st.sets(st.integers(0, 10)))
+def test_nor_do_they_with_a_budget_and_quiet_hours(cuts: list[int], crash_after: set[int]) -> None:
+    assert alerts(run(LOG, cuts, sorted(crash_after), sparing)) == alerts(run(LOG, alerter=sparing))
+    assert 0 < len(alerts(run(LOG, alerter=sparing))) < COUNT
+
+
+def sparing() -> Alerter:
+    return Alerter("reviews", 3, per_day=2.0, quiet_ms=20)
+
+
+def of(number: int, account: str, score: float, at_ms: int, immediate: bool = False) -> Record:
+    """A review that a pack asked for."""
+    evidence = Evidence("T3", "temporal", "remit_night_share_180d", 0.5, 0.4, "share", "half-life 180d", 2.0, "r", "s")
+    finding = Finding("lsac", "h", "payer", "lsac", "pattern", score, -7.0, 0.0, (evidence,), immediate=immediate)
+    found = structs.replace(review(number, account=account), event_time_ms=at_ms, queue="lsac", finding=finding)
+    return Record(number, at_ms, b"k", encode(found))
+
+
+def published(log: Sequence[Record], hop: Alerter) -> list[tuple[str, int, int]]:
+    """Account, revision and payments of each alert that is published."""
+    events = (decode(each.value, Alert) for each in hop.process(log, MODEL).outputs["alerts"])
+    return [(each.subject.account, each.revision, each.payments_count) for each in events]
+
+
+def test_a_budget_keeps_to_the_riskiest_of_a_day_and_loses_no_evidence_of_the_others() -> None:
+    day = 86_400_000
+    log = [
+        of(0, "a", 1.0, 0), of(1, "b", 0.5, 1), of(2, "c", 2.0, 2), of(3, "b", 0.7, 3),
+        of(4, "d", 3.0, 4, immediate=True), of(5, "b", 0.7, day + 10), of(6, "a", 1.0, day + 11),
+    ]  # fmt: skip
+    hop = Alerter("reviews", 0, per_day=1.0)
+    assert published(log, hop) == [("a", 1, 1), ("c", 1, 1), ("d", 1, 1), ("b", 1, 3), ("a", 2, 2)]
+
+
+def test_a_budget_below_one_a_day_looks_back_as_many_days() -> None:
+    day = 86_400_000
+    log = [of(0, "a", 1.0, 0), of(1, "b", 0.9, 3 * day), of(2, "c", 0.9, 5 * day)]
+    assert [name for name, _, _ in published(log, Alerter("reviews", 0, per_day=0.25))] == ["a", "c"]
+
+
+def test_within_quiet_hours_only_news_makes_a_revision() -> None:
+    log = [of(0, "a", 1.0, 0), of(1, "a", 1.2, 5), of(2, "a", 1.6, 6), of(3, "a", 2.5, 7), of(4, "a", 1.0, 200)]
+    hop = Alerter("reviews", 0, quiet_ms=100)
+    assert published(log, hop) == [("a", 1, 1), ("a", 2, 4), ("a", 3, 5)]
 
 
 def test_each_review_makes_one_event_in_the_order_of_the_log() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from services.contract.codec import Rejection, decode_payment, encode
 from services.contract.types import Party, Payment
-from services.scorer.path.columns import payer_columns
+from services.scorer.path.columns import corridor_slots, payer_columns
 from services.scorer.path.features import INDEX, PAYER_HOP
 from services.scorer.path.payee import payee_features
 from services.scorer.path.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
@@ -43,7 +43,7 @@ from tests.path.runs import (
     run_payee,
     run_payer,
 )
-from tests.path.views import Outflow
+from tests.path.twin import Outflow
 
 SEEDED = settings(
     derandomize=True, deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow], database=None
@@ -225,7 +225,7 @@ def test_the_arrays_that_a_kernel_reads_are_left_as_they_were() -> None:
     state = payer_state(PARAMETERS)
     slots = state.slots([account_key(p.tenant, p.payer.account) for p in log])
     before, slots_before = arrays_of(columns), slots.copy()
-    payer_features(columns, slots, state, PARAMETERS)
+    payer_features(columns, slots, corridor_slots(log, state.corridors), state, PARAMETERS)
     np.testing.assert_equal(arrays_of(columns), before)
     np.testing.assert_array_equal(slots, slots_before)
 

@@ -2,44 +2,269 @@
 
 Written from the registry's words alone (``services.scorer.path.features``), never from the kernels. Nothing is carried
 from payment to payment but the list itself: each feature is computed from scratch. How words that leave a choice are
-read is said where they are read. What the twins share is in ``views.py``, those that typologies ask for are in
-``typology_twin.py``.
+read is said where they are read.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import Literal
 
+from services.contract.codes import CURRENCY_EXPONENT
 from services.contract.identity import digest64
-from services.contract.types import Party, Role
-from tests.path.typology_twin import TYPOLOGY_EXACT, TYPOLOGY_PAYEE_TWINS, TYPOLOGY_PAYER_TWINS
-from tests.path.views import (
-    DAY_MS,
-    HALF_LIVES_MS,
-    HOUR_MS,
-    NAN,
-    Past,
-    Twin,
-    View,
-    amount_of,
-    cross_border_flag,
-    decayed,
-    flag,
-    is_new_partner,
-    is_refused_status,
-    local_hour,
-    money_in_past,
-    near_threshold_flag,
-    night_flag,
-    partner_of,
-    reference_is_absent,
-    roundness_of,
-    share,
-    small_flag,
-)
+from services.contract.types import Party, Payment, Role
+from services.scorer.path.ruleset import Parameters
+
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+HALF_LIVES_MS = {"1h": HOUR_MS, "1d": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS}
+LONG_MS = 180 * DAY_MS
+PARTNERS_REMEMBERED = 12
+PAYMENT_IDS_REMEMBERED = 32
+NAN = math.nan
+
+Verdict = Literal["forward", "duplicate", "status_update"]
+
+
+@dataclass(frozen=True)
+class Outflow:
+    """A note at the payee hop: an account that may be a payee here has paid ``amount`` EUR out."""
+
+    tenant: str
+    account: str
+    event_time_ms: int
+    amount: float
+
+
+@dataclass(frozen=True)
+class Past:
+    """An earlier payment of the account."""
+
+    payment: Payment
+    effective_ms: int
+    partner_was_new: bool
+    view: View | None = None
+    """How the payment looked when it came."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """An earlier remittance, as its corridor remembers it."""
+
+    watermark_ms: int
+    log_amount: float
+    is_round: float
+
+
+@dataclass(frozen=True)
+class View:
+    """A payment as it arrives at one of its two accounts, and everything that account has behind it."""
+
+    role: Role
+    payment: Payment
+    effective_ms: int
+    past: tuple[Past, ...]
+    later_refusals_ms: tuple[int, ...]
+    """Effective times of changes of status to rejected or returned."""
+    outflows: tuple[Outflow, ...]
+    parameters: Parameters
+    later_refused: tuple[tuple[Payment, int, int], ...] = ()
+    """The changes of status to refused: the record, its effective time, how many payments had come before it."""
+    watermark_ms: int = 0
+    corridor: tuple[Baseline, ...] = ()
+    """Earlier remittances of the payment's corridor in the partition, whose amount is known."""
+    signs: float = NAN
+    """At the payee: what the payer hop said of ``remit_signs``."""
+
+    @property
+    def partner(self) -> Party:
+        return partner_of(self.payment, self.role)
+
+    @property
+    def has_past(self) -> bool:
+        return len(self.past) > 0
+
+
+# --- from a log to views --------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Life:
+    """What one account has seen since it last started afresh."""
+
+    past: list[Past] = field(default_factory=list)
+    statuses: dict[str, list[str]] = field(default_factory=dict)
+    """Statuses in which each of the latest payment ids came, oldest id first."""
+    later_refusals_ms: list[int] = field(default_factory=list)
+    later_refused: list[tuple[Payment, int, int]] = field(default_factory=list)
+    outflows: list[Outflow] = field(default_factory=list)
+
+    def is_over(self, watermark_ms: int, idle_ms: int) -> bool:
+        return bool(self.past) and watermark_ms - self.past[-1].effective_ms > idle_ms
+
+    def view(self, role: Role, payment: Payment, parameters: Parameters) -> View:
+        effective_ms = max([payment.event_time_ms, *(each.effective_ms for each in self.past)])
+        return View(
+            role, payment, effective_ms, tuple(self.past), tuple(self.later_refusals_ms), tuple(self.outflows),
+            parameters, tuple(self.later_refused),
+        )  # fmt: skip
+
+    def take(self, view: View) -> None:
+        self.past.append(Past(view.payment, view.effective_ms, is_new_partner(view), view))
+
+
+Lives = dict[tuple[str, str], Life]
+
+
+def _life_of(lives: Lives, account: tuple[str, str], watermark_ms: int, parameters: Parameters) -> Life:
+    life = lives.setdefault(account, Life())
+    if life.is_over(watermark_ms, parameters.account_idle_ms):
+        life = lives[account] = Life()
+    return life
+
+
+def payer_views(log: Sequence[Payment], parameters: Parameters) -> tuple[list[View], list[Verdict]]:
+    """What the payer hop sees of each payment of one partition, and whether it goes on."""
+    lives: Lives = {}
+    views: list[View] = []
+    verdicts: list[Verdict] = []
+    corridors: dict[Corridor, list[Baseline]] = {}
+    for at, payment in enumerate(log):
+        watermark_ms = max(earlier.event_time_ms for earlier in log[: at + 1])
+        life = _life_of(lives, (payment.tenant, payment.payer.account), watermark_ms, parameters)
+        met = corridors.setdefault(corridor_of(payment), [])
+        view = replace(life.view("payer", payment, parameters), watermark_ms=watermark_ms, corridor=tuple(met))
+        verdict = _recognise(life, payment)
+        if verdict == "forward":
+            life.take(view)
+            eur = amount_of(payment, parameters)
+            if is_remittance_flag(payment) == 1.0 and not math.isnan(eur):
+                met.append(Baseline(watermark_ms, math.log1p(eur), is_round_flag(payment)))
+        views.append(view)
+        verdicts.append(verdict)
+    return views, verdicts
+
+
+def _recognise(life: Life, payment: Payment) -> Verdict:
+    """A repeat of an id in a status that it came in before changes nothing, whatever came between (design, section 5).
+
+    Readings: the 32 ids first seen latest are remembered, and a repeat does not make its id younger; a payment that was
+    rejected and then returned is one refused payment.
+    """
+    known = life.statuses.setdefault(payment.payment_id, [])
+    if payment.status in known:
+        return "duplicate"
+    refused_before = any(map(is_refused_status, known))
+    known.append(payment.status)
+    if len(known) > 1:
+        if is_refused_status(payment.status) and not refused_before:
+            life.later_refusals_ms.append(life.past[-1].effective_ms)
+            life.later_refused.append((payment, life.past[-1].effective_ms, len(life.past)))
+        return "status_update"
+    if len(life.statuses) > PAYMENT_IDS_REMEMBERED:
+        del life.statuses[next(iter(life.statuses))]
+    return "forward"
+
+
+def payee_views(
+    log: Sequence[Payment | Outflow], parameters: Parameters, signs: Sequence[float] = ()
+) -> list[View | None]:
+    """What the payee hop sees of each record of one partition; ``None`` for outflows. ``signs`` are of its payments."""
+    lives: Lives = {}
+    carried = iter(signs)
+    views: list[View | None] = []
+    for at, record in enumerate(log):
+        watermark_ms = max(earlier.event_time_ms for earlier in log[: at + 1])
+        account = record.account if isinstance(record, Outflow) else record.payee.account
+        life = _life_of(lives, (record.tenant, account), watermark_ms, parameters)
+        if isinstance(record, Outflow):
+            if life.past:  # "after first receiving"
+                life.outflows.append(record)
+            views.append(None)
+            continue
+        view = replace(life.view("payee", record, parameters), signs=next(carried, NAN))
+        life.take(view)
+        views.append(view)
+    return views
+
+
+Corridor = tuple[str | None, str | None, str | None]
+
+
+def corridor_of(payment: Payment) -> Corridor:
+    return payment.payer.country, payment.payee.country, payment.rail
+
+
+# --- the shared mathematics -----------------------------------------------------------------------------------------
+
+
+def decayed(values: Iterable[tuple[float, int]], now_ms: int, half_life: str) -> float:
+    """The decayed sum of ``(value, effective time)``."""
+    half_life_ms = LONG_MS if half_life == "180d" else HALF_LIVES_MS[half_life]
+    return math.fsum(value * 2.0 ** (-(now_ms - at_ms) / half_life_ms) for value, at_ms in values)
+
+
+def share(view: View, flag: Callable[[Payment], float]) -> float:
+    """Decayed flags (30 d) over the decayed count of the payments whose flag is known."""
+    if not view.has_past:
+        return 0.0
+    known = [(flag(each.payment), each.effective_ms) for each in view.past if not math.isnan(flag(each.payment))]
+    if not known:
+        return NAN
+    whole = decayed([(1.0, at_ms) for _, at_ms in known], view.effective_ms, "30d")
+    return decayed(known, view.effective_ms, "30d") / whole
+
+
+def is_refused_status(status: str) -> bool:
+    return status in ("rejected", "returned")
+
+
+def amount_of(payment: Payment, parameters: Parameters) -> float:
+    """EUR, whatever became of the payment; NaN when its currency has no rate."""
+    rate = dict(parameters.rates).get(payment.currency)
+    return NAN if rate is None else payment.amount_minor / 10 ** CURRENCY_EXPONENT[payment.currency] / rate
+
+
+def money_of(payment: Payment, parameters: Parameters) -> float:
+    """EUR that moved: NaN when unknown, and when the payment was refused, whose money does not count.
+
+    Reading: by the status that the payment had when it came; a later change of status moves no money back.
+    """
+    return NAN if is_refused_status(payment.status) else amount_of(payment, parameters)
+
+
+def money_in_past(view: View) -> list[tuple[float, int]]:
+    """Reading: a sum of money is over the payments whose money is known."""
+    moved = [(money_of(each.payment, view.parameters), each.effective_ms) for each in view.past]
+    return [(money, at_ms) for money, at_ms in moved if not math.isnan(money)]
+
+
+def roundness_of(amount_minor: int) -> float:
+    significant = str(amount_minor).strip("0")
+    return 1.0 / len(significant) if significant else 0.0
+
+
+def flag(condition: bool) -> float:
+    return 1.0 if condition else 0.0
+
+
+def partner_of(payment: Payment, role: Role) -> Party:
+    return payment.payee if role == "payer" else payment.payer
+
+
+def recent_partners(view: View) -> list[str]:
+    """The 12 counterparties most recently dealt with, latest first."""
+    latest_first = [partner_of(each.payment, view.role).account for each in reversed(view.past)]
+    return list(dict.fromkeys(latest_first))[:PARTNERS_REMEMBERED]
+
+
+def is_new_partner(view: View) -> bool:
+    return view.partner.account not in recent_partners(view)
+
 
 # --- payment --------------------------------------------------------------------------------------------------------
 
@@ -57,8 +282,48 @@ def received_roundness(view: View) -> float:
     return NAN if received is None else roundness_of(received)
 
 
+def small_flag(payment: Payment, parameters: Parameters) -> float:
+    eur = amount_of(payment, parameters)
+    return NAN if math.isnan(eur) else flag(parameters.small_from <= eur <= parameters.small_to)
+
+
+def near_threshold_flag(payment: Payment, parameters: Parameters) -> float:
+    eur = amount_of(payment, parameters)
+    return NAN if math.isnan(eur) else flag(parameters.near_threshold_from <= eur < parameters.near_threshold_to)
+
+
+def cross_border_flag(payment: Payment) -> float:
+    countries = (payment.payer.country, payment.payee.country)
+    return NAN if None in countries else flag(countries[0] != countries[1])
+
+
+def local_hour(payment: Payment) -> float:
+    if payment.utc_offset_minutes is None:
+        return NAN
+    return (payment.event_time_ms + payment.utc_offset_minutes * 60_000) % DAY_MS / HOUR_MS
+
+
+def is_remittance_flag(payment: Payment) -> float:
+    crosses = cross_border_flag(payment)
+    return NAN if math.isnan(crosses) else flag(crosses == 1.0 and payment.merchant_category is None)
+
+
+def is_round_flag(payment: Payment) -> float:
+    received = payment.received_amount_minor
+    return flag(roundness_of(payment.amount_minor) >= 0.5 or (received is not None and roundness_of(received) >= 0.5))
+
+
+def night_flag(payment: Payment) -> float:
+    hour = local_hour(payment)
+    return NAN if math.isnan(hour) else flag(not 5.0 <= hour < 22.0)
+
+
 def account_age(party: Party, event_time_ms: int) -> float:
     return NAN if party.opened_ms is None else max(0.0, (event_time_ms - party.opened_ms) / DAY_MS)
+
+
+def reference_is_absent(view: View) -> float:
+    return flag(view.payment.reference is None or view.payment.reference.strip() == "")
 
 
 # --- activity of an account, payer or payee -------------------------------------------------------------------------
@@ -251,6 +516,8 @@ def passed_on_share(view: View) -> float:
 
 # --- the table ------------------------------------------------------------------------------------------------------
 
+Twin = Callable[[View], float]
+
 
 def _activity(who: Role, other: Role) -> dict[str, Twin]:
     return {
@@ -284,7 +551,7 @@ PAYER_TWINS: dict[str, Twin] = {
     "local_is_night": lambda view: night_flag(view.payment),
     "payer_account_age": lambda view: account_age(view.payment.payer, view.payment.event_time_ms),
     "is_refused": lambda view: flag(is_refused_status(view.payment.status)),
-    "reference_is_absent": lambda view: reference_is_absent(view.payment),
+    "reference_is_absent": reference_is_absent,
     **_activity("payer", "payee"),
     "payer_night_share_30d": night_share,
     "corridor_is_new": corridor_is_new,
@@ -295,7 +562,6 @@ PAYER_TWINS: dict[str, Twin] = {
     "pair_payments": pair_payments,
     "pair_age": pair_age,
     "pair_gap": pair_gap,
-    **TYPOLOGY_PAYER_TWINS,
 }
 """On the payer's view of a payment."""
 
@@ -303,13 +569,12 @@ PAYEE_TWINS: dict[str, Twin] = {
     **_activity("payee", "payer"),
     "payee_passed_on_share_1d": passed_on_share,
     "payee_account_age": lambda view: account_age(view.payment.payee, view.payment.event_time_ms),
-    **TYPOLOGY_PAYEE_TWINS,
 }
 """On the payee's view of a payment."""
 
 EXACT = {
     "amount_roundness", "received_roundness", "amount_is_small", "amount_is_near_threshold", "is_cross_border",
     "local_is_night", "is_refused", "reference_is_absent", "corridor_is_new", "pair_is_new", "pair_payments",
-    "payer_payments_total", "payee_payments_total", "payer_corridors", "payee_corridors", *TYPOLOGY_EXACT,
+    "payer_payments_total", "payee_payments_total", "payer_corridors", "payee_corridors",
 }  # fmt: skip
 """Flags and counts: compared without any tolerance."""

@@ -1,25 +1,20 @@
-"""The naive twins of the features that typologies ask for: as ``twin.py``, from the registry's words alone.
+"""The naive twins of the features that typologies need, written from the registry's words like those in ``twin.py``.
 
-Readings that hold for all of them: only payments that went on are earlier ones, whatever their status; an amount is
-known when its currency has a rate, whatever became of the payment, for its amount says what was meant; times between
-payments are between their effective times; "within" and "at most" include the bound.
+How words that leave a choice are read is said where they are read. Throughout: payments of any status count; payees are
+told apart by 6 bits as ``digest64 % 64``; what is missing for a payment whose borders are not told is missing here too.
 """
 
 from __future__ import annotations
 
+import cmath
 import math
-import re
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from functools import wraps
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from statistics import median
-from typing import TypeVar
-from weakref import WeakKeyDictionary
 
 from services.contract.identity import digest64
 from services.contract.types import Payment
 from services.scorer.path.references import digest_of, is_handle, kind_of
-from tests.path.views import (
+from tests.path.twin import (
     DAY_MS,
     HOUR_MS,
     NAN,
@@ -31,416 +26,348 @@ from tests.path.views import (
     decayed,
     flag,
     is_refused_status,
+    is_remittance_flag,
+    is_round_flag,
     night_flag,
-    reference_is_absent,
-    roundness_of,
     small_flag,
 )
 
-MONTH_MS = 2_629_746_000  # 30.436875 d
-PERIODS_MS = (MONTH_MS, MONTH_MS // 2, 7 * DAY_MS)
-PAYEES_REMEMBERED = 16
-PRICES_REMEMBERED = 8
-COUNTRIES_REMEMBERED = 8
-TEXTS_REMEMBERED = 8
-RISKY_PAYERS_REMEMBERED = 8
-GAPS = 10
-CORRIDOR_REMITTANCES_MIN = 30
-
-Value = TypeVar("Value")
-Key = TypeVar("Key", bound=Hashable)
-
-
-def once(function: Callable[[View], Value]) -> Callable[[View], Value]:
-    """The same function. A view never changes, so what it says of it is worked out only once."""
-    known: WeakKeyDictionary[View, Value] = WeakKeyDictionary()
-
-    @wraps(function)
-    def remembering(view: View) -> Value:
-        if view not in known:
-            known[view] = function(view)
-        return known[view]
-
-    return remembering
-
-
-def if_border_is_told(twin: Twin) -> Twin:
-    return lambda view: NAN if math.isnan(cross_border_flag(view.payment)) else twin(view)
-
-
-# --- remittances ----------------------------------------------------------------------------------------------------
-
-
-def remittance_flag(payment: Payment) -> float:
-    """Reading: missing when the border is not told, even of a payment that has a merchant category."""
-    crosses = cross_border_flag(payment)
-    return NAN if math.isnan(crosses) else flag(crosses == 1.0 and payment.merchant_category is None)
-
-
-def is_remittance(payment: Payment) -> bool:
-    return remittance_flag(payment) == 1.0
-
-
-@once
-def remittances(view: View) -> list[Past]:
-    return [each for each in view.past if is_remittance(each.payment)]
-
-
-def count(view: View, some: Iterable[Past], half_life: str) -> float:
-    return decayed([(1.0, each.effective_ms) for each in some], view.effective_ms, half_life)
-
-
-def mean(view: View, some: Iterable[Past], value_of: Twin) -> float:
-    """Decayed mean (180 d) over those whose value is known; NaN while there is none."""
-    valued = [(value_of(each.view), each.effective_ms) for each in some]
-    known = [(value, at_ms) for value, at_ms in valued if not math.isnan(value)]
-    if not known:
-        return NAN
-    return decayed(known, view.effective_ms, "180d") / decayed(
-        [(1.0, at) for _, at in known], view.effective_ms, "180d"
-    )
-
-
-def remittance_mean(value_of: Twin) -> Twin:
-    """A share or mean over remittances: 0 while there is none whose value is known."""
-
-    def twin(view: View) -> float:
-        found = mean(view, remittances(view), value_of)
-        return 0.0 if math.isnan(found) else found
-
-    return twin
-
-
-def remembered(keys: Sequence[Key], capacity: int) -> dict[Key, list[int]]:
-    """The ``capacity`` keys used last, least recently used first, each with where it was used since it was last
-    remembered: a key that was forgotten and comes back starts afresh."""
-    memory: dict[Key, list[int]] = {}
-    for at, key in enumerate(keys):
-        uses = memory.pop(key, [])
-        if len(memory) == capacity:
-            del memory[next(iter(memory))]
-        memory[key] = [*uses, at]
-    return memory
-
-
-def bits_of(text: str, kinds: int) -> int:
-    return digest64(text) % kinds
+CONFIRMED_ACCOUNTS = frozenset({"A1"})
+MONTH_MS = 30.436875 * DAY_MS
 
 
 # --- this payment ---------------------------------------------------------------------------------------------------
 
 
-def payee_is_minor(view: View) -> float:
-    minor = view.payment.payee.minor
-    return NAN if minor is None else flag(minor)
+def told(value: bool | None) -> float:
+    return NAN if value is None else flag(value)
 
 
-def is_unrelated(view: View) -> float:
-    relationship = view.payment.relationship
-    return NAN if relationship is None else flag(relationship == "none")
+def unrelated(relationship: str | None) -> bool | None:
+    return None if relationship is None else relationship == "none"
 
 
-def corridor_of(payment: Payment) -> tuple[str | None, str | None, str | None]:
-    """Reading: a payment whose rail is not told is on a rail of its own."""
-    return payment.payer.country, payment.payee.country, payment.rail
+def corridor_mean(view: View, values: Sequence[float]) -> float:
+    """Decayed (30 d) by the partition's event time."""
+    weights = [2.0 ** (-(view.watermark_ms - each.watermark_ms) / (30 * DAY_MS)) for each in view.corridor]
+    return math.fsum(w * v for w, v in zip(weights, values, strict=True)) / math.fsum(weights)
 
 
-@once
-def corridor(view: View) -> list[View]:
-    """The corridor's earlier remittances with a known amount; none until there are 30.
-
-    Readings: corridors are shared by all tenants and never start afresh; the share of round ones is over the same
-    remittances as the mean; any payment through the corridor is held against it, one to a merchant too.
-    """
-    found = [
-        each
-        for each in view.partition
-        if corridor_of(each.payment) == corridor_of(view.payment)
-        and is_remittance(each.payment)
-        and not math.isnan(amount_of(each.payment, each.parameters))
-    ]
-    return found if len(found) >= CORRIDOR_REMITTANCES_MIN else []
+def has_baseline(view: View) -> bool:
+    return is_remittance_flag(view.payment) == 1.0 and len(view.corridor) >= 30
 
 
-def corridor_mean(view: View, value_of: Twin) -> float:
-    """Decayed mean (30 d) by the partition's event time. Only proportions matter: measured at the latest of them."""
-    found = corridor(view)
-    latest_ms = found[-1].watermark_ms
-    weight = decayed([(1.0, each.watermark_ms) for each in found], latest_ms, "30d")
-    return decayed([(value_of(each), each.watermark_ms) for each in found], latest_ms, "30d") / weight
-
-
-def log_amount(view: View) -> float:
-    return math.log1p(amount_of(view.payment, view.parameters))
-
-
-@once
 def amount_against_corridor(view: View) -> float:
-    if not corridor(view):
+    """Reading: missing for a payment that is no remittance, which has no corridor."""
+    eur = amount_of(view.payment, view.parameters)
+    if not has_baseline(view) or math.isnan(eur):
         return NAN
-    centre = corridor_mean(view, log_amount)
-    variance = corridor_mean(view, lambda each: (log_amount(each) - centre) ** 2)
-    return (log_amount(view) - centre) / max(math.sqrt(variance), 0.1)
+    logs = [each.log_amount for each in view.corridor]
+    mean = corridor_mean(view, logs)
+    variance = corridor_mean(view, [(each - mean) ** 2 for each in logs])
+    return (math.log1p(eur) - mean) / max(math.sqrt(variance), 0.1)
 
 
-def is_round(view: View) -> float:
-    """Reading: an amount in the payee's currency that is not told is not round."""
-    received = view.payment.received_amount_minor
-    return flag(max(roundness_of(view.payment.amount_minor), roundness_of(received or 0)) >= 0.5)
-
-
-@once
 def round_against_corridor(view: View) -> float:
-    """Reading: known even when this payment's amount has no rate, for digits need none."""
-    return is_round(view) - corridor_mean(view, is_round) if corridor(view) else NAN
+    if not has_baseline(view):
+        return NAN
+    return is_round_flag(view.payment) - corridor_mean(view, [each.is_round for each in view.corridor])
 
 
-# --- the payer's remittances ----------------------------------------------------------------------------------------
+# --- the payer's earlier remittances ---------------------------------------------------------------------------------
 
 
-def gaps_days(view: View) -> list[float]:
-    """Gaps between the latest 11 remittances, oldest first."""
-    latest = remittances(view)[-GAPS - 1 :]
-    return [(later.effective_ms - earlier.effective_ms) / DAY_MS for earlier, later in pairwise(latest)]
+def remittances(view: View) -> list[Past]:
+    return [each for each in view.past if is_remittance_flag(each.payment) == 1.0]
+
+
+def over_borders(twin: Twin) -> Twin:
+    """Missing when it is not told whether this payment crosses a border."""
+    return lambda view: NAN if math.isnan(cross_border_flag(view.payment)) else twin(view)
+
+
+def count(half_life: str) -> Twin:
+    if half_life == "30d":
+        return lambda view: decayed([(1.0, each.effective_ms) for each in remittances(view)], view.effective_ms, "30d")
+    return lambda view: long_sum(view, lambda each: 1.0)
+
+
+def long_sum(view: View, value: Callable[[Past], float]) -> float:
+    """Decayed sum (180 d) over remittances whose value is known."""
+    values = [(value(each), each.effective_ms) for each in remittances(view)]
+    return decayed([(v, at_ms) for v, at_ms in values if not math.isnan(v)], view.effective_ms, "180d")
+
+
+def mean(view: View, value: Callable[[Past], float], of: Iterable[Past] | None = None) -> float:
+    """Decayed (180 d) mean over those whose value is known; 0 while there is none."""
+    chosen = remittances(view) if of is None else list(of)
+    known = [(value(each), each.effective_ms) for each in chosen if not math.isnan(value(each))]
+    if not known:
+        return 0.0
+    latest_ms = known[-1][1]  # only proportions matter
+    return decayed(known, latest_ms, "180d") / decayed([(1.0, at_ms) for _, at_ms in known], latest_ms, "180d")
+
+
+def gaps(view: View) -> list[float]:
+    """Days between the latest 11 remittances, oldest first."""
+    times = [each.effective_ms for each in remittances(view)][-11:]
+    return [(later - earlier) / DAY_MS for earlier, later in pairwise(times)]
 
 
 def gap_median(view: View) -> float:
-    """Reading: the median of an even number of gaps is midway between the two in the middle."""
-    gaps = gaps_days(view)
-    return min(median(gaps), 365.0) if len(gaps) >= 3 else 365.0
+    found = sorted(gaps(view))
+    if len(found) < 3:
+        return 365.0
+    middle = len(found) // 2
+    return min(365.0, found[middle] if len(found) % 2 else (found[middle - 1] + found[middle]) / 2)
 
 
 def gap_trend(view: View) -> float:
-    """Reading: when only the five before are 0, the ratio is the most it can be."""
-    gaps = gaps_days(view)
-    before, newest = sum(gaps[:5]), sum(gaps[5:])
-    if len(gaps) < GAPS or (before == 0.0 and newest == 0.0):
+    found = gaps(view)
+    if len(found) < 10:
         return 1.0
-    return 100.0 if before == 0.0 else min(max(newest / before, 0.01), 100.0)
+    old, new = math.fsum(found[:5]), math.fsum(found[5:])
+    if old == 0.0:
+        return 1.0 if new == 0.0 else 100.0
+    return min(max(new / old, 0.01), 100.0)
 
 
 def amount_slope(view: View) -> float:
-    """Reading: numbered among those with a known amount, from 1."""
-    known = [log_amount(each.view) for each in remittances(view)]
-    known = [each for each in known if not math.isnan(each)]
-    if len(known) < 4:
+    known = [amount_of(each.payment, view.parameters) for each in remittances(view)]
+    y = [math.log1p(each) for each in known if not math.isnan(each)]
+    if len(y) < 4:
         return 0.0
-    numbers = [math.log(number) for number in range(1, len(known) + 1)]
-    number_mean, amount_mean = math.fsum(numbers) / len(known), math.fsum(known) / len(known)
-    pairs = zip(numbers, known, strict=True)
-    covariance = math.fsum((number - number_mean) * (amount - amount_mean) for number, amount in pairs)
-    return covariance / math.fsum((number - number_mean) ** 2 for number in numbers)
+    x = [math.log(number) for number in range(1, len(y) + 1)]
+    x_mean, y_mean = math.fsum(x) / len(x), math.fsum(y) / len(y)
+    across = math.fsum((a - x_mean) * (b - y_mean) for a, b in zip(x, y, strict=True))
+    return across / math.fsum((a - x_mean) ** 2 for a in x)
+
+
+def bits(account: str) -> int:
+    return digest64(account) % 64
 
 
 def price_point_payees(view: View) -> float:
-    """Reading: a price is what was sent, in minor units, and its currency, whether that has a rate or not."""
-    paid = remittances(view)
-    prices = [(each.payment.amount_minor, each.payment.currency) for each in paid]
-    payees = [bits_of(each.payment.payee.account, 64) for each in paid]
-    uses_of = remembered(prices, PRICES_REMEMBERED)
-    return float(max((len({payees[at] for at in uses}) for uses in uses_of.values()), default=0))
-
-
-def is_night(view: View) -> float:
-    return night_flag(view.payment)
+    """Reading: the 8 prices most recently paid; a price's payees are those since it was last remembered."""
+    payees: dict[tuple[int, str], set[int]] = {}
+    for each in remittances(view):
+        price = (each.payment.amount_minor, each.payment.currency)
+        of_price = payees.pop(price, set()) | {bits(each.payment.payee.account)}
+        payees[price] = of_price
+        if len(payees) > 8:
+            del payees[next(iter(payees))]
+    return float(max(map(len, payees.values()), default=0))
 
 
 def night_excess(view: View) -> float:
-    """Readings: the other payments are those known not to be remittances; missing unless at least one hour is known of
-    remittances and one of the others."""
-    others = [each for each in view.past if remittance_flag(each.payment) == 0.0]
-    return mean(view, remittances(view), is_night) - mean(view, others, is_night)
+    """Reading: other payments are those known not to be remittances."""
+    others = [each for each in view.past if is_remittance_flag(each.payment) == 0.0]
+    known = [
+        [each for each in some if not math.isnan(night_flag(each.payment))] for some in (remittances(view), others)
+    ]
+    if not all(known):
+        return NAN
+    by_night = [mean(view, lambda each: night_flag(each.payment), some) for some in known]
+    return by_night[0] - by_night[1]
 
 
-@once
-def payees(view: View) -> dict[str, list[Past]]:
-    """The 16 payees of remittances paid last, each with its remittances since it was last remembered."""
-    paid = remittances(view)
-    accounts = [each.payment.payee.account for each in paid]
-    return {account: [paid[at] for at in uses] for account, uses in remembered(accounts, PAYEES_REMEMBERED).items()}
-
-
-def is_new_payee(view: View) -> bool:
-    return view.payment.payee.account not in payees(view)
-
-
-def is_in_session(view: View) -> bool:
-    """Within 3 h after another remittance to the same payee, while that one is remembered."""
-    before = payees(view).get(view.payment.payee.account)
-    return before is not None and view.effective_ms - before[-1].effective_ms <= 3 * HOUR_MS
+def remembered(view: View, upto: int | None = None) -> dict[str, list[int]]:
+    """The 16 payees of remittances paid last, with the effective times of their remittances since remembered."""
+    times: dict[str, list[int]] = {}
+    for each in remittances(view)[:upto]:
+        account = each.payment.payee.account
+        of_payee = times.pop(account, [])
+        times[account] = [*of_payee, each.effective_ms]
+        if len(times) > 16:
+            del times[next(iter(times))]
+    return times
 
 
 def sessions(view: View) -> float:
-    return count(view, [each for each in remittances(view) if is_in_session(each.view)], "180d")
-
-
-def rhythm(view: View) -> float:
-    paid = remittances(view)
-    return max(resultant_length(view, period_ms) for period_ms in PERIODS_MS) if len(paid) >= 4 else 1.0
-
-
-def resultant_length(view: View, period_ms: int) -> float:
-    """Reading: a period begins at the epoch, which makes no difference to the length."""
-    phases = [(2 * math.pi * (each.effective_ms % period_ms) / period_ms, each) for each in remittances(view)]
-    cosines = decayed([(math.cos(phase), each.effective_ms) for phase, each in phases], view.effective_ms, "180d")
-    sines = decayed([(math.sin(phase), each.effective_ms) for phase, each in phases], view.effective_ms, "180d")
-    return math.hypot(cosines, sines) / count(view, remittances(view), "180d")
+    found = []
+    for at, each in enumerate(remittances(view)):
+        earlier = remembered(view, at).get(each.payment.payee.account)
+        if earlier and each.effective_ms - earlier[-1] <= 3 * HOUR_MS:
+            found.append((1.0, each.effective_ms))
+    return decayed(found, view.effective_ms, "180d")
 
 
 def new_payees(view: View) -> float:
-    return count(view, [each for each in remittances(view) if is_new_payee(each.view)], "180d")
+    found = [
+        (1.0, each.effective_ms)
+        for at, each in enumerate(remittances(view))
+        if each.payment.payee.account not in remembered(view, at)
+    ]
+    return decayed(found, view.effective_ms, "180d")
+
+
+def rhythm(view: View) -> float:
+    times = [each.effective_ms for each in remittances(view)]
+    if len(times) < 4:
+        return 1.0
+    weights = [2.0 ** (-(times[-1] - at_ms) / (180 * DAY_MS)) for at_ms in times]
+    lengths: list[float] = []
+    for period_ms in (MONTH_MS, MONTH_MS / 2, 7.0 * DAY_MS):
+        turns = [cmath.exp(2j * math.pi * (at_ms % period_ms) / period_ms) for at_ms in times]
+        total = sum((w * turn for w, turn in zip(weights, turns, strict=True)), 0j)
+        lengths.append(abs(total) / math.fsum(weights))
+    return min(max(lengths), 1.0)
 
 
 def top_payee_share(view: View) -> float:
-    numbers = [len(paid) for paid in payees(view).values()]
-    return max(numbers) / sum(numbers) if numbers else 1.0
+    counts = [len(times) for times in remembered(view).values()]
+    return max(counts) / sum(counts) if counts else 1.0
 
 
 def dropped_payees(view: View) -> float:
-    """Reading: at most 5 since it was last remembered."""
-    dropped = [
-        paid
-        for paid in payees(view).values()
-        if len(paid) <= 5 and view.effective_ms - paid[-1].effective_ms > 45 * DAY_MS
-    ]
-    return float(len(dropped))
+    return float(
+        sum(len(times) <= 5 and view.effective_ms - times[-1] > 45 * DAY_MS for times in remembered(view).values())
+    )
 
 
 def relation_life(view: View) -> float:
-    """Reading: it is the mean that is at most 365."""
-    lives = [(paid[-1].effective_ms - paid[0].effective_ms) / DAY_MS for paid in payees(view).values()]
+    lives = [(times[-1] - times[0]) / DAY_MS for times in remembered(view).values()]
     return min(math.fsum(lives) / len(lives), 365.0) if len(lives) >= 3 else 365.0
 
 
 def rails(view: View) -> float:
-    """Reading: a rail that is not told is one of the kinds."""
-    recent = [each for each in remittances(view) if view.effective_ms - each.effective_ms <= 90 * DAY_MS]
-    return float(len({bits_of(each.payment.rail or "", 8) for each in recent}))
+    """Reading: rails are told apart by ``digest64 % 8``, none being the empty text."""
+    latest = {digest64(each.payment.rail or "") % 8: each.effective_ms for each in remittances(view)}
+    return float(sum(view.effective_ms - at_ms <= 90 * DAY_MS for at_ms in latest.values()))
 
 
 def excuse_kinds(view: View) -> float:
-    excused = [each.payment for each in remittances(view) if kind_of(each.payment.reference) >= 0]
-    kinds = {kind_of(payment.reference) for payment in excused}
-    return float(min(len(kinds), len({bits_of(payment.payee.account, 64) for payment in excused})))
+    given = [(kind_of(each.payment.reference or ""), each.payment.payee.account) for each in remittances(view)]
+    return float(min(len({k for k, _ in given if k >= 0}), len({bits(payee) for k, payee in given if k >= 0})))
 
 
-remit_small_share = remittance_mean(lambda view: small_flag(view.payment, view.parameters))
-remit_night_share = remittance_mean(is_night)
+def absent(each: Past) -> float:
+    return flag(each.payment.reference is None or each.payment.reference.strip() == "")
 
 
 def signs(view: View) -> float:
-    return signs_within(view, 0.0)[0]
+    small = mean(view, lambda each: small_flag(each.payment, view.parameters))
+    night = mean(view, lambda each: night_flag(each.payment))
+    return float(
+        (new_payees(view) >= 2.5) + (small >= 0.8) + (night >= 0.4) + (dropped_payees(view) >= 2)
+        + (gap_median(view) < 20) + (price_point_payees(view) >= 2)
+    )  # fmt: skip
 
 
-def signs_within(view: View, tolerance: float) -> tuple[float, float]:
-    """The fewest and the most signs when a bound may be missed by ``tolerance``.
-
-    Four of five is 0.8 or a bit beside it, by the order in which decayed numbers are added.
-    """
-    at_least = (
-        new_payees(view) - 2.5,
-        remit_small_share(view) - 0.8,
-        remit_night_share(view) - 0.4,
-        dropped_payees(view) - 2.0,
-        price_point_payees(view) - 2.0,
-    )
-    below = gap_median(view) - 20.0
-    fewest = sum(each >= tolerance for each in at_least) + (below < -tolerance)
-    most = sum(each >= -tolerance for each in at_least) + (below < tolerance)
-    return float(fewest), float(most)
-
-
-# --- what else the payer does ---------------------------------------------------------------------------------------
-
-
-def is_retry(view: View) -> bool:
-    """Reading: after the latest refusal only, by its effective time."""
-    if is_refused_status(view.payment.status) or not view.refusals:
-        return False
-    latest = view.refusals[-1]
-    return view.effective_ms - latest.effective_ms <= DAY_MS and target_of(view.payment) != target_of(latest.payment)
-
-
-def target_of(payment: Payment) -> tuple[str, str | None, int, str]:
-    return payment.payee.account, payment.rail, payment.amount_minor, payment.currency
+# --- what else the payer does ----------------------------------------------------------------------------------------
 
 
 def retries(view: View) -> float:
-    return count(view, [each for each in view.past if is_retry(each.view)], "7d")
+    """Reading: the refused payment is the latest refused one, at once or by a change of status that came before."""
+    found = []
+    for at, each in enumerate(view.past):
+        if is_refused_status(each.payment.status):
+            continue
+        at_once = [(k, 1, past.payment, past.effective_ms) for k, past in enumerate(view.past[:at])
+                   if is_refused_status(past.payment.status)]  # fmt: skip
+        later = [(k - 1, 2 + n, record, at_ms) for n, (record, at_ms, k) in enumerate(view.later_refused) if k <= at]
+        before = max([*at_once, *later], key=lambda entry: entry[:2], default=None)
+        if before is None:
+            continue
+        record, at_ms = before[2], before[3]
+        differs = (record.payee.account, record.rail or "", record.amount_minor, record.currency) != (
+            each.payment.payee.account, each.payment.rail or "", each.payment.amount_minor, each.payment.currency,
+        )  # fmt: skip
+        if differs and each.effective_ms - at_ms <= DAY_MS:
+            found.append((1.0, each.effective_ms))
+    return decayed(found, view.effective_ms, "7d")
+
+
+def of_merchants(wanted: Callable[[str], bool]) -> Callable[[Payment], bool]:
+    return lambda payment: payment.merchant_category is not None and wanted(payment.merchant_category)
 
 
 def adult_merchants(view: View) -> float:
-    return count(view, [each for each in view.past if each.payment.merchant_category in ("5967", "7273")], "180d")
-
-
-def is_travel_after_remittances(view: View) -> bool:
-    category = view.payment.merchant_category
-    if category is None or not re.fullmatch("3[0-9]{3}|4511|4722|7011", category):
-        return False
-    before = remittances(view)
-    return len(before) >= 5 and view.effective_ms - before[-1].effective_ms <= 90 * DAY_MS
+    chosen = of_merchants(lambda category: category in ("5967", "7273"))
+    found = [(1.0, each.effective_ms) for each in view.past if chosen(each.payment)]
+    return decayed(found, view.effective_ms, "180d")
 
 
 def travel(view: View) -> float:
-    return count(view, [each for each in view.past if is_travel_after_remittances(each.view)], "180d")
+    """Reading: at least five remittances before it, the latest at most 90 days before."""
+    chosen = of_merchants(
+        lambda category: category in ("4511", "4722", "7011") or (len(category) == 4 and category.startswith("3"))
+    )
+    found = []
+    for at, each in enumerate(view.past):
+        before = [past for past in view.past[:at] if is_remittance_flag(past.payment) == 1.0]
+        if chosen(each.payment) and len(before) >= 5 and each.effective_ms - before[-1].effective_ms <= 90 * DAY_MS:
+            found.append((1.0, each.effective_ms))
+    return decayed(found, view.effective_ms, "180d")
 
 
-# --- the payee's remittances ----------------------------------------------------------------------------------------
+# --- the payee's earlier remittances ---------------------------------------------------------------------------------
 
 
 def small_new_payers(view: View) -> float:
-    """Reading: new among the 12 payers of any payment. A remittance whose amount is unknown is not small."""
-    found = [
-        each for each in remittances(view) if each.partner_was_new and small_flag(each.payment, view.parameters) == 1.0
-    ]
-    return count(view, found, "180d")
+    return long_sum(view, lambda each: flag(small_flag(each.payment, view.parameters) == 1.0 and each.partner_was_new))
 
 
 def country_entropy(view: View) -> float:
-    """Reading: a country that was forgotten and is met again starts afresh."""
-    received = remittances(view)
-    countries = [each.payment.payer.country for each in received]
-    uses_of = remembered(countries, COUNTRIES_REMEMBERED)
-    counts = [count(view, [received[at] for at in uses], "180d") for uses in uses_of.values()]
-    return -math.fsum(each / math.fsum(counts) * math.log(each / math.fsum(counts)) for each in counts)
-
-
-def collides(view: View) -> bool:
-    """The text is remembered, and another payer used it last."""
-    text = digest_of(view.payment.reference)
-    with_text = [each for each in remittances(view) if digest_of(each.payment.reference) != 0]
-    uses = remembered([digest_of(each.payment.reference) for each in with_text], TEXTS_REMEMBERED).get(text)
-    return uses is not None and with_text[uses[-1]].payment.payer.account != view.payment.payer.account
+    """Reading: a country that was forgotten, as the least recently met of more than 8, starts anew."""
+    met: dict[str, list[int]] = {}
+    for each in remittances(view):
+        country = str(each.payment.payer.country)
+        times = met.pop(country, [])
+        met[country] = [*times, each.effective_ms]
+        if len(met) > 8:
+            del met[next(iter(met))]
+    if not met:
+        return 0.0
+    latest_ms = max(times[-1] for times in met.values())
+    counts = [decayed([(1.0, at_ms) for at_ms in times], latest_ms, "180d") for times in met.values()]
+    shares = [each / math.fsum(counts) for each in counts]
+    return max(0.0, -math.fsum(each * math.log(each) for each in shares if each > 0.0))
 
 
 def text_collisions(view: View) -> float:
-    return count(view, [each for each in remittances(view) if collides(each.view)], "180d")
+    """Reading: the 8 texts used last, each with the payer who used it last."""
+    used: dict[int, str] = {}
+    found = []
+    for each in remittances(view):
+        text = digest_of(each.payment.reference or "")
+        if not text:
+            continue
+        payer = each.payment.payer.account
+        if used.pop(text, payer) != payer:
+            found.append((1.0, each.effective_ms))
+        used[text] = payer
+        if len(used) > 8:
+            del used[next(iter(used))]
+    return decayed(found, view.effective_ms, "180d")
 
 
 def risky_payers(view: View) -> float:
-    risky = [each for each in remittances(view) if each.view.signs >= 3.0]
-    latest = {
-        payer: risky[uses[-1]].effective_ms
-        for payer, uses in remembered([each.payment.payer.account for each in risky], RISKY_PAYERS_REMEMBERED).items()
-    }
+    latest: dict[str, int] = {}
+    for each in remittances(view):
+        if each.view is not None and each.view.signs >= 3.0:
+            latest.pop(each.payment.payer.account, None)
+            latest[each.payment.payer.account] = each.effective_ms
+            if len(latest) > 8:
+                del latest[next(iter(latest))]
     others = [at_ms for payer, at_ms in latest.items() if payer != view.payment.payer.account]
     return float(sum(view.effective_ms - at_ms <= 360 * DAY_MS for at_ms in others))
 
 
-# --- the table ------------------------------------------------------------------------------------------------------
+# --- the tables -----------------------------------------------------------------------------------------------------
 
-_REMITTANCES: dict[str, Twin] = {
-    "remit_payments_30d": lambda view: count(view, remittances(view), "30d"),
-    "remit_payments_180d": lambda view: count(view, remittances(view), "180d"),
+REMITTANCES: dict[str, Twin] = {
+    "remit_payments_30d": count("30d"),
+    "remit_payments_180d": count("180d"),
     "remit_gap_median": gap_median,
     "remit_gap_trend": gap_trend,
-    "remit_small_share_180d": remit_small_share,
-    "remit_amount_against_corridor_180d": remittance_mean(amount_against_corridor),
-    "remit_round_share_180d": remittance_mean(is_round),
-    "remit_round_excess_180d": remittance_mean(round_against_corridor),
+    "remit_small_share_180d": lambda view: mean(view, lambda each: small_flag(each.payment, view.parameters)),
+    "remit_amount_against_corridor_180d": lambda view: mean(view, lambda each: amount_against_corridor(seen(each))),
+    "remit_round_share_180d": lambda view: mean(view, lambda each: is_round_flag(each.payment)),
+    "remit_round_excess_180d": lambda view: mean(view, lambda each: round_against_corridor(seen(each))),
     "remit_amount_slope": amount_slope,
     "remit_price_point_payees": price_point_payees,
-    "remit_night_share_180d": remit_night_share,
+    "remit_night_share_180d": lambda view: mean(view, lambda each: night_flag(each.payment)),
     "remit_night_excess_180d": night_excess,
     "remit_sessions_180d": sessions,
     "remit_rhythm": rhythm,
@@ -450,43 +377,44 @@ _REMITTANCES: dict[str, Twin] = {
     "remit_relation_life": relation_life,
     "remit_rails_90d": rails,
     "remit_excuse_kinds": excuse_kinds,
-    "remit_absent_share_180d": remittance_mean(lambda view: reference_is_absent(view.payment)),
+    "remit_absent_share_180d": lambda view: mean(view, absent),
     "remit_signs": signs,
 }
 
-TYPOLOGY_PAYER_TWINS: dict[str, Twin] = {
-    "is_remittance": lambda view: remittance_flag(view.payment),
-    "reference_is_handle": lambda view: flag(is_handle(view.payment.reference)),
-    "reference_is_excuse": lambda view: flag(kind_of(view.payment.reference) >= 0),
-    "payee_is_minor": payee_is_minor,
-    "is_unrelated": is_unrelated,
-    "amount_against_corridor": if_border_is_told(amount_against_corridor),
-    "round_against_corridor": if_border_is_told(round_against_corridor),
-    **{name: if_border_is_told(twin) for name, twin in _REMITTANCES.items()},
+
+def seen(each: Past) -> View:
+    assert each.view is not None, "payments taken from a log have their view"
+    return each.view
+
+
+PAYER_TYPOLOGY: dict[str, Twin] = {
+    "is_remittance": lambda view: is_remittance_flag(view.payment),
+    "reference_is_handle": lambda view: flag(is_handle(view.payment.reference or "")),
+    "reference_is_excuse": lambda view: flag(kind_of(view.payment.reference or "") >= 0),
+    "payee_is_minor": lambda view: told(view.payment.payee.minor),
+    "is_unrelated": lambda view: (
+        NAN if view.payment.relationship is None else flag(view.payment.relationship == "none")
+    ),
+    "amount_against_corridor": amount_against_corridor,
+    "round_against_corridor": round_against_corridor,
+    **{name: over_borders(twin) for name, twin in REMITTANCES.items()},
     "payer_retries_7d": retries,
     "payer_adult_merchants_180d": adult_merchants,
     "payer_travel_180d": travel,
 }
-"""On the payer's view of a payment."""
 
-_RECEIVED: dict[str, Twin] = {
-    "payee_remit_180d": lambda view: count(view, remittances(view), "180d"),
-    "payee_small_new_payers_180d": small_new_payers,
-    "payee_small_remit_share_180d": remit_small_share,
-    "payee_country_entropy_180d": country_entropy,
-    "payee_text_collisions_180d": text_collisions,
-    "payee_risky_payers_360d": risky_payers,
+PAYEE_TYPOLOGY: dict[str, Twin] = {
+    "payee_remit_180d": over_borders(count("180d")),
+    "payee_small_new_payers_180d": over_borders(small_new_payers),
+    "payee_small_remit_share_180d": over_borders(REMITTANCES["remit_small_share_180d"]),
+    "payee_country_entropy_180d": over_borders(country_entropy),
+    "payee_text_collisions_180d": over_borders(text_collisions),
+    "payee_risky_payers_360d": over_borders(risky_payers),
+    "payee_is_confirmed": lambda view: flag(view.payment.payee.account in CONFIRMED_ACCOUNTS),
 }
-
-TYPOLOGY_PAYEE_TWINS: dict[str, Twin] = {
-    **{name: if_border_is_told(twin) for name, twin in _RECEIVED.items()},
-    "payee_is_confirmed": lambda view: flag(view.is_confirmed),
-}
-"""On the payee's view of a payment."""
 
 TYPOLOGY_EXACT = {
     "is_remittance", "reference_is_handle", "reference_is_excuse", "payee_is_minor", "is_unrelated",
     "remit_price_point_payees", "remit_dropped_payees", "remit_rails_90d", "remit_excuse_kinds",
     "payee_risky_payers_360d", "payee_is_confirmed",
 }  # fmt: skip
-"""Flags and counts: compared without any tolerance. Of ``remit_signs`` see ``signs_within``."""

@@ -9,23 +9,24 @@ from services.contract.types import Alert, Review
 from services.scorer.path.alert import CONTRIBUTIONS_MAX
 from tests.support.offline import Run
 
-Subject = tuple[str, str, str]
+Subject = tuple[str, str, str, str]
+"""Tenant, role, account, queue."""
 
 
 def assert_each_review_is_in_one_alert(run: Run) -> None:
-    """Each subject has one alert, under its own key, in one partition; each of its reviews makes one revision."""
+    """A subject has one alert in a queue, under its own key, in one partition; each review makes one revision of it."""
     reviews: dict[Subject, list[str]] = defaultdict(list)
     for log in run.reviews:
         for record in log:
             review = decode(record.value, Review)
-            reviews[review.tenant, review.subject.role, review.subject.account].append(review.decision_id)
+            reviews[review.tenant, review.subject.role, review.subject.account, review.queue].append(review.decision_id)
     alerts: dict[Subject, list[Alert]] = defaultdict(list)
     homes: dict[Subject, set[int]] = defaultdict(set)
     for partition, log in enumerate(run.alerts):
         for record in log:
             alert = decode(record.value, Alert)
             assert record.key == alert.subject.account.encode()
-            about: Subject = (alert.tenant, alert.subject.role, alert.subject.account)
+            about: Subject = (alert.tenant, alert.subject.role, alert.subject.account, alert.queue)
             alerts[about].append(alert)
             homes[about].add(partition)
     assert alerts.keys() == reviews.keys(), "not the same subjects"

@@ -19,7 +19,7 @@ from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.model import LogisticModel, untrained_model
 from services.scorer.path.records import HopResult, Outbound
-from services.scorer.path.state import PARTITION_KEY, AccountState
+from services.scorer.path.state import CORRIDOR_PREFIX, PARTITION_KEY, AccountState
 from services.scorer.ruleset_file import load_ruleset
 from services.settings import Settings
 from tests.support.deployment import Deployment, Logs, read_logs
@@ -104,9 +104,9 @@ def assert_logs_are_computed(run: Run, seed: int) -> None:
 
 
 def _assert_alerts_are_computed(run: Run, partition: int, draw: random.Random) -> None:
-    topic, queue = run.settings.topics.reviews.name, load_ruleset(run.settings).review.queue
+    topic = run.settings.topics.reviews.name
     model = next(iter(run.models.values()))
-    alerter, restored = Alerter(queue, topic, partition), AlertState()
+    alerter, restored = Alerter(topic, partition), AlertState()
     alerts: list[Outbound] = []
     dead: list[Outbound] = []
     changelog: dict[bytes, bytes | None] = {}
@@ -245,10 +245,12 @@ def _assert_same_state(
     Accounts beyond the retention horizon may be gone from one and not from the other: they are as good as new in both.
     """
     restored.restore((record.key, record.value) for record in changelog)
+    for key, row in computed.corridors.items():
+        assert row == dict(restored.corridors.items())[key], f"{what}: a corridor's baseline differs"
     assert restored.watermark.tolist() == computed.watermark.tolist(), what
     assert restored.origins.tolist() == computed.origins.tolist(), what
-    keys = {record.key for record in changelog} - {PARTITION_KEY}
-    assert keys == side.changelog.keys() - {PARTITION_KEY}, f"{what}: not the same accounts"
+    keys = accounts_of(record.key for record in changelog)
+    assert keys == accounts_of(side.changelog), f"{what}: not the same accounts"
     compared = 0
     for account in sorted(keys):
         one, other = (state.rows[state.slots([account])[0]] for state in (restored, computed))
@@ -256,6 +258,11 @@ def _assert_same_state(
             assert one.tobytes() == other.tobytes(), f"{what}: a row differs"
             compared += 1
     assert compared, f"{what}: nothing to compare"
+
+
+def accounts_of(keys: Iterable[bytes]) -> set[bytes]:
+    """The keys of accounts among those of a changelog."""
+    return {key for key in keys if key != PARTITION_KEY and not key.startswith(CORRIDOR_PREFIX)}
 
 
 def is_live(row: Any, state: AccountState, idle_ms: int) -> bool:

@@ -1,4 +1,4 @@
-"""The alerter: reviews in, alerts about their subjects out, one open alert a subject.
+"""The alerter: reviews in, alerts about their subjects out, one open alert a subject and queue.
 
     reviews.by-subject.v1 ─► Alerter ─► alerts.v1
 
@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from services.contract.codec import Rejection, decode, encode, rejection_of
 from services.contract.events import cloud_event
 from services.contract.types import Alert, Review
-from services.scorer.path.alert import holds, updated_alert
+from services.scorer.path.alert import has_grown, holds, unpublished, updated_alert
+from services.scorer.path.budget import Budget, Entry
 from services.scorer.path.decode import dead_letter
 from services.scorer.path.model import LogisticModel
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
 from services.scorer.path.state import PARTITION_KEY
+
+_Partition = tuple[int, dict[str, list[Entry]]]
 
 
 class AlertState:
@@ -31,6 +34,7 @@ class AlertState:
     def __init__(self) -> None:
         self.next_offset = 0
         """The first offset of the log that is not in the alerts."""
+        self.budget = Budget(0.0)
         self.nbytes = 0
         """Memory of the alerts, in bytes."""
         self._slots: dict[bytes, int] = {}
@@ -59,32 +63,44 @@ class AlertState:
         """Changelog entries of the alerts in the slots ``touched`` (repeats allowed), and of the partition."""
         entries: list[tuple[bytes, bytes | None]]
         entries = [(self._subjects[slot], self._alerts[slot]) for slot in np.unique(touched).tolist()]
-        entries.append((PARTITION_KEY, str(self.next_offset).encode()))
+        entries.append((PARTITION_KEY, msgspec.json.encode((self.next_offset, self.budget.entries))))
         return entries
 
     def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Apply changelog entries, oldest first."""
         for subject, value in entries:
             if subject == PARTITION_KEY:
-                self.next_offset = int(value or 0)
+                self.next_offset, self.budget.entries = msgspec.json.decode(value or b"", type=_Partition)
             elif value is not None:
                 self.put(subject, value)
 
 
 class Alerter:
-    """One partition of ``reviews.by-subject.v1``: adds each review to the open alert about its subject."""
+    """One partition of ``reviews.by-subject.v1``: adds each review to the open alert about its subject.
+
+    Parameters
+    ----------
+    topic, partition
+        Where the reviews are read.
+    per_day
+        How many subjects a day, of event time, people can take up from this partition in each queue; 0: all.
+    quiet_ms
+        How long after a revision only news makes a further one.
+    """
 
     name = "alerter"
 
-    def __init__(self, queue: str, topic: str, partition: int) -> None:
+    def __init__(self, topic: str, partition: int, per_day: float = 0.0, quiet_ms: int = 0) -> None:
         self.state = AlertState()
-        self._queue, self._topic, self._partition = queue, topic, partition
+        self.state.budget = Budget(per_day)
+        self._quiet_ms = quiet_ms
+        self._topic, self._partition = topic, partition
 
     def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
-        """The alerts that the next ``records`` of the log open or revise. ``model`` is not used: reviews are scored.
+        """The alerts that the next ``records`` of the log open or revise, as far as people are to see them.
 
-        What comes again changes nothing: a record that the state has seen, or a review that its alert holds. Workers
-        without transactions write and read some twice.
+        ``model`` is not used: reviews are scored. What comes again changes nothing: a record that the state has seen,
+        or a review that its alert holds. Workers without transactions write and read some twice.
         """
         alerts: list[Outbound] = []
         dead: list[Outbound] = []
@@ -100,11 +116,15 @@ class Alerter:
                 dead.append(dead_letter(record, review, self._topic, self._partition))
                 reasons[review.reason] += 1
                 continue
-            subject = f"{review.tenant}\x1f{review.subject.role}\x1f{review.subject.account}".encode()
+            subject = f"{review.tenant}\x1f{review.subject.role}\x1f{review.subject.account}\x1f{review.queue}".encode()
             known = self.state.get(subject)
             if known is not None and holds(known, review):
                 continue
-            alert = updated_alert(known, review, self._queue)
+            alert = updated_alert(known, review)
+            if not self._is_news(alert, known, review):
+                touched.append(self.state.put(subject, encode(unpublished(alert, known))))
+                events[alert.queue, "held" if known is None or not known.revision else "quiet"] += 1
+                continue
             value = encode(alert)
             headers = cloud_event("alert.v1", f"{alert.alert_id}/{alert.revision}")
             alerts.append(Outbound(self._partition, record.timestamp, record.key, value, headers))
@@ -116,7 +136,19 @@ class Alerter:
             touched=np.array(touched, dtype=np.int64),
             reasons=reasons,
             alerts=events,
+            thresholds={queue: self.state.budget.threshold(queue) for queue in self.state.budget.entries},
         )
+
+    def _is_news(self, alert: Alert, known: Alert | None, review: Review) -> bool:
+        """Whether people are to see the alert as it now is: a subject within the budget, or one that they know already
+        and of which there is more to say than in its latest quiet hours."""
+        if review.finding is not None and review.finding.immediate:
+            return True
+        if known is None or not known.revision:
+            risk = review.score if alert.finding is None else alert.finding.score
+            return self.state.budget.admits(review.queue, review.event_time_ms, risk)
+        since_ms = review.event_time_ms - known.published_event_time_ms
+        return since_ms >= self._quiet_ms or has_grown(alert, known)
 
 
 def _read(record: Inbound) -> Review | Rejection:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.contract.codes import COUNTRIES
+from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
 from services.contract.identity import digest64
 from services.contract.types import Payment
+from services.scorer.path.confirmed import Confirmed
 from services.scorer.path.features import INDEX
 from services.scorer.path.frame import Frames
+from services.scorer.path.references import digest_of, is_handle, kind_of
+from services.scorer.path.state import Corridors
 
 UNKNOWN_OFFSET = -100_000
 """Stands for an unknown UTC offset in ``offset_minutes``."""
@@ -22,6 +26,26 @@ COUNTRY_CODE: dict[str | None, int] = {
     None: -1,
     **{code: (ord(code[0]) - 65) * 26 + ord(code[1]) - 65 for code in COUNTRIES},
 }
+
+
+CURRENCY_CODE = {code: at for at, code in enumerate(sorted(CURRENCY_EXPONENT))}
+NO_MERCHANT, ADULT, TRAVEL, OTHER_MERCHANT = range(4)
+_ADULT = frozenset({"5967", "7273"})
+_TRAVEL = frozenset({"4511", "4722", "7011", *map(str, range(3000, 4000))})
+
+
+@lru_cache(4_096)
+def merchant_class(category: str | None) -> int:
+    """Which of the classes that features ask for a merchant category (ISO 18245) is in."""
+    if category is None:
+        return NO_MERCHANT
+    return ADULT if category in _ADULT else TRAVEL if category in _TRAVEL else OTHER_MERCHANT
+
+
+@lru_cache(4_096)
+def rail_digest(rail: str | None) -> int:
+    """64-bit digest of a rail; none is one of its own."""
+    return digest64(rail or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +63,15 @@ class PayerColumns:
     offset_minutes: NDArray[np.int64]
     opened_ms: NDArray[np.int64]
     reference_absent: NDArray[np.bool_]
+    is_handle: NDArray[np.bool_]
+    excuse: NDArray[np.int64]
+    """Kind of benign reason that the reference gives, or -1."""
+    currency: NDArray[np.int64]
+    merchant: NDArray[np.int64]
+    """Merchant category: ``NO_MERCHANT``, ``ADULT``, ``TRAVEL`` or ``OTHER_MERCHANT``."""
+    payee_minor: NDArray[np.float64]
+    unrelated: NDArray[np.float64]
+    rail: NDArray[np.uint64]
     payment_digest: NDArray[np.uint64]
     payee_digest: NDArray[np.uint64]
 
@@ -59,9 +92,26 @@ def payer_columns(payments: Sequence[Payment], eur_per_minor: dict[str, float]) 
         ),
         opened_ms=_optional(p.payer.opened_ms for p in payments),
         reference_absent=np.array([not (p.reference and p.reference.strip()) for p in payments], dtype=np.bool_),
+        is_handle=np.array([p.reference is not None and is_handle(p.reference) for p in payments], dtype=np.bool_),
+        excuse=_int64(-1 if p.reference is None else kind_of(p.reference) for p in payments),
+        currency=_int64(CURRENCY_CODE[p.currency] for p in payments),
+        merchant=_int64(merchant_class(p.merchant_category) for p in payments),
+        payee_minor=_flags(p.payee.minor for p in payments),
+        unrelated=_flags(None if p.relationship is None else p.relationship == "none" for p in payments),
+        rail=np.fromiter((rail_digest(p.rail) for p in payments), dtype=np.uint64),
         payment_digest=_digests(f"{p.tenant}\x1f{p.payment_id}" for p in payments),
         payee_digest=_digests(p.payee.account for p in payments),
     )
+
+
+def corridor_slots(payments: Sequence[Payment], corridors: Corridors) -> NDArray[np.int64]:
+    """int64[n]: the rows of the payments' corridors in ``corridors``; -1 for payments that are no remittance."""
+    out = np.full(len(payments), -1, dtype=np.int64)
+    for at, payment in enumerate(payments):
+        payer, payee = payment.payer.country, payment.payee.country
+        if payer != payee and payment.merchant_category is None and payer is not None and payee is not None:
+            out[at] = corridors.slot(payer, payee, payment.rail)
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +129,18 @@ class PayeeColumns:
     payer_country: NDArray[np.int64]
     opened_ms: NDArray[np.int64]
     payer_digest: NDArray[np.uint64]
+    payer_signs: NDArray[np.float64]
+    is_remittance: NDArray[np.float64]
+    text: NDArray[np.uint64]
+    """Digest of the reference, 0 for one that is too short to tell."""
+    confirmed: NDArray[np.float64]
     is_small: NDArray[np.float64]
     cross_border: NDArray[np.float64]
     roundness: NDArray[np.float64]
 
 
-def payee_columns(frames: Frames) -> PayeeColumns:
-    """Columns of a batch of frames."""
+def payee_columns(frames: Frames, confirmed: Confirmed) -> PayeeColumns:
+    """Columns of a batch of frames; ``confirmed`` are the payees that an authority has confirmed."""
     n = len(frames.records)
     outflow = np.array([payment is None for payment in frames.payments], dtype=np.bool_)
     payments = [payment for payment in frames.payments if payment is not None]
@@ -106,10 +161,19 @@ def payee_columns(frames: Frames) -> PayeeColumns:
         payer_country=spread(_int64(COUNTRY_CODE[p.payer.country] for p in payments)),
         opened_ms=spread(_optional(p.payee.opened_ms for p in payments)),
         payer_digest=spread(_digests(p.payer.account for p in payments)),
+        payer_signs=spread(found[:, INDEX["remit_signs"]]),
+        is_remittance=spread(found[:, INDEX["is_remittance"]]),
+        text=spread(np.fromiter((digest_of(p.reference) if p.reference else 0 for p in payments), dtype=np.uint64)),
+        confirmed=spread(np.array([float(p.payee.account in confirmed) for p in payments], dtype=np.float64)),
         is_small=spread(found[:, INDEX["amount_is_small"]]),
         cross_border=spread(found[:, INDEX["is_cross_border"]]),
         roundness=spread(found[:, INDEX["amount_roundness"]]),
     )
+
+
+def _flags(values: Iterable[bool | None]) -> NDArray[np.float64]:
+    """1 for true, 0 for false, NaN for what was not told."""
+    return np.fromiter((np.nan if value is None else float(value) for value in values), dtype=np.float64)
 
 
 def _int64(values: Iterable[int]) -> NDArray[np.int64]:

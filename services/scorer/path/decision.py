@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import orjson
 from numba import njit
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 
 from services.contract.events import Headers, cloud_event
 from services.contract.identity import decision_id
-from services.contract.types import Origin, Payment
+from services.contract.types import Finding, Origin, Payment, Role
 from services.scorer.path.features import FEATURES, NAMES
 from services.scorer.path.model import LogisticModel, probability
+from services.scorer.path.pack import ROLES, PackResults
 from services.scorer.path.rules import HIT, RuleResults, Rules
 
 REASONS_MAX = 5
@@ -31,14 +33,17 @@ class Verdicts:
     scores: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     review: NDArray[np.bool_]
+    general: NDArray[np.bool_]
+    """Where rules or model ask for the review; typology packs may, too."""
     contributions: NDArray[np.float64]
     leading: NDArray[np.int64]
     results: RuleResults
+    packs: PackResults
 
 
 def decide(features: NDArray[np.float64], rules: Rules, model: LogisticModel, mark: Any) -> Verdicts:
-    """Run rules and model over ``features`` (float64[n, k]). A payment goes to review when the rules ask for it, or
-    when its probability reaches the model's operating threshold."""
+    """Run rules, model and typology packs over ``features`` (float64[n, k]). A payment goes to review when rules or a
+    pack ask for it, or when its probability reaches the model's operating threshold."""
     results = rules.evaluate(features)
     mark("rules")
     contributions, scores = model.contributions(features)
@@ -46,8 +51,11 @@ def decide(features: NDArray[np.float64], rules: Rules, model: LogisticModel, ma
     leading = np.empty((len(features), REASONS_MAX), dtype=np.int64)
     _leading_kernel(contributions, leading)
     mark("model")
-    review = results.review | (probabilities >= model.review_probability)
-    return Verdicts(scores, probabilities, review, contributions, leading, results)
+    packs = rules.packs.evaluate(features, scores - model.bias)
+    mark("packs")
+    general = results.review | (probabilities >= model.review_probability)
+    review = general | packs.review.any(axis=(1, 2))
+    return Verdicts(scores, probabilities, review, general, contributions, leading, results, packs)
 
 
 @njit(cache=True)
@@ -118,7 +126,8 @@ class DecisionWriter:
         }
         if review:
             record["contributions"] = verdicts.contributions[row]
-            record["subjects"] = self.subjects(row, verdicts)
+            record["subjects"] = self.subjects(row, verdicts) if verdicts.general[row] else []
+            record["findings"] = [msgspec.to_builtins(each) for each in self.findings(row, verdicts)]
         return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
 
     def reasons(self, row: int, features: NDArray[np.float64], verdicts: Verdicts) -> list[dict[str, Any]]:
@@ -133,7 +142,7 @@ class DecisionWriter:
             if at >= 0
         ]
 
-    def subjects(self, row: int, verdicts: Verdicts) -> list[str]:
+    def subjects(self, row: int, verdicts: Verdicts) -> list[Role]:
         """Whom a review is about: the subjects of the rules that hit, else the side that raised the score more."""
         hit = {
             rule.subject
@@ -145,20 +154,35 @@ class DecisionWriter:
         raised = np.maximum(verdicts.contributions[row], 0.0)
         return ["payee" if raised[_PAYEE_SIDE].sum() > raised[~_PAYEE_SIDE].sum() else "payer"]
 
+    def findings(self, row: int, verdicts: Verdicts) -> list[Finding]:
+        """What the typology packs found that ask for a review, in the order of packs and roles."""
+        packs = self._rules.packs
+        return [
+            packs.finding(verdicts.packs, row, pack, ROLES[role])
+            for pack, role in np.argwhere(verdicts.packs.review[row]).tolist()
+        ]
+
+    def addressed(self, row: int, verdicts: Verdicts) -> list[tuple[Role, Finding | None]]:
+        """To whom a review goes: the subjects of rules and model, then those of each finding."""
+        general = self.subjects(row, verdicts) if verdicts.general[row] else []
+        return [*((role, None) for role in general), *((each.role, each) for each in self.findings(row, verdicts))]
+
     def review(
         self,
         row: int,
         identity: str,
         payment: Payment,
-        role: str,
+        role: Role,
+        finding: Finding | None,
         features: NDArray[np.float64],
         verdicts: Verdicts,
         model: LogisticModel,
     ) -> bytes:
         """JSON of a ``Review``: the decision, addressed to one of its subjects."""
         party = payment.payee if role == "payee" else payment.payer
-        record = {
+        record: dict[str, Any] = {
             "subject": {"role": role, "account": party.account},
+            "queue": self._rules.ruleset.review.queue if finding is None else finding.queue,
             "decision_id": identity,
             "payment_id": payment.payment_id,
             "tenant": payment.tenant,
@@ -172,4 +196,6 @@ class DecisionWriter:
             "model_hash": model.hash,
             "ruleset_hash": self._ruleset_hash,
         }
+        if finding is not None:
+            record["finding"] = msgspec.to_builtins(finding)
         return orjson.dumps(record)

@@ -37,7 +37,7 @@ def forwarded(
     to_payer = partitions_of(payers, payee_partitions).tolist()
     packed = features.tobytes()
     width = features.shape[1] * 8
-    moved = (~np.isnan(features[:, _AMOUNT]) & (features[:, _REFUSED] == 0.0)).tolist()
+    moved = moves_money(features).tolist()
     amounts = features[:, _AMOUNT].tolist()
     out: list[Outbound] = []
     for i, at in enumerate(chosen):
@@ -49,6 +49,12 @@ def forwarded(
             note = outflow_frame(schema, partition, record.offset, payment.event_time_ms, amounts[at], payment.tenant)
             out.append(Outbound(to_payer[i], record.timestamp, payers[i], note, []))
     return out
+
+
+def moves_money(features: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """bool[n]: whether money is known to have left the payer, of payments with payer-hop ``features``."""
+    known: NDArray[np.bool_] = ~np.isnan(features[:, _AMOUNT]) & (features[:, _REFUSED] == 0.0)
+    return known
 
 
 def decisions(
@@ -86,12 +92,13 @@ def _reviews(
     writer: DecisionWriter,
     subjects: int,
 ) -> list[Outbound]:
-    """Each decision to review, once for each of its subjects, in their partition."""
-    addressed = [(each, role) for each in reviewed for role in writer.subjects(each[0], verdicts)]
-    keys = [(each[2].payee if role == "payee" else each[2].payer).account.encode() for each, role in addressed]
+    """Each decision to review, once for each subject and pack that it is addressed to, in the subject's partition."""
+    addressed = [(each, role, finding) for each in reviewed for role, finding in writer.addressed(each[0], verdicts)]
+    keys = [(each[2].payee if role == "payee" else each[2].payer).account.encode() for each, role, _ in addressed]
     out = []
-    for (each, role), key, to in zip(addressed, keys, partitions_of(keys, subjects).tolist(), strict=True):
+    for (each, role, finding), key, to in zip(addressed, keys, partitions_of(keys, subjects).tolist(), strict=True):
         row, identity, payment, timestamp = each
-        body = writer.review(row, identity, payment, role, features, verdicts, model)
-        out.append(Outbound(to, timestamp, key, body, cloud_event("review.v1", f"{identity}/{role}")))
+        body = writer.review(row, identity, payment, role, finding, features, verdicts, model)
+        name = f"{identity}/{role}" if finding is None else f"{identity}/{role}/{finding.pack}"
+        out.append(Outbound(to, timestamp, key, body, cloud_event("review.v1", name)))
     return out

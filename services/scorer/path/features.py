@@ -224,7 +224,7 @@ def _typology_payment() -> list[Feature]:
                 needs=("relationship",), source="AUSTRAC v Westpac: no apparent tie (indicator R1)"),
         Feature("amount_against_corridor", "standard deviations", "log(1 + amount) less the corridor's mean, over its standard "
                 "deviation, the latter at least 0.1", "payment", needs=_BORDER, source=_SMALL),
-        Feature("round_against_corridor", "share", "1 when amount_roundness or received_roundness is at least 1/2, else 0, less "
+        Feature("round_against_corridor", "difference", "1 when amount_roundness or received_roundness is at least 1/2, else 0, less "
                 "the corridor's share of such", "payment", needs=_BORDER, source=_FATF_ROUND),
     ]  # fmt: skip
 
@@ -245,13 +245,13 @@ def _remittances() -> list[Feature]:
         of("remit_small_share_180d", "share", "Share that was small", _SMALL),
         of("remit_amount_against_corridor_180d", "standard deviations", "Mean of amount_against_corridor", _SMALL),
         of("remit_round_share_180d", "share", "Share that was round in either currency", _FATF_ROUND),
-        of("remit_round_excess_180d", "share", "Mean of round_against_corridor", _FATF_ROUND),
+        of("remit_round_excess_180d", "difference", "Mean of round_against_corridor", _FATF_ROUND),
         of("remit_amount_slope", "1", "Least-squares slope of log(1 + amount) on the log of the remittance's number, over those "
            "with a known amount; 0 until there are four of these", "AIC 2020: amounts rise (indicator A4)"),
         of("remit_price_point_payees", "payees", "The most payees that one price was paid to, among the 8 prices (amount and "
            "currency) used last; payees are told apart by 6 bits of their digest; 0 while there is none", _PRICES),
         of("remit_night_share_180d", "share", "Share made at night, local time", _NIGHT),
-        of("remit_night_excess_180d", "share", "The same less the share of the payer's other payments that was made at night "
+        of("remit_night_excess_180d", "difference", "The same less the share of the payer's other payments that was made at night "
            "(same half-life); missing while none of either is known", _NIGHT),
         of("remit_sessions_180d", "payments", "Decayed count of remittances that came within 3 h after another to the same "
            "payee, while remembered", "deposit, then balance (indicator T5)", "log"),

@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.scorer.path.columns import payee_columns, payer_columns
+from services.scorer.path.columns import corridor_slots, payee_columns, payer_columns
 from services.scorer.path.decision import DecisionWriter, decide
-from services.scorer.path.decode import dead_letter, decode
+from services.scorer.path.decode import Decoded, dead_letter, decode
 from services.scorer.path.encode import decisions, forwarded
 from services.scorer.path.features import feature_schema_hash
-from services.scorer.path.frame import read_frames
+from services.scorer.path.frame import Frames, read_frames
 from services.scorer.path.model import LogisticModel
 from services.scorer.path.payee import payee_features
 from services.scorer.path.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
@@ -42,13 +43,7 @@ class PayerHop:
 
     def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
         """The outputs of the next ``records`` of the log. ``model`` is not used here: payers are not scored alone."""
-        batch = decode(records, self._topic, self._partition)
-        mark("decode")
-        columns = payer_columns(batch.payments, self._eur)
-        slots = self.state.slots([account_key(p.tenant, p.payer.account) for p in batch.payments])
-        mark("state")
-        features, verdicts = payer_features(columns, slots, self.state, self._parameters)
-        mark("kernel")
+        batch, slots, features, verdicts = self.measure(records, mark)
         onward = np.flatnonzero(verdicts == FORWARD)
         frames = forwarded(batch, features, onward, self._schema, self._partition, self._payee_partitions)
         mark("encode")
@@ -64,13 +59,34 @@ class PayerHop:
             reasons=Counter(batch.reasons),
         )
 
+    def measure(
+        self, records: Sequence[Inbound], mark: Mark = no_mark
+    ) -> tuple[Decoded, NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]:
+        """The next ``records`` decoded, the payers' rows in state, features float64[n, len(PAYER_HOP)], verdicts."""
+        batch = decode(records, self._topic, self._partition)
+        mark("decode")
+        columns = payer_columns(batch.payments, self._eur)
+        slots = self.state.slots([account_key(p.tenant, p.payer.account) for p in batch.payments])
+        corridors = corridor_slots(batch.payments, self.state.corridors)
+        mark("state")
+        features, verdicts = payer_features(columns, slots, corridors, self.state, self._parameters)
+        mark("kernel")
+        return batch, slots, features, verdicts
+
 
 class PayeeHop:
     """One partition of ``payments.by-payee.v1``: adds the payee's features, runs rules and model, decides."""
 
     name = "payee"
 
-    def __init__(self, ruleset: Ruleset, topic: str, partition: int, payer_partitions: int, subjects: int) -> None:
+    def __init__(
+        self,
+        ruleset: Ruleset,
+        topic: str,
+        partition: int,
+        payer_partitions: int,
+        subjects: int,
+    ) -> None:
         self._parameters = ruleset.parameters
         schema_hash = feature_schema_hash(ruleset.parameters)
         self._schema = bytes.fromhex(schema_hash[:16])
@@ -79,20 +95,13 @@ class PayeeHop:
         self._rules = Rules(ruleset)
         self._writer = DecisionWriter(self._rules, schema_hash)
         self._topic, self._partition, self._subjects = topic, partition, subjects
+        self._confirmed = ruleset.confirmed
 
     def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
         """The decisions on the next ``records`` of the log, scored by ``model``."""
         frames = read_frames(records, self._schema, self.state.origins)
         mark("decode")
-        columns = payee_columns(frames)
-        slots = self.state.payee_slots(
-            [account_key(t, (r.key or b"").decode()) for t, r in zip(frames.tenants, frames.records, strict=True)],
-            columns.outflow,
-        )
-        mark("state")
-        on_payee_side = payee_features(columns, slots, self.state, self._parameters)
-        features = np.hstack([frames.payer_features(), on_payee_side[~columns.outflow]])
-        mark("kernel")
+        slots, features = self.measure(frames, mark)
         verdicts = decide(features, self._rules, model, mark)
         outputs = decisions(frames, features, verdicts, model, self._writer, self._partition, self._subjects)
         outputs["dead_letters"] = [dead_letter(r, why, self._topic, self._partition) for r, why in frames.rejected]
@@ -109,3 +118,16 @@ class PayeeHop:
             reasons=Counter(why.reason for _, why in frames.rejected),
             rules=Counter((named[rule].id, OUTCOMES[verdicts.results.outcome[row, rule]]) for row, rule in hits),
         )  # fmt: skip
+
+    def measure(self, frames: Frames, mark: Mark = no_mark) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The accounts' rows in state, and of the payments among ``frames`` all features, float64[n, len(FEATURES)]."""
+        columns = payee_columns(frames, self._confirmed)
+        slots = self.state.payee_slots(
+            [account_key(t, (r.key or b"").decode()) for t, r in zip(frames.tenants, frames.records, strict=True)],
+            columns.outflow,
+        )
+        mark("state")
+        on_payee_side = payee_features(columns, slots, self.state, self._parameters)
+        features = np.hstack([frames.payer_features(), on_payee_side[~columns.outflow]])
+        mark("kernel")
+        return slots, features

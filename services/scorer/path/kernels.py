@@ -37,6 +37,12 @@ def decay_factors(elapsed_ms: int, factors: Any) -> None:
 
 
 @njit(cache=True)
+def decayed(value: float, elapsed_ms: int, half_life_ms: float) -> float:
+    """``value`` after ``elapsed_ms``."""
+    return float(value * np.exp(-elapsed_ms * (_LN2 / half_life_ms)))
+
+
+@njit(cache=True)
 def roundness(amount_minor: int) -> float:
     """1 / number of significant decimal digits; 0 for an amount of 0."""
     if amount_minor <= 0:

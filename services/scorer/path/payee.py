@@ -19,6 +19,7 @@ from services.scorer.path.kernels import (
     H_1D,
     ROUND_MIN,
     decay_factors,
+    decayed,
     forget,
     partner_position,
     remember_partner,
@@ -27,10 +28,14 @@ from services.scorer.path.kernels import (
     write_activity,
 )
 from services.scorer.path.ruleset import Parameters
-from services.scorer.path.state import HALF_LIVES, AccountState
+from services.scorer.path.state import HALF_LIVES, PRICES, AccountState
 
 PASSED_ON_MAX = 10.0
-assert len(PAYEE_HOP) == ACTIVITY + 2, "the kernel and the registry must agree"
+_REMITTANCES = ACTIVITY + 2
+assert len(PAYEE_HOP) == _REMITTANCES + 7, "the kernel and the registry must agree"
+_H180_MS = 180.0 * DAY_MS
+RISKY_SIGNS_MIN = 3.0
+RISKY_MS = 360 * 86_400_000
 
 
 def payee_features(
@@ -54,7 +59,8 @@ def payee_features(
     _payee_kernel(
         state.rows, slots, state.watermark, parameters.account_idle_ms, columns.outflow,
         columns.event_ms, columns.amount, columns.status, columns.is_small, columns.cross_border, columns.roundness,
-        columns.payer_country, columns.opened_ms, columns.payer_digest, features,
+        columns.payer_country, columns.opened_ms, columns.payer_digest, columns.payer_signs, columns.is_remittance,
+        columns.text, columns.confirmed, features,
     )  # fmt: skip
     return features
 
@@ -63,7 +69,8 @@ def payee_features(
 def _payee_kernel(
     rows: Any, slots: Any, watermark: Any, idle_ms: int, outflow: Any,
     event_ms: Any, amount: Any, status: Any, is_small: Any, cross_border: Any, roundness: Any,
-    payer_country: Any, opened_ms: Any, payer_digest: Any, features: Any,
+    payer_country: Any, opened_ms: Any, payer_digest: Any, payer_signs: Any, is_remittance: Any,
+    text: Any, confirmed: Any, features: Any,
 ) -> None:  # fmt: skip
     factors = np.empty(HALF_LIVES)
     for i in range(len(slots)):
@@ -86,8 +93,12 @@ def _payee_kernel(
         write_activity(x, 0, row, effective_ms, factors, amount[i])
         x[ACTIVITY] = _passed_on(row, effective_ms, row.value[H_1D] * factors[H_1D])
         x[ACTIVITY + 1] = max(event_ms[i] - opened_ms[i], 0) / DAY_MS if opened_ms[i] >= 0 else np.nan
+        _write_remittances(x, _REMITTANCES, row, effective_ms, payer_digest[i], is_remittance[i], confirmed[i])
 
         position = partner_position(row, payer_digest[i])
+        if is_remittance[i] == 1.0:
+            _update_remittance(row, effective_ms, is_small[i], payer_digest[i], position < 0, payer_country[i],
+                               payer_signs[i], text[i])  # fmt: skip
         remember_partner(row, position, payer_digest[i], effective_ms)
         update_activity(row, effective_ms, factors, amount[i], status[i] < 2, is_small[i], cross_border[i],
                         roundness[i] >= ROUND_MIN, payer_digest[i], position < 0, payer_country[i])  # fmt: skip
@@ -109,3 +120,111 @@ def _passed_on(row: Any, effective_ms: int, in_value: float) -> float:
     elapsed_ms = max(effective_ms - row.out_ms, 0)
     out_value = row.out_value_1d * np.exp(-elapsed_ms * (np.log(2.0) / DAY_MS))
     return float(min(out_value / in_value, PASSED_ON_MAX))
+
+
+@njit(cache=True)
+def _write_remittances(
+    x: Any, at: int, row: Any, effective_ms: int, payer: Any, is_remittance: float, confirmed: float
+) -> None:
+    """The features of the payee's earlier remittances. Sums stand as of the latest one and decay when they are read."""
+    x[at + 6] = confirmed
+    if np.isnan(is_remittance):
+        x[at : at + 6] = np.nan
+        return
+    f180 = decayed(1.0, effective_ms - row.remit_ms, _H180_MS) if row.remits > 0 else 0.0
+    x[at] = row.remit_180d * f180
+    x[at + 1] = row.small_new_payers * f180
+    x[at + 2] = row.remit_small / row.remit_small_known if row.remit_small_known > 0.0 else 0.0
+    x[at + 3] = _entropy(row)
+    x[at + 4] = row.collisions * f180
+    risky = 0
+    for i in range(PRICES):
+        other = row.risky_payers[i]
+        if other.used > 0 and other.payer != payer and effective_ms - other.ms <= RISKY_MS:
+            risky += 1
+    x[at + 5] = float(risky)
+
+
+@njit(cache=True)
+def _entropy(row: Any) -> float:
+    """Of the payers' countries, nats. All counts decay alike, so they stand as of the latest remittance."""
+    total = 0.0
+    for i in range(PRICES):
+        total += row.payer_countries[i].count
+    if total <= 0.0:
+        return 0.0
+    entropy = 0.0
+    for i in range(PRICES):
+        part = row.payer_countries[i].count / total
+        if part > 0.0:
+            entropy -= part * np.log(part)
+    return max(entropy, 0.0)
+
+
+@njit(cache=True)
+def _update_remittance(
+    row: Any, effective_ms: int, is_small: float, payer: Any, payer_is_new: bool, country: int, signs: float, text: Any
+) -> None:
+    f180 = decayed(1.0, effective_ms - row.remit_ms, _H180_MS) if row.remits > 0 else 0.0
+    row.remit_180d = row.remit_180d * f180 + 1.0
+    row.remit_small = row.remit_small * f180 + (0.0 if np.isnan(is_small) else is_small)
+    row.remit_small_known = row.remit_small_known * f180 + (0.0 if np.isnan(is_small) else 1.0)
+    row.small_new_payers = row.small_new_payers * f180 + (1.0 if is_small == 1.0 and payer_is_new else 0.0)
+    _meet_country(row, country, f180)
+    row.collisions = row.collisions * f180 + (1.0 if _collides(row, text, payer) else 0.0)
+    if signs >= RISKY_SIGNS_MIN:
+        _remember_risky(row, payer, effective_ms)
+    row.remits += 1
+    row.remit_ms = effective_ms
+
+
+@njit(cache=True)
+def _meet_country(row: Any, country: int, f180: float) -> None:
+    position, oldest = -1, 0
+    for i in range(PRICES):
+        row.payer_countries[i].count *= f180
+        if row.payer_countries[i].used > 0 and row.payer_countries[i].country == country:
+            position = i
+        if row.payer_countries[i].used < row.payer_countries[oldest].used:
+            oldest = i
+    if position < 0:
+        position = oldest
+        row.payer_countries[position].country = country
+        row.payer_countries[position].count = 0.0
+    row.payer_countries[position].count += 1.0
+    row.payer_countries[position].used = row.remits + 1
+
+
+@njit(cache=True)
+def _collides(row: Any, text: Any, payer: Any) -> bool:
+    """Whether another payer used the text before; remembers this payer as its last user."""
+    if text == 0:
+        return False
+    position, oldest = -1, 0
+    for i in range(PRICES):
+        if row.texts[i].used > 0 and row.texts[i].digest == text:
+            position = i
+        if row.texts[i].used < row.texts[oldest].used:
+            oldest = i
+    collides = position >= 0 and row.texts[position].payer != payer
+    if position < 0:
+        position = oldest
+        row.texts[position].digest = text
+    row.texts[position].payer = payer
+    row.texts[position].used = row.remits + 1
+    return bool(collides)
+
+
+@njit(cache=True)
+def _remember_risky(row: Any, payer: Any, effective_ms: int) -> None:
+    position, oldest = -1, 0
+    for i in range(PRICES):
+        if row.risky_payers[i].used > 0 and row.risky_payers[i].payer == payer:
+            position = i
+        if row.risky_payers[i].used < row.risky_payers[oldest].used:
+            oldest = i
+    if position < 0:
+        position = oldest
+        row.risky_payers[position].payer = payer
+    row.risky_payers[position].ms = effective_ms
+    row.risky_payers[position].used = row.remits + 1

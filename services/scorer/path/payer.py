@@ -29,6 +29,14 @@ from services.scorer.path.kernels import (
     update_activity,
     write_activity,
 )
+from services.scorer.path.remittances import (
+    TYPOLOGY,
+    remember_other,
+    remember_refused,
+    update_remittance,
+    write_remittances,
+    write_typology_payment,
+)
 from services.scorer.path.ruleset import Parameters
 from services.scorer.path.state import HALF_LIVES, PAYMENT_IDS, AccountState
 
@@ -38,7 +46,8 @@ FORWARD, DUPLICATE, STATUS_UPDATE = 0, 1, 2
 _PAYMENT = 12
 _PAYER_ONLY = _PAYMENT + ACTIVITY
 _PAIR = _PAYER_ONLY + 5
-assert len(PAYER_HOP) == _PAIR + 4, "the kernel and the registry must agree"
+_TYPOLOGY = _PAIR + 4
+assert len(PAYER_HOP) == _TYPOLOGY + TYPOLOGY, "the kernel and the registry must agree"
 
 _REFUSED = 2  # statuses are attempted 0, accepted 1, rejected 2, returned 3
 _REFUSED_BITS = np.uint64(12)  # 1 << 2 | 1 << 3
@@ -46,7 +55,11 @@ _AMOUNT_MIN = 0.01
 
 
 def payer_features(
-    columns: PayerColumns, slots: NDArray[np.int64], state: AccountState, parameters: Parameters
+    columns: PayerColumns,
+    slots: NDArray[np.int64],
+    corridor_slots: NDArray[np.int64],
+    state: AccountState,
+    parameters: Parameters,
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Features of a batch at the payer hop, in the order of the log, and the state after it.
 
@@ -56,6 +69,8 @@ def payer_features(
         The batch, n payments.
     slots
         int64[n], the payers' rows in ``state``, which is updated in place.
+    corridor_slots
+        int64[n], the corridors' rows in ``state.corridors``; -1 for payments that are no remittance.
 
     Returns
     -------
@@ -79,7 +94,9 @@ def payer_features(
         state.rows, slots, state.watermark, parameters.account_idle_ms, bands,
         columns.event_ms, columns.amount, columns.amount_minor, columns.received_minor, columns.status,
         columns.payer_country, columns.payee_country, columns.offset_minutes, columns.opened_ms,
-        columns.reference_absent, columns.payment_digest, columns.payee_digest, features, verdicts,
+        columns.reference_absent, columns.payment_digest, columns.payee_digest,
+        state.corridors.rows, corridor_slots, columns.is_handle, columns.excuse, columns.currency, columns.merchant,
+        columns.payee_minor, columns.unrelated, columns.rail, features, verdicts,
     )  # fmt: skip
     return features, verdicts
 
@@ -89,7 +106,9 @@ def _payer_kernel(
     rows: Any, slots: Any, watermark: Any, idle_ms: int, bands: Any,
     event_ms: Any, amount: Any, amount_minor: Any, received_minor: Any, status: Any,
     payer_country: Any, payee_country: Any, offset_minutes: Any, opened_ms: Any,
-    reference_absent: Any, payment_digest: Any, payee_digest: Any, features: Any, verdicts: Any,
+    reference_absent: Any, payment_digest: Any, payee_digest: Any,
+    corridors: Any, corridor_slots: Any, is_handle: Any, excuse: Any, currency: Any, merchant: Any,
+    payee_minor: Any, unrelated: Any, rail: Any, features: Any, verdicts: Any,
 ) -> None:  # fmt: skip
     factors = np.empty(HALF_LIVES)
     for i in range(len(slots)):
@@ -102,7 +121,10 @@ def _payer_kernel(
             row.last_amount = np.nan
         effective_ms = max(event_ms[i], row.last_ms)
         decay_factors(effective_ms - row.last_ms, factors)
+        refused_before = row.refused_1d
         verdicts[i] = _recognise(row, payment_digest[i], status[i])
+        if row.refused_1d > refused_before:
+            remember_refused(row, row.last_ms, payee_digest[i], rail[i], amount_minor[i], currency[i])
         if verdicts[i] != FORWARD:
             continue
 
@@ -115,8 +137,18 @@ def _payer_kernel(
         _write_payer_only(x, row, factors, amount[i], payee_country[i])
         position = partner_position(row, payee_digest[i])
         _write_pair(x, row, position, effective_ms)
+        corridor = corridors[max(corridor_slots[i], 0)]
+        write_typology_payment(
+            x, _TYPOLOGY, corridor, merchant[i], is_handle[i], excuse[i], payee_minor[i], unrelated[i]
+        )
+        write_remittances(x, _TYPOLOGY + 7, row, effective_ms, factors)
 
         remember_partner(row, position, payee_digest[i], effective_ms)
+        remember_other(row, x, _TYPOLOGY, effective_ms, factors, merchant[i], status[i], payee_digest[i], rail[i],
+                       amount_minor[i], currency[i])  # fmt: skip
+        if x[_TYPOLOGY] == 1.0:
+            update_remittance(row, corridor, x, _TYPOLOGY, effective_ms, watermark[0], amount[i], payee_digest[i],
+                              rail[i], amount_minor[i], currency[i], excuse[i])  # fmt: skip
         _update_payer_only(row, x, factors, amount[i], status[i])
         update_activity(row, effective_ms, factors, amount[i], status[i] < _REFUSED, x[3], x[5], x[1] >= ROUND_MIN,
                         payee_digest[i], position < 0, payee_country[i])  # fmt: skip

@@ -58,7 +58,7 @@ class HopResult:
 
     ``outputs`` maps a topic's role (an attribute of ``Topics``) to its records in order; ``touched`` are the rows of
     state that changed; ``counts`` are payments per result, ``reasons`` dead letters per reason, ``rules`` results per
-    rule and outcome, ``alerts`` events per queue and status.
+    rule and outcome, ``alerts`` events per queue and status, ``thresholds`` the risk that alerts must reach, per queue.
     """
 
     outputs: dict[str, list[Outbound]]
@@ -67,3 +67,4 @@ class HopResult:
     reasons: Counter[str] = field(default_factory=Counter)
     rules: Counter[tuple[str, str]] = field(default_factory=Counter)
     alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    thresholds: dict[str, float] = field(default_factory=dict)

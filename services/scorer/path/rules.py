@@ -10,6 +10,7 @@ import orjson
 from numpy.typing import NDArray
 
 from services.scorer.path.features import FEATURES, INDEX
+from services.scorer.path.pack import Packs
 from services.scorer.path.ruleset import Rule, Ruleset, RulesetError
 
 NO_HIT, HIT, ERROR = 0, 1, 2
@@ -39,6 +40,7 @@ class Rules:
 
     def __init__(self, ruleset: Ruleset) -> None:
         self.ruleset = ruleset
+        self.packs = Packs(ruleset.packs)
         bounds = [(rule, bound) for rule in ruleset.rules for bound in rule.bounds]
         for rule, bound in bounds:
             if bound.feature not in INDEX:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import orjson
@@ -13,6 +13,10 @@ import orjson
 from services.contract.codes import CURRENCY_EXPONENT
 from services.contract.identity import hash_of
 from services.contract.types import Family, Role
+from services.scorer.path.confirmed import NOBODY, Confirmed
+
+if TYPE_CHECKING:
+    from services.scorer.path.pack import Pack
 
 
 class RulesetError(ValueError):
@@ -107,6 +111,16 @@ class Ruleset:
     review: Review
     rules: tuple[Rule, ...]
     hash: str
+    packs: tuple[Pack, ...] = ()
+    """Typology packs, run beside the rules."""
+    confirmed: Confirmed = NOBODY
+    """Payees that an authority has confirmed."""
+
+
+def with_packs(ruleset: Ruleset, packs: tuple[Pack, ...], confirmed: Confirmed = NOBODY) -> Ruleset:
+    """The ruleset with ``packs`` and a list of confirmed payees; its hash covers them."""
+    content = [ruleset.hash, [pack.hash for pack in packs], confirmed.hash]
+    return replace(ruleset, packs=packs, confirmed=confirmed, hash=hash_of(orjson.dumps(content)))
 
 
 DAY_MS = 86_400_000

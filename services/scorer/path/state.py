@@ -25,9 +25,27 @@ REGISTERS = 64
 COUNTRY_WORDS = 11
 """64-bit words of a set of two-letter country codes: 26 * 26 bits."""
 
+REMIT_PAYEES = 16
+"""Payees of remittances remembered per payer."""
+REMIT_TIMES = 11
+"""Latest remittances whose times are remembered: ten gaps."""
+PRICES = 8
+"""Prices, countries, texts and risky payers remembered, each the ones used last."""
+
 _PARTNER = np.dtype(
     [("digest", "u8"), ("first_ms", "i8"), ("last_ms", "i8"), ("payments", "i4"), ("used", "i4")], align=True
 )
+RAILS = 8
+"""Kinds of rail told apart."""
+CORRIDORS_MAX = 20_000
+"""Corridors with a baseline of their own in one partition; further ones share one row."""
+
+_PRICE = np.dtype([("amount_minor", "i8"), ("currency", "i8"), ("payees", "u8"), ("used", "i8")], align=True)
+_REFUSED = np.dtype(
+    [("any", "i8"), ("ms", "i8"), ("payee", "u8"), ("rail", "u8"), ("amount_minor", "i8"), ("currency", "i8")]
+)
+_COUNTRY = np.dtype([("country", "i8"), ("count", "f8"), ("used", "i8")], align=True)
+_TEXT = np.dtype([("digest", "u8"), ("payer", "u8"), ("ms", "i8"), ("used", "i8")], align=True)
 _COMMON = [
     ("first_ms", "i8"),
     ("last_ms", "i8"),
@@ -62,14 +80,121 @@ PAYER_ROW = np.dtype(
         ("last_amount", "f8"),
         ("payment_ids", "u8", (PAYMENT_IDS,)),
         ("payment_ids_next", "i8"),
+        # Remittances. Their sums are as of ``remit_ms``, and decay when they are read.
+        ("remit_ms", "i8"),
+        ("remits", "i8"),
+        ("remit_30d", "f8"),
+        ("remit_180d", "f8"),
+        ("remit_small", "f8"),
+        ("remit_small_known", "f8"),
+        ("remit_amount", "f8"),
+        ("remit_amount_known", "f8"),
+        ("remit_round", "f8"),
+        ("remit_round_excess", "f8"),
+        ("remit_round_known", "f8"),
+        ("remit_night", "f8"),
+        ("remit_night_known", "f8"),
+        ("remit_sessions", "f8"),
+        ("remit_new_payees", "f8"),
+        ("remit_absent", "f8"),
+        ("remit_phases", "f8", (3, 2)),
+        ("remit_times", "i8", (REMIT_TIMES,)),
+        ("remit_payees", _PARTNER, (REMIT_PAYEES,)),
+        ("slope_n", "i8"),
+        ("slope_x", "f8"),
+        ("slope_xx", "f8"),
+        ("slope_y", "f8"),
+        ("slope_xy", "f8"),
+        ("prices", _PRICE, (PRICES,)),
+        ("rail_ms", "i8", (RAILS,)),
+        ("excuse_kinds", "u8"),
+        ("excuse_payees", "u8"),
+        # Other payments, as of ``other_ms``.
+        ("other_ms", "i8"),
+        ("other_night", "f8"),
+        ("other_night_known", "f8"),
+        ("retries_7d", "f8"),
+        ("refused", _REFUSED),
+        ("adult_180d", "f8"),
+        ("travel_180d", "f8"),
     ],
     align=True,
 )
-PAYEE_ROW = np.dtype([*_COMMON, ("out_value_1d", "f8"), ("out_ms", "i8")], align=True)
+PAYEE_ROW = np.dtype(
+    [
+        *_COMMON,
+        ("out_value_1d", "f8"),
+        ("out_ms", "i8"),
+        ("remit_ms", "i8"),
+        ("remit_180d", "f8"),
+        ("remit_small", "f8"),
+        ("remit_small_known", "f8"),
+        ("small_new_payers", "f8"),
+        ("collisions", "f8"),
+        ("payer_countries", _COUNTRY, (PRICES,)),
+        ("texts", _TEXT, (PRICES,)),
+        ("risky_payers", _TEXT, (PRICES,)),
+        ("remits", "i8"),
+    ],
+    align=True,
+)
+CORRIDOR_ROW = np.dtype(
+    [("ms", "i8"), ("remits", "i8"), ("weight", "f8"), ("sum", "f8"), ("squares", "f8"), ("round", "f8")], align=True
+)
 
 
 class StateFormatError(ValueError):
     """A changelog entry was written by another layout of the state."""
+
+
+class Corridors:
+    """Baselines by corridor (payer's country, payee's country, rail) of one partition: few rows, never forgotten.
+
+    The first row is that of all corridors beyond ``CORRIDORS_MAX``, which only somebody who invents rails can reach.
+    """
+
+    def __init__(self) -> None:
+        self.rows: NDArray[Any] = np.zeros(64, dtype=CORRIDOR_ROW)
+        self._slots: dict[tuple[str, str, str | None], int] = {}
+        self._keys: list[bytes] = [b""]
+        self._touched: set[int] = set()
+
+    def slot(self, payer_country: str, payee_country: str, rail: str | None) -> int:
+        """The row of a corridor, made when it is new; counts as changed until ``changelog`` is taken."""
+        slot = self._slots.get((payer_country, payee_country, rail))
+        if slot is None:
+            slot = self._allocate(payer_country, payee_country, rail)
+        self._touched.add(slot)
+        return slot
+
+    def _allocate(self, payer_country: str, payee_country: str, rail: str | None) -> int:
+        if len(self._keys) >= CORRIDORS_MAX:
+            return 0
+        slot = self._slots[payer_country, payee_country, rail] = len(self._keys)
+        self._keys.append("\x1f".join((payer_country, payee_country, *(() if rail is None else (rail,)))).encode())
+        if slot == len(self.rows):
+            self.rows = np.concatenate([self.rows, np.zeros_like(self.rows)])
+        return slot
+
+    def items(self) -> list[tuple[bytes, bytes]]:
+        """Every corridor's key and row as bytes."""
+        return [(key, self.rows[slot].tobytes()) for slot, key in enumerate(self._keys)]
+
+    def changelog(self) -> list[tuple[bytes, bytes]]:
+        """Entries of the corridors asked for since the last call, by slot."""
+        entries = [(self._keys[slot], self.rows[slot].tobytes()) for slot in sorted(self._touched)]
+        self._touched.clear()
+        return entries
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Apply one entry."""
+        if not key:
+            self.rows[0] = np.frombuffer(value, dtype=CORRIDOR_ROW)[0]
+            return
+        payer, payee, *rail = key.decode().split("\x1f", 2)
+        corridor = (payer, payee, rail[0] if rail else None)
+        slot = self._slots.get(corridor)
+        self.rows[self._allocate(*corridor) if slot is None else slot] = np.frombuffer(value, dtype=CORRIDOR_ROW)[0]
 
 
 class AccountState:
@@ -93,12 +218,14 @@ class AccountState:
         """Latest event time of the partition, ms."""
         self.origins: NDArray[np.int64] = np.full(sources, -1, dtype=np.int64)
         """Position up to which each source partition has been seen."""
+        self.corridors = Corridors()
         self._idle_ms = idle_ms
         self._slots: dict[bytes, int] = {}
         self._keys: list[bytes | None] = []
         self._free: list[int] = []
         self._swept_ms = 0
-        self._format = bytes.fromhex(hash_of(repr((row.descr, HALF_LIFE_MS, schema)).encode())[:16])
+        layout = repr((row.descr, CORRIDOR_ROW.descr, HALF_LIFE_MS, schema))
+        self._format = bytes.fromhex(hash_of(layout.encode())[:16])
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -106,7 +233,7 @@ class AccountState:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the rows occupy, spare ones included."""
-        return int(self.rows.nbytes)
+        return int(self.rows.nbytes + self.corridors.rows.nbytes)
 
     def slots(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
         """int64[n]: the rows of ``keys``, in order; an unknown account gets a fresh row."""
@@ -161,7 +288,8 @@ class AccountState:
         return key
 
     def changelog(self, touched: NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
-        """Changelog entries of the rows in ``touched`` (repeats allowed), of evicted accounts, and of the partition."""
+        """Changelog entries of the rows in ``touched`` (repeats allowed), of evicted accounts, of corridors and of the
+        partition."""
         evicted = self.evict_idle()
         entries: list[tuple[bytes, bytes | None]] = [(key, None) for key in evicted]
         unique = np.unique(touched[touched >= 0])
@@ -171,6 +299,7 @@ class AccountState:
             key = self._keys[slot]
             if key is not None:
                 entries.append((key, self._format + packed[position * size : (position + 1) * size]))
+        entries += [(CORRIDOR_PREFIX + key, self._format + row) for key, row in self.corridors.changelog()]
         entries.append((PARTITION_KEY, self._format + self.watermark.tobytes() + self.origins.tobytes()))
         return entries
 
@@ -198,6 +327,9 @@ class AccountState:
                 self.watermark[0] = numbers[0]
                 self.origins[: len(numbers) - 1] = numbers[1:]
                 continue
+            if key.startswith(CORRIDOR_PREFIX):
+                self.corridors.restore(key[len(CORRIDOR_PREFIX) :], value[8:])
+                continue
             slot = self._slots.get(key, -1)
             if slot < 0:
                 slot = self._allocate(key)
@@ -206,6 +338,8 @@ class AccountState:
 
 PARTITION_KEY = b"\x00partition"
 """Changelog key of the partition's own entry. No account has it: account keys start with a tenant."""
+CORRIDOR_PREFIX = b"\x01"
+"""What changelog keys of corridors begin with; no tenant does."""
 
 
 def account_key(tenant: str, account: str) -> bytes:

@@ -45,6 +45,7 @@ class Scorer(Service):
         self._settings, self._metrics, self._ruleset = settings, metrics, ruleset
         models = ModelFollower(settings, metrics, feature_schema_hash(ruleset.parameters))
         topics, partitions = settings.topics, settings.partitions
+        per_day, quiet_ms = settings.alerts_per_day / partitions, round(settings.alert_quiet_hours * 3_600_000)
         payments, by_payee, reviews = topics.payments.name, topics.payments_by_payee.name, topics.reviews.name
         make = {
             "payer": lambda: Lane(
@@ -57,7 +58,7 @@ class Scorer(Service):
             ),
             "alerter": lambda: Lane(
                 "alerter", settings, metrics, models, reviews, topics.alerter_state.name,
-                lambda partition: Alerter(ruleset.review.queue, reviews, partition),
+                lambda partition: Alerter(reviews, partition, per_day, quiet_ms),
             ),
         }  # fmt: skip
         self._services = (models, *(make[hop]() for hop in hops))

@@ -147,6 +147,8 @@ class PartitionLane:
             metrics.rule_results.labels(rule, outcome).inc(count)
         for (queue, status), count in result.alerts.items():
             metrics.alerts.labels(queue, status).inc(count)
+        for queue, threshold in result.thresholds.items():
+            metrics.alert_threshold.labels(queue, str(self._source.partition)).set(threshold)
         decided = result.outputs.get("decisions")
         if decided:
             review = result.counts["review"]

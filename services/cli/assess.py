@@ -1,0 +1,55 @@
+"""``tocsin assess``: how well subjects are found on a generated stream whose truth is known."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.options import Json, print_json
+from services.progress import Progress
+from services.scorer.ruleset_file import load_ruleset
+from services.settings import load_settings
+
+STEPS = 1_000
+
+
+def assess(
+    payers: Annotated[int, typer.Option(min=1_000, help="Payers of the stream that is assessed.")] = 100_000,
+    months: Annotated[int, typer.Option(min=1, max=120, help="Length of the streams.")] = 18,
+    seed: Annotated[int, typer.Option(help="Of the stream that is assessed.")] = 2,
+    training_seed: Annotated[int, typer.Option(help="Of the stream that the model learns from.")] = 1,
+    training_payers: Annotated[int, typer.Option(min=1_000, help="Payers of that stream.")] = 20_000,
+    base_rates: Annotated[str, typer.Option(help="Profiles: unit_test, bench, realistic, needle.")] = "bench,realistic",
+    hard: Annotated[bool, typer.Option("--hard", help="Payers who evade.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the Markdown report here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write precision-recall curves here (needs matplotlib).")] = None,
+    json: Json = False,
+) -> None:
+    """Train on one seed, rank the payers and payees of another, and print what rules, model and both find.
+
+    Every figure is of synthetic data: it shows that the software works as specified, not that it finds offenders.
+    """
+    from services.assess import report as reports
+    from services.assess.run import Options
+    from services.assess.run import assess as run
+
+    options = Options(payers, months, seed, training_seed, training_payers, tuple(base_rates.split(",")), hard)
+    with Progress("assessing", STEPS) as progress:
+
+        def tell(doing: str) -> None:
+            print(f"assess: {doing}", file=sys.stderr)
+
+        result = run(options, load_ruleset(load_settings()), tell, lambda share: progress.at(round(STEPS * share)))
+    text = reports.markdown(result)
+    if report is not None:
+        report.write_text(text, "utf-8")
+    if plot is not None:
+        reports.plot(result, plot)
+    del result["curves"]
+    if json:
+        print_json(result)
+    else:
+        typer.echo(text)

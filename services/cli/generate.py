@@ -1,0 +1,215 @@
+"""``tocsin generate``: synthetic payments with known truth, into a file or into Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+from rich.console import Console
+
+from services.cli.generate_view import ShownDays, finding_dict, findings_table
+from services.cli.options import Bootstrap, Json, print_json
+from services.generator import Configuration, ConfigurationError, Day, Stream
+from services.generator.check import Finding, findings
+from services.generator.feed import events
+from services.generator.measures import Measures
+from services.generator.outputs import WRITERS, OutputError, TruthWriter
+from services.generator.plot import PlotError, write_plot
+from services.ingest.replay import KafkaFailedError, send_payments
+from services.ingest.report import Report
+from services.settings import SettingsError, load_settings
+
+EXIT_KAFKA = 1
+EXIT_SETTINGS = 2
+EXIT_DEVIATES = 3
+
+Profile = Literal["bank", "remitter"]
+Format = Literal["ndjson", "parquet", "pacs008"]
+
+
+def generate(
+    out: Annotated[Path | None, typer.Argument(help="File to write (pacs008: a new folder).")] = None,
+    payers: Annotated[int, typer.Option(help="Accounts that pay.")] = 10_000,
+    months: Annotated[int, typer.Option(help="Calendar months.")] = 18,
+    seed: Annotated[int, typer.Option(help="The same seed and options give the same bytes.")] = 1,
+    base_rate: Annotated[
+        str, typer.Option(help="LSAC payers among cross-border ones: unit_test, bench, realistic, needle, or a number.")
+    ] = "bench",
+    profile: Annotated[
+        Profile, typer.Option(help="bank: everything; remitter: only what a remitter sees, all payers pay abroad.")
+    ] = "bank",
+    hard: Annotated[
+        bool, typer.Option("--hard", help="Evasion: jitter, daytime, two accounts, no repeated text.")
+    ] = False,
+    swap_destinations: Annotated[
+        int | None, typer.Option(metavar="SEED", help="Permute destination countries; change nothing else.")
+    ] = None,
+    amounts: Annotated[str, typer.Option(help="Variant of LSAC amounts: base, chat_log, heavy, php, sweden.")] = "base",
+    format_: Annotated[Format, typer.Option("--format", help="How OUT is written.")] = "ndjson",
+    truth: Annotated[
+        Path | None, typer.Option(help="Also write what is true, apart: .parquet, or else NDJSON.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Show each parameter beside what the stream shows; exit 3 if one deviates.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="With --check: the picture of the distributions.", show_default="OUT.check.png")
+    ] = None,
+    kafka: Annotated[
+        bool, typer.Option("--kafka", help="Send to payments.v1, and labels to labels.v1 when due, instead of OUT.")
+    ] = False,
+    bootstrap: Bootstrap = None,
+    json: Json = False,
+) -> None:
+    """Write synthetic payments whose truth is known.
+
+    Agents pay by routines that follow published figures where there are any and stated assumptions elsewhere
+    (services/generator/parameters.toml). Truth never travels with a payment. Results on this data show that the
+    software works as specified, not that it finds offenders.
+
+    Exit codes: 0 done; 1 Kafka failed; 2 an option, a setting or a file is at fault; 3 --check found a deviation.
+    """
+    try:
+        _require(out, kafka, check, truth, plot)
+        configuration = Configuration(
+            payers, months, seed, base_rate, profile, hard, swap_seed=swap_destinations, amounts=amounts
+        )
+        run = _Run(Stream(configuration), check)
+        with ExitStack() as stack:
+            shown = stack.enter_context(ShownDays(configuration.days, quiet=json))
+            run.open(stack, shown, truth)
+            if kafka:
+                _send(run, bootstrap)
+            else:
+                run.write(out, format_)
+        found = findings(run.measures) if run.measures is not None else []
+        plotted = _plot(run, plot or _beside(out)) if check else None
+    except KafkaFailedError as error:
+        _fail(f"Kafka: {error}", EXIT_KAFKA, json)
+    except (ConfigurationError, OutputError, SettingsError) as error:
+        _fail(str(error), EXIT_SETTINGS, json)
+    _show(run, found, plotted, json)
+    if any(each.within is False for each in found):
+        raise typer.Exit(EXIT_DEVIATES)
+
+
+@dataclass
+class _Run:
+    """One generation, and what has come of it so far."""
+
+    stream: Stream
+    check: bool
+    summary: dict[str, Any] = field(default_factory=dict)
+    measures: Measures | None = None
+    _shown: ShownDays | None = None
+    _truth: TruthWriter | None = None
+
+    def open(self, stack: ExitStack, shown: ShownDays, truth: Path | None) -> None:
+        """Prepare what every kind of run needs; truth of accounts and cases is written at once."""
+        self._shown = shown
+        self.measures = Measures(self.stream) if self.check else None
+        if truth is not None:
+            self._truth = stack.enter_context(TruthWriter(truth))
+            self._truth.write(self.stream.accounts())
+            self._truth.write(self.stream.payments())
+            self._truth.write(self.stream.case_labels())
+
+    def days(self) -> Iterator[Day]:
+        """The days, each counted, checked and shown on its way."""
+        records = 0
+        for number, day in enumerate(self.stream.days(), 1):
+            records += len(day.rows)
+            if self.measures is not None:
+                self.measures.add(day)
+            if self._truth is not None:
+                self._truth.write(day.labels)
+            yield day
+            if self._shown is not None:
+                self._shown.at(number, records)
+        self.summary |= {"records": records, "truth": dict(self._truth.counts) if self._truth else {}}
+        if self._shown is not None:
+            self.summary["seconds"] = round(self._shown.seconds, 2)
+
+    def write(self, out: Path | None, format_: str) -> None:
+        """Write to ``out``, or nowhere."""
+        if out is None:
+            for _ in self.days():
+                pass
+            return
+        with WRITERS[format_](out) as writer:
+            for day in self.days():
+                for chunk in self.stream.written(day.rows):
+                    writer.write(chunk)
+        self.summary |= {"file": str(out), "left_out": writer.left_out}
+
+
+def _send(run: _Run, bootstrap: str | None) -> None:
+    settings = load_settings(bootstrap=bootstrap)
+    report: Report = asyncio.run(send_payments(events(run.stream, run.days()), settings, name="generate"))
+    run.summary |= {
+        "sent": report.payments_sent,
+        "labels": report.labels_sent,
+        "dead_letters": report.dead_letters_sent,
+    }
+
+
+def _require(out: Path | None, kafka: bool, check: bool, truth: Path | None, plot: Path | None) -> None:
+    """Options that make sense together."""
+    if kafka and out is not None:
+        raise ConfigurationError("OUT: not with --kafka")
+    if out is None and not kafka and not check and truth is None:
+        raise ConfigurationError("OUT: missing (or --kafka, --check, --truth)")
+    if plot is not None and not check:
+        raise ConfigurationError("--plot: only with --check")
+    if out is not None and truth is not None and out.absolute() == truth.absolute():
+        raise ConfigurationError("--truth: must not be OUT: truth never travels with payments")
+
+
+def _beside(out: Path | None) -> Path:
+    return Path("generate.check.png") if out is None else out.with_name(out.name + ".check.png")
+
+
+def _plot(run: _Run, path: Path) -> str | None:
+    """Write the picture; a machine without matplotlib still gets the table."""
+    assert run.measures is not None
+    try:
+        write_plot(run.measures, path)
+    except PlotError as error:
+        print(error, file=sys.stderr)
+        return None
+    return str(path)
+
+
+def _show(run: _Run, found: list[Finding], plotted: str | None, json: bool) -> None:
+    deviating = [each.parameter for each in found if each.within is False]
+    if json:
+        extra = {"plot": plotted, "deviating": deviating, "parameters": [finding_dict(each) for each in found]}
+        print_json(run.summary | (extra if run.check else {}))
+        return
+    if found:
+        Console(width=None if sys.stdout.isatty() else 120).print(findings_table(found))
+        typer.echo(f"{len(found)} parameters, {len(deviating)} deviate" + (f"; {plotted}" if plotted else ""))
+    summary = run.summary
+    rate = summary["records"] / max(summary["seconds"], 1e-3)
+    typer.echo(f"{summary['records']:,} records in {summary['seconds']:,.1f} s, {rate:,.0f}/s")
+    if summary.get("left_out"):
+        typer.echo(f"  left out, since the format cannot say it: {summary['left_out']:,}")
+    if "sent" in summary:
+        typer.echo(f"  sent: {summary['sent']:,} payments, {summary['labels']:,} labels; "
+                   f"dead letters: {summary['dead_letters']:,}")  # fmt: skip
+    if summary["truth"]:
+        typer.echo("  truth: " + ", ".join(f"{count:,} {name}s" for name, count in summary["truth"].items()))
+
+
+def _fail(message: str, code: int, json: bool) -> NoReturn:
+    if json:
+        print_json({"error": message})
+    else:
+        print(message, file=sys.stderr)
+    raise typer.Exit(code)

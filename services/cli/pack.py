@@ -1,0 +1,133 @@
+"""``tocsin pack``: check typology packs, read them, and see what each indicator rests on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.cli.options import Json, print_json
+from services.scorer.pack_file import SHIPPED, SIGNATURE_SUFFIX, pack_text, signature_of
+from services.scorer.path.confirmed import keyed_hash
+from services.scorer.path.features import FEATURES, INDEX
+from services.scorer.path.pack import Indicator, Pack, PackError, parse_pack
+from services.settings import load_settings
+
+app = typer.Typer(help="Typology packs: published indicators as data.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help=f"A folder, or one of {', '.join(SHIPPED)}.")]
+CASE = "tests/packs/test_packs.py::test_an_indicator_hits_at_its_threshold_and_not_beyond_it"
+TWIN = "tests/path/test_features_equal_their_twins.py::test_a_feature_equals_its_twin"
+
+
+def _load(name: str) -> Pack:
+    try:
+        return parse_pack(pack_text(name))
+    except OSError as error:
+        raise typer.BadParameter(f"{name}: {error}") from None
+    except PackError as error:
+        typer.echo(f"{name}: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def lint(
+    names: Annotated[list[str] | None, typer.Argument(help="Packs or folders. Not given: all that ship.")] = None,
+) -> None:
+    """Check packs; the first error is named, with its indicator and key, and the exit code is 1."""
+    for name in names or SHIPPED:
+        pack = _load(name)
+        typer.echo(f"{pack.name} {pack.version}: {len(pack.indicators)} indicators, hash {pack.hash[:12]}")
+
+
+@app.command()
+def show(name: Name, json: Json = False) -> None:
+    """Print a pack for people: what it asks for, and on whose word."""
+    pack = _load(name)
+    if json:
+        print_json(_described(pack))
+        return
+    console = Console()
+    needed = pack.combination
+    console.print(f"[bold]{pack.title}[/bold] (queue {pack.queue}, version {pack.version}, hash {pack.hash[:12]})")
+    console.print(
+        f"Asks for a review from {needed.indicators_min} indicators of {needed.families_min} families on, at a score "
+        f"of {needed.score_min:g}; the prior is {pack.prior:g}. Never on corridor, channel or text alone."
+    )
+    table = Table("id", "family", "speaks of", "statement", "measure", "weight", "source")
+    for each in pack.indicators:
+        table.add_row(
+            each.id, each.family, ", ".join(each.subjects), each.statement, _measure(each), f"{each.weight:+g}",
+            f"{each.source.text} \\[{each.source.tag}]",
+        )  # fmt: skip
+    console.print(table)
+    for limit in pack.limits:
+        console.print(f"- {limit}")
+    for omitted in pack.omitted:
+        console.print(f"not used: {omitted.id}. {omitted.reason}", style="dim")
+
+
+@app.command()
+def coverage(json: Json = False) -> None:
+    """Print the matrix indicator, feature, test, of every pack that ships."""
+    rows = [
+        {
+            "pack": name,
+            "indicator": each.id,
+            "features": [bound.feature for bound in each.bounds],
+            "needs": sorted({field for bound in each.bounds for field in FEATURES[INDEX[bound.feature]].needs}),
+            "tests": [f"{CASE}[{name}-{each.id}]", *(f"{TWIN}[{bound.feature}]" for bound in each.bounds)],
+        }
+        for name in SHIPPED
+        for each in _load(name).indicators
+    ]
+    if json:
+        print_json(rows)
+        return
+    table = Table("pack", "indicator", "features", "needs")
+    for row in rows:
+        table.add_row(*(value if isinstance(value, str) else "\n".join(value) for value in list(row.values())[:4]))
+    console = Console()
+    console.print(table)
+    console.print(f"Tests: {CASE}[pack-indicator] for the indicator, {TWIN}[feature] for each of its features.")
+
+
+@app.command()
+def sign(file: Annotated[Path, typer.Argument(help="An override, TOML.")]) -> None:
+    """Sign an override with TOCSIN_PACK_KEY: writes FILE.sig beside it."""
+    key = load_settings().pack_key.get_secret_value().encode()
+    if not key:
+        raise typer.BadParameter("set TOCSIN_PACK_KEY first")
+    beside = file.with_name(file.name + SIGNATURE_SUFFIX)
+    beside.write_text(signature_of(key, file.read_bytes()) + "\n", "ascii")
+    typer.echo(beside)
+
+
+@app.command("hash-payee")
+def hash_payee(account: Annotated[str, typer.Argument(help="The payee's account.")]) -> None:
+    """Print what stands for an account in the list of confirmed payees, under TOCSIN_PACK_KEY."""
+    key = load_settings().pack_key.get_secret_value().encode()
+    if not 1 <= len(key) <= 64:
+        raise typer.BadParameter("set TOCSIN_PACK_KEY to 1 to 64 bytes first")
+    typer.echo(keyed_hash(key, account).hex())
+
+
+def _measure(indicator: Indicator) -> str:
+    return "\n".join(
+        f"{bound.feature} {'<' if bound.below is not None else '>='} {bound.threshold:g}" for bound in indicator.bounds
+    )
+
+
+def _described(pack: Pack) -> dict[str, Any]:
+    return {
+        name: msgspec.to_builtins(getattr(pack, name))
+        for name in (
+            "name", "version", "title", "queue", "label", "headline", "prior", "applies", "silent_when",
+            "combination", "model",
+            "limits", "indicators", "omitted", "hash",
+        )
+    }  # fmt: skip

@@ -1,0 +1,182 @@
+"""Accounts as numbers, and what their institutions tell of them.
+
+An account is ``kind << 40 | number``. Everything told of it follows from that number and the seed, so that millions of
+accounts need no memory; the accounts of planned typologies are the exception and stand in a registry. The identifier
+that is written is a permutation of the number: opaque, and free of collisions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.generator.chance import Ints, mix
+from services.generator.configuration import DAY_MS, Configuration
+from services.generator.places import Places
+
+_KIND_BITS = 40
+PAYER, FAMILY, CHARITY, FREELANCER, COLLECTOR, MERCHANT, BILLER, EMPLOYER, PLATFORM, AGENT, SPECIAL = range(11)
+KIND_NAMES = (
+    "payer", "family", "charity", "freelancer", "collector", "merchant", "biller", "employer", "platform",
+    "cash_out_agent", "special",
+)  # fmt: skip
+POOL_BITS = 24
+"""Accounts of a pool are ``place << 24 | number`` within their kind."""
+_CACHE_MAX = 1 << 19
+_OPENED_MEDIAN_DAYS = 900.0
+
+
+@dataclass(slots=True)
+class Special:
+    """What is told of a planned account. Zero tokens: drawn like anybody else's."""
+
+    place: int
+    role: str
+    opened_ms: int
+    phone: int = 0
+    device: int = 0
+    pickup: int = 0
+    minor: bool = False
+    cluster: int = -1
+
+
+def account(kind: int, number: Any) -> Any:
+    """The account (or array of accounts) of a kind."""
+    return (kind << _KIND_BITS) + number
+
+
+def pooled(kind: int, place: Ints, number: Ints) -> Ints:
+    """Accounts of a pool in ``place``."""
+    accounts: Ints = (kind << _KIND_BITS) + (place.astype(np.int64) << POOL_BITS) + number
+    return accounts
+
+
+def family(owner: Ints, slot: Ints, generation: Ints) -> Ints:
+    """The recipient in a payer's ``slot`` (0 to 7), of the ``generation``-th person (0 to 7) to fill it."""
+    accounts: Ints = (FAMILY << _KIND_BITS) + (owner.astype(np.int64) << 6) + (slot << 3) + generation
+    return accounts
+
+
+class Accounts:
+    """Places of accounts, the registry of planned ones, and the JSON that tells of each.
+
+    Parameters
+    ----------
+    home, destination
+        Place of every payer, and of its recipients.
+    collector_place
+        Place of each savings circle's collector.
+    """
+
+    def __init__(
+        self, configuration: Configuration, places: Places, home: Ints, destination: Ints, collector_place: Ints
+    ) -> None:
+        self._places, self._start_ms = places, configuration.start_ms
+        self._minor_share = configuration.parameters.family_minor_share
+        self._home, self._destination, self._collectors = home, destination, collector_place
+        self._id_key, self._trait_key = mix(configuration.seed ^ 0x1D), mix(configuration.seed ^ 0x7A17)
+        self.special: list[Special] = []
+        self._special_places: NDArray[np.int64] | None = None
+        self._fragments: dict[int, str] = {}
+
+    def add(self, special: Special) -> int:
+        """Register a planned account; returns its number."""
+        self.special.append(special)
+        self._special_places = None
+        return int(account(SPECIAL, len(self.special) - 1))
+
+    def identifier(self, number: int) -> str:
+        """The account identifier as written."""
+        return f"a{mix(number ^ self._id_key):016x}"
+
+    def place(self, number: int) -> int:
+        """The place of one account, before any swap."""
+        kind, rest = number >> _KIND_BITS, number & (1 << _KIND_BITS) - 1
+        if kind == PAYER:
+            return int(self._home[rest])
+        if kind == FAMILY:
+            return int(self._destination[rest >> 6])
+        if kind == COLLECTOR:
+            return int(self._collectors[rest])
+        return self.special[rest].place if kind == SPECIAL else rest >> POOL_BITS
+
+    def places(self, numbers: Ints) -> Ints:
+        """The places of ``numbers``, before any swap."""
+        kinds, rest = numbers >> _KIND_BITS, numbers & (1 << _KIND_BITS) - 1
+        if self._special_places is None:
+            self._special_places = np.array([each.place for each in self.special], dtype=np.int64)
+        places = rest >> POOL_BITS
+        for kind, table, index in (
+            (PAYER, self._home, rest),
+            (FAMILY, self._destination, rest >> 6),
+            (COLLECTOR, self._collectors, rest),
+            (SPECIAL, self._special_places, rest),
+        ):
+            mask = kinds == kind
+            if mask.any():
+                places[mask] = table[index[mask]]
+        return places
+
+    def fragment(self, number: int) -> str:
+        """The account as a JSON object, fields in the order of ``Party``."""
+        known = self._fragments.get(number)
+        if known is None:
+            if len(self._fragments) >= _CACHE_MAX:
+                self._fragments.clear()
+            known = self._fragments[number] = self._tell(number)
+        return known
+
+    def _tell(self, number: int) -> str:
+        kind, rest = number >> _KIND_BITS, number & (1 << _KIND_BITS) - 1
+        place, traits = self.place(number), mix(number ^ self._trait_key)
+        special = self.special[rest] if kind == SPECIAL else None
+        parts = [f'{{"account":"{self.identifier(number)}"']
+        if _part(traits, 0) < 0.97:
+            parts.append(f'"country":"{self._places.codes[int(self._places.told[place])]}"')
+        if _part(traits, 1) < 0.90:
+            parts.append(f'"agent":"AG{mix(place << 8 | traits % 9) & 0xFFFFFF:06X}"')
+        parts += self._tokens(kind, rest, place, traits, special)
+        opened_ms = special.opened_ms if special else self._opened_ms(kind, traits)
+        if opened_ms and _part(traits, 4) < (0.6 if kind == PAYER else 0.35):
+            parts.append(f'"opened_ms":{opened_ms}')
+        if special.minor if special else kind == FAMILY and traits % 100_000 < self._minor_share * 100_000:
+            parts.append('"minor":true')
+        return ",".join(parts) + "}"
+
+    def _tokens(self, kind: int, rest: int, place: int, traits: int, special: Special | None) -> list[str]:
+        """Device, phone and pick-up point, where told. Relatives of one household share a phone now and then."""
+        person = kind in (PAYER, FAMILY, FREELANCER, COLLECTOR, SPECIAL)
+        if not person:
+            return []
+        phone, device, pickup = traits * 31, traits * 17 if kind == PAYER else 0, 0
+        if kind == FAMILY and _part(traits, 5) < 0.3:
+            phone = mix((rest >> 6) ^ self._trait_key ^ 0xFA) * 31
+        if kind != PAYER and _part(traits, 2) < 0.4:
+            pickup = mix(place << 40 | (rest >> 6) % 5_000)
+        told_phone, told_device = _part(traits, 3) < 0.3, device and traits & 1
+        if special is not None:
+            phone, device, pickup = special.phone or phone, special.device, special.pickup or pickup
+            told_phone, told_device = bool(special.phone) or told_phone, bool(device)
+        parts = [f'"device":"{_token(device)}"'] if told_device else []
+        parts += [f'"phone":"{_token(phone)}"'] if told_phone else []
+        return parts + ([f'"pickup":"{_token(pickup)}"'] if pickup else [])
+
+    def _opened_ms(self, kind: int, traits: int) -> int:
+        if kind not in (PAYER, FAMILY, FREELANCER, COLLECTOR):
+            return 0
+        uniform = (_part(traits, 4) * 37.0 + _part(traits, 5)) % 1.0
+        days = _OPENED_MEDIAN_DAYS * np.exp(2.2 * (uniform - 0.5))
+        return self._start_ms - int(days * DAY_MS)
+
+
+def _part(bits: int, at: int) -> float:
+    """The ``at``-th ten bits of a random number, as a number in [0, 1)."""
+    return (bits >> (10 * at) & 1023) / 1024.0
+
+
+def _token(number: int) -> str:
+    """Twelve hexadecimal digits for a device, a phone or a pick-up point."""
+    return f"{mix(number & (1 << 64) - 1) & (1 << 48) - 1:012x}"

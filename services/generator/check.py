@@ -1,0 +1,388 @@
+"""Each parameter beside what a stream shows of it, with the deviation that chance explains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from services.generator.casestats import PlannedStatistics
+from services.generator.chance import Floats, Ints
+from services.generator.lsac import rest_weights
+from services.generator.measures import Measures
+from services.generator.parameters import AmountMix, LsacLaw, RoutineLaw
+from services.generator.people import cases
+from services.generator.rows import KINDS, RAILS, RELATIONS, source
+from services.generator.truth import AccountTruth
+
+ERRORS_ALLOWED = 4.5
+"""Standard errors that a deviation may have: few runs have one of two hundred parameters beyond it by chance."""
+_MEDIAN_ERROR = 1.2533  # of a median, relative to that of a mean: sqrt(pi / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One parameter. ``tolerance`` bounds ``|shown - specified|``; ``within`` is ``None`` with too little to say."""
+
+    parameter: str
+    specified: float
+    shown: float
+    tolerance: float
+    basis: str
+    n: int
+
+    @property
+    def within(self) -> bool | None:
+        """Whether the stream shows what was specified."""
+        if self.n < 1 or not math.isfinite(self.shown):
+            return None
+        return bool(abs(self.shown - self.specified) <= self.tolerance + 1e-9)
+
+
+def findings(measures: Measures) -> list[Finding]:
+    """All parameters that a stream can show, in the order of the specification."""
+    return [
+        *_payers(measures),
+        *_lsac(measures),
+        *_controls(measures),
+        *_routines(measures),
+        *_domestic(measures),
+        *_others(measures),
+        *_labels(measures),
+        *_noise(measures),
+    ]
+
+
+def _share(name: str, specified: float, shown: float, n: float, basis: str, slack: float = 0.0) -> Finding:
+    """A share among ``n`` independent things. A share that is rare may be off by a few of them."""
+    error = math.sqrt(max(specified * (1.0 - specified), 1e-12) / max(1.0, n))
+    return Finding(name, specified, float(shown), ERRORS_ALLOWED * error + slack + 3.0 / max(1.0, n), basis, int(n))
+
+
+def _shares(
+    name: str, law: Mapping[str, float], shown: Mapping[str, float], n: float, basis: str, slack: float = 0.0
+) -> Iterator[Finding]:
+    whole = sum(law.values())
+    for key, value in law.items():
+        yield _share(f"{name}.{key}", value / whole, shown.get(key, 0.0), n, basis, slack)
+
+
+def _payers(measures: Measures) -> Iterator[Finding]:
+    configuration, people = measures.stream.configuration, measures.world.people
+    parameters, abroad = configuration.parameters, measures.cross_border_payers
+    lsac = len(people.of("lsac"))
+    yield Finding("lsac payers", round(configuration.lsac_share * abroad), lsac, 1.0, "D", abroad)
+    ordinary = len(people.abroad)
+    for law in parameters.routine:
+        shown = len(people.of(law.name)) / ordinary
+        # A small run deals three payers to each routine.
+        yield _share(f"{law.name}.payers", law.share, shown, ordinary, "D", slack=4.0 / ordinary)
+
+
+def _lsac(measures: Measures) -> Iterator[Finding]:
+    law, configuration = measures.stream.configuration.parameters.lsac, measures.stream.configuration
+    accounts = [each for each in measures.stream.accounts() if each.lifetime_payments is not None]
+    numbers = np.array([each.lifetime_payments for each in accounts], dtype=np.float64)
+    if not len(numbers):
+        return
+    mean, deviation, repeaters = n_moments(law)
+    n = len(numbers)
+    few = 2.0 if n < 30 else 1.0  # so heavy a tail is not normal in small cohorts
+    yield Finding(
+        "lsac.n mean", mean, float(numbers.mean()), few * ERRORS_ALLOWED * deviation / math.sqrt(n), "D fitted to V", n
+    )
+    yield _share("lsac.n two or more", repeaters, float((numbers >= 2).mean()), n, "D fitted to V2")
+    shown = {name: sum(each.sub_type == name for each in accounts) / n for name in law.sub_types}
+    yield from _shares("lsac.sub_types", law.sub_types, shown, n, "V, split D")
+    yield from _lsac_amounts(measures, law)
+    yield from _lsac_told(measures, law)
+    yield from _lsac_payees(measures, law, accounts)
+    if not configuration.hard:
+        hours = measures.hours[source("lsac")]
+        whole = max(1, int(hours.sum()))
+        seen = {"night": [21, 22, 23, 0, 1, 2], "evening": list(range(17, 21)), "day": list(range(7, 17))}
+        shown = {name: float(hours[each].sum()) / whole for name, each in seen.items()}
+        # The second payment of a session may fall into the next part of the day.
+        yield from _shares("lsac.hours", law.hours, shown, whole / 2.0, "direction V, split D", slack=0.05)
+
+
+def _effective(measures: Measures) -> float:
+    """Independent payers that a share of LSAC payments is worth."""
+    rows = measures.stream.plan.rows
+    counts = np.unique(rows["payer"][rows["source"] == source("lsac")], return_counts=True)[1].astype(np.float64)
+    return float(counts.sum() ** 2 / max(1.0, (counts**2).sum()))
+
+
+def _lsac_amounts(measures: Measures, law: LsacLaw) -> Iterator[Finding]:
+    configuration = measures.stream.configuration
+    mix, rows = law.amounts_aud[configuration.amounts], measures.stream.plan.rows
+    mine = rows[rows["source"] == source("lsac")]
+    aud = measures.world.places.eur_of(mine) * configuration.parameters.rates_per_eur["AUD"]
+    if not len(aud):
+        return
+    n = len(aud)
+    independent, payers = n / 4.0, _effective(measures)  # price points repeat, and sub-types differ
+    median, mean, deviation = mix_moments(mix)
+    flat, rest = (mix_moments(each) for each in split_mix(law, mix))
+    spread, basis = float(np.std(np.log(aud))), "D" if configuration.amounts == "base" else "V, V2, D"
+    error = math.hypot(_MEDIAN_ERROR * spread * median / math.sqrt(independent), _half(flat, rest, 0, payers))
+    shown = float(np.median(aud))
+    yield Finding("lsac.amount median (AUD)", median, shown, ERRORS_ALLOWED * error + 0.05 * median, basis, n)
+    error = math.hypot(deviation / math.sqrt(independent), _half(flat, rest, 1, payers))
+    yield Finding("lsac.amount mean (AUD)", mean, float(aud.mean()), ERRORS_ALLOWED * error + 0.05 * mean, basis, n)
+    for top in (200.0, 500.0):
+        specified = mix_share(mix, 10.0, top)
+        flat_share, rest_share = (mix_share(each, 10.0, top) for each in split_mix(law, mix))
+        between = ERRORS_ALLOWED * abs(flat_share - rest_share) / 2.0 / math.sqrt(payers)
+        # Rounding moves what lies near a bound across it, or onto it.
+        inside = float(((aud >= 9.9) & (aud <= top * 1.02)).mean())
+        yield _share(f"lsac.amount in 10-{top:.0f} AUD", specified, inside, independent, basis, slack=0.02 + between)
+    round_share = 0.0 if configuration.hard else law.round_share
+    seen = measures.round[source("lsac")]
+    yield _share("lsac.round_share", round_share, seen[1] / max(1, seen.sum()), float(seen.sum()), "V2, D", slack=0.06)
+
+
+def _half(flat: tuple[float, ...], rest: tuple[float, ...], at: int, payers: float) -> float:
+    """The error that comes from which sub-types the payers happen to have."""
+    return abs(flat[at] - rest[at]) / 2.0 / math.sqrt(payers)
+
+
+def _lsac_told(measures: Measures, law: LsacLaw) -> Iterator[Finding]:
+    n, at = _effective(measures), source("lsac")
+    rails = measures.rails[at] / max(1, measures.rails[at].sum())
+    yield from _shares("lsac.rails", law.rails, dict(zip(RAILS, rails.tolist(), strict=True)), n, "V2, D")
+    if not measures.stream.configuration.hard:
+        themes = {
+            "excuse": ("food", "medical", "school", "housing", "family"),
+            "none": ("none",),
+            "handle": ("handle",),
+            "other": ("other", "lexicon"),
+        }
+        shown = {name: measures.theme_share("lsac", each) for name, each in themes.items()}
+        payments = float(measures.payments[at])
+        yield from _shares("lsac.references", law.references, shown, payments, "V, split D")
+    relations = measures.relations[at] / max(1, measures.relations[at].sum())
+    shown = dict(zip([*RELATIONS, "none"], relations.tolist(), strict=True))
+    yield from _shares("lsac.relations", law.relations, shown, n, "D")
+
+
+def _lsac_payees(measures: Measures, law: LsacLaw, payers: list[AccountTruth]) -> Iterator[Finding]:
+    special = [each for each in measures.stream.accounts() if each.role == "payee" and each.typology == "lsac"]
+    direct = [each for each in special if each.population == "direct_beneficiary"]
+    paid = sum(each.payments or 0 for each in special)
+    by_facilitators = sum(each.payments or 0 for each in special if each.population == "facilitator")
+    weights = np.array([each.payments or 0 for each in special], dtype=np.float64)
+    n = float(weights.sum() ** 2 / max(1.0, (weights**2).sum()))
+    yield _share("lsac.facilitator_share", law.facilitator_share, by_facilitators / max(1, paid), n, "V")
+    minors = sum(each.minor for each in direct) / max(1, len(direct))
+    yield _share("lsac.minor_share", law.minor_share, minors, len(direct), "D")
+    many = [each for each in payers if (each.payments or 0) >= 20]
+    if many:
+        counts = np.array([each.counterparties for each in many], dtype=np.float64)
+        mean = float(np.mean([np.interp(math.log(each.payments or 1), *_points(law)) for each in many]))
+        # Besides the negative binomial: a facilitator has up to four accounts.
+        error = ERRORS_ALLOWED * max(float(counts.std()), mean * 0.6) / math.sqrt(len(many))
+        shown = float(counts.mean())
+        yield Finding("lsac.beneficiaries of 20 payments", mean, shown, error + 0.3 * mean, "V, D", len(many))
+
+
+def _points(law: LsacLaw) -> tuple[list[float], list[float]]:
+    return [math.log(at) for at, _ in law.beneficiaries], [mean for _, mean in law.beneficiaries]
+
+
+def _controls(measures: Measures) -> Iterator[Finding]:
+    """The same destinations for all, and twins that differ from their payer in nothing but rhythm."""
+    parameters, people = measures.stream.configuration.parameters, measures.world.people
+    destinations = parameters.destinations
+    offset = measures.world.places.homes_count
+    for name, members in (("lsac", people.of("lsac")), ("ordinary payers", people.abroad)):
+        counts = np.bincount(people.destination[members] - offset, minlength=len(destinations))
+        shown = dict(zip(destinations, (counts / max(1, len(members))).tolist(), strict=True))
+        law = {code: place.weight for code, place in destinations.items()}
+        yield from _shares(f"destinations of {name}", law, shown, len(members), "D")
+    twins = people.of("lsac_twin")
+    unlike = sum(
+        people.home[twin] != people.home[people.twin_of[twin]]
+        or people.destination[twin] != people.destination[people.twin_of[twin]]
+        for twin in twins.tolist()
+    )
+    yield Finding("twins of another corridor", 0.0, float(unlike), 0.0, "D", len(twins))
+    statistics = PlannedStatistics(measures.world, measures.stream.plan.rows, measures.stream.plan.notes.persons)
+    yield Finding("twins' months of another total", 0.0, float(statistics.months_unlike()), 0.0, "D", len(twins))
+
+
+def _routines(measures: Measures) -> Iterator[Finding]:
+    people, days = measures.world.people, measures.stream.configuration.days
+    for law in measures.stream.configuration.parameters.routine:
+        at, members = source(law.name), people.of(law.name)
+        n = measures.effective_payers(law.name)
+        active = float((people.last_day[members] - people.first_day[members]).sum())
+        if not measures.payments[at] or days < 28:
+            continue
+        specified = payments_per_month(law)
+        shown = float(measures.by_payer[members].sum()) / active * 30.44
+        # Whole months, paydays and jitter at either end of the horizon.
+        edge = 0.05 + (0.6 / max(1.0, days / 30.44)) + _events(law, days)
+        per_payer = ERRORS_ALLOWED * specified * 0.9 / math.sqrt(max(1.0, n))
+        yield Finding(f"{law.name}.per_month", specified, shown, per_payer + edge * specified, "D", int(n))
+        median, sigma = law.amount
+        rise = math.log(law.rising) * _risen(people.last_day[members] - people.first_day[members])
+        logs = float(measures.log_by_payer[members].sum() / max(1, measures.by_payer[members].sum()))
+        error = ERRORS_ALLOWED * sigma / math.sqrt(max(1.0, n)) + 0.04
+        basis = "V2, D" if law.name == "diaspora" else "D"
+        yield Finding(f"{law.name}.amount log mean", math.log(median) + rise, logs, error, basis, int(n))
+        yield from _told(measures, law, n)
+
+
+def _risen(active: Ints) -> float:
+    """How far amounts that rise for a year have risen, over all active days: 0 to 1."""
+    days = np.maximum(active, 1).astype(np.float64)
+    area = np.where(days <= 365.0, days**2 / 730.0, days - 182.5)
+    return float(area.sum() / days.sum())
+
+
+def _told(measures: Measures, law: RoutineLaw, n: float) -> Iterator[Finding]:
+    at, payments = source(law.name), float(measures.payments[source(law.name)])
+    rails = measures.rails[at] / max(1, measures.rails[at].sum())
+    yield from _shares(f"{law.name}.rails", law.rails, dict(zip(RAILS, rails.tolist(), strict=True)), n, "D")
+    shown = {theme: measures.theme_share(law.name, (theme,)) for theme in law.references}
+    # Urgent help has words of its own.
+    slack = 0.02 if law.emergency > 1.0 else 0.0
+    basis = "basic needs V2, D" if law.name == "diaspora" else "D"
+    yield from _shares(f"{law.name}.references", law.references, shown, payments, basis, slack)
+    relations = measures.relations[at] / max(1, measures.relations[at].sum())
+    shown = dict(zip([*RELATIONS, "none"], relations.tolist(), strict=True))
+    yield from _shares(f"{law.name}.relations", law.relations, shown, n, "D")
+    if law.within > 0.0:
+        seen = measures.round[at]
+        share = seen[1] / max(1, seen.sum())
+        yield _share(f"{law.name}.round_share", law.round_share, share, float(seen.sum()), "D", slack=0.04)
+
+
+def _domestic(measures: Measures) -> Iterator[Finding]:
+    configuration = measures.stream.configuration
+    if configuration.profile != "bank":
+        return
+    for law in configuration.parameters.domestic:
+        at = source(law.name)
+        n = int(measures.payments[at])
+        expected = law.per_month * configuration.payers * configuration.days / 30.44
+        slack = 0.12 * expected if law.payee == "self" else 0.02 * expected
+        error = ERRORS_ALLOWED * math.sqrt(expected) + slack
+        yield Finding(f"{law.name}.payments", expected, n, error, "D", n)
+        logs: Floats = measures.log_sum[at] / max(1, n)
+        independent = n if law.payee not in ("self", "biller") else configuration.payers / 4
+        error = ERRORS_ALLOWED * law.amount[1] / math.sqrt(max(1, independent)) + 0.08
+        yield Finding(f"{law.name}.amount log mean", math.log(law.amount[0]), float(logs), error, "D", n)
+        yield _share(f"{law.name}.rejected", law.rejected, measures.declined[at] / max(1, n), n, "D")
+
+
+def _others(measures: Measures) -> Iterator[Finding]:
+    configuration, plan = measures.stream.configuration, measures.stream.plan
+    statistics = PlannedStatistics(measures.world, plan.rows, plan.notes.persons)
+    for name, typology in (("fsec", "fsec"), ("romance", "romance_fraud")):
+        shown = len(np.unique(plan.cases[plan.rows["typology"] == statistics.code(typology)]))
+        yield Finding(f"{name} cases", cases(configuration, name), shown, 0.0, "D", configuration.payers)
+    for name in configuration.parameters.rates:
+        if name in ("fsec", "romance"):
+            continue
+        shown = len(np.unique(plan.cases[plan.rows["typology"] == statistics.code(name)]))
+        yield Finding(f"{name} cases", cases(configuration, name), shown, 0.0, "D", configuration.payers)
+    law, (first, total, hours) = configuration.parameters.fsec, statistics.fsec_largest()
+    for name, bound, shown_most in (
+        ("fsec.first above its bound (EUR)", law.first_max_eur, first),
+        ("fsec.total above its bound (EUR)", law.total_max_eur, total),
+        ("fsec.span above its bound (h)", law.within_hours, hours),
+    ):
+        yield Finding(name, 0.0, max(0.0, shown_most - bound), 0.0, "V2", 1)
+
+
+def _labels(measures: Measures) -> Iterator[Finding]:
+    law, plan = measures.stream.configuration.parameters.labels, measures.stream.plan
+    ordinary = int(measures.kinds[0]) - int((plan.rows["typology"] != 0).sum())
+    shown = measures.labels_innocent / max(1, ordinary)
+    yield _share("labels.innocent_share", law.innocent_share, shown, ordinary, "D", slack=0.02 * law.innocent_share)
+    wrong = measures.labels_innocent_wrong / max(1, measures.labels_innocent)
+    yield _share("labels.analyst_error, innocent", law.analyst_error, wrong, measures.labels_innocent, "D")
+    case_of = {f"p{pid:016x}": case for pid, case in zip(plan.rows["pid"].tolist(), plan.cases.tolist(), strict=True)}
+    by_source: dict[str, set[int]] = {"analyst": set(), "authority": set()}
+    for label in plan.labels:
+        by_source.setdefault(label.source, set()).add(case_of[label.payment_id])
+    n = len(np.unique(plan.cases[plan.cases >= 0]))
+    yield _share("labels.alerted_share", law.alerted_share, len(by_source["analyst"]) / max(1, n), n, "D")
+    yield _share("labels.confirmed_share", law.confirmed_share, len(by_source["authority"]) / max(1, n), n, "D")
+
+
+def _noise(measures: Measures) -> Iterator[Finding]:
+    if not measures.stream.configuration.noise:
+        return
+    law, n = measures.stream.configuration.parameters.noise, int(measures.kinds[0])
+    shown = dict(zip(KINDS, (measures.kinds / max(1, n)).tolist(), strict=True))
+    yield _share("noise.late", law.late, measures.late / max(1, n), n, "D")
+    yield _share("noise.duplicate", law.duplicate, shown["repeat"], n, "D")
+    yield _share("noise.returned", law.returned, shown["status_update"], n, "D", slack=0.03 * law.returned)
+    yield _share("noise.malformed", law.malformed, shown["malformed"], n, "D")
+
+
+def payments_per_month(law: RoutineLaw) -> float:
+    """Payments per payer and month (30.44 days) that a routine's cadence comes to, seasons apart."""
+    rates = {"monthly": 1.0, "fortnightly": 30.44 / 14.0, "weekly": 30.44 / 7.0, "irregular": law.irregular_per_month}
+    regular = sum(share * rates[name] for name, share in law.cadence.items()) / sum(law.cadence.values())
+    return regular * (1.0 - law.skip) * (1.0 + law.second_recipient)
+
+
+def _events(law: RoutineLaw, days: int) -> float:
+    """What December and emergencies may add, as a share."""
+    december = (law.december - 1.0) * min(1.0, 31.0 / days) * 1.1
+    return december + (law.emergency - 1.0) * 0.02
+
+
+def n_moments(law: LsacLaw) -> tuple[float, float, float]:
+    """Mean and deviation of the number of payments, and the share of payers with two or more.
+
+    >>> from services.generator.parameters import shipped_parameters
+    >>> [round(each, 2) for each in n_moments(shipped_parameters().lsac)]
+    [10.48, 41.27, 0.58]
+    """
+    mu, sigma, cap = law.n
+    k = np.arange(1, cap)
+    above = np.array([0.5 * math.erfc((math.log(each) - mu) / sigma / math.sqrt(2.0)) for each in k.tolist()])
+    mean = 1.0 + float(above.sum())
+    square = 1.0 + float(((2 * k + 1) * above).sum())
+    return mean, math.sqrt(square - mean**2), float(above[0])
+
+
+def mix_share(mix: AmountMix, low: float, high: float) -> float:
+    """The share of a mixture of lognormals between two amounts."""
+
+    def below(amount: float) -> float:
+        parts = zip(mix.weights, mix.medians, mix.sigmas, strict=True)
+        return sum(w * 0.5 * math.erfc(-(math.log(amount / m)) / s / math.sqrt(2.0)) for w, m, s in parts)
+
+    return below(high) - below(low)
+
+
+def split_mix(law: LsacLaw, mix: AmountMix) -> tuple[AmountMix, AmountMix]:
+    """The mixtures of the flat-cheap payers and of the rest."""
+    rest = rest_weights(mix, law.sub_types["flat_cheap"] / (law.sub_types["flat_cheap"] + law.sub_types["escalator"]))
+    return msgspec.structs.replace(mix, weights=mix.flat_weights), msgspec.structs.replace(mix, weights=rest)
+
+
+def mix_moments(mix: AmountMix) -> tuple[float, float, float]:
+    """Median, mean and deviation of a mixture of lognormals.
+
+    >>> from services.generator.parameters import shipped_parameters
+    >>> [round(each) for each in mix_moments(shipped_parameters().lsac.amounts_aud["base"])[:2]]
+    [77, 170]
+    """
+    low, high = 0.01, 1e6
+    while high / low > 1.0001:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if mix_share(mix, 1e-9, middle) < 0.5 else (low, middle)
+    parts = list(zip(mix.weights, mix.medians, mix.sigmas, strict=True))
+    mean = sum(w * m * math.exp(s * s / 2.0) for w, m, s in parts)
+    square = sum(w * m * m * math.exp(2.0 * s * s) for w, m, s in parts)
+    return low, mean, math.sqrt(square - mean * mean)

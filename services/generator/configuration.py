@@ -1,0 +1,124 @@
+"""What a run of the generator is made of: its size, its seed, and which of its worlds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import Literal
+
+from services.generator.parameters import Parameters, shipped_parameters
+
+Profile = Literal["bank", "remitter"]
+DAY_MS = 86_400_000
+PAYERS_MAX, MONTHS_MAX = 100_000_000, 600
+
+
+class ConfigurationError(ValueError):
+    """A choice that cannot be generated. The message starts with its name."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One run. Equal configurations give equal bytes.
+
+    Parameters
+    ----------
+    payers
+        Accounts that pay: 50 or more.
+    months
+        Calendar months from the first day of the parameters.
+    seed
+        0 or more, below 2**63.
+    base_rate
+        A name of the parameters (``unit_test``, ``bench``, ``realistic``, ``needle``) or a share of cross-border
+        payers, 0 to 0.2. Above 0 there is at least one such payer.
+    profile
+        ``bank`` tells everything; ``remitter`` only what a remitter sees, and all its payers pay abroad.
+    hard
+        Evasion: jittered amounts, daytime, two accounts, unique references.
+    swap_seed
+        Permutes destination countries; nothing else changes but received amounts and currencies.
+    amounts
+        Variant of LSAC amounts: ``base``, ``chat_log``, ``heavy``, ``php``, ``sweden``.
+    noise
+        Whether records come late, twice, returned or damaged.
+
+    Raises
+    ------
+    ConfigurationError
+        When a value is out of range.
+    """
+
+    payers: int = 10_000
+    months: int = 18
+    seed: int = 1
+    base_rate: str | float = "bench"
+    profile: Profile = "remitter"
+    hard: bool = False
+    swap_seed: int | None = None
+    amounts: str = "base"
+    noise: bool = True
+
+    def __post_init__(self) -> None:
+        if not 50 <= self.payers <= PAYERS_MAX:
+            raise ConfigurationError(f"payers: must be 50 to {PAYERS_MAX:,}")
+        if not 1 <= self.months <= MONTHS_MAX:
+            raise ConfigurationError(f"months: must be 1 to {MONTHS_MAX}")
+        if not 0 <= self.seed < 1 << 63:
+            raise ConfigurationError("seed: must be 0 or more, below 2**63")
+        if self.swap_seed is not None and not 0 <= self.swap_seed < 1 << 63:
+            raise ConfigurationError("swap_seed: must be 0 or more, below 2**63")
+        if self.profile not in ("bank", "remitter"):
+            raise ConfigurationError("profile: bank or remitter")
+        if self.amounts not in self.parameters.lsac.amounts_aud:
+            raise ConfigurationError(f"amounts: one of {', '.join(self.parameters.lsac.amounts_aud)}")
+        if not 0.0 <= self.lsac_share <= 0.2:
+            raise ConfigurationError("base_rate: must be 0 to 0.2")
+
+    @property
+    def parameters(self) -> Parameters:
+        """The numbers behind it."""
+        return shipped_parameters()
+
+    @property
+    def lsac_share(self) -> float:
+        """LSAC payers among cross-border payers."""
+        named = self.parameters.base_rates
+        if isinstance(self.base_rate, str):
+            if self.base_rate in named:
+                return named[self.base_rate]
+            try:
+                return float(self.base_rate)
+            except ValueError:
+                raise ConfigurationError(f"base_rate: a number or one of {', '.join(named)}") from None
+        return self.base_rate
+
+    @cached_property
+    def first_day(self) -> date:
+        """The first day of the horizon, UTC."""
+        return date.fromisoformat(self.parameters.start)
+
+    @cached_property
+    def start_ms(self) -> int:
+        """Event time at which the horizon begins."""
+        return _ms(self.first_day)
+
+    @cached_property
+    def days(self) -> int:
+        """Days of the horizon."""
+        return (self.month_start(self.months) - self.first_day).days
+
+    @property
+    def end_ms(self) -> int:
+        """Event time at which the horizon ends."""
+        return self.start_ms + self.days * DAY_MS
+
+    def month_start(self, month: int) -> date:
+        """First day of the ``month``-th month of the horizon, counted from 0."""
+        months = self.first_day.year * 12 + self.first_day.month - 1 + month
+        return date(months // 12, months % 12 + 1, 1)
+
+
+def _ms(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000

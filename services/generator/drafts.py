@@ -1,0 +1,111 @@
+"""Payments of planned typologies: written down one by one, made rows of the table all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.generator.chance import Ints, mix, mixed, share_of
+from services.generator.people import World
+from services.generator.routine import finish
+from services.generator.rows import (
+    CATEGORIES,
+    PURPOSES,
+    RAILS,
+    RELATIONS,
+    SOURCES,
+    STATUSES,
+    TYPOLOGIES,
+    Rows,
+    empty,
+    source,
+)
+
+_CARD = RAILS.index("card")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One planned payment. ``case`` numbers what belongs together, ``-1``: nothing to be found out."""
+
+    time_ms: int
+    payer: int
+    payee: int
+    eur: float
+    source: str
+    typology: str = "none"
+    rail: str = "bank"
+    rounding: int = 0
+    reference: int = -1
+    category: str | None = None
+    relation: str | None = None
+    purpose: str | None = None
+    status: str = "accepted"
+    device: int = 0
+    case: int = -1
+
+
+class Drafts:
+    """The planned payments of a run. Give a case a number with ``new_case``."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._drafts: list[Draft] = []
+        self._cases = 0
+
+    def new_case(self) -> int:
+        """A number for payments that belong together."""
+        self._cases += 1
+        return self._cases - 1
+
+    def add(self, draft: Draft) -> None:
+        """Plan a payment; outside the horizon it does not happen."""
+        configuration = self._world.configuration
+        if configuration.start_ms <= draft.time_ms < configuration.end_ms:
+            self._drafts.append(draft)
+
+    def rows(self) -> tuple[Rows, Ints]:
+        """All planned payments in the order of their times, and the case of each."""
+        drafts = sorted(self._drafts, key=lambda each: each.time_ms)
+        rows = empty(len(drafts))
+        if not drafts:
+            return rows, np.zeros(0, dtype=np.int64)
+        world, places = self._world, self._world.places
+        rows["time"] = [each.time_ms for each in drafts]
+        rows["payer"], rows["payee"] = [each.payer for each in drafts], [each.payee for each in drafts]
+        rows["reference"] = [each.reference for each in drafts]
+        _fill_codes(rows, drafts)
+        # Who pays from abroad pays in the currency of where it is told to be.
+        sender, receiver = world.accounts.places(rows["payer"]), world.accounts.places(rows["payee"])
+        abroad = sender >= places.homes_count
+        eur = np.array([each.eur for each in drafts])
+        told = share_of(rows["payer"] & (1 << 40) - 1, 0x7E11) < world.configuration.parameters.received_told_share
+        rounding = np.array([each.rounding for each in drafts], dtype=np.int64)
+        places.fill_money(rows, eur, np.where(abroad, places.told[sender], sender), receiver, rounding, told & ~abroad)
+        self._finish(rows, drafts)
+        return rows, np.array([each.case for each in drafts], dtype=np.int64)
+
+    def _finish(self, rows: Rows, drafts: list[Draft]) -> None:
+        sources = [SOURCES.index(each.source) for each in drafts]
+        finish(self._world, rows, source("case"), 0)
+        rows["source"] = sources
+        named = np.array([each.device for each in drafts], dtype=np.uint64)
+        rows["device"] = np.where(named != 0, mixed(named, mix(self._world.seed ^ 0xA70)), rows["device"])
+
+
+def _fill_codes(rows: Rows, drafts: list[Draft]) -> None:
+    rows["rail"] = [RAILS.index(each.rail) for each in drafts]
+    rows["status"] = [STATUSES.index(each.status) for each in drafts]
+    rows["typology"] = [TYPOLOGIES.index(each.typology) for each in drafts]
+    rows["category"] = _codes(CATEGORIES, [each.category for each in drafts])
+    # A transfer that a card funds is a money transfer to the card's bank.
+    funded = (rows["rail"] == _CARD) & (rows["category"] == -1)
+    rows["category"][funded] = CATEGORIES.index("4829")
+    rows["relation"] = _codes(RELATIONS, [each.relation for each in drafts])
+    rows["purpose"] = _codes(PURPOSES, [each.purpose for each in drafts])
+
+
+def _codes(names: tuple[str, ...], values: list[str | None]) -> NDArray[np.int64]:
+    return np.array([-1 if value is None else names.index(value) for value in values], dtype=np.int64)

@@ -1,0 +1,230 @@
+"""The numbers of the generator, read from ``parameters.toml`` and checked once."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Range: TypeAlias = tuple[float, float]
+Shares: TypeAlias = dict[str, float]
+Recipient = Literal["family", "charity", "freelancer", "circle"]
+"""Whom a cross-border routine pays."""
+
+
+class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A country: its currency, its share, and its offset from UTC."""
+
+    currency: str
+    weight: float
+    offset_minutes: int
+
+
+class RoutineLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the payers of one cross-border population pay."""
+
+    name: str
+    share: float
+    amount: Range
+    within: float
+    cadence: Shares
+    recipients_extra: float
+    recipients_max: int
+    payee: Recipient
+    life_days: float
+    round_share: float
+    hours: str
+    rails: Shares
+    references: Shares
+    relations: Shares
+    irregular_per_month: float = 0.0
+    second_recipient: float = 0.0
+    two_rails: float = 0.0
+    family_purpose: float = 0.0
+    skip: float = 0.0
+    rising: float = 1.0
+    december: float = 1.0
+    emergency: float = 1.0
+    cash_out_share: float = 0.0
+
+
+class DomesticLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the payers of a bank do at home."""
+
+    name: str
+    per_month: float
+    amount: Range
+    round_share: float
+    hours: str
+    rail: str
+    payee: Literal["self", "merchant", "biller", "friend", "seller", "platform"]
+    references: Shares = msgspec.field(default_factory=lambda: {"none": 1.0})
+    categories: tuple[str, ...] = ()
+    rejected: float = 0.003
+    few: float = 1.0
+
+
+class Circles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Savings circles: members of each, and the share whose collector lives abroad."""
+
+    members: tuple[int, int]
+    abroad_share: float
+
+
+class AmountMix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A mixture of lognormals, AUD. ``flat_weights`` are those of the flat-cheap sub-type."""
+
+    weights: tuple[float, float, float]
+    flat_weights: tuple[float, float, float]
+    medians: tuple[float, float, float]
+    sigmas: tuple[float, float, float]
+
+
+class LsacLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Payers whose pattern follows the published indicators of live-streamed abuse, and their beneficiaries."""
+
+    n: tuple[float, float, int]
+    sub_types: Shares
+    sporadic_n_max: int
+    prolific_n_min: int
+    round_share: float
+    round_received_share: float
+    price_point_share: float
+    escalation_amount: Range
+    escalation_gap: Range
+    gap_sporadic_days: Range
+    gap_regular_days: Range
+    gap_prolific_days: Range
+    gap_floor_hours: float
+    gap_mean_days_min: float
+    session: float
+    session_n: tuple[int, int]
+    session_hours: float
+    hours: Shares
+    beneficiaries: tuple[tuple[int, float], ...]
+    beneficiaries_shape: float
+    relation_life_days: Range
+    facilitator_share: float
+    payers_per_facilitator: tuple[float, float, int]
+    multi_country_share: float
+    cluster: tuple[int, int]
+    shared_phone: float
+    shared_device: float
+    shared_pickup: float
+    dwell_hours: Range
+    rails: Shares
+    two_rails: float
+    references: Shares
+    lexicon_in_other: float
+    relations: Shares
+    minor_share: float
+    cam_tokens: float
+    vpn: float
+    capture_software: float
+    travel_after_5: float
+    amounts_aud: dict[str, AmountMix]
+
+
+class FsecLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Victims of financial sexual extortion."""
+
+    n: tuple[int, int]
+    first_max_eur: float
+    total_max_eur: float
+    within_hours: float
+
+
+class RomanceLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Victims of romance fraud."""
+
+    from_to_eur: Range
+    weeks: tuple[int, int]
+
+
+class CasesLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sizes of the other typologies."""
+
+    structuring_n: tuple[int, int]
+    structuring_days: float
+    structuring_share: Range
+    threshold_eur: float
+    mule_payers: tuple[int, int]
+    mule_hours: float
+    mule_out_share: Range
+    mule_out_hours: float
+    mule_out_accounts: tuple[int, int]
+    takeover_n: tuple[int, int]
+    takeover_hours: float
+    takeover_eur: Range
+    testing_n: tuple[int, int]
+    testing_eur_max: float
+    testing_rejected: float
+    pattern_eur: Range
+
+
+class LabelsLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes known later, how late, and how often wrongly."""
+
+    alerted_share: float
+    alert_after: tuple[int, int]
+    innocent_share: float
+    analyst_days: Range
+    analyst_error: float
+    report_days_max: float
+    confirmed_share: float
+    confirmed_days: Range
+
+
+class NoiseLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happens to records on their way."""
+
+    late: float
+    late_hours: Range
+    duplicate: float
+    returned: float
+    malformed: float
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All numbers; their basis stands beside them in the file."""
+
+    start: str
+    cross_border_share: float
+    household_share: float
+    churn_share: float
+    received_told_share: float
+    offset_told_share: float
+    device_told_share: float
+    fee: float
+    family_minor_share: float
+    lexicon_share: float
+    base_rates: Shares
+    rates: Shares
+    homes: dict[str, Place]
+    destinations: dict[str, Place]
+    rates_per_eur: dict[str, float]
+    hours: dict[str, tuple[float, ...]]
+    words: dict[str, tuple[str, ...]]
+    routine: tuple[RoutineLaw, ...]
+    circles: Circles
+    domestic: tuple[DomesticLaw, ...]
+    lsac: LsacLaw
+    fsec: FsecLaw
+    romance: RomanceLaw
+    cases: CasesLaw
+    labels: LabelsLaw
+    noise: NoiseLaw
+
+
+@lru_cache(maxsize=1)
+def shipped_parameters() -> Parameters:
+    """The parameters that ship.
+
+    >>> shipped_parameters().lsac.n
+    (0.4, 2.0, 700)
+    """
+    content = tomllib.loads(Path(__file__).with_name("parameters.toml").read_text(encoding="utf-8"))
+    return msgspec.convert(content, Parameters)

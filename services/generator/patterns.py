@@ -1,0 +1,205 @@
+"""Typologies that happen to ordinary payers: structuring, mules, takeovers, card testing, and AMLworld's patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+
+from services.generator.accounts import MERCHANT, PAYER, POOL_BITS, Special, account
+from services.generator.chance import Generator, Ints, generator, lognormal
+from services.generator.configuration import DAY_MS
+from services.generator.drafts import Draft, Drafts
+from services.generator.facilitators import opened
+from services.generator.parameters import CasesLaw
+from services.generator.people import World, cases
+from services.generator.places import NOT_ROUND, ROUND_SENT
+from services.generator.routine import HOUR_MS
+from services.generator.rows import source
+from services.generator.truth import Notes
+
+
+def plan_patterns(world: World, drafts: Drafts, notes: Notes) -> None:
+    """Plan every case of the other typologies."""
+    planned: dict[str, Callable[[_Case], None]] = {
+        "structuring": _structuring,
+        "mule": _mule,
+        "account_takeover": _takeover,
+        "card_testing": _card_testing,
+        "gather_scatter": _gather_scatter,
+        "cycle": _cycle,
+        "bipartite": _bipartite,
+        "stack": _stack,
+    }
+    ordinary = world.people.abroad
+    for at, (typology, plan) in enumerate(planned.items()):
+        rng = generator(world.seed, source("case"), at)
+        for _ in range(cases(world.configuration, typology)):
+            plan(_Case(world, rng, drafts, notes, typology, ordinary))
+
+
+class _Case:
+    """One case being planned."""
+
+    def __init__(
+        self, world: World, rng: Generator, drafts: Drafts, notes: Notes, typology: str, ordinary: Ints
+    ) -> None:
+        self.world, self.rng, self.typology = world, rng, typology
+        self.law: CasesLaw = world.configuration.parameters.cases
+        self._drafts, self._notes, self._ordinary, self._case = drafts, notes, ordinary, drafts.new_case()
+
+    def begin_ms(self, span_days: float) -> int:
+        """A moment that leaves ``span_days`` before the end of the horizon."""
+        configuration = self.world.configuration
+        return configuration.start_ms + int(self.rng.uniform(0.0, configuration.days - span_days) * DAY_MS)
+
+    def payers(self, n: int, typology: str | None = None) -> list[int]:
+        """``n`` ordinary payers (fewer if there are not as many); noted as belonging to the typology."""
+        chosen = self.rng.choice(self._ordinary, min(n, len(self._ordinary)), replace=False).tolist()
+        for payer in chosen:
+            self._notes.typologies[payer] = typology or self.typology
+        return [int(account(PAYER, payer)) for payer in chosen]
+
+    def fresh(self, like: int, role: str, abroad: bool = False) -> int:
+        """A new account in the country of payer ``like``, or in the one that it sends to."""
+        people = self.world.people
+        place = int((people.destination if abroad else people.home)[like & (1 << 40) - 1])
+        return self.world.accounts.add(Special(place, role, opened(self.world, self.rng)))
+
+    def pay(self, at_ms: float, payer: int, payee: int, eur: float, **told: object) -> None:
+        """Plan one payment of the case."""
+        chosen: dict[str, object] = {"rail": "bank", "rounding": NOT_ROUND, **told}
+        self._drafts.add(
+            Draft(int(at_ms), payer, payee, eur, "case", self.typology, case=self._case, **chosen)  # type: ignore[arg-type]
+        )
+
+    def word(self, theme: str, share: float = 0.6) -> int:
+        """A reference of ``theme``, or none."""
+        words = self.world.words
+        return int(words.draw(self.rng, words.chooser({theme: share, "none": 1.0 - share}), 1)[0])
+
+    def eur(self, law: tuple[float, float]) -> float:
+        """A lognormal amount."""
+        return float(lognormal(self.rng, *law, 1)[0])
+
+
+def _structuring(case: _Case) -> None:
+    """3 to 12 transfers within a week, each just below a threshold."""
+    law, rng = case.law, case.rng
+    (payer,) = case.payers(1)
+    payees = [case.fresh(payer, "structuring_payee", abroad=bool(rng.random() < 0.6)) for _ in range(3)]
+    begin_ms = case.begin_ms(law.structuring_days)
+    for _ in range(int(rng.integers(law.structuring_n[0], law.structuring_n[1] + 1))):
+        eur = law.threshold_eur * rng.uniform(*law.structuring_share)
+        at_ms = begin_ms + rng.uniform(0.0, law.structuring_days) * DAY_MS
+        case.pay(at_ms, payer, payees[int(rng.integers(0, 3))], eur, reference=case.word("trade"))
+
+
+def _mule(case: _Case) -> None:
+    """Many payers to one account within three days; most of it leaves within a day, to a few accounts."""
+    law, rng = case.law, case.rng
+    n = int(np.clip(lognormal(rng, 9.0, 0.7, 1)[0], *law.mule_payers))
+    payers = case.payers(n, "mule_victim")
+    mule = case.fresh(payers[0], "mule")
+    begin_ms, received, last_ms = case.begin_ms(5.0), 0.0, 0.0
+    span_ms = rng.uniform(6.0, law.mule_hours) * HOUR_MS
+    for payer in payers:
+        eur, at_ms = case.eur((420.0, 0.7)), begin_ms + rng.random() * span_ms
+        received, last_ms = received + eur, max(last_ms, at_ms)
+        case.pay(at_ms, payer, mule, eur, rail=str(rng.choice(["bank", "wallet"])), reference=case.word("refund"))
+    outs = int(rng.integers(law.mule_out_accounts[0], law.mule_out_accounts[1] + 1))
+    for _ in range(outs):
+        eur = received * rng.uniform(*law.mule_out_share) / outs
+        at_ms = last_ms + rng.uniform(0.2, law.mule_out_hours - 1.0) * HOUR_MS
+        case.pay(at_ms, mule, case.fresh(payers[0], "mule_receiver", abroad=bool(rng.random() < 0.5)), eur)
+
+
+def _takeover(case: _Case) -> None:
+    """A new device, and within two hours 1 to 5 large transfers to somebody new."""
+    law, rng = case.law, case.rng
+    (payer,) = case.payers(1)
+    payee, device = case.fresh(payer, "takeover_payee", abroad=bool(rng.random() < 0.5)), int(rng.integers(1, 1 << 60))
+    begin_ms = case.begin_ms(1.0)
+    for _ in range(int(rng.integers(law.takeover_n[0], law.takeover_n[1] + 1))):
+        at_ms = begin_ms + rng.uniform(0.0, law.takeover_hours) * HOUR_MS
+        rounding = ROUND_SENT if rng.random() < 0.5 else NOT_ROUND
+        case.pay(at_ms, payer, payee, case.eur(law.takeover_eur), device=device, rounding=rounding)
+
+
+def _card_testing(case: _Case) -> None:
+    """Tiny authorisations across cards at one merchant within an hour, most declined, then a few large ones."""
+    law, rng = case.law, case.rng
+    low, high = law.testing_n
+    n = int(np.exp(rng.uniform(np.log(low), np.log(high))))
+    cards = case.payers(max(5, n // 4), "card_testing_victim")
+    home = int(case.world.people.home[cards[0] & (1 << 40) - 1])
+    # A remitter sees cards only where they fund a transfer: then it is itself the merchant.
+    remitter = case.world.configuration.profile == "remitter"
+    small, large = ("4829", "4829") if remitter else ("5999", "5732")
+    merchant, shop = (int(account(MERCHANT, (home << POOL_BITS) + int(each))) for each in rng.integers(0, 1_000, 2))
+    begin_ms, good = case.begin_ms(1.0), []
+    for _ in range(n):
+        card, at_ms = cards[int(rng.integers(0, len(cards)))], begin_ms + rng.random() * HOUR_MS
+        declined = rng.random() < law.testing_rejected
+        if not declined:
+            good.append(card)
+        case.pay(
+            at_ms, card, merchant, rng.uniform(0.0, law.testing_eur_max), rail="card", category=small,
+            status="rejected" if declined else "accepted",
+        )  # fmt: skip
+    for card in good[: int(rng.integers(1, 4))]:
+        at_ms = begin_ms + rng.uniform(1.1, 5.0) * HOUR_MS
+        case.pay(at_ms, card, shop, case.eur((480.0, 0.6)), rail="card", category=large)
+
+
+def _gather_scatter(case: _Case) -> None:
+    """Several accounts to one within days, and on to several others."""
+    rng = case.rng
+    payers = case.payers(int(rng.integers(4, 12)))
+    middle, begin_ms = case.fresh(payers[0], "gatherer"), case.begin_ms(12.0)
+    amounts = [case.eur(case.law.pattern_eur) for _ in payers]
+    for payer, eur in zip(payers, amounts, strict=True):
+        case.pay(begin_ms + rng.uniform(0.0, 5.0) * DAY_MS, payer, middle, eur, reference=case.word("trade"))
+    outs = int(rng.integers(3, 10))
+    for _ in range(outs):
+        eur, payee = sum(amounts) * 0.95 / outs, case.fresh(payers[0], "scatter_receiver")
+        case.pay(begin_ms + rng.uniform(5.5, 11.0) * DAY_MS, middle, payee, eur)
+
+
+def _cycle(case: _Case) -> None:
+    """The same money around a ring and back to where it began, a little less each time."""
+    rng = case.rng
+    (first,) = case.payers(1)
+    ring = [first, *(case.fresh(first, "cycle_member") for _ in range(int(rng.integers(2, 7)))), first]
+    at_ms, eur = float(case.begin_ms(15.0)), 3.0 * case.eur(case.law.pattern_eur)
+    for payer, payee in pairwise(ring):
+        case.pay(at_ms, payer, payee, eur, reference=case.word("trade", 0.4))
+        at_ms += rng.uniform(0.1, 2.0) * DAY_MS
+        eur *= rng.uniform(0.95, 0.995)
+
+
+def _bipartite(case: _Case) -> None:
+    """Every account of one side pays several of the other."""
+    rng = case.rng
+    payers = case.payers(int(rng.integers(3, 7)))
+    payees = [case.fresh(payers[0], "bipartite_receiver") for _ in range(int(rng.integers(3, 7)))]
+    begin_ms = case.begin_ms(8.0)
+    for payer in payers:
+        for at in rng.choice(len(payees), int(rng.integers(2, len(payees) + 1)), replace=False).tolist():
+            case.pay(begin_ms + rng.uniform(0.0, 7.0) * DAY_MS, payer, payees[at], case.eur(case.law.pattern_eur))
+
+
+def _stack(case: _Case) -> None:
+    """Two layers of bipartite payments: what the middle receives, it passes on."""
+    rng = case.rng
+    payers = case.payers(int(rng.integers(3, 6)))
+    middle = [case.fresh(payers[0], "stack_middle") for _ in range(int(rng.integers(2, 5)))]
+    last = [case.fresh(payers[0], "stack_receiver") for _ in range(int(rng.integers(2, 5)))]
+    begin_ms = case.begin_ms(10.0)
+    for payer in payers:
+        for account_ in middle:
+            case.pay(begin_ms + rng.uniform(0.0, 4.0) * DAY_MS, payer, account_, case.eur(case.law.pattern_eur))
+    for account_ in middle:
+        for payee in last:
+            case.pay(begin_ms + rng.uniform(4.5, 9.0) * DAY_MS, account_, payee, case.eur(case.law.pattern_eur))

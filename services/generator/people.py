@@ -1,0 +1,166 @@
+"""Who the payers are: population, home, destination, tenure. Drawn once; memory is a few dozen bytes a payer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.generator.accounts import Accounts
+from services.generator.chance import Choice, Generator, Ints, generator, share_of
+from services.generator.configuration import Configuration
+from services.generator.places import Places
+from services.generator.rows import source
+from services.generator.words import Words
+
+_PEOPLE_SOURCE = 201
+DOMESTIC_ONLY = -1
+"""Population of a bank's payers who never pay abroad."""
+
+
+@dataclass(slots=True)
+class People:
+    """All payers, by number.
+
+    ``population`` is a code of ``SOURCES`` or ``DOMESTIC_ONLY``; ``first_day`` and ``last_day`` bound what a payer
+    does by routine; ``twin_of`` is the LSAC payer that a twin mirrors, by number, else -1; ``owner`` is the payer
+    whose recipients a payer pays, mostly itself; ``circle`` is the savings circle, else -1.
+    """
+
+    population: NDArray[np.int8]
+    home: Ints
+    destination: Ints
+    first_day: Ints
+    last_day: Ints
+    twin_of: Ints
+    owner: Ints
+    circle: Ints
+    circle_places: Ints
+
+    def of(self, name: str) -> Ints:
+        """The payers of one population, ascending."""
+        members: Ints = np.flatnonzero(self.population == source(name)).astype(np.int64)
+        return members
+
+    @property
+    def abroad(self) -> Ints:
+        """The payers of a cross-border routine, ascending: those to whom other things may happen as well."""
+        ordinary = (self.population >= 0) & (self.population < source("salary"))
+        members: Ints = np.flatnonzero(ordinary).astype(np.int64)
+        return members
+
+
+@dataclass(slots=True)
+class World:
+    """What every part of the generator works on."""
+
+    configuration: Configuration
+    places: Places
+    words: Words
+    people: People
+    accounts: Accounts
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return self.configuration.seed
+
+
+def cases(configuration: Configuration, name: str) -> int:
+    """How many cases of a typology a run has: its rate times the payers, and at least one."""
+    return max(1, round(configuration.parameters.rates[name] * configuration.payers))
+
+
+def build_world(configuration: Configuration) -> World:
+    """The world of a run, before anything happens in it."""
+    parameters = configuration.parameters
+    places = Places(parameters, configuration.swap_seed)
+    rng = generator(configuration.seed, _PEOPLE_SOURCE)
+    n = configuration.payers
+    population, twin_of = _populations(configuration, rng)
+    people = People(
+        population=population,
+        home=places.home_choice.draw(rng, n),
+        destination=places.destination_choice.draw(rng, n),
+        first_day=np.zeros(n, dtype=np.int64),
+        last_day=np.full(n, configuration.days, dtype=np.int64),
+        twin_of=twin_of,
+        owner=np.arange(n, dtype=np.int64),
+        circle=np.full(n, -1, dtype=np.int64),
+        circle_places=np.zeros(0, dtype=np.int64),
+    )
+    _set_tenure(people, configuration, rng)
+    twins = np.flatnonzero(twin_of >= 0)
+    people.home[twins], people.destination[twins] = people.home[twin_of[twins]], people.destination[twin_of[twins]]
+    _share_relatives(people, parameters.household_share)
+    _form_circles(people, configuration, rng)
+    accounts = Accounts(configuration, places, people.home, people.destination, people.circle_places)
+    return World(configuration, places, Words(parameters), people, accounts)
+
+
+def _populations(configuration: Configuration, rng: Generator) -> tuple[NDArray[np.int8], Ints]:
+    parameters, n = configuration.parameters, configuration.payers
+    share = 1.0 if configuration.profile == "remitter" else parameters.cross_border_share
+    abroad = rng.permutation(n)[: max(20, round(share * n))]
+    wanted = round(configuration.lsac_share * len(abroad))
+    lsac = max(1, wanted) if configuration.lsac_share > 0.0 else 0
+    counts = {
+        "lsac": lsac,
+        "lsac_twin": lsac,
+        "fsec_victim": cases(configuration, "fsec"),
+        "romance_victim": cases(configuration, "romance"),
+    }
+    population = np.full(n, DOMESTIC_ONLY, dtype=np.int8)
+    at = 0
+    for name, count in counts.items():
+        population[abroad[at : at + count]] = source(name)
+        at += count
+    ordinary = np.sort(abroad[at:])
+    laws = parameters.routine
+    chooser = Choice([source(law.name) for law in laws], [law.share for law in laws])
+    population[ordinary] = chooser.draw(rng, len(ordinary))
+    # Even a small run has a few of everybody: the first ordinary payers are dealt out, three to each routine.
+    dealt = ordinary[: 3 * len(laws)]
+    population[dealt] = [source(laws[i % len(laws)].name) for i in range(len(dealt))]
+    twin_of = np.full(n, -1, dtype=np.int64)
+    twin_of[abroad[lsac : 2 * lsac]] = abroad[:lsac]
+    return population, twin_of
+
+
+def _set_tenure(people: People, configuration: Configuration, rng: Generator) -> None:
+    """A share of payers begins or stops within the horizon."""
+    n, days = configuration.payers, configuration.days
+    churn = rng.random(n)
+    when = (rng.random(n) * days).astype(np.int64)
+    half = configuration.parameters.churn_share / 2.0
+    people.first_day[churn < half] = when[churn < half]
+    stops = (churn >= half) & (churn < 2.0 * half)
+    people.last_day[stops] = when[stops] + 1
+
+
+def _share_relatives(people: People, share: float) -> None:
+    """Some pay the relatives of another payer to the same country, from wherever either lives."""
+    diaspora = people.of("diaspora")
+    ordered = diaspora[np.argsort(people.destination[diaspora], kind="stable")]
+    follows = np.flatnonzero(share_of(ordered, 0x5157) < share)
+    follows = follows[follows > 0]
+    same = people.destination[ordered[follows]] == people.destination[ordered[follows - 1]]
+    people.owner[ordered[follows[same]]] = ordered[follows[same] - 1]
+
+
+def _form_circles(people: People, configuration: Configuration, rng: Generator) -> None:
+    """Savings circles of neighbours: members of one home, and some of them of one destination too."""
+    law, members = configuration.parameters.circles, people.of("savings_circle")
+    members = members[np.lexsort((people.destination[members], people.home[members]))]
+    places: list[int] = []
+    at = 0
+    while at < len(members):
+        size = int(rng.integers(law.members[0], law.members[1] + 1))
+        chosen = members[at : at + size]
+        chosen = chosen[people.home[chosen] == people.home[chosen[0]]]
+        people.circle[chosen] = len(places)
+        abroad = rng.random() < law.abroad_share
+        places.append(int(people.destination[chosen[0]] if abroad else people.home[chosen[0]]))
+        at += len(chosen)
+    people.circle_places = np.array(places, dtype=np.int64)

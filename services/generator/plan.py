@@ -1,0 +1,125 @@
+"""Everything that is planned ahead: the payments of rare typologies, and what is true of those who take part."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.generator.accounts import COLLECTOR, PAYER, SPECIAL, account
+from services.generator.chance import Ints
+from services.generator.drafts import Drafts
+from services.generator.labels import case_labels, payment_id
+from services.generator.lsac import plan_lsac
+from services.generator.patterns import plan_patterns
+from services.generator.people import DOMESTIC_ONLY, World
+from services.generator.rows import LSAC_CASH_OUT, NONE, SOURCES, TYPOLOGIES, Rows, source
+from services.generator.truth import AccountTruth, LabelTruth, Notes, PaymentTruth
+from services.generator.twins import plan_twins
+from services.generator.victims import plan_victims
+
+
+@dataclass(slots=True)
+class Plan:
+    """Planned payments in the order of their times, the case of each, and notes for truth."""
+
+    rows: Rows
+    cases: Ints
+    notes: Notes
+    labels: list[LabelTruth]
+
+
+def build_plan(world: World) -> Plan:
+    """Plan a world's rare typologies. Memory is theirs, not the background's."""
+    notes, drafts = Notes.none(), Drafts(world)
+    plan_lsac(world, drafts, notes)
+    first, _ = drafts.rows()
+    plan_twins(world, drafts, first[first["source"] == source("lsac")], notes.persons)
+    plan_victims(world, drafts, notes)
+    plan_patterns(world, drafts, notes)
+    rows, numbers = drafts.rows()
+    return Plan(rows, numbers, notes, case_labels(world, rows, numbers))
+
+
+def payment_truth(plan: Plan) -> Iterator[PaymentTruth]:
+    """The payments that belong to a typology, by time."""
+    for pid, typology, case in zip(
+        plan.rows["pid"].tolist(), plan.rows["typology"].tolist(), plan.cases.tolist(), strict=True
+    ):
+        if typology != NONE:
+            yield PaymentTruth(payment_id(pid), TYPOLOGIES[typology], case)
+
+
+def account_truth(world: World, plan: Plan) -> Iterator[AccountTruth]:
+    """Every payer, then every planned or special payee."""
+    made, paid = _degrees(plan.rows, "payer", "payee"), _degrees(plan.rows, "payee", "payer")
+    yield from _payers(world, plan, made)
+    yield from _payees(world, plan, paid)
+
+
+def _payers(world: World, plan: Plan, made: dict[int, tuple[int, int]]) -> Iterator[AccountTruth]:
+    people, notes, name = world.people, plan.notes, world.accounts.identifier
+    twin_of = people.twin_of.tolist()
+    seconds = {first: second for second, first in notes.persons.items()}
+    for payer, code in enumerate(people.population.tolist()):
+        population = "domestic" if code == DOMESTIC_ONLY else SOURCES[code]
+        number = int(account(PAYER, payer))
+        lsac = population == "lsac"
+        planned = made.get(number, (0, 0)) if lsac or payer in notes.typologies else None
+        truth = AccountTruth(
+            name(number),
+            "payer",
+            population,
+            population,
+            typology="lsac" if lsac else notes.typologies.get(payer),
+            sub_type=notes.sub_types.get(payer),
+            payments=planned[0] if planned else None,
+            counterparties=planned[1] if planned else None,
+            lifetime_payments=notes.lifetime.get(payer),
+            twin_of=name(int(account(PAYER, twin_of[payer]))) if twin_of[payer] >= 0 else None,
+            person=name(number) if number in seconds else None,
+        )
+        yield truth
+
+
+def _payees(world: World, plan: Plan, paid: dict[int, tuple[int, int]]) -> Iterator[AccountTruth]:
+    name, persons = world.accounts.identifier, plan.notes.persons
+    made = _degrees(plan.rows, "payer", "payee")
+    for at, special in enumerate(world.accounts.special):
+        number = int(account(SPECIAL, at))
+        second = special.role == "lsac_second_account"
+        payments, counterparties = (made if second else paid).get(number, (0, 0))
+        lsac = second or special.role in ("facilitator", "direct_beneficiary")
+        yield AccountTruth(
+            name(number),
+            "payer" if second else "payee",
+            "lsac" if second else special.role,
+            "lsac" if second else special.role,
+            typology="lsac" if lsac else special.role,
+            sub_type=plan.notes.sub_types.get(persons[number] & (1 << 40) - 1) if second else None,
+            payments=payments,
+            counterparties=counterparties,
+            person=name(persons[number]) if second else None,
+            cluster=special.cluster if special.cluster >= 0 else None,
+            minor=special.minor,
+        )
+    for circle in range(len(world.people.circle_places)):
+        yield AccountTruth(name(int(account(COLLECTOR, circle))), "payee", "collector", "savings_circle")
+
+
+def _degrees(rows: Rows, side: str, other: str) -> dict[int, tuple[int, int]]:
+    """Payments of a typology and different counterparties of each account on one ``side``."""
+    rows = rows[(rows["typology"] != NONE) & (rows["typology"] != LSAC_CASH_OUT)]
+    payments = Counter(rows[side].tolist())
+    counterparties: defaultdict[int, set[int]] = defaultdict(set)
+    for each, counterparty in zip(rows[side].tolist(), rows[other].tolist(), strict=True):
+        counterparties[each].add(counterparty)
+    return {each: (count, len(counterparties[each])) for each, count in payments.items()}
+
+
+def planned_of_day(plan: Plan, begin_ms: int, end_ms: int) -> Rows:
+    """The planned payments from ``begin_ms`` up to, not including, ``end_ms``."""
+    low, high = np.searchsorted(plan.rows["time"], [begin_ms, end_ms])
+    return plan.rows[low:high].copy()

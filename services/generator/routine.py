@@ -1,0 +1,251 @@
+"""Cross-border routines: families, partners, sponsors, clients, savings circles; a day at a time, vectorised.
+
+A routine keeps a few numbers per payer. What happens on a day depends only on the seed, the population and the day.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+
+from services.generator.accounts import AGENT, CHARITY, COLLECTOR, FREELANCER, PAYER, account, family, pooled
+from services.generator.chance import (
+    Bools,
+    Choice,
+    Floats,
+    Generator,
+    Ints,
+    choice_of,
+    generator,
+    mix,
+    mixed,
+    share_of,
+)
+from services.generator.configuration import DAY_MS
+from services.generator.parameters import RoutineLaw
+from services.generator.people import World
+from services.generator.places import NOT_ROUND, ROUND_RECEIVED, ROUND_SENT
+from services.generator.rows import CATEGORIES, NOT_TOLD, PURPOSES, RAILS, RELATIONS, Rows, empty, joined, source
+
+HOUR_MS = 3_600_000
+_CADENCES = ("monthly", "fortnightly", "weekly", "irregular")
+_PERIOD_DAYS = {"fortnightly": 14, "weekly": 7}
+_JITTER_DAYS = {"monthly": 5, "fortnightly": 3, "weekly": 2}
+_PAYDAYS = (25, 29)
+_EMERGENCY_EVERY_DAYS = 270
+_EMERGENCY_DAYS = 3
+_CHARITIES_PER_PLACE = 60
+_RECEIVED_ROUND_SHARE = 0.25
+
+
+def local_ms(rng: Generator, hours: Choice, n: int) -> Ints:
+    """Milliseconds into the local day: hours by weight, the rest evenly."""
+    local: Ints = ((hours.draw(rng, n) + rng.random(n)) * HOUR_MS).astype(np.int64)
+    return local
+
+
+def hours_choice(weights: tuple[float, ...]) -> Choice:
+    """The choice among the 24 hours of a day."""
+    return Choice(range(24), weights)
+
+
+def finish(world: World, rows: Rows, origin: int, day: int) -> Rows:
+    """Give rows of one process and day their ids, offsets and devices, and remember where they come from."""
+    parameters, payers = world.configuration.parameters, rows["payer"]
+    rows["source"] = origin
+    numbers = origin << 56 | (day & 0xFFFFF) << 36
+    rows["pid"] = mixed(np.arange(len(rows), dtype=np.int64) + numbers, mix(world.seed ^ 0x91D))
+    told = share_of(payers, world.seed ^ 0x0FF5E7) < parameters.offset_told_share
+    is_payer = payers >> 40 == PAYER
+    offsets = world.places.offset_minutes[world.accounts.places(payers)]
+    rows["offset"] = np.where(told & is_payer, offsets, NOT_TOLD)
+    if not rows["device"].any():
+        second = share_of(rows["pid"], 0xD0E) < 0.1
+        device = mixed(payers * 2 + second, mix(world.seed ^ 0xDE71CE)) | np.uint64(1)
+        with_device = is_payer & (rows["rail"] != RAILS.index("card"))
+        with_device &= share_of(payers, world.seed ^ 0xDE7) < parameters.device_told_share
+        rows["device"] = np.where(with_device, device, np.uint64(0))
+    return rows
+
+
+class Routine:
+    """One population of cross-border payers.
+
+    Parameters
+    ----------
+    world
+        Payers, places, words.
+    law
+        How the population pays.
+    """
+
+    def __init__(self, world: World, law: RoutineLaw) -> None:
+        self._world, self._law, self._source = world, law, source(law.name)
+        people, parameters = world.people, world.configuration.parameters
+        self._payers = members = people.of(law.name)
+        rng, n = generator(world.seed, self._source), len(members)
+        self._cadence = choice_of(_CADENCES, law.cadence).draw(rng, n)
+        self._phase, self._payday = rng.integers(0, 10_000, n), rng.integers(*_PAYDAYS, n)
+        between = law.amount[1] * np.sqrt(1.0 - law.within**2)
+        self._level: Floats = np.log(law.amount[0]) + between * rng.standard_normal(n)
+        self._within = law.amount[1] * law.within
+        self._recipients = np.minimum(1 + rng.poisson(law.recipients_extra, n), law.recipients_max)
+        rails = choice_of(RAILS, law.rails)
+        self._rails = np.stack([rails.draw(rng, n), rails.draw(rng, n)])
+        self._rails[1] = np.where(rng.random(n) < law.two_rails, self._rails[1], self._rails[0])
+        self._relation = choice_of([*RELATIONS, "none"], law.relations).draw(rng, n)
+        self._home, self._destination = people.home[members], people.destination[members]
+        self._first, self._last = people.first_day[members], people.last_day[members]
+        self._hours, self._references = hours_choice(parameters.hours[law.hours]), world.words.chooser(law.references)
+        self._emergency_words = world.words.chooser({"medical": 0.6, "family": 0.2, "none": 0.2})
+        self._month, self._due_days = -1, np.zeros((2, n), dtype=np.int64)
+        self._salt = mixed(members, mix(world.seed ^ self._source))
+        self._first_freelancers = max(10, round(n / 4))
+
+    def rows(self, day: int) -> Rows:
+        """What the population does on local ``day``, in no order; money taken out may fall on later days."""
+        rng = generator(self._world.seed, self._source, day + 1)
+        due, urgent = self._due(rng, day)
+        n = len(due)
+        if n == 0:
+            return empty(0)
+        rows = empty(n)
+        payees, receiver = self._payees(rng, due, day)
+        home = self._home[due]
+        rows["payer"], rows["payee"] = account(PAYER, self._payers[due]), payees
+        local = local_ms(rng, self._hours, n)
+        start = self._world.configuration.start_ms + day * DAY_MS
+        rows["time"] = start + local - self._world.places.offset_minutes[home] * 60_000
+        self._fill(rng, rows, due, urgent)
+        eur = self._eur(rng, due, day)
+        rounding = self._rounding(rng, n)
+        told = share_of(self._payers[due], 0x7E11) < self._world.configuration.parameters.received_told_share
+        self._world.places.fill_money(rows, eur, home, receiver, rounding, told)
+        finish(self._world, rows, self._source, day)
+        return joined([rows, self._cash_outs(rng, rows, eur, receiver, day)]) if self._law.cash_out_share else rows
+
+    def _due(self, rng: Generator, day: int) -> tuple[Ints, Bools]:
+        """Who pays today (some twice), and which of these payments are urgent help."""
+        n = len(self._payers)
+        due = self._monthly(day)
+        for name, period in _PERIOD_DAYS.items():
+            which = np.flatnonzero(self._cadence == _CADENCES.index(name))
+            at = day + self._phase[which]
+            jitter = (mixed(at // period, 0) ^ self._salt[which]) % np.uint64(_JITTER_DAYS[name])
+            due[which] = at % period == jitter.astype(np.int64)
+        uniform = rng.random((3, n))
+        irregular = self._cadence == _CADENCES.index("irregular")
+        due |= irregular & (uniform[0] < self._law.irregular_per_month / 30.44)
+        due &= uniform[1] >= self._law.skip
+        extra = uniform[2] < self._extra_chance(day)
+        active = (self._first <= day) & (day < self._last)
+        regular, urgent = np.flatnonzero(due & active), np.flatnonzero(extra & active)
+        again = regular[rng.random(len(regular)) < self._law.second_recipient]
+        all_due = np.concatenate([regular, again, urgent])
+        return all_due, np.arange(len(all_due)) >= len(regular) + len(again)
+
+    def _monthly(self, day: int) -> Bools:
+        """Whose monthly payment falls on ``day``: up to a few days after payday, perhaps in the next month."""
+        configuration = self._world.configuration
+        today = configuration.first_day + timedelta(days=day)
+        month = (today.year - configuration.first_day.year) * 12 + today.month - configuration.first_day.month
+        if month != self._month:
+            self._month = month
+            for row, each in enumerate((month - 1, month)):
+                first = (configuration.month_start(each) - configuration.first_day).days
+                jitter = (mixed(self._salt, each + 1_000) % np.uint64(_JITTER_DAYS["monthly"])).astype(np.int64)
+                self._due_days[row] = first + self._payday - 1 + jitter
+        monthly: Bools = (self._cadence == 0) & (self._due_days == day).any(axis=0)
+        return monthly
+
+    def _extra_chance(self, day: int) -> Floats:
+        """Chance of a further payment today: December, a personal emergency, one of the whole destination."""
+        law, configuration = self._law, self._world.configuration
+        december = (configuration.first_day + timedelta(days=day)).month == 12
+        daily = 1.3 / 30.44
+        chance = np.full(len(self._payers), daily * (law.december - 1.0) if december else 0.0)
+        if law.emergency > 1.0:
+            for salt, every, who in (
+                (3, _EMERGENCY_EVERY_DAYS * 4, self._salt),
+                (4, _EMERGENCY_EVERY_DAYS, mixed(self._destination, self._world.seed)),
+            ):
+                period = (day + (who % np.uint64(every)).astype(np.int64)) // every
+                begins = (mixed(period, salt) ^ who) % np.uint64(every - _EMERGENCY_DAYS)
+                inside = (day + (who % np.uint64(every)).astype(np.int64)) % every - begins.astype(np.int64)
+                chance += np.where((inside >= 0) & (inside < _EMERGENCY_DAYS), daily * (law.emergency - 1.0), 0.0)
+        return chance
+
+    def _payees(self, rng: Generator, due: Ints, day: int) -> tuple[Ints, Ints]:
+        """Payees and their places."""
+        payers, places = self._payers[due], self._destination[due]
+        slot = np.minimum(rng.geometric(0.6, len(due)) - 1, self._recipients[due] - 1)
+        life = max(1, round(self._law.life_days))
+        # A slot changes hands once a life, at a moment of its own.
+        salted = mixed(payers * 8 + slot, 0x10FE)
+        generation = (day + (salted % np.uint64(life)).astype(np.int64)) // life
+        if self._law.payee == "family":
+            return family(self._world.people.owner[payers], slot, generation % 8), places
+        if self._law.payee == "circle":
+            circle = self._world.people.circle[payers]
+            return account(COLLECTOR, circle), self._world.people.circle_places[circle]
+        fixed = mixed(payers * 64 + slot * 8 + generation % 8, self._world.seed)
+        if self._law.payee == "charity":
+            return pooled(CHARITY, places, (fixed % np.uint64(_CHARITIES_PER_PLACE)).astype(np.int64)), places
+        pool = np.uint64(self._first_freelancers)
+        return pooled(FREELANCER, places, (fixed % pool).astype(np.int64)), places
+
+    def _fill(self, rng: Generator, rows: Rows, due: Ints, urgent: Bools) -> None:
+        """Rail, reference, relationship, purpose."""
+        n, words = len(rows), self._world.words
+        rows["rail"] = self._rails[(rng.random(n) < 0.3).astype(np.int64), due]
+        rows["category"] = np.where(rows["rail"] == RAILS.index("card"), CATEGORIES.index("4829"), -1)
+        references = words.draw(rng, self._references, n)
+        references[urgent] = words.draw(rng, self._emergency_words, int(urgent.sum()))
+        accident = rng.random(n) < self._world.configuration.parameters.lexicon_share
+        references[accident] = words.of_theme(rng, "lexicon", int(accident.sum()))
+        rows["reference"] = references
+        relation = self._relation[due]
+        rows["relation"] = np.where(relation < len(RELATIONS), relation, -1)
+        purposeful = share_of(self._payers[due], 0xFA31) < self._law.family_purpose
+        rows["purpose"] = np.where(purposeful, PURPOSES.index("FAMI"), -1)
+        if self._law.payee == "charity":
+            rows["purpose"] = PURPOSES.index("CHAR")
+
+    def _eur(self, rng: Generator, due: Ints, day: int) -> Floats:
+        rise = self._law.rising ** np.clip((day - self._first[due]) / 365.0, 0.0, 1.0)
+        eur: Floats = np.exp(self._level[due] + self._within * rng.standard_normal(len(due))) * rise
+        return eur
+
+    def _rounding(self, rng: Generator, n: int) -> Ints:
+        uniform = rng.random(n)
+        share = self._law.round_share
+        received = share * (_RECEIVED_ROUND_SHARE if self._law.within else 0.0)
+        rounding: Ints = np.select([uniform < received, uniform < share], [ROUND_RECEIVED, ROUND_SENT], NOT_ROUND)
+        return rounding
+
+    def _cash_outs(self, rng: Generator, rows: Rows, eur: Floats, receiver: Ints, day: int) -> Rows:
+        """Some recipients take the money out at an agent, hours or a day later."""
+        taken = np.flatnonzero(share_of(rows["payee"], 0xCA54) < self._law.cash_out_share)
+        outs = cash_out_rows(self._world, rng, rows[taken], eur[taken], receiver[taken], (20.0, 1.2))
+        return finish(self._world, outs, source("cash_out"), day << 4 | self._source)
+
+
+def cash_out_rows(
+    world: World, rng: Generator, paid: Rows, eur: Floats, places: Ints, dwell_hours: tuple[float, float]
+) -> Rows:
+    """Payments by the payees of ``paid`` to cash agents of their ``places``, after a lognormal dwell.
+
+    ``eur`` is what was sent, shape ``(n,)``; most of it is taken. Ids are still missing.
+    """
+    n = len(paid)
+    outs = empty(n)
+    dwell = dwell_hours[0] * np.exp(dwell_hours[1] * rng.standard_normal(n)) * HOUR_MS
+    outs["time"] = paid["time"] + np.maximum(dwell, 60_000.0).astype(np.int64)
+    outs["payer"] = paid["payee"]
+    outs["payee"] = pooled(AGENT, places, rng.integers(0, 400, n))
+    told = world.places.told[places]
+    out_eur = eur * rng.uniform(0.80, 0.985, n)
+    world.places.fill_money(outs, out_eur, told, told, np.full(n, ROUND_SENT), np.zeros(n, dtype=np.bool_))
+    outs["rail"], outs["category"] = RAILS.index("wallet"), CATEGORIES.index("6010")
+    return outs

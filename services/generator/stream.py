@@ -1,0 +1,146 @@
+"""The stream: a day at a time, in the order in which records are published.
+
+>>> from services.generator.configuration import Configuration
+>>> chunk = next(generate(Configuration(payers=60, months=1)))
+>>> len(chunk.keys) == len(chunk.values), chunk.values[0][:15]
+(True, b'{"payment_id":"')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.generator.circles import Payouts
+from services.generator.configuration import DAY_MS, Configuration
+from services.generator.household import Household
+from services.generator.labels import innocent_labels
+from services.generator.noise import with_noise
+from services.generator.people import World, build_world
+from services.generator.plan import Plan, account_truth, build_plan, payment_truth, planned_of_day
+from services.generator.render import JsonWriter
+from services.generator.routine import Routine
+from services.generator.rows import NONE, Rows, empty, in_order, joined
+from services.generator.truth import AccountTruth, LabelTruth, PaymentTruth, TruthRecord
+
+CHUNK_ROWS = 8_192
+OVERLAP_MS = 14 * 3_600_000
+"""A local day begins this much before, at most, the same day in UTC."""
+
+
+class Chunk(NamedTuple):
+    """Up to ``CHUNK_ROWS`` records in the order of publication.
+
+    ``keys`` are payer accounts, ``values`` payments as JSON, ``kinds`` codes of ``services.generator.rows.KINDS``
+    (0: a payment; 1: the same bytes again; 2: the same payment in another state; 3: a damaged record), ``times_ms``
+    when each is published, in event time.
+    """
+
+    keys: list[bytes]
+    values: list[bytes]
+    kinds: NDArray[np.int8]
+    times_ms: NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Day:
+    """What is published on one day: rows in order, and the labels that ordinary payments of the day will get."""
+
+    rows: Rows
+    labels: list[LabelTruth]
+
+
+class Process(Protocol):
+    """Something that makes rows of a local day."""
+
+    def rows(self, day: int) -> Rows:
+        """The rows that the process starts on ``day``; times up to ``OVERLAP_MS`` before that day, or any later."""
+
+
+class Stream:
+    """One run: its world, its plan, and its days. Iterate ``days`` or ``chunks`` once; an equal run has equal bytes.
+
+    Parameters
+    ----------
+    configuration
+        What to generate.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self.world: World = build_world(configuration)
+        self.plan: Plan = build_plan(self.world)
+        self.writer = JsonWriter(self.world)
+        parameters = configuration.parameters
+        self._processes: list[Process] = [Routine(self.world, law) for law in parameters.routine]
+        self._processes.append(Payouts(self.world))
+        if configuration.profile == "bank":
+            self._processes += [Household(self.world, law) for law in parameters.domestic]
+
+    def days(self) -> Iterator[Day]:
+        """What is published, a day at a time. Memory: that of the payers, and of a few days' payments."""
+        configuration, waiting = self.configuration, empty(0)
+        begin_ms = configuration.start_ms - OVERLAP_MS
+        for day in range(configuration.days):
+            end_ms = configuration.start_ms + (day + 1) * DAY_MS - OVERLAP_MS
+            made = [process.rows(day) for process in self._processes]
+            background = joined(made)
+            planned = planned_of_day(self.plan, begin_ms, end_ms)
+            innocent = joined([background, planned[planned["typology"] == NONE]])
+            rows = with_noise(self.world, joined([planned, background]), day)
+            waiting = in_order(joined([waiting, rows]), "arrival")
+            ready = int(np.searchsorted(waiting["arrival"], end_ms))
+            yield Day(self._within(waiting[:ready]), innocent_labels(self.world, innocent, day))
+            waiting, begin_ms = waiting[ready:].copy(), end_ms
+        last = with_noise(self.world, planned_of_day(self.plan, begin_ms, configuration.end_ms), configuration.days)
+        yield Day(self._within(in_order(joined([waiting, last]), "arrival")), [])
+
+    def _within(self, rows: Rows) -> Rows:
+        """Without what would happen after the horizon."""
+        return rows[rows["time"] < self.configuration.end_ms]
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The records as JSON, in bounded chunks."""
+        for day in self.days():
+            yield from self.written(day.rows)
+
+    def written(self, rows: Rows) -> Iterator[Chunk]:
+        """``rows`` as JSON, in bounded chunks."""
+        for at in range(0, len(rows), CHUNK_ROWS):
+            part = rows[at : at + CHUNK_ROWS]
+            yield Chunk(self.writer.keys(part), self.writer.lines(part), part["kind"].copy(), part["arrival"].copy())
+
+    def accounts(self) -> Iterator[AccountTruth]:
+        """What is true of every payer and of every special payee."""
+        return account_truth(self.world, self.plan)
+
+    def payments(self) -> Iterator[PaymentTruth]:
+        """The payments that belong to a typology, by time."""
+        return payment_truth(self.plan)
+
+    def case_labels(self) -> list[LabelTruth]:
+        """The labels of true cases, by time; those of ordinary payments come with their days."""
+        return self.plan.labels
+
+
+def generate(configuration: Configuration) -> Iterator[Chunk]:
+    """The payments of a run, in bounded chunks."""
+    return Stream(configuration).chunks()
+
+
+def truth(configuration: Configuration) -> Iterator[TruthRecord]:
+    """The truth of a run: accounts, then payments of typologies, then labels.
+
+    The labels of ordinary payments need the days to be drawn once more, without writing them; who does not want them
+    stops at the first ``LabelTruth`` that follows those of the true cases, or uses ``Stream`` itself.
+    """
+    stream = Stream(configuration)
+    yield from stream.accounts()
+    yield from stream.payments()
+    yield from stream.case_labels()
+    for day in stream.days():
+        yield from day.labels
