@@ -43,7 +43,7 @@ def generate(
     ] = "bench",
     profile: Annotated[
         Profile, typer.Option(help="bank: everything; remitter: only what a remitter sees, all payers pay abroad.")
-    ] = "bank",
+    ] = "remitter",
     hard: Annotated[
         bool, typer.Option("--hard", help="Evasion: jitter, daytime, two accounts, no repeated text.")
     ] = False,

@@ -231,7 +231,7 @@ class Alert(Struct, frozen=True, omit_defaults=True):
     revision: int
     """1, 2, 3, ...: the highest revision of an ``alert_id`` is the alert as it stands."""
     published_event_time_ms: int
-    """Event time of the review that made this revision."""
+    """Latest event time of the reviews that made a revision."""
     opened_event_time_ms: int
     updated_event_time_ms: int
     payments_count: int

@@ -151,15 +151,17 @@ class Accounts:
         person = kind in (PAYER, FAMILY, FREELANCER, COLLECTOR, SPECIAL)
         if not person:
             return []
-        phone, device, pickup = traits * 31, traits * 17 if kind == PAYER else 0, 0
+        phone, device, pickup = traits * 31, traits * 17, 0
         if kind == FAMILY and _part(traits, 5) < 0.3:
             phone = mix((rest >> 6) ^ self._trait_key ^ 0xFA) * 31
+            device = phone * 17
         if kind != PAYER and _part(traits, 2) < 0.4:
             pickup = mix(place << 40 | (rest >> 6) % 5_000)
-        told_phone, told_device = _part(traits, 3) < 0.3, device and traits & 1
+        told_phone = _part(traits, 3) < 0.3
+        told_device = _part(mix(traits), 0) < (0.5 if place < self._places.homes_count else 0.12)
         if special is not None:
-            phone, device, pickup = special.phone or phone, special.device, special.pickup or pickup
-            told_phone, told_device = bool(special.phone) or told_phone, bool(device)
+            told_phone, told_device = bool(special.phone) or told_phone, bool(special.device) or told_device
+            phone, device, pickup = special.phone or phone, special.device or device, special.pickup or pickup
         parts = [f'"device":"{_token(device)}"'] if told_device else []
         parts += [f'"phone":"{_token(phone)}"'] if told_phone else []
         return parts + ([f'"pickup":"{_token(pickup)}"'] if pickup else [])

@@ -11,10 +11,12 @@ import numpy as np
 
 from services.generator.casestats import PlannedStatistics
 from services.generator.chance import Floats, Ints
+from services.generator.configuration import Configuration
 from services.generator.lsac import rest_weights
 from services.generator.measures import Measures
 from services.generator.parameters import AmountMix, LsacLaw, RoutineLaw
 from services.generator.people import cases
+from services.generator.routine import JITTER_DAYS, PAYDAYS
 from services.generator.rows import KINDS, RAILS, RELATIONS, source
 from services.generator.truth import AccountTruth
 
@@ -222,10 +224,9 @@ def _routines(measures: Measures) -> Iterator[Finding]:
         active = float((people.last_day[members] - people.first_day[members]).sum())
         if not measures.payments[at] or days < 28:
             continue
-        specified = payments_per_month(law)
+        specified = payments_per_month(law, _months_due(measures.stream.configuration))
         shown = float(measures.by_payer[members].sum()) / active * 30.44
-        # Whole months, paydays and jitter at either end of the horizon.
-        edge = 0.05 + (0.6 / max(1.0, days / 30.44)) + _events(law, days)
+        edge = 0.05 + _events(law, measures.stream.configuration)
         per_payer = ERRORS_ALLOWED * specified * 0.9 / math.sqrt(max(1.0, n))
         yield Finding(f"{law.name}.per_month", specified, shown, per_payer + edge * specified, "D", int(n))
         median, sigma = law.amount
@@ -327,17 +328,33 @@ def _noise(measures: Measures) -> Iterator[Finding]:
     yield _share("noise.malformed", law.malformed, shown["malformed"], n, "D")
 
 
-def payments_per_month(law: RoutineLaw) -> float:
-    """Payments per payer and month (30.44 days) that a routine's cadence comes to, seasons apart."""
-    rates = {"monthly": 1.0, "fortnightly": 30.44 / 14.0, "weekly": 30.44 / 7.0, "irregular": law.irregular_per_month}
+def payments_per_month(law: RoutineLaw, monthly: float = 1.0) -> float:
+    """Payments per payer and month (30.44 days) that a routine's cadence comes to, seasons apart.
+
+    ``monthly`` is what a monthly cadence comes to in a horizon that cuts months off.
+    """
+    rates = {
+        "monthly": monthly,
+        "fortnightly": 30.44 / 14.0,
+        "weekly": 30.44 / 7.0,
+        "irregular": law.irregular_per_month,
+    }
     regular = sum(share * rates[name] for name, share in law.cadence.items()) / sum(law.cadence.values())
     return regular * (1.0 - law.skip) * (1.0 + law.second_recipient)
 
 
-def _events(law: RoutineLaw, days: int) -> float:
+def _months_due(configuration: Configuration) -> float:
+    """Monthly payments that fall into the horizon, a month of 30.44 days: late paydays may lie beyond its end."""
+    starts = [(configuration.month_start(at) - configuration.first_day).days for at in range(-1, configuration.months)]
+    late = [payday - 1 + jitter for payday in range(*PAYDAYS) for jitter in range(JITTER_DAYS["monthly"])]
+    due = [0 <= start + each < configuration.days for start in starts for each in late]
+    return sum(due) / len(late) / (configuration.days / 30.44)
+
+
+def _events(law: RoutineLaw, configuration: Configuration) -> float:
     """What December and emergencies may add, as a share."""
-    december = (law.december - 1.0) * min(1.0, 31.0 / days) * 1.1
-    return december + (law.emergency - 1.0) * 0.02
+    decembers = sum(configuration.month_start(at).month == 12 for at in range(configuration.months))
+    return (law.december - 1.0) * decembers / configuration.months * 1.2 + (law.emergency - 1.0) * 0.02
 
 
 def n_moments(law: LsacLaw) -> tuple[float, float, float]:

@@ -24,6 +24,8 @@ from services.generator.rows import (
 )
 
 _REFERENCES_KEPT = 1 << 16
+_ACCOUNT = slice(len('{"account":"'), len('{"account":"') + 17)
+"""Where a party's JSON has its account: ``a`` and 16 hexadecimal digits."""
 _DAMAGES = ("truncated", "not_json", "no_payer", "amount_as_text", "currency_unknown", "negative", "not_an_object")
 
 
@@ -65,15 +67,8 @@ class JsonWriter:
 
     def keys(self, rows: Rows) -> list[bytes]:
         """The payer account of each row."""
-        identifier = self._accounts.identifier
-        known: dict[int, bytes] = {}
-        keys = []
-        for payer in rows["payer"].tolist():
-            key = known.get(payer)
-            if key is None:
-                key = known[payer] = identifier(payer).encode()
-            keys.append(key)
-        return keys
+        fragment = self._accounts.fragment
+        return [fragment(payer)[_ACCOUNT].encode() for payer in rows["payer"].tolist()]
 
     def _codes_of(self, rail: int, status: int, purpose: int) -> str:
         key = rail, status, purpose

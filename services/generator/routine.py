@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from services.generator.accounts import AGENT, CHARITY, COLLECTOR, FREELANCER, PAYER, account, family, pooled
+from services.generator.accounts import AGENT, CHARITY, COLLECTOR, FREELANCER, PAYER, SPECIAL, account, family, pooled
 from services.generator.chance import (
     Bools,
     Choice,
@@ -31,8 +31,8 @@ from services.generator.rows import CATEGORIES, NOT_TOLD, PURPOSES, RAILS, RELAT
 HOUR_MS = 3_600_000
 _CADENCES = ("monthly", "fortnightly", "weekly", "irregular")
 _PERIOD_DAYS = {"fortnightly": 14, "weekly": 7}
-_JITTER_DAYS = {"monthly": 5, "fortnightly": 3, "weekly": 2}
-_PAYDAYS = (25, 29)
+JITTER_DAYS = {"monthly": 5, "fortnightly": 3, "weekly": 2}
+PAYDAYS = (25, 29)
 _EMERGENCY_EVERY_DAYS = 270
 _EMERGENCY_DAYS = 3
 _CHARITIES_PER_PLACE = 60
@@ -57,8 +57,10 @@ def finish(world: World, rows: Rows, origin: int, day: int) -> Rows:
     numbers = origin << 56 | (day & 0xFFFFF) << 36
     rows["pid"] = mixed(np.arange(len(rows), dtype=np.int64) + numbers, mix(world.seed ^ 0x91D))
     told = share_of(payers, world.seed ^ 0x0FF5E7) < parameters.offset_told_share
-    is_payer = payers >> 40 == PAYER
-    offsets = world.places.offset_minutes[world.accounts.places(payers)]
+    places = world.accounts.places(payers)
+    kinds = payers >> 40
+    is_payer = (kinds == PAYER) | ((kinds == SPECIAL) & (places < world.places.homes_count))
+    offsets = world.places.offset_minutes[places]
     rows["offset"] = np.where(told & is_payer, offsets, NOT_TOLD)
     if not rows["device"].any():
         second = share_of(rows["pid"], 0xD0E) < 0.1
@@ -86,7 +88,7 @@ class Routine:
         self._payers = members = people.of(law.name)
         rng, n = generator(world.seed, self._source), len(members)
         self._cadence = choice_of(_CADENCES, law.cadence).draw(rng, n)
-        self._phase, self._payday = rng.integers(0, 10_000, n), rng.integers(*_PAYDAYS, n)
+        self._phase, self._payday = rng.integers(0, 10_000, n), rng.integers(*PAYDAYS, n)
         between = law.amount[1] * np.sqrt(1.0 - law.within**2)
         self._level: Floats = np.log(law.amount[0]) + between * rng.standard_normal(n)
         self._within = law.amount[1] * law.within
@@ -132,7 +134,7 @@ class Routine:
         for name, period in _PERIOD_DAYS.items():
             which = np.flatnonzero(self._cadence == _CADENCES.index(name))
             at = day + self._phase[which]
-            jitter = (mixed(at // period, 0) ^ self._salt[which]) % np.uint64(_JITTER_DAYS[name])
+            jitter = (mixed(at // period, 0) ^ self._salt[which]) % np.uint64(JITTER_DAYS[name])
             due[which] = at % period == jitter.astype(np.int64)
         uniform = rng.random((3, n))
         irregular = self._cadence == _CADENCES.index("irregular")
@@ -154,7 +156,7 @@ class Routine:
             self._month = month
             for row, each in enumerate((month - 1, month)):
                 first = (configuration.month_start(each) - configuration.first_day).days
-                jitter = (mixed(self._salt, each + 1_000) % np.uint64(_JITTER_DAYS["monthly"])).astype(np.int64)
+                jitter = (mixed(self._salt, each + 1_000) % np.uint64(JITTER_DAYS["monthly"])).astype(np.int64)
                 self._due_days[row] = first + self._payday - 1 + jitter
         monthly: Bools = (self._cadence == 0) & (self._due_days == day).any(axis=0)
         return monthly

@@ -107,6 +107,10 @@ def test_within_quiet_hours_only_news_makes_a_revision() -> None:
     assert published(log, hop) == [("a", 1, 1), ("a", 2, 4), ("a", 3, 5)]
 
 
+def test_without_quiet_hours_a_late_review_is_published_too() -> None:
+    assert published([of(0, "a", 1.0, 500), of(1, "a", 1.0, 3)], Alerter("reviews", 0)) == [("a", 1, 1), ("a", 2, 2)]
+
+
 def test_each_review_makes_one_event_in_the_order_of_the_log() -> None:
     (result,) = run(LOG)
     events = result.outputs["alerts"]

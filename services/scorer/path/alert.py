@@ -36,7 +36,7 @@ def updated_alert(alert: Alert | None, review: Review) -> Alert:
         queue=review.queue,
         status="update" if alert and alert.revision else "new",
         revision=alert.revision + 1 if alert else 1,
-        published_event_time_ms=review.event_time_ms,
+        published_event_time_ms=max(review.event_time_ms, alert.published_event_time_ms if alert else 0),
         opened_event_time_ms=alert.opened_event_time_ms if alert else review.event_time_ms,
         updated_event_time_ms=max(review.event_time_ms, alert.updated_event_time_ms if alert else 0),
         payments_count=alert.payments_count + 1 if alert else 1,

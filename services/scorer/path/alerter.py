@@ -147,7 +147,9 @@ class Alerter:
         if known is None or not known.revision:
             risk = review.score if alert.finding is None else alert.finding.score
             return self.state.budget.admits(review.queue, review.event_time_ms, risk)
-        since_ms = review.event_time_ms - known.published_event_time_ms
+        if not self._quiet_ms:
+            return True
+        since_ms = review.event_time_ms - known.published_event_time_ms  # below 0 for a late payment
         return since_ms >= self._quiet_ms or has_grown(alert, known)
 
 
