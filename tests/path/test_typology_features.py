@@ -198,6 +198,11 @@ def test_a_corridor_forgets_half_in_thirty_days_of_the_partitions_time() -> None
     assert last([*log, late], "amount_against_corridor") == same(2 * math.sqrt(2))
 
 
+def test_a_corridor_counts_a_late_payment_as_of_the_partitions_present_whatever_its_payers_is() -> None:
+    log = [*through([900] * 30), domestic(30, payer=Party("elsewhere", country="SE")), *through([9_900] * 30, day=0.5)]
+    assert last([*log, remittance(1, amount_minor=99_900)], "amount_against_corridor") == same(2 * math.sqrt(2))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -521,9 +526,9 @@ GAPS_ARE_SHORT = 1.0
         (plain_past(5), 0, 0.0),
         (at_once(0, 0, 5), 0, GAPS_ARE_SHORT),
         (at_once(4, 0, 5), 0, GAPS_ARE_SHORT + 1),
-        (at_once(15, 0, 19), 0, GAPS_ARE_SHORT),
+        (at_once(19, 0, 24), 0, GAPS_ARE_SHORT),
         (at_once(0, 2, 5), 0, GAPS_ARE_SHORT + 1),
-        (at_once(0, 7, 18), 0, GAPS_ARE_SHORT),
+        (at_once(0, 9, 23), 0, GAPS_ARE_SHORT),
         (at_once(5, 5, 5), 0, GAPS_ARE_SHORT + 2),
         ([remittance(20 * at - at / 1000, amount_minor=LARGE + at) for at in range(5)], 0, GAPS_ARE_SHORT),
         ([remittance(0, to, amount_minor=LARGE + at) for at, to in enumerate((B, C, D))], 44, 1.0),
@@ -684,6 +689,15 @@ def risky(payer: str, day: float, to: str = "B") -> list[Payment]:
 def test_a_payee_of_risky_payers_is_told_of_the_others() -> None:
     log = [*risky("P", 0), *risky("Q", 1), remittance(1, payer="calm"), remittance(1), remittance(1, payer="P")]
     assert values(log, "payee_risky_payers_360d")[-3:] == [2.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize(("amount_minor", "signs", "expected"), [(LARGE, 2.0, 0.0), (SMALL, 3.0, 1.0)])
+def test_a_payer_is_risky_from_three_signs_on(amount_minor: int, signs: float, expected: float) -> None:
+    """One price for two payees and short gaps are two signs; small amounts are the third."""
+    to_others = [remittance(0, f"P-{at % 2}", "P", amount_minor=amount_minor) for at in range(4)]
+    log = [*to_others, remittance(0, payer="P"), remittance(0)]
+    assert values(log, "remit_signs")[-2] == signs
+    assert last(log, "payee_risky_payers_360d") == expected
 
 
 @pytest.mark.parametrize(("elapsed_ms", "expected"), [(360 * DAY_MS, 1.0), (360 * DAY_MS + 1, 0.0)])
