@@ -156,6 +156,61 @@ def remittance_log(seed: int, length: int) -> Log:
     return tuple(log)
 
 
+_CROWD_COUNTRIES = ("SE", "NO", "DE", "GB", "US", "AU", "CA", "FR", "NL", "JP")
+_CROWD_RAILS = (None, "bank", "card", "wallet", "remitter", "voucher", "virtual_asset", "agent", "post", "app")
+_CROWD_TEXTS = (None, "", "food", "hospital", "rent", "gift", "hi", *(f"thank you {letter}" for letter in "abcdefghij"))
+_CROWD_MERCHANTS = ("3000", "3999", "4511", "4722", "7011", "30000", "305", "5967", "7273", "5411")
+_ECHO_MS = (*(0, 0, 3 * HOUR_MS, 3 * HOUR_MS + 1, DAY_MS, DAY_MS + 1) * 6, 45 * DAY_MS, 45 * DAY_MS + 1)
+_LONG_MS = (90 * DAY_MS, 90 * DAY_MS + 1, 360 * DAY_MS, 360 * DAY_MS + 1)
+
+
+def crowded_log(seed: int, length: int) -> Log:
+    """A dozen payers whose small remittances by night go to two payees that all of them share, and to others: more
+    countries, rails, prices, texts and risky payers than are remembered.
+
+    Many payments echo the one before, at a time that lies on a bound, now and then with one thing changed after a
+    refusal; some have their status changed later.
+    """
+    source = random.Random(seed)
+    log: list[Payment] = []
+    now_ms = START_MS
+    for at in range(length):
+        echoes = at > 0 and source.random() < 0.3
+        steps = _ECHO_MS if echoes else (HOUR_MS, 3 * HOUR_MS, 7 * HOUR_MS, 13 * HOUR_MS, DAY_MS)
+        now_ms += source.choice(_LONG_MS if source.random() < 0.01 else steps)
+        if echoes and source.random() < 0.3:
+            earlier = log[-1 - source.randrange(min(at, 4))]
+            log.append(structs.replace(earlier, event_time_ms=now_ms, status=source.choice(_STATUSES)))
+            continue
+        if echoes:
+            change = source.choice(
+                (
+                    {}, {"rail": source.choice(_CROWD_RAILS)}, {"amount_minor": source.choice((2_000, 5_000))},
+                    {"currency": "KWD"}, {"merchant_category": source.choice(_CROWD_MERCHANTS)},
+                )
+            )  # fmt: skip
+            echo = structs.replace(log[-1], payment_id=f"c-{at}", event_time_ms=now_ms, status="accepted")
+            log.append(structs.replace(echo, **change))
+            continue
+        payer = source.randrange(12)
+        log.append(
+            Payment(
+                payment_id=f"c-{at}",
+                event_time_ms=now_ms - source.choice((0, 0, 0, HOUR_MS)),
+                amount_minor=source.choice((2_000, 5_000, 9_000, source.randrange(1_000, 1_010), 70_000)),
+                currency=source.choice(("EUR", "EUR", "EUR", "KWD", "USD")),
+                payer=Party(f"P{payer}", country=_CROWD_COUNTRIES[payer % 2 if at % 5 else source.randrange(10)]),
+                payee=Party(source.choice(("A1", "A1", "A2", f"C{source.randrange(90)}")), country="PH"),
+                utc_offset_minutes=(source.choice((1_410, 1_410, 720)) - now_ms // 60_000 + 720) % 1_440 - 720,
+                status=source.choice((*_STATUSES, "accepted", "accepted")),
+                reference=source.choice(_CROWD_TEXTS),
+                rail=_CROWD_RAILS[source.randrange(10)] if at % 3 == 0 else "remitter",
+                merchant_category=source.choice(_CROWD_MERCHANTS) if source.random() < 0.1 else None,
+            )
+        )
+    return tuple(log)
+
+
 def payment(at: int, **changes: object) -> Payment:
     """A plain payment, the ``at``-th minute after the start, from ``A`` to ``B``."""
     plain: dict[str, object] = {

@@ -26,7 +26,18 @@ from services.scorer.path.state import (
     StateFormatError,
     account_key,
 )
-from tests.path.logs import DAY_MS, HORIZON_MS, NO_HORIZON, PARAMETERS, START_MS, Log, logs, payment, seeded_log
+from tests.path.logs import (
+    DAY_MS,
+    HORIZON_MS,
+    NO_HORIZON,
+    PARAMETERS,
+    START_MS,
+    Log,
+    crowded_log,
+    logs,
+    payment,
+    seeded_log,
+)
 from tests.path.runs import (
     Entries,
     PayeeRecord,
@@ -76,8 +87,10 @@ def test_how_the_payee_log_is_cut_into_batches_changes_no_bit(log: Log, cuts: li
     assert living(whole.entries, whole.state, PARAMETERS) == living(cut.entries, cut.state, PARAMETERS)
 
 
-def test_one_payment_at_a_time_gives_the_bits_of_one_batch_over_a_long_log() -> None:
-    log = seeded_log(seed=3, length=1_500)
+@pytest.mark.parametrize(
+    "log", [seeded_log(seed=3, length=1_500), crowded_log(seed=4, length=500)], ids=["any", "crowd"]
+)
+def test_one_payment_at_a_time_gives_the_bits_of_one_batch_over_a_long_log(log: Log) -> None:
     everywhere = range(1, 4_000)
     records = onward(log)
     assert run_payer(log, PARAMETERS).rows == run_payer(log, PARAMETERS, everywhere).rows
@@ -119,8 +132,8 @@ def test_a_payee_hop_restored_from_its_changelog_goes_on_as_if_nothing_had_happe
     assert_crash_is_invisible(run_payee(records, PARAMETERS), before, after)
 
 
-def test_a_worker_that_dies_after_every_batch_loses_nothing() -> None:
-    log = seeded_log(seed=5, length=300)
+@pytest.mark.parametrize("log", [seeded_log(5, 300), crowded_log(6, 300)], ids=["any", "crowd"])
+def test_a_worker_that_dies_after_every_batch_loses_nothing(log: Log) -> None:
     entries: Entries = []
     rows: list[bytes] = []
     for start in range(0, len(log), 7):
@@ -130,6 +143,25 @@ def test_a_worker_that_dies_after_every_batch_loses_nothing() -> None:
         entries += run.entries
         rows += run.rows
     assert rows == run_payer(log, PARAMETERS).rows
+
+
+def test_a_payee_worker_that_dies_after_every_batch_loses_nothing() -> None:
+    records = onward(crowded_log(seed=6, length=300))
+    entries: Entries = []
+    rows: list[bytes] = []
+    for start in range(0, len(records), 7):
+        state = payee_state(PARAMETERS)
+        state.restore(compacted(entries))
+        run = run_payee(records[start : start + 7], PARAMETERS, state=state)
+        entries += run.entries
+        rows += run.rows
+    assert rows == run_payee(records, PARAMETERS).rows
+
+
+def test_the_crowd_knows_its_corridors() -> None:
+    """Or no crash of the crowd would show that baselines come back."""
+    found = payer_matrix(run_payer(crowded_log(seed=6, length=300), PARAMETERS))[:, INDEX["amount_against_corridor"]]
+    assert (~np.isnan(found)).sum() >= 20
 
 
 def test_the_partitions_own_entry_brings_watermark_and_origins_back() -> None:

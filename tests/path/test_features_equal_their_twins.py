@@ -22,6 +22,7 @@ from tests.path.logs import (
     PARAMETERS,
     START_MS,
     Log,
+    crowded_log,
     logs,
     payment,
     remittance_log,
@@ -117,6 +118,12 @@ def test_a_feature_equals_its_twin_over_a_long_and_busy_history(name: str) -> No
 @pytest.mark.parametrize("name", [*PAYER_TYPOLOGY, *PAYEE_TYPOLOGY])
 def test_a_feature_equals_its_twin_over_many_remittances(name: str) -> None:
     assert_equal(name, both(remittance_log(seed=5, length=330), NO_HORIZON))
+
+
+@pytest.mark.parametrize("parameters", [NO_HORIZON, PARAMETERS], ids=["for ever", "until idle"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_feature_equals_its_twin_where_more_come_than_are_remembered(name: str, parameters: Parameters) -> None:
+    assert_equal(name, both(crowded_log(seed=3, length=450), parameters))
 
 
 @settings(SEEDED, max_examples=200)

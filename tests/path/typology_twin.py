@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import cmath
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
@@ -291,7 +292,7 @@ def adult_merchants(view: View) -> float:
 def travel(view: View) -> float:
     """Reading: at least five remittances before it, the latest at most 90 days before."""
     chosen = of_merchants(
-        lambda category: category in ("4511", "4722", "7011") or (len(category) == 4 and category.startswith("3"))
+        lambda category: category in ("4511", "4722", "7011") or re.fullmatch("3[0-9]{3}", category) is not None
     )
     found = []
     for at, each in enumerate(view.past):
