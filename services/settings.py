@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     alert_quiet_hours: float = Field(
         0, ge=0, le=8_760, description="event time after a revision of an alert in which only news makes another"
     )
+    alert_life_days: int = Field(
+        90, ge=0, le=3_650, description="event time without a review after which an alert lapses; 0: never"
+    )
     alert_budget_share: float = Field(0.002, gt=0, lt=1, description="share of payments people can review")
 
     @property

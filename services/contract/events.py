@@ -5,11 +5,14 @@ Every attribute is a function of the record alone: no clock is read, so a replay
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.contract.types import DeadLetter
 
 Headers = list[tuple[str, bytes]]
 
 SOURCE = "/tocsin"
+SNOOZE = "snooze.v1"
 _JSON = ("content-type", b"application/json")
 _SPEC = ("ce_specversion", b"1.0")
 
@@ -23,6 +26,15 @@ def cloud_event(kind: str, event_id: str, source: str = SOURCE) -> Headers:
         ("ce_id", event_id.encode()),
         _JSON,
     ]
+
+
+def is_event(headers: Sequence[tuple[str, bytes]], kind: str) -> bool:
+    """Whether ``headers`` are those of an event of ``kind``.
+
+    >>> is_event(cloud_event(SNOOZE, "s-1"), SNOOZE)
+    True
+    """
+    return ("ce_type", b"org.tocsin." + kind.encode()) in headers
 
 
 def dead_letter_headers(letter: DeadLetter) -> Headers:

@@ -36,9 +36,9 @@ def decision_id(tenant: str, payment_id: str, ruleset_hash: str) -> str:
     return uuid5("decision", tenant, payment_id, ruleset_hash)
 
 
-def alert_id(tenant: str, role: str, account: str, queue: str) -> str:
-    """The id of the one open alert about a subject in a queue."""
-    return uuid5("alert", tenant, role, account, queue)
+def alert_id(tenant: str, role: str, account: str, queue: str, opened_by: str) -> str:
+    """The id of the alert about a subject in a queue that the decision ``opened_by`` opened."""
+    return uuid5("alert", tenant, role, account, queue, opened_by)
 
 
 def example_id(tenant: str, payment_id: str, label_id: str) -> str:

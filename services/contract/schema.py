@@ -12,6 +12,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "payment.v1": types.Payment,
     "decision.v1": types.Decision,
     "alert.v1": types.Alert,
+    "snooze.v1": types.Snooze,
     "label.v1": types.Label,
     "example.v1": types.Example,
     "model-announcement.v1": types.ModelAnnouncement,

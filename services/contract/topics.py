@@ -69,7 +69,7 @@ class Topics:
 
     @property
     def reviews(self) -> Topic:
-        return self._topic("reviews.by-subject.v1", "subject", "decisions to review", internal=True)
+        return self._topic("reviews.by-subject.v1", "subject", "decisions to review, and snoozes", internal=True)
 
     @property
     def alerts(self) -> Topic:

@@ -31,6 +31,7 @@ Outcome = Literal["pass", "review"]
 RuleOutcome = Literal["hit", "no_hit", "error"]
 Side = Literal["payment", "payer", "payee", "pair"]
 Role = Literal["payer", "payee"]
+AlertStatus = Literal["new", "update", "snoozed", "superseded"]
 Disposition = Literal["suspicious", "not_suspicious"]
 Family = Literal["amount", "temporal", "relationship", "beneficiary", "network", "channel", "text"]
 
@@ -206,7 +207,7 @@ class Subject(Struct, frozen=True):
     """Whom an alert is about: an account in the role it played. A payee may be a victim."""
 
     role: Role
-    account: str
+    account: Id
 
 
 class Contribution(Struct, frozen=True):
@@ -227,7 +228,9 @@ class Alert(Struct, frozen=True, omit_defaults=True):
     tenant: str
     subject: Subject
     queue: str
-    status: Literal["new", "update"]
+    status: AlertStatus
+    """``snoozed``: an operator silenced the subject in this queue. ``superseded``: nothing was added for so long that the
+    next review opened another alert; this last revision repeats no reasons, rules, payments or finding."""
     revision: int
     """1, 2, 3, ...: the highest revision of an ``alert_id`` is the alert as it stands."""
     published_event_time_ms: int
@@ -245,6 +248,29 @@ class Alert(Struct, frozen=True, omit_defaults=True):
     ruleset_hash: str
     finding: Finding | None = None
     """Of the payment with the highest score, when the alert is a typology pack's."""
+    finding_payment: Contribution | None = None
+    """The payment that ``finding`` is of, however long ago: ``payments`` may no longer name it."""
+    supersedes: str | None = None
+    """The earlier alert about the subject in this queue, which had lapsed."""
+    superseded_by: str | None = None
+    snoozed_until_ms: int | None = None
+    """While a snooze lasts: until then only immediate findings are published."""
+
+
+class Snooze(Struct, frozen=True, omit_defaults=True):
+    """An operator silences a subject in a queue: what is found is kept, and published when the snooze is over.
+
+    Written to ``reviews.by-subject.v1`` under the subject's account, where the log orders it among the reviews.
+    """
+
+    snooze_id: Id
+    """Names this record: once taken, it changes nothing when it comes again."""
+    subject: Subject
+    queue: Code
+    until_event_time_ms: EventTimeMs
+    """The first moment, in event time, that is no longer silent; one in the past ends a snooze."""
+    tenant: Id = DEFAULT_TENANT
+    reason: Code | None = None
 
 
 class Label(Struct, frozen=True, omit_defaults=True):

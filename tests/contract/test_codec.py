@@ -33,6 +33,7 @@ from services.contract.types import (
     Payment,
     Reason,
     RuleResult,
+    Snooze,
     Subject,
 )
 
@@ -342,7 +343,10 @@ EXAMPLES: dict[str, msgspec.Struct] = {
         published_event_time_ms=2,
         opened_event_time_ms=1, updated_event_time_ms=2, payments_count=2, probability_max=0.9, reasons=(REASON,),
         rules=(RULE,), payments=(Contribution("p", "d", 1, 100, "EUR", 0.9),), model_hash=HASH, ruleset_hash=HASH,
+        finding_payment=Contribution("p", "d", 1, 100, "EUR", 0.9), supersedes="b", superseded_by="c",
+        snoozed_until_ms=9,
     ),
+    "snooze.v1": Snooze("s", Subject("payer", "A"), "lsac", 5, tenant="t", reason="known"),
     "label.v1": Label("l", "p", "suspicious", 5, tenant="t", source="authority", weight=2.5),
     "example.v1": Example("e", "p", "t", 1, 2, True, 1.0, "analyst", (1.0, None), HASH, -1.0, HASH),
     "model-announcement.v1": ModelAnnouncement(
@@ -432,7 +436,7 @@ def test_ids_are_pythons_own_uuid5_of_the_joined_parts(parts: list[str]) -> None
 def test_ids_of_different_things_differ() -> None:
     ids = {
         decision_id("t", "p", HASH), decision_id("t2", "p", HASH), decision_id("t", "p2", HASH),
-        decision_id("t", "p", "b" * 64), alert_id("t", "payer", "p", HASH), alert_id("t", "payee", "p", HASH),
+        decision_id("t", "p", "b" * 64), alert_id("t", "payer", "p", "q", "d"), alert_id("t", "payee", "p", "q", "d"),
         example_id("t", "p", "l"), uuid5("ab", "c"), uuid5("a", "bc"), uuid5("abc"),
     }  # fmt: skip
     assert len(ids) == 10

@@ -14,7 +14,8 @@ from services.contract.codec import decode, encode
 from services.contract.events import read_dead_letter
 from services.contract.types import Alert, Evidence, Finding
 from services.scorer.path.alert import CONTRIBUTIONS_MAX
-from services.scorer.path.alerter import Alerter, AlertState
+from services.scorer.path.alert_state import AlertState
+from services.scorer.path.alerter import Alerter
 from services.scorer.path.model import untrained_model
 from services.scorer.path.records import HopResult, Outbound, Record
 from tests.path.test_alert import review

@@ -9,18 +9,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import orjson
 from aiokafka import ConsumerRecord
 
 from services.contract.topics import Topic
-from services.scorer.path.alerter import Alerter, AlertState
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.model import LogisticModel, untrained_model
 from services.scorer.path.records import HopResult, Outbound
 from services.scorer.path.state import CORRIDOR_PREFIX, PARTITION_KEY, AccountState
 from services.scorer.ruleset_file import load_ruleset
+from services.scorer.shell.app import make_alerter
 from services.settings import Settings
 from tests.support.deployment import Deployment, Logs, read_logs
 from tests.support.payments import Expected
@@ -104,21 +103,23 @@ def assert_logs_are_computed(run: Run, seed: int) -> None:
 
 
 def _assert_alerts_are_computed(run: Run, partition: int, draw: random.Random) -> None:
-    topic = run.settings.topics.reviews.name
+    topic, ruleset = run.settings.topics.reviews.name, load_ruleset(run.settings)
     model = next(iter(run.models.values()))
-    alerter, restored = Alerter(topic, partition), AlertState()
+    alerter, restored = (make_alerter(run.settings, ruleset, partition) for _ in range(2))
     alerts: list[Outbound] = []
     dead: list[Outbound] = []
-    changelog: dict[bytes, bytes | None] = {}
     for batch in _chopped(run.reviews[partition], draw):
         result = alerter.process(batch, model)
         alerts += result.outputs["alerts"]
         dead += result.outputs["dead_letters"]
-        changelog.update(alerter.state.changelog(result.touched))
+        alerter.state.changelog(result.touched)
     _assert_same(alerts, run.alerts[partition], f"alerts.v1[{partition}]")
     _assert_same(dead, _put_aside_from(run, topic, partition), f"dead letters of reviews.by-subject[{partition}]")
-    restored.restore((record.key, record.value) for record in run.alerter_state[partition])
-    assert dict(restored.changelog(np.arange(len(restored)))) == changelog or not changelog, f"alerts in [{partition}]"
+    one, other = alerter.state, restored.state
+    other.restore((record.key, record.value) for record in run.alerter_state[partition])
+    assert one.all() == other.all(), f"alerts in [{partition}]"
+    assert (one.next_offset, one.clock_ms) == (other.next_offset, other.clock_ms)
+    assert one.budget.entries == other.budget.entries
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import structs
 
 from services.contract.identity import alert_id
-from services.contract.types import Alert, Contribution, Finding, Review
+from services.contract.types import Alert, Contribution, Review
 
 GROWTH = 0.5
 """Log-odds by which a score must rise to be news within the quiet hours."""
@@ -13,8 +13,9 @@ CONTRIBUTIONS_MAX = 50
 """Contributing payments kept in an alert, the latest; all are counted."""
 
 
-def updated_alert(alert: Alert | None, review: Review) -> Alert:
-    """The alert about the review's subject, with the review in it: a new one, or the next revision of ``alert``.
+def updated_alert(alert: Alert | None, review: Review, supersedes: str | None = None) -> Alert:
+    """The alert about the review's subject, with the review in it: the next revision of ``alert``, or a new one, in place
+    of the one called ``supersedes``.
 
     It keeps the reasons of its most probable payment, the finding with the highest score, and of each rule the latest
     hit.
@@ -28,9 +29,12 @@ def updated_alert(alert: Alert | None, review: Review) -> Alert:
         review.probability,
     )
     leads = alert is None or review.probability >= alert.probability_max
+    finding, finding_payment = (alert.finding, alert.finding_payment) if alert else (None, None)
+    if review.finding is not None and (finding is None or review.finding.score >= finding.score):
+        finding, finding_payment = review.finding, contribution
     rules = {rule.rule: rule for rule in (*(alert.rules if alert else ()), *review.rules)}
     return Alert(
-        alert_id=alert_id(review.tenant, review.subject.role, review.subject.account, review.queue),
+        alert_id=alert.alert_id if alert else opened_by(review),
         tenant=review.tenant,
         subject=review.subject,
         queue=review.queue,
@@ -46,14 +50,37 @@ def updated_alert(alert: Alert | None, review: Review) -> Alert:
         payments=((*(alert.payments if alert else ()), contribution))[-CONTRIBUTIONS_MAX:],
         model_hash=review.model_hash,
         ruleset_hash=review.ruleset_hash,
-        finding=_stronger(alert.finding if alert else None, review.finding),
+        finding=finding,
+        finding_payment=finding_payment,
+        supersedes=alert.supersedes if alert else supersedes,
     )
 
 
-def _stronger(known: Finding | None, found: Finding | None) -> Finding | None:
-    if known is None or found is None:
-        return known or found
-    return found if found.score >= known.score else known
+def opened_by(review: Review) -> str:
+    """The id of the alert that ``review`` opens when there is none to add it to."""
+    return alert_id(review.tenant, review.subject.role, review.subject.account, review.queue, review.decision_id)
+
+
+def stub(alert: Alert) -> Alert:
+    """What is kept of a lapsed alert: its names, numbers and times."""
+    return structs.replace(
+        alert, reasons=(), rules=(), payments=(), finding=None, finding_payment=None, snoozed_until_ms=None
+    )
+
+
+def superseded(lapsed: Alert, by: str) -> Alert:
+    """The last revision of an alert, a stub, in whose place people now have the alert called ``by``."""
+    return structs.replace(lapsed, status="superseded", revision=lapsed.revision + 1, superseded_by=by)
+
+
+def snoozed(alert: Alert, until_ms: int | None) -> Alert:
+    """The revision that a snooze until ``until_ms`` makes, or the end of one."""
+    return structs.replace(
+        alert,
+        status="update" if until_ms is None else "snoozed",
+        revision=alert.revision + 1,
+        snoozed_until_ms=until_ms,
+    )
 
 
 def unpublished(alert: Alert, known: Alert | None) -> Alert:
@@ -63,6 +90,7 @@ def unpublished(alert: Alert, known: Alert | None) -> Alert:
         status=known.status if known else "new",
         revision=known.revision if known else 0,
         published_event_time_ms=known.published_event_time_ms if known else 0,
+        snoozed_until_ms=known.snoozed_until_ms if known else None,
     )
 
 

@@ -2,77 +2,43 @@
 
     reviews.by-subject.v1 ─► Alerter ─► alerts.v1
 
-Like the hops it is a pure function of its input log. It sees reviews only, so its rate is low and its state is what it
-writes: the bytes of each open alert.
+Like the hops it is a pure function of its input log, which holds operators' snoozes, too. It sees reviews only, so its
+rate is low and its state is what it writes.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from msgspec import structs
 
 from services.contract.codec import Rejection, decode, encode, rejection_of
-from services.contract.events import cloud_event
-from services.contract.types import Alert, Review
-from services.scorer.path.alert import has_grown, holds, unpublished, updated_alert
-from services.scorer.path.budget import Budget, Entry
+from services.contract.events import SNOOZE, cloud_event, is_event
+from services.contract.types import Alert, Review, Snooze
+from services.scorer.path.alert import has_grown, holds, opened_by, snoozed, superseded, unpublished, updated_alert
+from services.scorer.path.alert_state import AlertState, Horizon, Standing
+from services.scorer.path.budget import Budget
 from services.scorer.path.decode import dead_letter
 from services.scorer.path.model import LogisticModel
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
-from services.scorer.path.state import PARTITION_KEY
 
-_Partition = tuple[int, dict[str, list[Entry]]]
+SNOOZES_KEPT = 8
+"""Ids of snoozes that a subject remembers, the latest: a repeat of one of them changes nothing."""
 
 
-class AlertState:
-    """The open alerts of one partition, by subject, as last written, and how far its log is in them."""
+@dataclass(slots=True)
+class _Batch:
+    """What the records of a batch gave so far."""
 
-    def __init__(self) -> None:
-        self.next_offset = 0
-        """The first offset of the log that is not in the alerts."""
-        self.budget = Budget(0.0)
-        self.nbytes = 0
-        """Memory of the alerts, in bytes."""
-        self._slots: dict[bytes, int] = {}
-        self._subjects: list[bytes] = []
-        self._alerts: list[bytes] = []
-
-    def __len__(self) -> int:
-        return len(self._alerts)
-
-    def get(self, subject: bytes) -> Alert | None:
-        """The open alert about ``subject``, if there is one."""
-        slot = self._slots.get(subject)
-        return None if slot is None else decode(self._alerts[slot], Alert)
-
-    def put(self, subject: bytes, alert: bytes) -> int:
-        """Keep ``alert`` as the one about ``subject``; returns its slot."""
-        slot = self._slots.setdefault(subject, len(self._alerts))
-        if slot == len(self._alerts):
-            self._subjects.append(subject)
-            self._alerts.append(b"")
-        self.nbytes += len(alert) - len(self._alerts[slot])
-        self._alerts[slot] = alert
-        return slot
-
-    def changelog(self, touched: NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
-        """Changelog entries of the alerts in the slots ``touched`` (repeats allowed), and of the partition."""
-        entries: list[tuple[bytes, bytes | None]]
-        entries = [(self._subjects[slot], self._alerts[slot]) for slot in np.unique(touched).tolist()]
-        entries.append((PARTITION_KEY, msgspec.json.encode((self.next_offset, self.budget.entries))))
-        return entries
-
-    def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Apply changelog entries, oldest first."""
-        for subject, value in entries:
-            if subject == PARTITION_KEY:
-                self.next_offset, self.budget.entries = msgspec.json.decode(value or b"", type=_Partition)
-            elif value is not None:
-                self.put(subject, value)
+    alerts: list[Outbound] = field(default_factory=list)
+    dead: list[Outbound] = field(default_factory=list)
+    touched: list[int] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    events: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 class Alerter:
@@ -86,12 +52,16 @@ class Alerter:
         How many subjects a day, of event time, people can take up from this partition in each queue; 0: all.
     quiet_ms
         How long after a revision only news makes a further one.
+    horizon
+        How long alerts live, and what is left of them is kept.
     """
 
     name = "alerter"
 
-    def __init__(self, topic: str, partition: int, per_day: float = 0.0, quiet_ms: int = 0) -> None:
-        self.state = AlertState()
+    def __init__(
+        self, topic: str, partition: int, per_day: float = 0.0, quiet_ms: int = 0, horizon: Horizon | None = None
+    ) -> None:
+        self.state = AlertState(horizon)
         self.state.budget = Budget(per_day)
         self._quiet_ms = quiet_ms
         self._topic, self._partition = topic, partition
@@ -100,64 +70,114 @@ class Alerter:
         """The alerts that the next ``records`` of the log open or revise, as far as people are to see them.
 
         ``model`` is not used: reviews are scored. What comes again changes nothing: a record that the state has seen,
-        or a review that its alert holds. Workers without transactions write and read some twice.
+        a review that its alert holds, a snooze that its subject remembers. Workers without transactions write and read
+        some twice.
         """
-        alerts: list[Outbound] = []
-        dead: list[Outbound] = []
-        touched: list[int] = []
-        reasons: Counter[str] = Counter()
-        events: Counter[tuple[str, str]] = Counter()
+        batch = _Batch()
         for record in records:
             if record.offset < self.state.next_offset:
                 continue
             self.state.next_offset = record.offset + 1
-            review = _read(record)
-            if isinstance(review, Rejection):
-                dead.append(dead_letter(record, review, self._topic, self._partition))
-                reasons[review.reason] += 1
-                continue
-            subject = f"{review.tenant}\x1f{review.subject.role}\x1f{review.subject.account}\x1f{review.queue}".encode()
-            known = self.state.get(subject)
-            if known is not None and holds(known, review):
-                continue
-            alert = updated_alert(known, review)
-            if not self._is_news(alert, known, review):
-                touched.append(self.state.put(subject, encode(unpublished(alert, known))))
-                events[alert.queue, "held" if known is None or not known.revision else "quiet"] += 1
-                continue
-            value = encode(alert)
-            headers = cloud_event("alert.v1", f"{alert.alert_id}/{alert.revision}")
-            alerts.append(Outbound(self._partition, record.timestamp, record.key, value, headers))
-            touched.append(self.state.put(subject, value))
-            events[alert.queue, alert.status] += 1
+            found = _read(record)
+            if isinstance(found, Rejection):
+                batch.dead.append(dead_letter(record, found, self._topic, self._partition))
+                batch.reasons[found.reason] += 1
+            elif isinstance(found, Snooze):
+                self._take_snooze(found, record, batch)
+            else:
+                self._take_review(found, record, batch)
         mark("alert")
         return HopResult(
-            outputs={"alerts": alerts, "dead_letters": dead},
-            touched=np.array(touched, dtype=np.int64),
-            reasons=reasons,
-            alerts=events,
+            outputs={"alerts": batch.alerts, "dead_letters": batch.dead},
+            touched=np.array(batch.touched, dtype=np.int64),
+            reasons=batch.reasons,
+            alerts=batch.events,
             thresholds={queue: self.state.budget.threshold(queue) for queue in self.state.budget.entries},
         )
 
-    def _is_news(self, alert: Alert, known: Alert | None, review: Review) -> bool:
+    def _take_review(self, review: Review, record: Inbound, batch: _Batch) -> None:
+        state = self.state
+        state.clock_ms = max(state.clock_ms, review.event_time_ms)
+        subject = _subject_key(review)
+        standing = state.get(subject) or Standing(state.clock_ms)
+        known, earlier = standing.alert, standing.earlier
+        if known is not None and holds(known, review):
+            return
+        if known is None and earlier is not None and earlier.alert_id == opened_by(review):
+            return
+        asleep = standing.snoozed_until_ms > state.clock_ms
+        alert = updated_alert(known, review, earlier.alert_id if earlier else None)
+        if self._is_news(alert, known, review, asleep):
+            if earlier is not None:
+                self._publish(superseded(earlier, alert.alert_id), record, batch)
+            alert = structs.replace(alert, snoozed_until_ms=standing.snoozed_until_ms if asleep else None)
+            self._publish(alert, record, batch)
+            earlier = None
+        else:
+            alert = unpublished(alert, known)
+            batch.events[alert.queue, "asleep" if asleep else "quiet" if alert.revision else "held"] += 1
+        after = structs.replace(standing, seen_ms=state.clock_ms, alert=alert, earlier=earlier)
+        batch.touched.append(state.put(subject, after))
+
+    def _take_snooze(self, snooze: Snooze, record: Inbound, batch: _Batch) -> None:
+        """Silence the subject or wake it. A snooze lasts no longer than a subject is remembered."""
+        state = self.state
+        clock_ms, subject = state.clock_ms, _subject_key(snooze)
+        standing = state.get(subject) or Standing(clock_ms)
+        if snooze.snooze_id in standing.snooze_ids:
+            return
+        until_ms = snooze.until_event_time_ms
+        if clock_ms:  # before the first review nobody knows what time it is
+            until_ms = min(until_ms, clock_ms + state.horizon.idle_ms)
+        asleep, is_to_sleep = standing.snoozed_until_ms > clock_ms, until_ms > clock_ms
+        alert = standing.alert
+        if alert is not None and alert.revision and (asleep or is_to_sleep):
+            alert = snoozed(alert, until_ms if is_to_sleep else None)
+            self._publish(alert, record, batch)
+        after = Standing(
+            standing.seen_ms,
+            alert,
+            standing.earlier,
+            until_ms if is_to_sleep else 0,
+            (*standing.snooze_ids, snooze.snooze_id)[-SNOOZES_KEPT:],
+        )
+        batch.touched.append(state.put(subject, after))
+
+    def _publish(self, alert: Alert, record: Inbound, batch: _Batch) -> None:
+        headers = cloud_event("alert.v1", f"{alert.alert_id}/{alert.revision}")
+        batch.alerts.append(Outbound(self._partition, record.timestamp, record.key, encode(alert), headers))
+        batch.events[alert.queue, alert.status] += 1
+
+    def _is_news(self, alert: Alert, known: Alert | None, review: Review, asleep: bool) -> bool:
         """Whether people are to see the alert as it now is: a subject within the budget, or one that they know already
-        and of which there is more to say than in its latest quiet hours."""
+        and of which there is more to say than in its latest quiet hours. What came during a snooze is news after it."""
         if review.finding is not None and review.finding.immediate:
             return True
+        if asleep:
+            return False
         if known is None or not known.revision:
             risk = review.score if alert.finding is None else alert.finding.score
             return self.state.budget.admits(review.queue, review.event_time_ms, risk)
-        if not self._quiet_ms:
+        if not self._quiet_ms or known.snoozed_until_ms is not None:
             return True
         since_ms = review.event_time_ms - known.published_event_time_ms  # below 0 for a late payment
         return since_ms >= self._quiet_ms or has_grown(alert, known)
 
 
-def _read(record: Inbound) -> Review | Rejection:
+def _subject_key(about: Review | Snooze) -> bytes:
+    return f"{about.tenant}\x1f{about.subject.role}\x1f{about.subject.account}\x1f{about.queue}".encode()
+
+
+def _read(record: Inbound) -> Review | Snooze | Rejection:
+    is_snooze = is_event(record.headers, SNOOZE)
+    reason = "snooze_invalid" if is_snooze else "review_invalid"
     try:
-        return decode(record.value or b"", Review)
+        found = decode(record.value or b"", Snooze if is_snooze else Review)
     except msgspec.ValidationError as error:
         why = rejection_of(error)
-        return Rejection("review_invalid", why.field, why.detail)
+        return Rejection(reason, why.field, why.detail)
     except msgspec.DecodeError:
-        return Rejection("review_invalid", "", "Not JSON")
+        return Rejection(reason, "", "Not JSON")
+    if isinstance(found, Snooze) and record.key != found.subject.account.encode():
+        return Rejection(reason, "key", "The record's key must be the subject's account, in UTF-8")
+    return found

@@ -13,7 +13,9 @@ from services.contract.codec import encode
 from services.contract.types import Party, Payment
 from services.faust_app import create_app
 from services.metrics import Metrics
+from services.scorer.path.alert_state import Horizon
 from services.scorer.path.alerter import Alerter
+from services.scorer.path.budget import DAY_MS
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.model import untrained_model
@@ -45,7 +47,6 @@ class Scorer(Service):
         self._settings, self._metrics, self._ruleset = settings, metrics, ruleset
         models = ModelFollower(settings, metrics, feature_schema_hash(ruleset.parameters))
         topics, partitions = settings.topics, settings.partitions
-        per_day, quiet_ms = settings.alerts_per_day / partitions, round(settings.alert_quiet_hours * 3_600_000)
         payments, by_payee, reviews = topics.payments.name, topics.payments_by_payee.name, topics.reviews.name
         make = {
             "payer": lambda: Lane(
@@ -58,7 +59,7 @@ class Scorer(Service):
             ),
             "alerter": lambda: Lane(
                 "alerter", settings, metrics, models, reviews, topics.alerter_state.name,
-                lambda partition: Alerter(reviews, partition, per_day, quiet_ms),
+                lambda partition: make_alerter(settings, ruleset, partition),
             ),
         }  # fmt: skip
         self._services = (models, *(make[hop]() for hop in hops))
@@ -72,6 +73,17 @@ class Scorer(Service):
         self._metrics.serve(self._settings.metrics_host, self._settings.metrics_port)
         for service in self._services:
             await self.add_runtime_dependency(service)
+
+
+def make_alerter(settings: Settings, ruleset: Ruleset, partition: int) -> Alerter:
+    """The alerter of a partition. What is left of an alert is kept as long as an idle account."""
+    return Alerter(
+        settings.topics.reviews.name,
+        partition,
+        per_day=settings.alerts_per_day / settings.partitions,
+        quiet_ms=round(settings.alert_quiet_hours * 3_600_000),
+        horizon=Horizon(settings.alert_life_days * DAY_MS, ruleset.parameters.account_idle_ms),
+    )
 
 
 def warm_up(ruleset: Ruleset) -> None:
