@@ -8,7 +8,7 @@ import sys
 import typer
 from aiokafka.errors import KafkaConnectionError
 
-from services.cli import assess, bench, broker, demo, pack, recompute, schema, topics, worker
+from services.cli import alert, assess, bench, broker, demo, pack, recompute, schema, topics, worker
 from services.cli.generate import generate
 from services.cli.replay import replay
 from services.settings import SettingsError
@@ -32,6 +32,7 @@ app.command("schema")(schema.schema)
 app.command("bench")(bench.bench)
 app.command("assess")(assess.assess)
 app.command("broker")(broker.broker)
+app.add_typer(alert.app, name="alert")
 app.add_typer(pack.app, name="pack")
 app.add_typer(topics.app, name="topics")
 app.add_typer(worker.app, name="worker")

@@ -20,14 +20,15 @@ def recompute(
 
     Reads payments.v1 and payments.by-payee.v1 from their beginning through the same pure path that scored the payment,
     with the model that the decision names. Exit codes: 0 the same bytes; 1 they differ, or it cannot be done; 2 a
-    setting is wrong.
+    setting is wrong. `tocsin alert recompute` does this for all that an alert rests on.
     """
-    from services.scorer.shell.recompute import CannotRecompute, recompute_decision
+    from services.scorer.shell.logs import NotInLogs
+    from services.scorer.shell.recompute import recompute_decision
 
     settings = load_settings(bootstrap=bootstrap)
     try:
         found = asyncio.run(recompute_decision(settings, decision_id))
-    except CannotRecompute as error:
+    except NotInLogs as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     if json:

@@ -229,8 +229,8 @@ class Alert(Struct, frozen=True, omit_defaults=True):
     subject: Subject
     queue: str
     status: AlertStatus
-    """``snoozed``: an operator silenced the subject in this queue. ``superseded``: nothing was added for so long that the
-    next review opened another alert; this last revision repeats no reasons, rules, payments or finding."""
+    """``snoozed``: an operator silenced the subject in this queue. ``superseded``: nothing was added for so long that
+    the next review opened another alert; this last revision repeats no reasons, rules, payments or finding."""
     revision: int
     """1, 2, 3, ...: the highest revision of an ``alert_id`` is the alert as it stands."""
     published_event_time_ms: int

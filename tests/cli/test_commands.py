@@ -17,7 +17,8 @@ from services.contract.topics import Topics
 from services.contract.types import Party, Payment
 from services.settings import SettingsError, load_settings
 
-COMMANDS = ["demo", "generate", "pack", "replay", "recompute", "schema", "bench", "broker", "topics", "worker"]
+COMMANDS = ["alert", "demo", "generate", "pack", "replay", "recompute", "schema", "bench", "broker", "topics", "worker"]
+ALERT = [["alert", each] for each in ("show", "snooze", "recompute")]
 
 
 def tocsin(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -37,7 +38,9 @@ def test_help_names_every_command() -> None:
     assert all(command in shown.stdout for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", [*([each] for each in COMMANDS), ["worker", "scorer"], ["topics", "create"]])
+@pytest.mark.parametrize(
+    "command", [*([each] for each in COMMANDS), ["worker", "scorer"], ["topics", "create"], *ALERT]
+)
 def test_every_command_explains_itself(command: list[str]) -> None:
     shown = tocsin(*command, "--help")
     assert shown.returncode == 0

@@ -14,8 +14,8 @@ CONTRIBUTIONS_MAX = 50
 
 
 def updated_alert(alert: Alert | None, review: Review, supersedes: str | None = None) -> Alert:
-    """The alert about the review's subject, with the review in it: the next revision of ``alert``, or a new one, in place
-    of the one called ``supersedes``.
+    """The alert about the review's subject, with the review in it: the next revision of ``alert``, or a new one, in
+    place of the one called ``supersedes``.
 
     It keeps the reasons of its most probable payment, the finding with the highest score, and of each rule the latest
     hit.

@@ -172,7 +172,9 @@ def _read(record: Inbound) -> Review | Snooze | Rejection:
     is_snooze = is_event(record.headers, SNOOZE)
     reason = "snooze_invalid" if is_snooze else "review_invalid"
     try:
-        found = decode(record.value or b"", Snooze if is_snooze else Review)
+        found: Review | Snooze = (
+            decode(record.value or b"", Snooze) if is_snooze else decode(record.value or b"", Review)
+        )
     except msgspec.ValidationError as error:
         why = rejection_of(error)
         return Rejection(reason, why.field, why.detail)

@@ -1,18 +1,16 @@
-"""Computing a decision again: from the logs, through the pure path, with the model that it names."""
+"""Computing decisions again: from the logs, through the pure path, with the models that they name."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import orjson
 from aiokafka import ConsumerRecord
-from aiokafka.structs import TopicPartition
 
-from services import kafka
 from services.contract.codec import decode
 from services.contract.types import Decision, ModelAnnouncement
-from services.progress import Progress
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.frame import is_payment_from
 from services.scorer.path.hops import PayeeHop, PayerHop
@@ -20,13 +18,12 @@ from services.scorer.path.model import LogisticModel, ModelRefused, model_from, 
 from services.scorer.path.records import Outbound
 from services.scorer.path.ruleset import Ruleset
 from services.scorer.ruleset_file import load_ruleset
+from services.scorer.shell.logs import NotInLogs, read_batches, read_log
 from services.settings import Settings
 
-_BATCH = 5_000
 
-
-class CannotRecompute(RuntimeError):
-    """The logs, the ruleset or the model that the decision needs are not to be had. The message says which."""
+class CannotRecompute(NotInLogs):
+    """The logs, the ruleset or the model that a decision needs are not to be had. The message says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,68 +49,120 @@ class Recomputed:
         return f"DIFFERENT in {', '.join(differ) or 'spelling'}"
 
 
+@dataclass(slots=True)
+class _Target:
+    """A decision on record, and what is computed on the way to it."""
+
+    record: ConsumerRecord
+    decision: Decision
+    frame: bytes = b""
+    recomputed: bytes = b""
+    read: int = 0
+
+
 async def recompute_decision(settings: Settings, decision_id: str) -> Recomputed:
     """Find a decision, compute it again from ``payments.v1`` on, and return both.
 
     Raises
     ------
-    CannotRecompute
-        When there is no such decision, the logs no longer reach back to their beginning, or the ruleset or the model
-        that it names is not to be had.
+    NotInLogs
+        As ``recompute_decisions``.
+    """
+    return (await recompute_decisions(settings, [decision_id]))[decision_id]
+
+
+async def recompute_decisions(settings: Settings, decision_ids: Collection[str]) -> dict[str, Recomputed]:
+    """Find decisions and compute them again from ``payments.v1`` on, each partition of each log read once.
+
+    Raises
+    ------
+    NotInLogs
+        When there is no such decision, the logs no longer reach back to their beginning, or the ruleset or a model
+        that a decision names is not to be had.
     """
     ruleset = load_ruleset(settings)
-    record = await _find_decision(settings, decision_id)
-    decision = decode(record.value, Decision)
-    if decision.ruleset_hash != ruleset.hash:
-        raise CannotRecompute(
-            f"the decision was made under ruleset {decision.ruleset_hash[:12]}, this is {ruleset.hash[:12]}: "
-            "name the ruleset's file in TOCSIN_RULESET"
-        )
-    model = await _find_model(settings, decision.model_hash, feature_schema_hash(ruleset.parameters))
-    frame, read_payer = await _payer_side(settings, ruleset, model, decision)
-    value, read_payee = await _payee_side(settings, ruleset, model, record.partition, decision, frame)
-    return Recomputed(record.value, value, read_payer + read_payee)
+    targets = await _find_decisions(settings, decision_ids)
+    for target in targets.values():
+        if target.decision.ruleset_hash != ruleset.hash:
+            raise CannotRecompute(
+                f"the decision was made under ruleset {target.decision.ruleset_hash[:12]}, this is "
+                f"{ruleset.hash[:12]}: name the ruleset's file in TOCSIN_RULESET"
+            )
+    hashes = {each.decision.model_hash for each in targets.values()}
+    models = await _find_models(settings, hashes, feature_schema_hash(ruleset.parameters))
+    by_payer: dict[int, list[_Target]] = defaultdict(list)
+    by_payee: dict[int, list[_Target]] = defaultdict(list)
+    for target in targets.values():
+        by_payer[target.decision.origin.partition].append(target)
+        by_payee[target.record.partition].append(target)
+    for partition, chosen in sorted(by_payer.items()):
+        await _payer_side(settings, ruleset, models, partition, chosen)
+    for partition, chosen in sorted(by_payee.items()):
+        await _payee_side(settings, ruleset, models, partition, chosen)
+    return {name: Recomputed(each.record.value, each.recomputed, each.read) for name, each in targets.items()}
 
 
-async def _find_decision(settings: Settings, decision_id: str) -> ConsumerRecord:
-    wanted = ("ce_id", decision_id.encode())
+async def _find_decisions(settings: Settings, decision_ids: Collection[str]) -> dict[str, _Target]:
+    """Targets by decision id, in the order asked for."""
+    missing = {each.encode() for each in decision_ids}
     topic = settings.topics.decisions.name
+    doing = "looking for the decision" if len(missing) == 1 else f"looking for {len(missing)} decisions"
+    found: dict[str, _Target] = {}
     for partition in range(settings.partitions):
-        async for record in _log(settings, topic, partition, "looking for the decision"):
-            if wanted in record.headers:
-                return record
-    raise CannotRecompute(f"{topic}: there is no decision {decision_id}")
+        if not missing:
+            break
+        async for record in read_log(settings, topic, partition, doing):
+            name = next((value for header, value in record.headers if header == "ce_id"), b"")
+            if name in missing:
+                found[name.decode()] = _Target(record, decode(record.value, Decision))
+                missing.remove(name)
+                if not missing:
+                    break
+    for each in decision_ids:
+        if each not in found:
+            raise CannotRecompute(f"{topic}: there is no decision {each}")
+    return {each: found[each] for each in decision_ids}
 
 
-async def _find_model(settings: Settings, model_hash: str, schema_hash: str) -> LogisticModel:
+async def _find_models(settings: Settings, hashes: Collection[str], schema_hash: str) -> dict[str, LogisticModel]:
     untrained = untrained_model(schema_hash)
-    if model_hash == untrained.hash:
-        return untrained
-    async for record in _log(settings, settings.topics.models.name, 0, "looking for the model"):
-        if record.value is None:
-            continue
-        announcement = decode(record.value, ModelAnnouncement)
-        if announcement.model_hash == model_hash:
-            try:
-                return model_from(announcement, schema_hash)
-            except ModelRefused as error:
-                raise CannotRecompute(str(error)) from None
-    raise CannotRecompute(f"{settings.topics.models.name}: there is no model {model_hash[:12]}")
+    found = {untrained.hash: untrained}
+    missing = set(hashes) - found.keys()
+    if missing:
+        async for record in read_log(settings, settings.topics.models.name, 0, "looking for the model"):
+            if record.value is None:
+                continue
+            announcement = decode(record.value, ModelAnnouncement)
+            if announcement.model_hash in missing:
+                try:
+                    found[announcement.model_hash] = model_from(announcement, schema_hash)
+                except ModelRefused as error:
+                    raise CannotRecompute(str(error)) from None
+                missing.remove(announcement.model_hash)
+    for each in sorted(missing):
+        raise CannotRecompute(f"{settings.topics.models.name}: there is no model {each[:12]}")
+    return found
 
 
 async def _payer_side(
-    settings: Settings, ruleset: Ruleset, model: LogisticModel, decision: Decision
-) -> tuple[bytes, int]:
-    """The frame that the payer hop makes of the payment, from the payer partition's log."""
+    settings: Settings, ruleset: Ruleset, models: dict[str, LogisticModel], partition: int, targets: Sequence[_Target]
+) -> None:
+    """The frames that the payer hop makes of the targets' payments, from the payer partition's log."""
     topic, partitions = settings.topics.payments.name, settings.partitions
-    hop = PayerHop(ruleset, topic, decision.origin.partition, partitions)
+    hop = PayerHop(ruleset, topic, partition, partitions)
+    model = models[targets[0].decision.model_hash]
+    open_targets = sorted(targets, key=lambda each: each.decision.origin.offset)
     read = 0
-    async for batch in _batches(settings, topic, decision.origin.partition, "payer hop", decision.origin.offset):
+    last = open_targets[-1].decision.origin.offset
+    async for batch in read_batches(settings, topic, partition, "payer hop", last):
         frames = hop.process(batch, model).outputs["payments_by_payee"]
+        while open_targets and open_targets[0].decision.origin.offset <= batch[-1].offset:
+            target = open_targets.pop(0)
+            target.frame = _frame_of(frames, target.decision)
+            target.read += read + sum(each.offset <= target.decision.origin.offset for each in batch)
         read += len(batch)
-        if batch[-1].offset == decision.origin.offset:
-            return _frame_of(frames, decision), read
-    raise CannotRecompute(f"{topic}: the log does not reach offset {decision.origin.offset}")
+    for target in open_targets:
+        raise CannotRecompute(f"{topic}: the log does not reach offset {target.decision.origin.offset}")
 
 
 def _frame_of(frames: list[Outbound], decision: Decision) -> bytes:
@@ -124,64 +173,32 @@ def _frame_of(frames: list[Outbound], decision: Decision) -> bytes:
 
 
 async def _payee_side(
-    settings: Settings, ruleset: Ruleset, model: LogisticModel, partition: int, decision: Decision, frame: bytes
-) -> tuple[bytes, int]:
-    """The decision that the payee hop makes, from the payee partition's log."""
+    settings: Settings, ruleset: Ruleset, models: dict[str, LogisticModel], partition: int, targets: Sequence[_Target]
+) -> None:
+    """The decisions that the payee hop makes, from the payee partition's log.
+
+    A batch is cut behind each target, so that each can be decided by the model that it names; state knows no model.
+    """
     topic, partitions = settings.topics.payments_by_payee.name, settings.partitions
     hop = PayeeHop(ruleset, topic, partition, partitions, partitions)
+    other = models[targets[0].decision.model_hash]
+    wanted = {each.frame: each for each in targets}
     read = 0
-    async for batch in _batches(settings, topic, partition, "payee hop"):
-        chosen, found = _up_to(batch, decision)
-        outputs = hop.process(chosen, model).outputs["decisions"]
-        read += len(chosen)
-        if found:
-            if chosen[-1].value != frame:
-                raise CannotRecompute(f"{topic}: the frame on record is not what the payer hop computes")
-            return outputs[-1].value, read
-    raise CannotRecompute(f"{topic}: the payment's frame is no longer in the log")
-
-
-def _up_to(batch: list[ConsumerRecord], decision: Decision) -> tuple[list[ConsumerRecord], bool]:
-    for at, record in enumerate(batch):
-        if is_payment_from(record.value or b"", decision.origin):
-            return batch[: at + 1], True
-    return batch, False
-
-
-async def _batches(
-    settings: Settings, topic: str, partition: int, doing: str, last: int | None = None
-) -> AsyncIterator[list[ConsumerRecord]]:
-    """A partition's log from its beginning, up to and including offset ``last``, in batches."""
-    batch: list[ConsumerRecord] = []
-    async for record in _log(settings, topic, partition, doing, whole=True):
-        if last is not None and record.offset > last:
-            break
-        batch.append(record)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-async def _log(
-    settings: Settings, topic: str, partition: int, doing: str, whole: bool = False
-) -> AsyncIterator[ConsumerRecord]:
-    """The committed records of a partition, oldest first, up to its present end."""
-    source = TopicPartition(topic, partition)
-    reader = kafka.consumer(settings, max_partition_fetch_bytes=8 * 1024 * 1024)
-    await reader.start()
-    try:
-        reader.assign([source])
-        begin, end = (await reader.beginning_offsets([source]))[source], (await reader.end_offsets([source]))[source]
-        if whole and begin > 0:
-            raise CannotRecompute(f"{topic}[{partition}]: the log begins at {begin}; what came before is deleted")
-        reader.seek(source, begin)
-        with Progress(f"{doing} [{partition}]", end - begin) as progress:
-            while await reader.position(source) < end:
-                found = await reader.getmany(source, timeout_ms=200, max_records=_BATCH)
-                for record in found.get(source, ()):
-                    yield record
-                progress.at(await reader.position(source) - begin)
-    finally:
-        await reader.stop()
+    async for batch in read_batches(settings, topic, partition, "payee hop"):
+        start = 0
+        for at, record in enumerate(batch):
+            target = wanted.pop(record.value, None)
+            if target is None:
+                continue
+            outputs = hop.process(batch[start : at + 1], models[target.decision.model_hash]).outputs["decisions"]
+            start = at + 1
+            target.recomputed = outputs[-1].value
+            target.read += read + start
+        if not wanted:
+            return
+        if start < len(batch):
+            hop.process(batch[start:], other)
+        read += len(batch)
+    raise CannotRecompute(
+        f"{topic}: the frame that the payer hop computes is not there: it is deleted, or another version wrote it"
+    )
