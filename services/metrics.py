@@ -99,7 +99,8 @@ class Metrics:
         )
         self.alerts = Counter(
             "tocsin_alerts_total",
-            "Reviews by queue and what they made: new or update; or unseen, held (over budget) or quiet (no news)",
+            "By queue, revisions of alerts: new, update, snoozed, superseded; and reviews that made none: held (over budget), "
+            "quiet (no news), asleep (snoozed)",
             ("queue", "status"),
             registry=registry,
         )
@@ -144,7 +145,7 @@ class Metrics:
         )
         self.state_accounts = Gauge(
             "tocsin_state_accounts",
-            "Accounts in state; of the alerter, subjects with an open alert",
+            "Accounts in state; of the alerter, subjects: with an open alert, with what is left of one, or snoozed",
             ("hop", "partition"),
             registry=registry,
         )

@@ -113,7 +113,8 @@ class Watch:
         seen.duplicates = int(samples.get(("tocsin_payments_total", "payer duplicate"), 0))
         seen.dead_letters = int(_sum(samples, "tocsin_dead_letters_total"))
         seen.alerts = int(_sum(samples, "tocsin_alerts_total", " new"))
-        seen.alert_events = int(_sum(samples, "tocsin_alerts_total"))
+        further = sum(_sum(samples, "tocsin_alerts_total", f" {status}") for status in ("snoozed", "superseded"))
+        seen.alert_events = int(_sum(samples, "tocsin_alerts_total") - further)
         seen.model = _version(samples)
 
     def _take_learner(self, samples: Samples) -> None:

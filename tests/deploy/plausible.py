@@ -42,6 +42,8 @@ def fill_scorer(metrics: Metrics) -> None:
     metrics.rule_results.labels("structuring", "error").inc(1)
     metrics.alerts.labels("general", "new").inc(1)
     metrics.alerts.labels("general", "update").inc(2)
+    for status in ("snoozed", "superseded", "held", "quiet", "asleep"):
+        metrics.alerts.labels("general", status).inc(1)
     metrics.end_to_end.observe_many(_RANDOM.exponential(0.03, PAYMENTS))
     for topic in ("payments.v1", "payments.by-payee.v1"):
         metrics.lag.labels(topic, "0").set(float(_RANDOM.integers(0, 500)))
