@@ -99,8 +99,8 @@ class Metrics:
         )
         self.alerts = Counter(
             "tocsin_alerts_total",
-            "By queue, revisions of alerts: new, update, snoozed, superseded; and reviews that made none: held (over budget), "
-            "quiet (no news), asleep (snoozed)",
+            "By queue, revisions of alerts: new, update, snoozed, superseded; and reviews that made none: held (over "
+            "budget), quiet (no news), asleep (snoozed)",
             ("queue", "status"),
             registry=registry,
         )

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import random
 import subprocess
+from collections.abc import Sequence
 
 import orjson
 import pytest
 
+from services.contract.codec import decode
 from services.contract.identity import decision_id
+from services.contract.types import Alert
 from tests.integration.conftest import SEED, KilledRun
 from tests.support.worker import command, environment
 
 pytestmark = pytest.mark.kafka
 
 
-def recompute(run: KilledRun, identity: str) -> subprocess.CompletedProcess[bytes]:
+def recompute(
+    run: KilledRun, identity: str, commanded: Sequence[str] = ("recompute",)
+) -> subprocess.CompletedProcess[bytes]:
     """``tocsin recompute`` as people call it."""
     return subprocess.run(
-        [command(), "recompute", identity],
+        [command(), *commanded, identity],
         cwd=run.deployment.folder,
         env=environment(run.deployment.settings),
         capture_output=True,
@@ -38,6 +43,20 @@ def test_decisions_of_a_killed_run_are_recomputed_bit_for_bit(killed_run: Killed
         done = recompute(killed_run, orjson.loads(recorded)["decision_id"])
         assert done.returncode == 0, done.stderr.decode()
         assert done.stdout == recorded + b"\n"
+
+
+def test_an_alert_over_several_models_is_recomputed_each_decision_under_its_own(killed_run: KilledRun) -> None:
+    models = {
+        decision["decision_id"]: decision["model_hash"]
+        for record in killed_run.run.records_decided
+        for decision in (orjson.loads(record.value),)
+    }
+    alerts = [decode(record.value, Alert) for log in killed_run.run.alerts for record in log]
+    alert = max(alerts, key=lambda each: (len({models[one.decision_id] for one in each.payments}), each.revision))
+    assert len({models[each.decision_id] for each in alert.payments}) > 1
+    done = recompute(killed_run, alert.alert_id, ["alert", "recompute"])
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    assert done.stdout.count(b"ok  ") == len(done.stdout.splitlines()) > len(alert.payments)
 
 
 def test_a_decision_that_does_not_exist_is_named_and_ends_with_1(killed_run: KilledRun) -> None:
