@@ -67,7 +67,7 @@ def as_it_stands(newest: Alert, telling: Alert | None) -> Alert:
 
 
 async def latest_event_ms(settings: Settings) -> int:
-    """The latest event time among the last decisions of each partition: what time it is in the stream; 0 without any."""
+    """What time it is in the stream: the latest event time among each partition's last decisions; 0 without any."""
     latest = 0
     decoder = msgspec.json.Decoder(_Timed)
     for partition in range(settings.partitions):
