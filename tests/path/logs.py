@@ -220,6 +220,35 @@ def crowded_log(seed: int, length: int) -> Log:
     return tuple(log)
 
 
+def sharing_log(seed: int, length: int) -> Log:
+    """Remittances to sixty payees that share a few tokens, one counter among them; at times nobody pays for months."""
+    source = random.Random(seed)
+    log: list[Payment] = []
+    now_ms = START_MS
+    for at in range(length):
+        months = (90 * DAY_MS, 360 * DAY_MS, 361 * DAY_MS)
+        now_ms += source.choice(months if source.random() < 0.02 else (0, HOUR_MS, DAY_MS))
+        payee = source.randrange(60)
+        log.append(
+            Payment(
+                payment_id=f"s-{at}",
+                event_time_ms=now_ms - source.choice((0, 0, HOUR_MS)),
+                amount_minor=5_000,
+                currency="EUR",
+                payer=Party(f"P{source.randrange(6)}", country="SE"),
+                payee=Party(
+                    f"B{payee}",
+                    country=source.choice(("PH", "PH", "PH", "SE")),
+                    device=source.choice((None, None, f"{payee // 4}", f"{source.randrange(60)}")),
+                    phone=source.choice((None, f"{payee // 6}", f"{source.randrange(9)}")),
+                    pickup=source.choice((None, None, "counter", f"{payee // 9}")),
+                ),
+                tenant=source.choice(("default", "default", "other")),
+            )
+        )
+    return tuple(log)
+
+
 def _crowd_payee(source: random.Random) -> Party:
     """One of ninety, or of two that are paid often; eight neighbours tell one phone, thirty one device."""
     at = source.randrange(90)

@@ -282,7 +282,7 @@ def _union(rows: Any, changed: Any, one: int, other: int) -> int:
 @njit(cache=True)
 def _payees(payees: Any, this: Any) -> float:
     """This payee and the others, as estimated."""
-    return 1.0 + _estimate(payees & ~this)
+    return float(1.0 + _estimate(payees & ~this))
 
 
 @njit(cache=True)
