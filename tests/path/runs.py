@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from services.contract.types import Payment
 from services.scorer.path.columns import PayeeColumns, corridor_slots, payee_columns, payer_columns
-from services.scorer.path.confirmed import Confirmed, keyed_hash
 from services.scorer.path.features import PAYEE_HOP, PAYER_HOP
 from services.scorer.path.frame import Frames
 from services.scorer.path.payee import payee_features
 from services.scorer.path.payer import FORWARD, payer_features
+from services.scorer.path.private import KeyedList, PrivateLists, keyed_hash, term_of
 from services.scorer.path.records import Record
 from services.scorer.path.ruleset import Parameters
 from services.scorer.path.state import (
@@ -31,11 +31,14 @@ from services.scorer.path.state import (
 )
 from services.scorer.path.tokens import write_linked
 from tests.path.twin import Outflow, money_of
-from tests.path.typology_twin import CONFIRMED_ACCOUNTS
+from tests.path.typology_twin import CONFIRMED_ACCOUNTS, LEXICON
 
 Entries = list[tuple[bytes, bytes | None]]
-CONFIRMED = Confirmed(b"key", [keyed_hash(b"key", account) for account in CONFIRMED_ACCOUNTS])
-"""The payees that the logs' authority has confirmed."""
+PRIVATE = PrivateLists(
+    KeyedList(b"key", [keyed_hash(b"key", account) for account in CONFIRMED_ACCOUNTS]),
+    KeyedList(b"key", [keyed_hash(b"key", term_of(term)) for term in LEXICON]),
+)
+"""The lists of the logs' deployer."""
 PayeeRecord = tuple[Payment, bytes] | Outflow
 """At the payee hop: a payment with what its frame carries, or a note of money paid out."""
 FEATURE_BYTES = 8 * len(PAYER_HOP)
@@ -132,7 +135,7 @@ def columns_of(log: Sequence[PayeeRecord]) -> tuple[PayeeColumns, list[bytes]]:
         else account_key(record[0].tenant, record[0].payee.account)
         for record in log
     ]
-    return payee_columns(frames, CONFIRMED), accounts
+    return payee_columns(frames, PRIVATE), accounts
 
 
 def run_payee(

@@ -727,6 +727,18 @@ def test_a_confirmed_payee_is_told_even_where_no_border_is() -> None:
     assert values(log, "payee_is_confirmed") == [1.0, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        (None, 0.0), ("", 0.0), ("rent", 0.0), ("moon_river7", 1.0), ("for MOON_RIVER7!", 1.0), ("moon_river77", 0.0),
+        ("moon river7", 0.0), ("hospital please", 1.0), ("the h\u00f3spital - please, now", 1.0),
+        ("hospital", 0.0), ("hospital, yes please", 0.0), ("please hospital", 0.0), ("hospitalplease", 0.0),
+    ],
+)  # fmt: skip
+def test_a_term_of_the_lexicon_is_whole_words_side_by_side(reference: str | None, expected: float) -> None:
+    assert last([remittance(0, reference=reference)], "reference_in_lexicon") == expected
+
+
 # --- devices ---------------------------------------------------------------------------------------------------------
 
 

@@ -36,7 +36,18 @@ from tests.path.twin import (
 )
 
 CONFIRMED_ACCOUNTS = frozenset({"A1"})
+LEXICON = ("moon_river7", "Hospital, PLEASE")
+"""Terms of the lexicon of the logs' deployer."""
 MONTH_MS = 30.436875 * DAY_MS
+
+
+def in_lexicon(view: View) -> float:
+    """A space between words, and one at each end: then a term is a piece of the text."""
+
+    def spaced(text: str) -> str:
+        return " " + " ".join("".join(c if c.isalnum() or c == "_" else " " for c in text.lower()).split()) + " "
+
+    return flag(any(spaced(term) in spaced(view.payment.reference or "") for term in LEXICON))
 
 
 # --- this payment ---------------------------------------------------------------------------------------------------
@@ -544,10 +555,12 @@ PAYEE_TYPOLOGY: dict[str, Twin] = {
     "payee_risky_payers_360d": over_borders(risky_payers),
     "payee_shared_payees_360d": over_borders(shared_payees),
     "payee_is_confirmed": lambda view: flag(view.payment.payee.account in CONFIRMED_ACCOUNTS),
+    "reference_in_lexicon": in_lexicon,
 }
 
 TYPOLOGY_EXACT = {
     "is_remittance", "reference_is_handle", "reference_is_excuse", "payee_is_minor", "is_unrelated",
     "remit_price_point_payees", "remit_dropped_payees", "remit_rails_90d", "remit_excuse_kinds",
     "payee_risky_payers_360d", "payee_shared_payees_360d", "payee_is_confirmed", "device_is_new",
+    "reference_in_lexicon",
 }  # fmt: skip

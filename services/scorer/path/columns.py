@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
 from services.contract.identity import digest64
 from services.contract.types import Payment
-from services.scorer.path.confirmed import Confirmed
 from services.scorer.path.features import INDEX
 from services.scorer.path.frame import Frames
+from services.scorer.path.private import PrivateLists
 from services.scorer.path.references import digest_of, is_handle, kind_of
 from services.scorer.path.state import Corridors
 
@@ -140,13 +140,15 @@ class PayeeColumns:
     text: NDArray[np.uint64]
     """Digest of the reference, 0 for one that is too short to tell."""
     confirmed: NDArray[np.float64]
+    in_lexicon: NDArray[np.float64]
+    """Whether the reference holds a term of the private lexicon; NaN while there is none."""
     is_small: NDArray[np.float64]
     cross_border: NDArray[np.float64]
     roundness: NDArray[np.float64]
 
 
-def payee_columns(frames: Frames, confirmed: Confirmed) -> PayeeColumns:
-    """Columns of a batch of frames; ``confirmed`` are the payees that an authority has confirmed."""
+def payee_columns(frames: Frames, private: PrivateLists) -> PayeeColumns:
+    """Columns of a batch of frames; ``private`` are the deployer's lists."""
     n = len(frames.records)
     outflow = np.array([payment is None for payment in frames.payments], dtype=np.bool_)
     payments = [payment for payment in frames.payments if payment is not None]
@@ -172,7 +174,8 @@ def payee_columns(frames: Frames, confirmed: Confirmed) -> PayeeColumns:
         payee_digest=spread(_digests(p.payee.account for p in payments)),
         is_remittance=spread(found[:, INDEX["is_remittance"]]),
         text=spread(np.fromiter((digest_of(p.reference) if p.reference else 0 for p in payments), dtype=np.uint64)),
-        confirmed=spread(np.array([float(p.payee.account in confirmed) for p in payments], dtype=np.float64)),
+        confirmed=spread(np.array([float(p.payee.account in private.confirmed) for p in payments], dtype=np.float64)),
+        in_lexicon=spread(np.array([private.holds_term(p.reference) for p in payments], dtype=np.float64)),
         is_small=spread(found[:, INDEX["amount_is_small"]]),
         cross_border=spread(found[:, INDEX["is_cross_border"]]),
         roundness=spread(found[:, INDEX["amount_roundness"]]),

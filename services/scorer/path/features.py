@@ -336,6 +336,9 @@ def _payee_remittances() -> list[Feature]:
            "payment here, told apart by 16 bits; 0 while there is no such other payer", _OVERLAP, "log"),
         Feature("payee_is_confirmed", "flag", "1 when the payee stands in the deployer's list of confirmed payees", "payee",
                 source="AUSTRAC: a payee confirmed by an authority (indicator N1)"),
+        Feature("reference_in_lexicon", "flag", "1 when a term of the deployer's private lexicon stands in the reference: one to "
+                "three neighbouring words, without case and accents; missing while there is no lexicon", "payment",
+                source="Egmont Group: lists of terms, shared among authorities (indicator X4)"),
     ]  # fmt: skip
 
 

@@ -99,7 +99,7 @@ class PayeeHop:
         self._rules = Rules(ruleset)
         self._writer = DecisionWriter(self._rules, schema_hash)
         self._topic, self._partition, self._subjects = topic, partition, subjects
-        self._confirmed = ruleset.confirmed
+        self._private = ruleset.private
 
     def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
         """The decisions on the next ``records`` of the log, scored by ``model``."""
@@ -125,7 +125,7 @@ class PayeeHop:
 
     def measure(self, frames: Frames, mark: Mark = no_mark) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The accounts' rows in state, and of the payments among ``frames`` all features, float64[n, len(FEATURES)]."""
-        columns = payee_columns(frames, self._confirmed)
+        columns = payee_columns(frames, self._private)
         slots = self.state.payee_slots(
             [account_key(t, (r.key or b"").decode()) for t, r in zip(frames.tenants, frames.records, strict=True)],
             columns.outflow,

@@ -33,7 +33,7 @@ from services.scorer.path.state import HALF_LIVES, PRICES, RECENT_PAYEES, Accoun
 
 PASSED_ON_MAX = 10.0
 _REMITTANCES = ACTIVITY + 2
-assert len(PAYEE_HOP) == _REMITTANCES + 8, "the kernel and the registry must agree"
+assert len(PAYEE_HOP) == _REMITTANCES + 9, "the kernel and the registry must agree"
 _H180_MS = 180.0 * DAY_MS
 RISKY_SIGNS_MIN = 3.0
 RISKY_MS = 360 * 86_400_000
@@ -61,7 +61,7 @@ def payee_features(
         state.rows, slots, state.watermark, parameters.account_idle_ms, columns.outflow,
         columns.event_ms, columns.amount, columns.status, columns.is_small, columns.cross_border, columns.roundness,
         columns.payer_country, columns.opened_ms, columns.payer_digest, columns.payer_signs, columns.is_remittance,
-        columns.text, columns.confirmed, columns.recent_payees, columns.payee_digest, features,
+        columns.text, columns.confirmed, columns.in_lexicon, columns.recent_payees, columns.payee_digest, features,
     )  # fmt: skip
     return features
 
@@ -71,7 +71,7 @@ def _payee_kernel(
     rows: Any, slots: Any, watermark: Any, idle_ms: int, outflow: Any,
     event_ms: Any, amount: Any, status: Any, is_small: Any, cross_border: Any, roundness: Any,
     payer_country: Any, opened_ms: Any, payer_digest: Any, payer_signs: Any, is_remittance: Any,
-    text: Any, confirmed: Any, recent_payees: Any, payee_digest: Any, features: Any,
+    text: Any, confirmed: Any, in_lexicon: Any, recent_payees: Any, payee_digest: Any, features: Any,
 ) -> None:  # fmt: skip
     factors = np.empty(HALF_LIVES)
     for i in range(len(slots)):
@@ -95,6 +95,7 @@ def _payee_kernel(
         x[ACTIVITY] = _passed_on(row, effective_ms, row.value[H_1D] * factors[H_1D])
         x[ACTIVITY + 1] = max(event_ms[i] - opened_ms[i], 0) / DAY_MS if opened_ms[i] >= 0 else np.nan
         x[_REMITTANCES + 7] = confirmed[i]
+        x[_REMITTANCES + 8] = in_lexicon[i]
         _write_remittances(x, _REMITTANCES, row, effective_ms, payer_digest[i], is_remittance[i], recent_payees[i],
                            payee_mark(payee_digest[i]))  # fmt: skip
 

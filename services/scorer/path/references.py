@@ -48,10 +48,10 @@ def kind_of(reference: str) -> int:
     >>> kind_of("invoice 4711")
     -1
     """
-    return min((_KIND[word] for word in _WORD.findall(_folded(reference)) if word in _KIND), default=-1)
+    return min((_KIND[word] for word in _WORD.findall(folded(reference)) if word in _KIND), default=-1)
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """``text`` in lower case, its letters without accents and in their plain forms (NFKD less combining marks)."""
     return "".join(each for each in unicodedata.normalize("NFKD", text).lower() if not unicodedata.combining(each))
 
