@@ -65,8 +65,9 @@ class Settings(BaseSettings):
         description="typology packs to run: names of those that ship, or folders; empty: none",
     )
     pack_override: Path | None = Field(None, description="TOML file that changes packs' weights and thresholds")
-    pack_key: SecretStr = Field(SecretStr(""), description="signs the override, and hashes confirmed payees")
+    pack_key: SecretStr = Field(SecretStr(""), description="signs the override, and hashes private lists")
     confirmed_payees: Path | None = Field(None, description="file of confirmed payees' keyed hashes, one a line")
+    lexicon: Path | None = Field(None, description="file of a private lexicon's keyed hashes, one term a line")
     account_idle_days: int = Field(400, ge=1, le=3_650, description="event time after which an account is forgotten")
     pinned_model: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="hash of the only model to score with")
     snapshot_examples: int = Field(2_000, ge=1, description="examples between two model snapshots")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,3 +48,17 @@ class Ranking:
 def recall(scores: Floats, truth: Flags, threshold: float) -> float | None:
     """Share of the true subjects at or above ``threshold``; ``None`` where there are none."""
     return float((scores[truth] >= threshold).mean()) if truth.any() else None
+
+
+def interval(share: float | None, of: int) -> tuple[float, float] | None:
+    """Wilson's 95 % interval of a ``share`` found among ``of`` subjects (Wilson 1927); ``None`` where there are none.
+
+    >>> [round(end, 2) for end in interval(0.8, 30)]
+    [0.63, 0.91]
+    """
+    if share is None or not of:
+        return None
+    z = 1.959964
+    centre = share + z * z / (2 * of)
+    reach = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    return max(0.0, (centre - reach) / (1 + z * z / of)), min(1.0, (centre + reach) / (1 + z * z / of))

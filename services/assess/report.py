@@ -40,7 +40,9 @@ def markdown(result: dict[str, Any]) -> str:
             "",
             f"| | {' | '.join(VARIANTS)} |",
             "|---|---:|---:|---:|",
-            *(f"| {name} | {' | '.join(_text(found[each][key]) for each in VARIANTS)} |" for name, key in _ROWS),
+            *(f"| {name} | {' | '.join(_figure(found[each], key) for each in VARIANTS)} |" for name, key in _ROWS),
+            "",
+            "In brackets: 95 % intervals of the shares found.",
             "",
             "| sub-type (combined) | payers | recall at precision 0.5 | median payments before |",
             "|---|---:|---:|---:|",
@@ -75,6 +77,11 @@ def plot(result: dict[str, Any], path: Path) -> None:
         panel.legend()
     figure.suptitle(result["note"], fontsize=8)
     figure.savefig(path, dpi=120)
+
+
+def _figure(found: dict[str, Any], key: str) -> str:
+    interval = found["intervals_95"].get(key)
+    return _text(found[key]) + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else "")
 
 
 def _text(value: float | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.assess.measures import Flags, Floats, Ranking, recall
+from services.assess.measures import Flags, Floats, Ranking, interval, recall
 from services.assess.subjects import Subjects
 from services.assess.train import TruthTrainer
 from services.contract.types import Payment, Role
@@ -136,9 +136,11 @@ def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> Score
     for payments, features in measured(stream, ruleset, share):
         applies = features[:, INDEX["is_remittance"]] == 1.0
         truth = np.array([payment.payer.account in wanted for payment in payments], dtype=np.bool_)
-        trainer.learn(features[applies], truth[applies])
+        trainer.take(features[applies], truth[applies])
+    tell(f"learning {trainer.examples:,} examples")
+    model = trainer.model(feature_schema_hash(ruleset.parameters), share)
     pack = parse_pack(pack_text("lsac"), {"combination": {"score_min": ANY_SCORE}})
-    return Scorers(trainer.model(feature_schema_hash(ruleset.parameters)), Packs((pack,)))
+    return Scorers(model, Packs((pack,)))
 
 
 def rank(
@@ -196,12 +198,19 @@ def figures(ranked: Ranked, variant: str, options: Options) -> dict[str, Any]:
     payee_threshold = Ranking.of(payee_scores, lsac_payees).threshold_at_precision(PRECISION)
     before = {account: ranked.payers.payments_before(account, variant, threshold) for account in ranked.payers.paths}
     sub_types = sorted({each.sub_type or "" for each in ranked.truth.values() if _is_lsac_payer(each)})
+    found, found_regular = recall(scores, truth, threshold), recall(scores, regular, threshold)
+    found_facilitators = recall(payee_scores, facilitators, payee_threshold)
     return {
-        "recall_at_precision_50": recall(scores, truth, threshold),
-        "recall_payers_5plus_at_precision_50": recall(scores, regular, threshold),
-        "recall_facilitators_at_precision_50": recall(payee_scores, facilitators, payee_threshold),
+        "recall_at_precision_50": found,
+        "recall_payers_5plus_at_precision_50": found_regular,
+        "recall_facilitators_at_precision_50": found_facilitators,
         "recall_at_budget": recall(scores, truth, ranking.threshold_at_budget(budget)),
         "median_payments_before_alert": _median(before.values()),
+        "intervals_95": {
+            "recall_at_precision_50": interval(found, int(truth.sum())),
+            "recall_payers_5plus_at_precision_50": interval(found_regular, int(regular.sum())),
+            "recall_facilitators_at_precision_50": interval(found_facilitators, int(facilitators.sum())),
+        },
         "sub_types": {name: _sub_type(ranked, variant, threshold, name, before) for name in sub_types},
         "payers": int(truth.sum()),
         "payers_5plus": int(regular.sum()),

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.options import Json, print_json
-from services.scorer.pack_file import SHIPPED, SIGNATURE_SUFFIX, pack_folder, pack_text, signature_of
+from services.scorer.pack_file import SHIPPED, SIGNATURE_SUFFIX, list_key, pack_folder, pack_text, signature_of
 from services.scorer.pack_fixtures import read_fixtures
-from services.scorer.path.confirmed import keyed_hash
 from services.scorer.path.features import FEATURES, INDEX
 from services.scorer.path.pack_format import Indicator, Pack, PackError
 from services.scorer.path.pack_parse import parse_pack
+from services.scorer.path.private import keyed_hash, term_of
 from services.settings import load_settings
 
 app = typer.Typer(help="Typology packs: published indicators as data.", no_args_is_help=True)
@@ -118,10 +118,17 @@ def sign(file: Annotated[Path, typer.Argument(help="An override, TOML.")]) -> No
 @app.command("hash-payee")
 def hash_payee(account: Annotated[str, typer.Argument(help="The payee's account.")]) -> None:
     """Print what stands for an account in the list of confirmed payees, under TOCSIN_PACK_KEY."""
-    key = load_settings().pack_key.get_secret_value().encode()
-    if not 1 <= len(key) <= 64:
-        raise typer.BadParameter("set TOCSIN_PACK_KEY to 1 to 64 bytes first")
-    typer.echo(keyed_hash(key, account).hex())
+    typer.echo(keyed_hash(list_key(load_settings()), account).hex())
+
+
+@app.command("hash-term")
+def hash_term(term: Annotated[str, typer.Argument(help="One to three words of a reference text.")]) -> None:
+    """Print what stands for a term in the private lexicon, under TOCSIN_PACK_KEY. Case and accents do not matter."""
+    key = list_key(load_settings())
+    try:
+        typer.echo(keyed_hash(key, term_of(term)).hex())
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _measure(indicator: Indicator) -> str:

@@ -1,4 +1,4 @@
-"""Reading typology packs, a deployer's signed override of them, and the list of confirmed payees."""
+"""Reading typology packs, a deployer's signed override of them, and its private lists."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from services.scorer.path.confirmed import HASH_BYTES, Confirmed
 from services.scorer.path.pack_format import Pack, PackError
 from services.scorer.path.pack_parse import parse_pack
+from services.scorer.path.private import HASH_BYTES, KeyedList, PrivateLists
 from services.settings import Settings, SettingsError
 
 SHIPPED = ("lsac", "fsec-victim", "mule", "structuring", "account-takeover", "card-testing")
@@ -94,27 +94,44 @@ def load_override(settings: Settings) -> dict[str, dict[str, Any]]:
     return found
 
 
-def load_confirmed(settings: Settings) -> Confirmed:
-    """The deployer's list of confirmed payees.
+def load_private(settings: Settings) -> PrivateLists:
+    """The deployer's confirmed payees and lexicon.
 
     Raises
     ------
     SettingsError
-        When it cannot be read, a line is no hash, or there is no key.
+        When one cannot be read, a line is no hash, or there is no key.
     """
-    path = settings.confirmed_payees
-    if path is None:
-        return Confirmed()
+    return PrivateLists(
+        _load_list(settings, "TOCSIN_CONFIRMED_PAYEES", settings.confirmed_payees),
+        _load_list(settings, "TOCSIN_LEXICON", settings.lexicon),
+    )
+
+
+def list_key(settings: Settings) -> bytes:
+    """The key that private lists are hashed under.
+
+    Raises
+    ------
+    SettingsError
+        When there is none, or one that is too long.
+    """
     key = settings.pack_key.get_secret_value().encode()
     if not 1 <= len(key) <= 64:
-        raise SettingsError("TOCSIN_PACK_KEY: the list of confirmed payees needs a key of 1 to 64 bytes")
-    hashes = []
+        raise SettingsError("TOCSIN_PACK_KEY: private lists need a key of 1 to 64 bytes")
+    return key
+
+
+def _load_list(settings: Settings, setting: str, path: Path | None) -> KeyedList:
+    if path is None:
+        return KeyedList()
+    key, hashes = list_key(settings), []
     try:
         for number, line in enumerate(path.read_text("ascii").splitlines(), start=1):
             if line.strip():
                 hashes.append(bytes.fromhex(line.strip()))
                 if len(hashes[-1]) != HASH_BYTES:
-                    raise SettingsError(f"TOCSIN_CONFIRMED_PAYEES: line {number}: not {HASH_BYTES} bytes")
+                    raise SettingsError(f"{setting}: line {number}: not {HASH_BYTES} bytes")
     except (OSError, ValueError) as error:
-        raise SettingsError(f"TOCSIN_CONFIRMED_PAYEES: {error}") from None
-    return Confirmed(key, hashes)
+        raise SettingsError(f"{setting}: {error}") from None
+    return KeyedList(key, hashes)

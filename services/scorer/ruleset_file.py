@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from importlib import resources
 
-from services.scorer.pack_file import load_confirmed, load_packs
+from services.scorer.pack_file import load_packs, load_private
 from services.scorer.path.rules import Rules
 from services.scorer.path.ruleset import Ruleset, RulesetError, parse_ruleset, with_packs
 from services.settings import Settings, SettingsError
 
 
 def load_ruleset(settings: Settings) -> Ruleset:
-    """The deployment's ruleset, or the one that ships, with its typology packs and confirmed payees.
+    """The deployment's ruleset, or the one that ships, with its typology packs and private lists.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def load_ruleset(settings: Settings) -> Ruleset:
         else:
             text = settings.ruleset.read_text("utf-8")
         ruleset = parse_ruleset(text, settings.account_idle_days)
-        ruleset = with_packs(ruleset, load_packs(settings), load_confirmed(settings))
+        ruleset = with_packs(ruleset, load_packs(settings), load_private(settings))
         Rules(ruleset)  # refuses rules on features that do not exist
     except (OSError, RulesetError) as error:
         raise SettingsError(f"TOCSIN_RULESET: {error}") from None

@@ -65,8 +65,8 @@ def failed(alert: Alert, seen: Seen) -> list[str]:
 
 
 def test_every_revision_of_an_honest_alert_passes(seen: Seen) -> None:
-    assert len(seen.alerts) == 4
-    assert [failed(each, seen) for each in seen.alerts] == [[]] * 4
+    assert len(seen.alerts) > 3
+    assert not any(failed(each, seen) for each in seen.alerts)
 
 
 def test_each_lie_about_an_alert_is_found_out_by_its_own_check(seen: Seen) -> None:

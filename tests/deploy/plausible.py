@@ -17,7 +17,7 @@ PAYMENTS = 200
 """Payments in one tick."""
 MODEL_HASH = "5f2c0d9b" * 8
 
-_STAGES = ("decode", "state", "kernel", "rules", "model", "encode", "produce", "commit")
+_STAGES = ("decode", "state", "kernel", "rules", "model", "encode", "alert", "commit")
 _RANDOM = np.random.default_rng(20261124)
 
 
@@ -44,6 +44,7 @@ def fill_scorer(metrics: Metrics) -> None:
     metrics.alerts.labels("general", "update").inc(2)
     for status in ("snoozed", "superseded", "held", "quiet", "asleep"):
         metrics.alerts.labels("general", status).inc(1)
+    metrics.alert_threshold.labels("general", "0").set(float(_RANDOM.normal(2.0, 0.1)))
     metrics.end_to_end.observe_many(_RANDOM.exponential(0.03, PAYMENTS))
     for topic in ("payments.v1", "payments.by-payee.v1"):
         metrics.lag.labels(topic, "0").set(float(_RANDOM.integers(0, 500)))

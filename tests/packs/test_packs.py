@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.contract.types import Role
-from services.scorer.pack_file import SHIPPED, load_confirmed, load_packs, pack_text, signature_of
-from services.scorer.path.confirmed import keyed_hash
+from services.scorer.pack_file import SHIPPED, load_packs, load_private, pack_text, signature_of
 from services.scorer.path.features import FEATURES, INDEX, NAMES
 from services.scorer.path.pack import HIT, MISSING, NO_HIT, PackResults, Packs
 from services.scorer.path.pack_format import ROLES, STRONG_FAMILIES, Indicator, Pack, PackError
 from services.scorer.path.pack_parse import parse_pack
-from services.scorer.path.ruleset import Condition
+from services.scorer.path.private import KeyedList, PrivateLists, keyed_hash, term_of
+from services.scorer.path.ruleset import Condition, with_packs
+from services.scorer.ruleset_file import load_ruleset
 from services.settings import Settings, SettingsError
 
 TEXTS = {name: pack_text(name) for name in SHIPPED}
@@ -208,9 +209,9 @@ BROKEN = [
     ("both bounds", "below = -0.5 }", "below = -0.5, at_least = 1.0 }", "indicator A1b"),
     ("no weight", "weight = 0.4", "weight = 0.0", "indicator A1: weight"),
     ("a twin id", 'id = "A1b"', 'id = "A1"', "two have the same id"),
-    ("too little", "indicators_min = 4", "indicators_min = 2", "indicators_min"),
+    ("too little", "indicators_min = 3", "indicators_min = 2", "indicators_min"),
     ("counter-evidence first", "weight = 0.4", "weight = -0.4", "counter-evidence"),
-    ("never met", "indicators_min = 4", "indicators_min = 99", "never be met"),
+    ("never met", "indicators_min = 3", "indicators_min = 99", "never be met"),
     ("not TOML", "version = 1", "version =", "not TOML"),
     ("a score out of reach", "score_min = 0.0", "score_min = 500.0", "its score reaches"),
     ("a verdict", "Pattern consistent with published indicators of", "Proof of", "headline: must say"),
@@ -358,15 +359,40 @@ def test_an_override_is_applied_only_with_the_deployers_signature(tmp_path: Path
         load_packs(chosen)
 
 
-def test_confirmed_payees_are_hashes_under_the_deployers_key(tmp_path: Path) -> None:
-    file = tmp_path / "confirmed"
+LISTS = {"confirmed_payees": "confirmed", "lexicon": "lexicon"}
+
+
+@pytest.mark.parametrize("setting", LISTS)
+def test_private_lists_are_hashes_under_the_deployers_key(setting: str, tmp_path: Path) -> None:
+    def load(key: str = "") -> KeyedList:
+        found: KeyedList = getattr(load_private(chosen_settings(**{setting: file}, pack_key=key)), LISTS[setting])
+        return found
+
+    file = tmp_path / "list"
     file.write_text(keyed_hash(b"secret", "acc-1").hex() + "\n\n")
-    found = load_confirmed(chosen_settings(confirmed_payees=file, pack_key="secret"))
-    assert "acc-1" in found
-    assert "acc-2" not in found
-    assert "acc-1" not in load_confirmed(chosen_settings(confirmed_payees=file, pack_key="another"))
+    assert "acc-1" in load("secret")
+    assert "acc-2" not in load("secret")
+    assert "acc-1" not in load("another")
     file.write_text("acc-1\n")
-    with pytest.raises(SettingsError, match="TOCSIN_CONFIRMED_PAYEES"):
-        load_confirmed(chosen_settings(confirmed_payees=file, pack_key="secret"))
+    with pytest.raises(SettingsError, match=f"TOCSIN_{setting.upper()}"):
+        load("secret")
+    file.write_text("ab\n")
+    with pytest.raises(SettingsError, match="line 1: not 16 bytes"):
+        load("secret")
     with pytest.raises(SettingsError, match="TOCSIN_PACK_KEY"):
-        load_confirmed(chosen_settings(confirmed_payees=file))
+        load()
+
+
+def test_without_a_lexicon_nothing_is_known_of_a_reference() -> None:
+    lists = PrivateLists(lexicon=KeyedList(b"key", [keyed_hash(b"key", term_of("LEX_PRIVATE_07"))]))
+    assert [lists.holds_term(text) for text in ("see lex_private_07", "LEX_PRIVATE_08", None)] == [1.0, 0.0, 0.0]
+    assert math.isnan(PrivateLists().holds_term("LEX_PRIVATE_07"))
+    for text in ("", "--", "one two three four"):
+        with pytest.raises(ValueError, match="1 to 3 words"):
+            term_of(text)
+
+
+def test_a_decision_names_the_private_lists_it_was_made_with() -> None:
+    ruleset, some = load_ruleset(chosen_settings()), KeyedList(b"key", [keyed_hash(b"key", "term")])
+    lists = (PrivateLists(), PrivateLists(lexicon=some), PrivateLists(confirmed=some))
+    assert len({with_packs(ruleset, (), each).hash for each in lists}) == 3

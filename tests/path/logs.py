@@ -50,6 +50,9 @@ _MERCHANTS = (None, None, None, "5967", "3005", "4722", "5411", "7273")
 _PAYER_COUNTRIES = ("SE",) * 7 + ("DE", "GB", "AU", "NO")
 _MINORS = (None, None, False, True)
 _RELATIONSHIPS = (None, "family", "none")
+_DEVICES = (None, "own", "own", "another", "third", "fourth", "fifth", "sixth")
+_PHONES = (None, None, None, "1", "2", "3", "1", "own")
+_PICKUPS = (None, None, None, None, "counter", "kiosk")
 
 RECORD_BYTES = 18
 
@@ -85,6 +88,9 @@ def payments_from(records: Sequence[bytes], accounts: int = 5, partners: int = 2
                     country=_COUNTRIES[raw[11] % len(_COUNTRIES)],
                     opened_ms=START_MS - 40 * DAY_MS * (raw[12] % 16 - 3) if raw[12] % 3 == 1 else None,
                     minor=_MINORS[raw[14] % len(_MINORS)],
+                    device=_DEVICES[raw[14] // 4 % len(_DEVICES)],
+                    phone=_PHONES[raw[15] // 5 % len(_PHONES)],
+                    pickup=_PICKUPS[raw[17] // 3 % len(_PICKUPS)],
                 ),
                 tenant="other" if raw[13] % 6 == 5 else "default",
                 utc_offset_minutes=_OFFSETS[raw[13] % len(_OFFSETS)],
@@ -94,6 +100,7 @@ def payments_from(records: Sequence[bytes], accounts: int = 5, partners: int = 2
                 reference=_REFERENCES[raw[1] % len(_REFERENCES)],
                 rail=_RAILS[raw[15] % len(_RAILS)],
                 merchant_category=_MERCHANTS[raw[16] % len(_MERCHANTS)],
+                device=_DEVICES[raw[16] // 8 % len(_DEVICES)],
                 relationship=_RELATIONSHIPS[raw[17] % len(_RELATIONSHIPS)],
             )
         )
@@ -166,7 +173,8 @@ _LONG_MS = (90 * DAY_MS, 90 * DAY_MS + 1, 360 * DAY_MS, 360 * DAY_MS + 1)
 
 def crowded_log(seed: int, length: int) -> Log:
     """A dozen payers whose small remittances by night go to two payees that all of them share, and to others: more
-    countries, rails, prices, texts and risky payers than are remembered.
+    countries, rails, prices, texts, devices and risky payers than are remembered. Payees share phones, devices and
+    pick-up points, one of the latter more than may be joined.
 
     Many payments echo the one before, at a time that lies on a bound, now and then with one thing changed after a
     refusal; some have their status changed later.
@@ -200,7 +208,8 @@ def crowded_log(seed: int, length: int) -> Log:
                 amount_minor=source.choice((2_000, 5_000, 9_000, source.randrange(1_000, 1_010), 70_000)),
                 currency=source.choice(("EUR", "EUR", "EUR", "KWD", "USD")),
                 payer=Party(f"P{payer}", country=_CROWD_COUNTRIES[payer % 2 if at % 5 else source.randrange(10)]),
-                payee=Party(source.choice(("A1", "A1", "A2", f"C{source.randrange(90)}")), country="PH"),
+                payee=_crowd_payee(source),
+                device=source.choice((None, *(f"device {each}" for each in range(6)))),
                 utc_offset_minutes=(source.choice((1_410, 1_410, 720)) - now_ms // 60_000 + 720) % 1_440 - 720,
                 status=source.choice((*_STATUSES, "accepted", "accepted")),
                 reference=source.choice(_CROWD_TEXTS),
@@ -209,6 +218,47 @@ def crowded_log(seed: int, length: int) -> Log:
             )
         )
     return tuple(log)
+
+
+def sharing_log(seed: int, length: int) -> Log:
+    """Remittances to sixty payees that share a few tokens, one counter among them; at times nobody pays for months."""
+    source = random.Random(seed)
+    log: list[Payment] = []
+    now_ms = START_MS
+    for at in range(length):
+        months = (90 * DAY_MS, 360 * DAY_MS, 361 * DAY_MS)
+        now_ms += source.choice(months if source.random() < 0.02 else (0, HOUR_MS, DAY_MS))
+        payee = source.randrange(60)
+        log.append(
+            Payment(
+                payment_id=f"s-{at}",
+                event_time_ms=now_ms - source.choice((0, 0, HOUR_MS)),
+                amount_minor=5_000,
+                currency="EUR",
+                payer=Party(f"P{source.randrange(6)}", country="SE"),
+                payee=Party(
+                    f"B{payee}",
+                    country=source.choice(("PH", "PH", "PH", "SE")),
+                    device=source.choice((None, None, f"{payee // 4}", f"{source.randrange(60)}")),
+                    phone=source.choice((None, f"{payee // 6}", f"{source.randrange(9)}")),
+                    pickup=source.choice((None, None, "counter", f"{payee // 9}")),
+                ),
+                tenant=source.choice(("default", "default", "other")),
+            )
+        )
+    return tuple(log)
+
+
+def _crowd_payee(source: random.Random) -> Party:
+    """One of ninety, or of two that are paid often; eight neighbours tell one phone, thirty one device."""
+    at = source.randrange(90)
+    return Party(
+        source.choice(("A1", "A1", "A2", f"C{at}")),
+        country="PH",
+        device=f"device {at // 30}" if source.random() < 0.1 else None,
+        phone=f"phone {at // 8}" if source.random() < 0.4 else None,
+        pickup=source.choice(("counter", "counter", f"kiosk {at // 5}")) if source.random() < 0.4 else None,
+    )
 
 
 def payment(at: int, **changes: object) -> Payment:

@@ -12,22 +12,38 @@ from numpy.typing import NDArray
 
 from services.contract.types import Payment
 from services.scorer.path.columns import PayeeColumns, corridor_slots, payee_columns, payer_columns
-from services.scorer.path.confirmed import Confirmed, keyed_hash
 from services.scorer.path.features import PAYEE_HOP, PAYER_HOP
 from services.scorer.path.frame import Frames
 from services.scorer.path.payee import payee_features
 from services.scorer.path.payer import FORWARD, payer_features
+from services.scorer.path.private import KeyedList, PrivateLists, keyed_hash, term_of
 from services.scorer.path.records import Record
 from services.scorer.path.ruleset import Parameters
-from services.scorer.path.state import CORRIDOR_PREFIX, PARTITION_KEY, PAYEE_ROW, PAYER_ROW, AccountState, account_key
+from services.scorer.path.state import (
+    CORRIDOR_PREFIX,
+    PARTITION_KEY,
+    PAYEE_ROW,
+    PAYER_ROW,
+    RECENT_PAYEES,
+    TOKEN_PREFIX,
+    AccountState,
+    account_key,
+)
+from services.scorer.path.tokens import write_linked
 from tests.path.twin import Outflow, money_of
-from tests.path.typology_twin import CONFIRMED_ACCOUNTS
+from tests.path.typology_twin import CONFIRMED_ACCOUNTS, LEXICON
 
 Entries = list[tuple[bytes, bytes | None]]
-CONFIRMED = Confirmed(b"key", [keyed_hash(b"key", account) for account in CONFIRMED_ACCOUNTS])
-"""The payees that the logs' authority has confirmed."""
+PRIVATE = PrivateLists(
+    KeyedList(b"key", [keyed_hash(b"key", account) for account in CONFIRMED_ACCOUNTS]),
+    KeyedList(b"key", [keyed_hash(b"key", term_of(term)) for term in LEXICON]),
+)
+"""The lists of the logs' deployer."""
 PayeeRecord = tuple[Payment, bytes] | Outflow
-"""At the payee hop: a payment with its payer-hop features, or a note of money paid out."""
+"""At the payee hop: a payment with what its frame carries, or a note of money paid out."""
+FEATURE_BYTES = 8 * len(PAYER_HOP)
+CARRIED_BYTES = FEATURE_BYTES + 2 * RECENT_PAYEES
+"""Of a payment: its payer-hop features, then the marks of its payer's recent payees."""
 
 
 def payer_state(parameters: Parameters) -> AccountState:
@@ -40,7 +56,10 @@ def payee_state(parameters: Parameters) -> AccountState:
 
 @dataclass
 class Run:
-    """What a hop made of a log: one row of bits for each record (empty where none goes on), and its changelog."""
+    """What a hop made of a log: one row of bits for each record (empty where none goes on), and its changelog.
+
+    A row of the payer hop is what the frame carries: features and recent payees.
+    """
 
     rows: list[bytes]
     verdicts: list[int]
@@ -67,9 +86,12 @@ def run_payer(
         columns = payer_columns(payments, parameters.eur_per_minor_unit())
         slots = run.state.slots([account_key(p.tenant, p.payer.account) for p in payments])
         corridors = corridor_slots(payments, run.state.corridors)
-        features, verdicts = payer_features(columns, slots, corridors, run.state, parameters)
+        now_ms = run.state.times(columns.event_ms)
+        features, verdicts, recent = payer_features(columns, slots, corridors, run.state, parameters)
+        write_linked(features, verdicts == FORWARD, payments, run.state.tokens, now_ms)
         run.rows += [
-            row.tobytes() if verdict == FORWARD else b"" for row, verdict in zip(features, verdicts, strict=True)
+            row.tobytes() + payees.tobytes() if verdict == FORWARD else b""
+            for row, payees, verdict in zip(features, recent, verdicts, strict=True)
         ]
         run.verdicts += verdicts.tolist()
         if log_state:
@@ -105,14 +127,15 @@ def columns_of(log: Sequence[PayeeRecord]) -> tuple[PayeeColumns, list[bytes]]:
             frames.outflows.append((record.event_time_ms, record.amount))
         else:
             frames.payments.append(record[0])
-            frames.feature_bytes.append(record[1])
+            frames.feature_bytes.append(record[1][:FEATURE_BYTES])
+            frames.recent_payee_bytes.append(record[1][FEATURE_BYTES:])
     accounts = [
         account_key(record.tenant, record.account)
         if isinstance(record, Outflow)
         else account_key(record[0].tenant, record[0].payee.account)
         for record in log
     ]
-    return payee_columns(frames, CONFIRMED), accounts
+    return payee_columns(frames, PRIVATE), accounts
 
 
 def run_payee(
@@ -138,7 +161,8 @@ def run_payee(
 
 def payer_matrix(run: Run) -> NDArray[np.float64]:
     """float64[payments that went on, len(PAYER_HOP)]."""
-    return np.frombuffer(b"".join(run.rows), dtype=np.float64).reshape(-1, len(PAYER_HOP))
+    rows = b"".join(row[:FEATURE_BYTES] for row in run.rows)
+    return np.frombuffer(rows, dtype=np.float64).reshape(-1, len(PAYER_HOP))
 
 
 def payee_matrix(run: Run) -> NDArray[np.float64]:
@@ -161,7 +185,7 @@ def living(entries: Entries, state: AccountState, parameters: Parameters) -> dic
     for key, value in compacted(entries):
         if value is None:
             continue
-        if key != PARTITION_KEY and not key.startswith(CORRIDOR_PREFIX):
+        if key != PARTITION_KEY and not key.startswith((CORRIDOR_PREFIX, TOKEN_PREFIX)):
             row = np.frombuffer(value, dtype=state.rows.dtype, offset=8)[0]
             if row["payments"] == 0 or state.watermark[0] - row["last_ms"] > parameters.account_idle_ms:
                 continue

@@ -39,7 +39,7 @@ from tests.path.twin import (
     payee_views,
     payer_views,
 )
-from tests.path.typology_twin import PAYEE_TYPOLOGY, PAYER_TYPOLOGY, TYPOLOGY_EXACT
+from tests.path.typology_twin import PAYEE_TYPOLOGY, PAYER_TYPOLOGY, TYPOLOGY_EXACT, recent_payees
 
 PAYER_TWINS = GENERAL_PAYER_TWINS | PAYER_TYPOLOGY
 PAYEE_TWINS = GENERAL_PAYEE_TWINS | PAYEE_TYPOLOGY
@@ -68,7 +68,8 @@ class Both:
         self.payer_rows = payer_matrix(payer)
         onward = payee_log(log, payer, parameters)
         signs = self.payer_rows[:, INDEX["remit_signs"]].tolist()
-        self.payee_views = [view for view in payee_views(plain(onward), parameters, signs) if view is not None]
+        recent = [recent_payees(view) for view in self.payer_views]
+        self.payee_views = [view for view in payee_views(plain(onward), parameters, signs, recent) if view is not None]
         self.payee_rows = payee_matrix(run_payee(onward, parameters))
 
     def pairs(self, name: str) -> list[tuple[View, float, float]]:

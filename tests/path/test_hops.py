@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from services.contract.codec import decode, encode
 from services.contract.events import read_dead_letter
 from services.contract.types import Decision, Party, Payment, Review
-from services.scorer.path.features import FEATURES, NAMES, feature_schema_hash
+from services.scorer.path.features import FEATURES, NAMES, PAYER_HOP, feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.model import LogisticModel, untrained_model
 from services.scorer.path.records import HopResult, Outbound, Record
@@ -48,7 +48,8 @@ def seeded_log(count: int, seed: int = 5) -> list[Record]:
             amount_minor=int(rng.integers(1, 200)) * 50,
             currency="EUR" if i % 5 else "JPY",
             payer=Party(f"acc-{payer}", country="SE" if i % 3 else None),
-            payee=Party(f"acc-{payee}", country="PH" if i % 4 else "DE"),
+            payee=Party(f"acc-{payee}", country="PH" if i % 4 else "DE", phone=f"{payee // 3}" if i % 2 else None),
+            device=f"phone of {payer}" if i % 9 else "another",
             utc_offset_minutes=60 if i % 2 else None,
             status="rejected" if i % 17 == 0 else "accepted",
         )
@@ -179,6 +180,17 @@ def test_a_foreign_frame_is_put_aside(value: bytes | None) -> None:
     assert result.outputs["decisions"] == []
 
 
+FEATURES_END = 28 + 8 * len(PAYER_HOP)
+
+
+@pytest.mark.parametrize("length", [28, FEATURES_END, FEATURES_END + 15, FEATURES_END + 16])
+def test_a_frame_that_is_cut_before_its_payment_is_put_aside(length: int) -> None:
+    (frame, *_) = written([PayerHop(RULESET, "payments.v1", 0, 1).process(seeded_log(1), model())], "payments_by_payee")
+    result = PayeeHop(RULESET, "by-payee", 0, 1, 1).process([Record(0, 0, b"acc-1", frame.value[:length])], model())
+    assert len(result.outputs["dead_letters"]) == 1
+    assert result.outputs["decisions"] == []
+
+
 def test_unknown_fields_reach_the_decision() -> None:
     raw = GOOD[:-1] + b', "processor_note": {"batch": [1, 2]}}'
     decided = written(both_hops([Record(0, APPENDED_MS, b"a", raw)]), "decisions")[0].value
@@ -192,4 +204,4 @@ def test_the_same_payments_give_the_decisions_they_always_gave() -> None:
     rounded = [[None if x is None else float(f"{x:.9g}") for x in row] for row in features]
     general = [[x for name, x in zip(NAMES, row, strict=True) if name not in TYPOLOGY_NAMES] for row in rounded]
     assert hashlib.sha256(orjson.dumps(general)).hexdigest()[:16] == "eaabfe0cf0d936e5"
-    assert hashlib.sha256(orjson.dumps(rounded)).hexdigest()[:16] == "ba46917aa82c9318"
+    assert hashlib.sha256(orjson.dumps(rounded)).hexdigest()[:16] == "cdc768c8c12a2470"

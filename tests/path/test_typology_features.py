@@ -149,6 +149,10 @@ def test_a_minors_account_is_told_or_missing(minor: bool | None, expected: float
         ("INV123", 0.0, 0.0),
         ("20240131", 0.0, 0.0),
         ("Hospital, please", 0.0, 1.0),
+        ("gastos médicos: MÉDICO", 0.0, 1.0),
+        ("pour l'e\u0301cole", 0.0, 1.0),
+        ("ecole", 0.0, 1.0),
+        ("éco", 0.0, 0.0),
         ("hospitality", 0.0, 0.0),
     ],
 )
@@ -721,3 +725,262 @@ def test_a_payment_that_is_no_remittance_makes_no_payer_risky() -> None:
 def test_a_confirmed_payee_is_told_even_where_no_border_is() -> None:
     log = [remittance(0, payee=Party(account)) for account in ("A1", "A2")]
     assert values(log, "payee_is_confirmed") == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        (None, 0.0), ("", 0.0), ("rent", 0.0), ("moon_river7", 1.0), ("for MOON_RIVER7!", 1.0), ("moon_river77", 0.0),
+        ("moon river7", 0.0), ("hospital please", 1.0), ("the h\u00f3spital - please, now", 1.0),
+        ("hospital", 0.0), ("hospital, yes please", 0.0), ("please hospital", 0.0), ("hospitalplease", 0.0),
+    ],
+)  # fmt: skip
+def test_a_term_of_the_lexicon_is_whole_words_side_by_side(reference: str | None, expected: float) -> None:
+    assert last([remittance(0, reference=reference)], "reference_in_lexicon") == expected
+
+
+# --- devices ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [
+        ("-", [NAN]),
+        ("1", [0.0]),
+        ("12", [0.0, 1.0]),
+        ("1-1", [0.0, NAN, 0.0]),
+        ("-12", [NAN, 0.0, 1.0]),
+        ("12341", [0.0, 1.0, 1.0, 1.0, 0.0]),
+        ("123451", [0.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+        ("1234151", [0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0]),
+        ("1234152", [0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0]),
+    ],
+)
+def test_a_device_is_new_that_is_not_among_the_four_used_last(devices: str, expected: list[float]) -> None:
+    log = [domestic(0, device=None if each == "-" else each) for each in devices]
+    assert values(log, "device_is_new") == same(expected)
+
+
+def test_a_device_of_the_payees_or_of_another_payer_is_not_the_payers() -> None:
+    log = [
+        domestic(0, device="1"),
+        remittance(0, Party("B", country="PH", device="2")),
+        remittance(0, payer="C", device="2"),
+        domestic(0, device="2"),
+    ]
+    assert values(log, "device_is_new") == same([0.0, NAN, 0.0, 1.0])
+
+
+# --- shared tokens ---------------------------------------------------------------------------------------------------
+
+
+def sharer(account: str, *, phone: str | None = None, device: str | None = None, pickup: str | None = None) -> Party:
+    return Party(account, country="PH", phone=phone, device=device, pickup=pickup)
+
+
+def counted(*members: int) -> list[float]:
+    """Linear counting over 64 bits, of each of so many members."""
+    return [64 * math.log(64 / (64 - each)) for each in members]
+
+
+def linked(log: Sequence[Payment]) -> tuple[list[float], list[float]]:
+    return values(log, "payee_linked_payees"), values(log, "payee_linked_payers")
+
+
+PAYERS = unlike([f"P{at}" for at in range(400)], 64, 40)
+
+
+@pytest.mark.parametrize("kind", ["phone", "device", "pickup"])
+def test_payees_that_tell_one_token_are_linked_from_the_second_on(kind: str) -> None:
+    log = [
+        remittance(0, sharer(payee, **{kind: "1"}), payer)
+        for payee, payer in zip((*PAYEES[:3], PAYEES[0]), (*PAYERS[:2], PAYERS[1], PAYERS[2]), strict=True)
+    ]
+    payees, payers = linked(log)
+    one, two = counted(1, 2)
+    assert payees == same([1.0, 1.0 + one, 1.0 + two, 1.0 + two])
+    assert payers == same([0.0, one, two, two])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"payee": sharer("C")},
+        {"payee": Party("C", phone="1")},
+        {"payee": Party("C", country="SE", phone="1")},
+        {"merchant_category": "5411"},
+    ],
+)
+def test_nothing_is_shared_by_what_is_no_remittance_or_tells_no_token(changes: dict[str, Any]) -> None:
+    shared = remittance(0, sharer("B", phone="1"))
+    asked = remittance(0, **{"payee": sharer("C", phone="1"), **changes})
+    log = [shared, asked, remittance(0, sharer(PAYEES[5], phone="1"))]
+    payees, payers = linked(log)
+    assert [payees[1], payers[1]] == same([NAN, NAN])
+    assert [payees[2], payers[2]] == same([1.0 + counted(1)[0], counted(1)[0]])
+
+
+def test_a_phone_is_no_device_and_another_tenants_token_is_another() -> None:
+    log = [
+        remittance(0, sharer(B, phone="1")),
+        remittance(0, sharer(C, device="1")),
+        remittance(0, sharer(D, pickup="1")),
+        remittance(0, sharer(C, phone="1"), tenant="other"),
+    ]
+    assert linked(log) == ([1.0] * 4, [0.0] * 4)
+
+
+def test_a_payee_with_several_tokens_joins_all_who_share_one_of_them() -> None:
+    """B and C by phone, D and E by device; F tells both. Then whoever tells either is linked with all."""
+    e, f, g = PAYEES[3:6]
+    log = [
+        *(remittance(0, sharer(each, phone="1"), PAYERS[at]) for at, each in enumerate((B, C))),
+        *(remittance(0, sharer(each, device="2"), PAYERS[2]) for each in (D, e)),
+        remittance(0, sharer(f, phone="1", device="2"), PAYERS[3]),
+        remittance(0, sharer(g, phone="1")),
+        remittance(0, sharer(g, device="2")),
+    ]
+    payees, payers = linked(log)
+    three, four, five = counted(3, 4, 5)
+    one, two = counted(1, 2)
+    assert payees == same([1.0, 1.0 + one, 1.0, 1.0 + one, 1.0 + four, 1.0 + five, 1.0 + five])
+    assert payers == same([0.0, one, 0.0, one, three, four, five])
+    assert two < three
+
+
+def test_a_token_that_is_told_twice_in_one_payment_counts_once() -> None:
+    log = [remittance(0, sharer(each, phone="1", device="1", pickup="1"), each) for each in (B, C)]
+    assert linked(log)[0] == same([1.0, 1.0 + counted(1)[0]])
+
+
+MANY = unlike([f"M{at}" for at in range(900)], 64, 40)
+"""Accounts whose bits differ; twenty of them are estimated as 23.98, 19 and the one that is paid as 23.54."""
+
+
+def test_a_counter_that_more_than_24_payees_share_joins_nobody_any_more() -> None:
+    log = [remittance(0, sharer(each, pickup="counter")) for each in (*MANY[:22], MANY[0])]
+    found = linked(log)[0]
+    assert found[:20] == same([1.0 + each for each in counted(*range(20))])
+    assert found[20:] == [1.0, 1.0, 1.0]
+    assert linked(log)[1][20:] == [0.0, 0.0, 0.0]
+
+
+def test_a_common_counter_leaves_its_payees_phones_to_themselves() -> None:
+    """The counter is common before the phones are met, so they are joined by what they share alone."""
+    counter = [remittance(0, sharer(each, pickup="counter")) for each in MANY[:22]]
+    phones = [remittance(0, sharer(each, pickup="counter", phone="1")) for each in MANY[30:32]]
+    assert linked([*counter, *phones])[0][-2:] == same([1.0, 1.0 + counted(1)[0]])
+
+
+def test_groups_that_would_be_more_than_24_together_are_left_apart() -> None:
+    """Twelve by device, twelve others by phone: who tells both joins the device's group."""
+    log = [
+        *(remittance(0, sharer(each, device="1")) for each in MANY[:12]),
+        *(remittance(0, sharer(each, phone="2")) for each in MANY[12:24]),
+        remittance(0, sharer(MANY[30], device="1", phone="2")),
+        remittance(0, sharer(MANY[31], device="1")),
+        remittance(0, sharer(MANY[31], phone="2")),
+    ]
+    twelve, thirteen = counted(12, 13)
+    assert linked(log)[0][24:] == same([1.0 + twelve, 1.0 + thirteen, 1.0 + thirteen])
+
+
+@pytest.mark.parametrize(("days", "expected"), [(360, 2.0), (361, 1.0)])
+def test_a_group_is_forgotten_after_360_whole_days_of_the_partitions_time(days: int, expected: float) -> None:
+    """Whoever makes the time pass: the group was used on day 0, at its beginning, and is asked on that day's end."""
+    midnight_ms = START_MS - START_MS % DAY_MS
+    log = [
+        remittance(0, sharer(B, phone="1"), event_time_ms=midnight_ms),
+        domestic(0, payer=Party("other", country="SE"), event_time_ms=midnight_ms + (days + 1) * DAY_MS - 1),
+        remittance(0, sharer(C, phone="1"), event_time_ms=midnight_ms),
+    ]
+    assert linked(log)[0][-1] == pytest.approx(expected, abs=0.01)
+
+
+def test_a_group_is_forgotten_whole_even_if_one_of_its_tokens_is_met_again() -> None:
+    log = [
+        remittance(0, sharer(B, phone="1", device="2")),
+        remittance(362, sharer(C, phone="1")),
+        remittance(362, sharer(D, device="2")),
+        remittance(362, sharer(D, phone="1")),
+    ]
+    assert linked(log)[0] == same([1.0, 1.0, 1.0, 1.0 + counted(1)[0]])
+
+
+def test_a_group_lives_as_long_as_any_of_its_tokens_is_used() -> None:
+    log = [
+        remittance(0, sharer(B, phone="1", device="2")),
+        remittance(300, sharer(B, phone="1")),
+        remittance(600, sharer(C, device="2")),
+    ]
+    assert linked(log)[0][-1] == same(1.0 + counted(1)[0])
+
+
+def test_a_repeated_payment_shares_nothing_again() -> None:
+    first = payment_with_id(remittance(0, sharer(B, phone="1"), PAYERS[0]), "first")
+    again = payment_with_id(remittance(400, sharer(B, phone="1"), PAYERS[0]), "first")
+    asked = payment_with_id(remittance(400, sharer(C, phone="1"), PAYERS[1]), "second")
+    assert last([first, again, asked], "payee_linked_payees") == 1.0  # the repeat made time pass, and no more
+
+
+# --- over two hops ---------------------------------------------------------------------------------------------------
+
+
+def shares(payer: str, *payees: str, day: float = 0.0) -> list[Payment]:
+    """Small remittances by night, to each of these twice at one price: three signs and more from the fifth on."""
+    return [remittance(day, each, payer, utc_offset_minutes=NIGHT) for each in (*payees, *payees)]
+
+
+SHARED = "payee_shared_payees_360d"
+
+
+@pytest.mark.parametrize(
+    ("others", "own", "expected"),
+    [
+        ((C, D), (), 1.0),
+        ((C, D), (C,), 2.0),
+        ((C, D), (C, D), 3.0),
+        ((C, D), (PAYEES[5],), 1.0),
+        ((C, D), (C, B), 2.0),
+    ],
+)
+def test_payees_in_common_with_a_risky_payer_count_this_one_with_them(
+    others: tuple[str, ...], own: tuple[str, ...], expected: float
+) -> None:
+    log = [*shares("P", *others), remittance(0, B, "P"), *(remittance(0, each, "Q") for each in own)]
+    assert last([*log, remittance(0, B, "Q")], SHARED) == expected
+
+
+def test_nothing_is_in_common_without_another_risky_payer() -> None:
+    calm = [*(remittance(20 * at, each, "P", amount_minor=LARGE + at) for at, each in enumerate((C, D))),
+            remittance(60, B, "P", amount_minor=LARGE)]  # fmt: skip
+    assert last([*calm, remittance(60, C, "Q"), remittance(60, B, "Q")], SHARED) == 0.0
+    assert last([*shares("Q", C, D), remittance(0, B, "Q"), remittance(0, B, "Q")], SHARED) == 0.0
+
+
+def test_the_most_in_common_with_one_of_them_is_taken_and_not_the_sum() -> None:
+    e = PAYEES[3]
+    log = [*shares("P", C, D), remittance(0, B, "P"), *shares("R", e, PAYEES[7]), remittance(0, B, "R")]
+    assert last([*log, *(remittance(0, each, "Q") for each in (C, D, e)), remittance(0, B, "Q")], SHARED) == 3.0
+
+
+def test_eight_payees_paid_last_travel_and_the_others_are_as_of_their_latest_risky_payment() -> None:
+    many = PAYEES[8:16]
+    log = [*shares("P", C, D), remittance(0, B, "P"), *(remittance(0, each, "P") for each in many)]
+    own = [remittance(0, each, "Q") for each in (C, D)]
+    assert last([*log, *own, remittance(0, B, "Q")], SHARED) == 3.0  # what P paid after it does not matter to B
+    assert last([*log, remittance(0, B, "P"), *own, remittance(0, B, "Q")], SHARED) == 1.0  # B hears of the many
+    pushed_out = [*own, *(remittance(0, f"further-{at}", "Q") for at in range(8))]
+    assert last([*log, *pushed_out, remittance(0, B, "Q")], SHARED) == 1.0
+
+
+@pytest.mark.parametrize(("elapsed_ms", "expected"), [(360 * DAY_MS, 2.0), (360 * DAY_MS + 1, 0.0)])
+def test_what_is_in_common_counts_for_360_days(elapsed_ms: int, expected: float) -> None:
+    at_ms = START_MS + elapsed_ms
+    log = [*shares("P", C, D), remittance(0, B, "P"), remittance(0, C, "Q", event_time_ms=at_ms)]
+    assert last([*log, remittance(0, B, "Q", event_time_ms=at_ms)], SHARED) == expected
+
+
+def test_only_payees_of_remittances_are_in_common() -> None:
+    log = [*shares("P", C, D), remittance(0, B, "P"), domestic(0, C, payer=Party("Q", country="SE"))]
+    assert last([*log, remittance(0, B, "Q")], SHARED) == 1.0

@@ -61,6 +61,14 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class Told:
+    """A remittance that told tokens of its payee, and the partition's event time when it came."""
+
+    payment: Payment
+    watermark_ms: int
+
+
+@dataclass(frozen=True)
 class View:
     """A payment as it arrives at one of its two accounts, and everything that account has behind it."""
 
@@ -79,6 +87,10 @@ class View:
     """Earlier remittances of the payment's corridor in the partition, whose amount is known."""
     signs: float = NAN
     """At the payee: what the payer hop said of ``remit_signs``."""
+    recent_payees: tuple[str, ...] = ()
+    """At the payee: the payees of remittances that the payer paid last."""
+    sharing: tuple[Told, ...] = ()
+    """At the payer: earlier remittances of the partition that told tokens of their payee."""
 
     @property
     def partner(self) -> Party:
@@ -133,17 +145,25 @@ def payer_views(log: Sequence[Payment], parameters: Parameters) -> tuple[list[Vi
     views: list[View] = []
     verdicts: list[Verdict] = []
     corridors: dict[Corridor, list[Baseline]] = {}
+    sharing: list[Told] = []
     for at, payment in enumerate(log):
         watermark_ms = max(earlier.event_time_ms for earlier in log[: at + 1])
         life = _life_of(lives, (payment.tenant, payment.payer.account), watermark_ms, parameters)
         met = corridors.setdefault(corridor_of(payment), [])
-        view = replace(life.view("payer", payment, parameters), watermark_ms=watermark_ms, corridor=tuple(met))
+        view = replace(
+            life.view("payer", payment, parameters),
+            watermark_ms=watermark_ms,
+            corridor=tuple(met),
+            sharing=tuple(sharing),
+        )
         verdict = _recognise(life, payment)
         if verdict == "forward":
             life.take(view)
             eur = amount_of(payment, parameters)
             if is_remittance_flag(payment) == 1.0 and not math.isnan(eur):
                 met.append(Baseline(watermark_ms, math.log1p(eur), is_round_flag(payment)))
+            if is_remittance_flag(payment) == 1.0 and tokens_of(payment):
+                sharing.append(Told(payment, watermark_ms))
         views.append(view)
         verdicts.append(verdict)
     return views, verdicts
@@ -171,11 +191,15 @@ def _recognise(life: Life, payment: Payment) -> Verdict:
 
 
 def payee_views(
-    log: Sequence[Payment | Outflow], parameters: Parameters, signs: Sequence[float] = ()
+    log: Sequence[Payment | Outflow],
+    parameters: Parameters,
+    signs: Sequence[float] = (),
+    recent_payees: Sequence[tuple[str, ...]] = (),
 ) -> list[View | None]:
-    """What the payee hop sees of each record of one partition; ``None`` for outflows. ``signs`` are of its payments."""
+    """What the payee hop sees of each record of one partition; ``None`` for outflows. ``signs`` and ``recent_payees``
+    are of its payments, in order."""
     lives: Lives = {}
-    carried = iter(signs)
+    carried, recent = iter(signs), iter(recent_payees)
     views: list[View | None] = []
     for at, record in enumerate(log):
         watermark_ms = max(earlier.event_time_ms for earlier in log[: at + 1])
@@ -186,7 +210,7 @@ def payee_views(
                 life.outflows.append(record)
             views.append(None)
             continue
-        view = replace(life.view("payee", record, parameters), signs=next(carried, NAN))
+        view = replace(life.view("payee", record, parameters), signs=next(carried, NAN), recent_payees=next(recent, ()))
         life.take(view)
         views.append(view)
     return views
@@ -197,6 +221,13 @@ Corridor = tuple[str | None, str | None, str | None]
 
 def corridor_of(payment: Payment) -> Corridor:
     return payment.payer.country, payment.payee.country, payment.rail
+
+
+def tokens_of(payment: Payment) -> list[tuple[str, str, str]]:
+    """What a payment tells of its payee, in the order in which it is joined; told apart by tenant and kind."""
+    payee = payment.payee
+    told = (("device", payee.device), ("phone", payee.phone), ("pickup", payee.pickup))
+    return [(payment.tenant, kind, token) for kind, token in told if token is not None]
 
 
 # --- the shared mathematics -----------------------------------------------------------------------------------------

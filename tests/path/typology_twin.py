@@ -10,6 +10,7 @@ import cmath
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from services.contract.identity import digest64
@@ -31,10 +32,22 @@ from tests.path.twin import (
     is_round_flag,
     night_flag,
     small_flag,
+    tokens_of,
 )
 
 CONFIRMED_ACCOUNTS = frozenset({"A1"})
+LEXICON = ("moon_river7", "Hospital, PLEASE")
+"""Terms of the lexicon of the logs' deployer."""
 MONTH_MS = 30.436875 * DAY_MS
+
+
+def in_lexicon(view: View) -> float:
+    """A space between words, and one at each end: then a term is a piece of the text."""
+
+    def spaced(text: str) -> str:
+        return " " + " ".join("".join(c if c.isalnum() or c == "_" else " " for c in text.lower()).split()) + " "
+
+    return flag(any(spaced(term) in spaced(view.payment.reference or "") for term in LEXICON))
 
 
 # --- this payment ---------------------------------------------------------------------------------------------------
@@ -302,6 +315,99 @@ def travel(view: View) -> float:
     return decayed(found, view.effective_ms, "180d")
 
 
+def device_is_new(view: View) -> float:
+    """Reading: devices are told by payments of any status."""
+    if view.payment.device is None:
+        return NAN
+    latest_first = [each.payment.device for each in reversed(view.past) if each.payment.device is not None]
+    return flag(bool(latest_first) and view.payment.device not in list(dict.fromkeys(latest_first))[:4])
+
+
+# --- shared tokens ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Group:
+    """Tokens that are joined, and by whom and until when they were used."""
+
+    tokens: set[tuple[str, str, str]]
+    used_ms: int
+    payees: set[int] = field(default_factory=set)
+    payers: set[int] = field(default_factory=set)
+    is_common: bool = False
+
+
+def estimate(members: set[int]) -> float:
+    """Linear counting over 64 bits; 64 members found count as 63."""
+    return 64 * math.log(64 / (64 - min(len(members), 63)))
+
+
+def payees_with(members: set[int], this: int) -> float:
+    return 1.0 + estimate(members - {this})
+
+
+def joined_by(payment: Payment, groups: Sequence[Group]) -> list[Group]:
+    """The groups that a remittance would join into one, in its order, without those that are left apart."""
+    this = bits(payment.payee.account)
+    joined: list[Group] = []
+    for token in tokens_of(payment):
+        for group in groups:
+            if token not in group.tokens or group in joined or group.is_common:
+                continue
+            if payees_with(group.payees, this) > 24:
+                continue
+            if payees_with(set[int]().union(*(each.payees for each in joined), group.payees), this) <= 24:
+                joined.append(group)
+    return joined
+
+
+def groups_before(view: View) -> list[Group]:
+    """The groups as the view's payment finds them, from all earlier remittances of the partition."""
+    groups: list[Group] = []
+    for told in view.sharing:
+        groups = [each for each in groups if not is_idle(each, told.watermark_ms)]
+        tokens, this = tokens_of(told.payment), bits(told.payment.payee.account)
+        met = set[tuple[str, str, str]]().union(*(each.tokens for each in groups))
+        groups += [Group({token}, told.watermark_ms) for token in tokens if token not in met]
+        joined = joined_by(told.payment, groups)
+        for group in [each for each in groups if each.tokens & set(tokens)]:
+            group.used_ms = told.watermark_ms
+            group.is_common = group.is_common or payees_with(group.payees, this) > 24
+            group.payees.add(this)
+            group.payers.add(bits(told.payment.payer.account))
+        if joined:
+            whole = Group(set(), told.watermark_ms)
+            for group in joined:
+                whole.tokens |= group.tokens
+                whole.payees |= group.payees
+                whole.payers |= group.payers
+            groups = [each for each in groups if each not in joined] + [whole]
+    return [each for each in groups if not is_idle(each, view.watermark_ms)]
+
+
+def is_idle(group: Group, now_ms: int) -> bool:
+    return now_ms // DAY_MS - group.used_ms // DAY_MS > 360
+
+
+def sharing(value: Callable[[View, list[Group]], float]) -> Twin:
+    """Missing for what is no remittance, or tells no token."""
+
+    def twin(view: View) -> float:
+        if is_remittance_flag(view.payment) != 1.0 or not tokens_of(view.payment):
+            return NAN
+        return value(view, joined_by(view.payment, groups_before(view)))
+
+    return twin
+
+
+def linked_payees(view: View, joined: list[Group]) -> float:
+    return payees_with(set[int]().union(*(each.payees for each in joined)), bits(view.payment.payee.account))
+
+
+def linked_payers(view: View, joined: list[Group]) -> float:
+    return estimate(set[int]().union(*(each.payers for each in joined)))
+
+
 # --- the payee's earlier remittances ---------------------------------------------------------------------------------
 
 
@@ -355,6 +461,39 @@ def risky_payers(view: View) -> float:
     return float(sum(view.effective_ms - at_ms <= 360 * DAY_MS for at_ms in others))
 
 
+def mark(account: str) -> int:
+    """What tells an account from others where 16 bits do."""
+    return digest64(account) % 65_535
+
+
+def recent_payees(view: View) -> tuple[str, ...]:
+    """The 8 payees of remittances that the payer paid last."""
+    latest_first = [each.payment.payee.account for each in reversed(remittances(view))]
+    return tuple(dict.fromkeys(latest_first))[:8]
+
+
+def shared_payees(view: View) -> float:
+    """Reading: the other risky payers are those that ``payee_risky_payers_360d`` counts."""
+    latest: dict[str, Past] = {}
+    for each in remittances(view):
+        if each.view is not None and each.view.signs >= 3.0:
+            latest.pop(each.payment.payer.account, None)
+            latest[each.payment.payer.account] = each
+            if len(latest) > 8:
+                del latest[next(iter(latest))]
+    this, mine = mark(view.payment.payee.account), set(map(mark, view.recent_payees))
+    return float(
+        max(
+            (
+                len({this} | (mine & set(map(mark, seen(each).recent_payees))))
+                for payer, each in latest.items()
+                if payer != view.payment.payer.account and view.effective_ms - each.effective_ms <= 360 * DAY_MS
+            ),
+            default=0,
+        )
+    )
+
+
 # --- the tables -----------------------------------------------------------------------------------------------------
 
 REMITTANCES: dict[str, Twin] = {
@@ -402,6 +541,9 @@ PAYER_TYPOLOGY: dict[str, Twin] = {
     "payer_retries_7d": retries,
     "payer_adult_merchants_180d": adult_merchants,
     "payer_travel_180d": travel,
+    "device_is_new": device_is_new,
+    "payee_linked_payees": sharing(linked_payees),
+    "payee_linked_payers": sharing(linked_payers),
 }
 
 PAYEE_TYPOLOGY: dict[str, Twin] = {
@@ -411,11 +553,14 @@ PAYEE_TYPOLOGY: dict[str, Twin] = {
     "payee_country_entropy_180d": over_borders(country_entropy),
     "payee_text_collisions_180d": over_borders(text_collisions),
     "payee_risky_payers_360d": over_borders(risky_payers),
+    "payee_shared_payees_360d": over_borders(shared_payees),
     "payee_is_confirmed": lambda view: flag(view.payment.payee.account in CONFIRMED_ACCOUNTS),
+    "reference_in_lexicon": in_lexicon,
 }
 
 TYPOLOGY_EXACT = {
     "is_remittance", "reference_is_handle", "reference_is_excuse", "payee_is_minor", "is_unrelated",
     "remit_price_point_payees", "remit_dropped_payees", "remit_rails_90d", "remit_excuse_kinds",
-    "payee_risky_payers_360d", "payee_is_confirmed",
+    "payee_risky_payers_360d", "payee_shared_payees_360d", "payee_is_confirmed", "device_is_new",
+    "reference_in_lexicon",
 }  # fmt: skip

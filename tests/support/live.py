@@ -35,7 +35,7 @@ def live_ports(bootstrap: str, folder: Path) -> Iterator[dict[str, int]]:
     if importlib.util.find_spec("services.learner.app") is not None:
         roles = ("scorer", "learner")
     ports: dict[str, int] = dict(zip(roles, free_ports(len(roles)), strict=True))
-    deployment = make_deployment(bootstrap, "live", folder, partitions=2, snapshot_examples=100)
+    deployment = make_deployment(bootstrap, "live", folder, partitions=2, snapshot_examples=100, alerts_per_day=2.0)
     stop = threading.Event()
     feeding = threading.Thread(target=lambda: asyncio.run(_feed(deployment, stop)), name="live-load")
     try:

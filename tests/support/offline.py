@@ -18,7 +18,7 @@ from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.model import LogisticModel, untrained_model
 from services.scorer.path.records import HopResult, Outbound
-from services.scorer.path.state import CORRIDOR_PREFIX, PARTITION_KEY, AccountState
+from services.scorer.path.state import CORRIDOR_PREFIX, PARTITION_KEY, TOKEN_PREFIX, AccountState
 from services.scorer.ruleset_file import load_ruleset
 from services.scorer.shell.app import make_alerter
 from services.settings import Settings
@@ -249,6 +249,7 @@ def _assert_same_state(
     restored.restore((record.key, record.value) for record in changelog)
     for key, row in computed.corridors.items():
         assert row == dict(restored.corridors.items())[key], f"{what}: a corridor's baseline differs"
+    assert restored.tokens.items() == computed.tokens.items(), f"{what}: shared tokens differ"
     assert restored.watermark.tolist() == computed.watermark.tolist(), what
     assert restored.origins.tolist() == computed.origins.tolist(), what
     keys = accounts_of(record.key for record in changelog)
@@ -264,7 +265,7 @@ def _assert_same_state(
 
 def accounts_of(keys: Iterable[bytes]) -> set[bytes]:
     """The keys of accounts among those of a changelog."""
-    return {key for key in keys if key != PARTITION_KEY and not key.startswith(CORRIDOR_PREFIX)}
+    return {key for key in keys if key != PARTITION_KEY and not key.startswith((CORRIDOR_PREFIX, TOKEN_PREFIX))}
 
 
 def is_live(row: Any, state: AccountState, idle_ms: int) -> bool:

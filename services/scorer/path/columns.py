@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
 from services.contract.identity import digest64
 from services.contract.types import Payment
-from services.scorer.path.confirmed import Confirmed
 from services.scorer.path.features import INDEX
 from services.scorer.path.frame import Frames
+from services.scorer.path.private import PrivateLists
 from services.scorer.path.references import digest_of, is_handle, kind_of
 from services.scorer.path.state import Corridors
 
@@ -72,6 +72,8 @@ class PayerColumns:
     payee_minor: NDArray[np.float64]
     unrelated: NDArray[np.float64]
     rail: NDArray[np.uint64]
+    device: NDArray[np.uint64]
+    """Digest of the payer's device, 0 where none is told."""
     payment_digest: NDArray[np.uint64]
     payee_digest: NDArray[np.uint64]
 
@@ -99,6 +101,7 @@ def payer_columns(payments: Sequence[Payment], eur_per_minor: dict[str, float]) 
         payee_minor=_flags(p.payee.minor for p in payments),
         unrelated=_flags(None if p.relationship is None else p.relationship == "none" for p in payments),
         rail=np.fromiter((rail_digest(p.rail) for p in payments), dtype=np.uint64),
+        device=np.fromiter((0 if p.device is None else digest64(p.device) for p in payments), dtype=np.uint64),
         payment_digest=_digests(f"{p.tenant}\x1f{p.payment_id}" for p in payments),
         payee_digest=_digests(p.payee.account for p in payments),
     )
@@ -130,24 +133,29 @@ class PayeeColumns:
     opened_ms: NDArray[np.int64]
     payer_digest: NDArray[np.uint64]
     payer_signs: NDArray[np.float64]
+    recent_payees: NDArray[np.uint16]
+    """[n, RECENT_PAYEES]: marks of the payer's."""
+    payee_digest: NDArray[np.uint64]
     is_remittance: NDArray[np.float64]
     text: NDArray[np.uint64]
     """Digest of the reference, 0 for one that is too short to tell."""
     confirmed: NDArray[np.float64]
+    in_lexicon: NDArray[np.float64]
+    """Whether the reference holds a term of the private lexicon; NaN while there is none."""
     is_small: NDArray[np.float64]
     cross_border: NDArray[np.float64]
     roundness: NDArray[np.float64]
 
 
-def payee_columns(frames: Frames, confirmed: Confirmed) -> PayeeColumns:
-    """Columns of a batch of frames; ``confirmed`` are the payees that an authority has confirmed."""
+def payee_columns(frames: Frames, private: PrivateLists) -> PayeeColumns:
+    """Columns of a batch of frames; ``private`` are the deployer's lists."""
     n = len(frames.records)
     outflow = np.array([payment is None for payment in frames.payments], dtype=np.bool_)
     payments = [payment for payment in frames.payments if payment is not None]
     found = frames.payer_features()
 
     def spread(of_payments: NDArray[Any], of_outflows: Iterable[float] | None = None) -> NDArray[Any]:
-        out = np.zeros(n, dtype=of_payments.dtype)
+        out = np.zeros((n, *of_payments.shape[1:]), dtype=of_payments.dtype)
         out[~outflow] = of_payments
         if of_outflows is not None:
             out[outflow] = list(of_outflows)
@@ -162,9 +170,12 @@ def payee_columns(frames: Frames, confirmed: Confirmed) -> PayeeColumns:
         opened_ms=spread(_optional(p.payee.opened_ms for p in payments)),
         payer_digest=spread(_digests(p.payer.account for p in payments)),
         payer_signs=spread(found[:, INDEX["remit_signs"]]),
+        recent_payees=spread(frames.recent_payees()),
+        payee_digest=spread(_digests(p.payee.account for p in payments)),
         is_remittance=spread(found[:, INDEX["is_remittance"]]),
         text=spread(np.fromiter((digest_of(p.reference) if p.reference else 0 for p in payments), dtype=np.uint64)),
-        confirmed=spread(np.array([float(p.payee.account in confirmed) for p in payments], dtype=np.float64)),
+        confirmed=spread(np.array([float(p.payee.account in private.confirmed) for p in payments], dtype=np.float64)),
+        in_lexicon=spread(np.array([private.holds_term(p.reference) for p in payments], dtype=np.float64)),
         is_small=spread(found[:, INDEX["amount_is_small"]]),
         cross_border=spread(found[:, INDEX["is_cross_border"]]),
         roundness=spread(found[:, INDEX["amount_roundness"]]),

@@ -21,6 +21,7 @@ _REFUSED = 10
 def forwarded(
     batch: Decoded,
     features: NDArray[np.float64],
+    recent_payees: NDArray[np.uint16],
     onward: NDArray[np.int64],
     schema: bytes,
     partition: int,
@@ -37,13 +38,16 @@ def forwarded(
     to_payer = partitions_of(payers, payee_partitions).tolist()
     packed = features.tobytes()
     width = features.shape[1] * 8
+    marks = recent_payees.tobytes()
+    size = recent_payees.shape[1] * 2
     moved = moves_money(features).tolist()
     amounts = features[:, _AMOUNT].tolist()
     out: list[Outbound] = []
     for i, at in enumerate(chosen):
         record, payment = batch.records[at], batch.payments[at]
         row = packed[at * width : (at + 1) * width]
-        frame = payment_frame(schema, partition, record.offset, row, record.value or b"")
+        recent = marks[at * size : (at + 1) * size]
+        frame = payment_frame(schema, partition, record.offset, row, recent, record.value or b"")
         out.append(Outbound(to_payee[i], record.timestamp, payees[i], frame, []))
         if moved[at]:
             note = outflow_frame(schema, partition, record.offset, payment.event_time_ms, amounts[at], payment.tenant)

@@ -22,7 +22,14 @@ Mathematics shared by all of them:
   the decayed count of those whose value is known, and ``0`` while there is none.
 - **Corridor**: payer's country, payee's country and rail. A corridor's baseline is over its earlier payments in this
   partition (an estimate, therefore, where there are several), decayed with a half-life of 30 d by the partition's event
-  time; missing until it has seen 30 remittances with a known amount.
+  time; what is held against it is missing until it has seen 30 remittances with a known amount.
+- **Shared tokens**: the phones, devices and pick-up points that remittances tell of their payees, each of its kind and
+  tenant. A remittance joins the tokens that it tells, and with them all that they are joined with, into one group, in the
+  order device, phone, pick-up point; one is left apart where the group would then have more than 24 payees. A group that
+  would have more than 24 with this payee alone is *common* (a cash agency's counter): its tokens join nobody any more, and
+  count as never met. A group that no remittance used for more than 360 whole days (UTC) of the partition's event time is
+  forgotten, and while a partition has a million tokens further ones are not met. Groups are of one partition (an estimate,
+  therefore, where there are several); members of a group, but for this payee, are estimated from 64 bits (linear counting).
 - Where a pattern needs a history that the account does not have yet, the feature stands at its most innocent value, which
   its meaning gives.
 - An account that has been idle, by the partition's event time, beyond the retention horizon starts afresh.
@@ -41,7 +48,7 @@ from services.contract.identity import hash_of
 from services.contract.types import Side
 from services.scorer.path.ruleset import Parameters
 
-DEFINITION_VERSION = 3
+DEFINITION_VERSION = 4
 """Raised whenever the mathematics of any feature changes, so that no model scores what it was not trained on."""
 
 HALF_LIFE_MS = (3_600_000, 86_400_000, 7 * 86_400_000, 30 * 86_400_000)
@@ -92,6 +99,7 @@ _GAPS = "AIC 2020 and 2021: payments become more frequent, gaps below 20 days (i
 _PRICES = "the same few prices over different payees (indicator A3, ours)"
 _RAILS = "AUSTRAC: several remitters into one corridor (indicator C3)"
 _FAN_IN = "AUSTRAC: small payments from several unrelated payers (indicators B1, B6)"
+_SHARED = "AMLC: family operations share phone, device or pick-up point (indicator B4)"
 _OVERLAP = "AUSTRAC: one payer leads to a network of payees and payers (indicator N2)"
 
 
@@ -223,9 +231,11 @@ def _typology_payment() -> list[Feature]:
         Feature("is_unrelated", "flag", "1 when the declared relationship is none, 0 when it is another", "payment",
                 needs=("relationship",), source="AUSTRAC v Westpac: no apparent tie (indicator R1)"),
         Feature("amount_against_corridor", "standard deviations", "log(1 + amount) less the corridor's mean, over its standard "
-                "deviation, the latter at least 0.1", "payment", needs=_BORDER, source=_SMALL),
+                "deviation, the latter at least 0.1; missing for a payment that is no remittance", "payment", needs=_BORDER,
+                source=_SMALL),
         Feature("round_against_corridor", "difference", "1 when amount_roundness or received_roundness is at least 1/2, else 0, less "
-                "the corridor's share of such", "payment", needs=_BORDER, source=_FATF_ROUND),
+                "the corridor's share of such; missing for a payment that is no remittance", "payment", needs=_BORDER,
+                source=_FATF_ROUND),
     ]  # fmt: skip
 
 
@@ -252,7 +262,7 @@ def _remittances() -> list[Feature]:
            "currency) used last; payees are told apart by 6 bits of their digest; 0 while there is none", _PRICES),
         of("remit_night_share_180d", "share", "Share made at night, local time", _NIGHT),
         of("remit_night_excess_180d", "difference", "The same less the share of the payer's other payments that was made at night "
-           "(same half-life); missing while none of either is known", _NIGHT),
+           "(same half-life); missing unless both are known, of a payment each at least", _NIGHT),
         of("remit_sessions_180d", "payments", "Decayed count of remittances that came within 3 h after another to the same "
            "payee, while remembered", "deposit, then balance (indicator T5)", "log"),
         of("remit_rhythm", "1", "Largest resultant length of the remittances' phases in a month of 30.436875 d, half of it, "
@@ -285,6 +295,21 @@ def _payer_context() -> list[Feature]:
         Feature("payer_travel_180d", "payments", "Decayed count of payments to merchants of travel (categories 3000 to 3999, 4511, "
                 "4722, 7011) within 90 days after a remittance that was at least the fifth", "payer", "log",
                 source="AUSTRAC, FINTRAC 2025: travel after a run of payments (indicator N3)"),
+        Feature("device_is_new", "flag", "1 when the payer's device is not among the 4 that it used last and some device of it "
+                "is known already, 0 otherwise; missing when the payment tells no device", "payer", needs=("device",),
+                source="account takeover: a change of device before a payment to somebody new"),
+    ]  # fmt: skip
+
+
+def _shared_tokens() -> list[Feature]:
+    """Who else is paid under the payee's phone, device or pick-up point. Computed at the payer hop."""
+    needs = (*_BORDER, "payee.device or payee.phone or payee.pickup")
+    return [
+        Feature("payee_linked_payees", "payees", "Payees of the groups of the tokens that this remittance tells, this one included, "
+                "as it would join them; 1 where none was met before; missing for a payment that is no remittance", "payee", "log",
+                needs, _SHARED),
+        Feature("payee_linked_payers", "payers", "Payers of the earlier remittances that used these groups; 0 where none was met "
+                "before; missing for a payment that is no remittance", "payee", "log", needs, _SHARED),
     ]  # fmt: skip
 
 
@@ -306,14 +331,20 @@ def _payee_remittances() -> list[Feature]:
            "identical text of different payers (indicator X5)", "log"),
         of("payee_risky_payers_360d", "payers", "Other payers whose remit_signs were at least 3, among the 8 such that paid last, "
            "in the last 360 days", _OVERLAP, "log"),
+        of("payee_shared_payees_360d", "payees", "The most payees, this one included, that the payer has in common with one of "
+           "those other payers: among the 8 payees of remittances that each paid last, the other payer's as of its latest such "
+           "payment here, told apart by 16 bits; 0 while there is no such other payer", _OVERLAP, "log"),
         Feature("payee_is_confirmed", "flag", "1 when the payee stands in the deployer's list of confirmed payees", "payee",
                 source="AUSTRAC: a payee confirmed by an authority (indicator N1)"),
+        Feature("reference_in_lexicon", "flag", "1 when a term of the deployer's private lexicon stands in the reference: one to "
+                "three neighbouring words, without case and accents; missing while there is no lexicon", "payment",
+                source="Egmont Group: lists of terms, shared among authorities (indicator X4)"),
     ]  # fmt: skip
 
 
 PAYER_HOP: tuple[Feature, ...] = (
     *_payment(), *_activity("payer", "payee"), *_payer_only(), *_pair(),
-    *_typology_payment(), *_remittances(), *_payer_context(),
+    *_typology_payment(), *_remittances(), *_payer_context(), *_shared_tokens(),
 )  # fmt: skip
 PAYEE_HOP: tuple[Feature, ...] = (*_activity("payee", "payer"), *_payee_only(), *_payee_remittances())
 FEATURES: tuple[Feature, ...] = PAYER_HOP + PAYEE_HOP

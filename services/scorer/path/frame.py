@@ -1,7 +1,8 @@
 """Frames: how a payment travels from the payer hop to the payee hop (``payments.by-payee.v1``, internal).
 
-Little-endian. A header, then for a payment its payer-hop features (float64 each) and its original JSON; for an outflow
-its event time (int64, ms), amount (float64, EUR) and tenant. The record's key is the account.
+Little-endian. A header, then for a payment its payer-hop features (float64 each), marks of its payer's recent payees
+(uint16 each) and its original JSON; for an outflow its event time (int64, ms), amount (float64, EUR) and tenant. The
+record's key is the account.
 """
 
 from __future__ import annotations
@@ -18,18 +19,23 @@ from services.contract.codec import Rejection, decode_payment
 from services.contract.types import Origin, Payment
 from services.scorer.path.features import PAYER_HOP
 from services.scorer.path.records import Inbound
+from services.scorer.path.state import RECENT_PAYEES
 
 PAYMENT, OUTFLOW = 0, 1
 _MAGIC = b"TOC1"
 _HEADER = struct.Struct("<4sB3x8siq")  # magic, kind, feature schema (first 8 bytes), origin partition and offset
 _OUTFLOW = struct.Struct("<qd")
 _FEATURES_END = _HEADER.size + 8 * len(PAYER_HOP)
+_PAYEES_END = _FEATURES_END + 2 * RECENT_PAYEES
 _decoder = msgspec.json.Decoder(Payment)
 
 
-def payment_frame(schema: bytes, partition: int, offset: int, features: bytes, payment: bytes) -> bytes:
-    """Frame of a payment. ``schema`` is 8 bytes, ``features`` float64[len(PAYER_HOP)] as bytes."""
-    return _HEADER.pack(_MAGIC, PAYMENT, schema, partition, offset) + features + payment
+def payment_frame(
+    schema: bytes, partition: int, offset: int, features: bytes, recent_payees: bytes, payment: bytes
+) -> bytes:
+    """Frame of a payment. ``schema`` is 8 bytes, ``features`` float64[len(PAYER_HOP)] and ``recent_payees``
+    uint16[RECENT_PAYEES] as bytes."""
+    return _HEADER.pack(_MAGIC, PAYMENT, schema, partition, offset) + features + recent_payees + payment
 
 
 def outflow_frame(schema: bytes, partition: int, offset: int, event_ms: int, amount: float, tenant: str) -> bytes:
@@ -59,12 +65,18 @@ class Frames:
     outflows: list[tuple[int, float]] = field(default_factory=list)
     """Event time and amount, of outflows in order."""
     feature_bytes: list[bytes] = field(default_factory=list)
+    recent_payee_bytes: list[bytes] = field(default_factory=list)
+    """Of payments in order, as their frames carry them."""
     duplicates: int = 0
     rejected: list[tuple[Inbound, Rejection]] = field(default_factory=list)
 
     def payer_features(self) -> NDArray[np.float64]:
         """float64[payments, len(PAYER_HOP)] of the batch's payments, in order."""
         return np.frombuffer(b"".join(self.feature_bytes), dtype=np.float64).reshape(-1, len(PAYER_HOP))
+
+    def recent_payees(self) -> NDArray[np.uint16]:
+        """uint16[payments, RECENT_PAYEES] of the batch's payments, in order."""
+        return np.frombuffer(b"".join(self.recent_payee_bytes), dtype=np.uint16).reshape(-1, RECENT_PAYEES)
 
 
 def read_frames(records: Sequence[Inbound], schema: bytes, seen: NDArray[np.int64]) -> Frames:
@@ -96,12 +108,13 @@ def read_frames(records: Sequence[Inbound], schema: bytes, seen: NDArray[np.int6
 
 
 def _read_payment(frames: Frames, value: bytes) -> None:
-    raw = value[_FEATURES_END:]
+    raw = value[_PAYEES_END:]
     payment = _payment(raw)
     frames.payments.append(payment)
     frames.tenants.append(payment.tenant)
     frames.raw_payments.append(raw)
     frames.feature_bytes.append(value[_HEADER.size : _FEATURES_END])
+    frames.recent_payee_bytes.append(value[_FEATURES_END:_PAYEES_END])
 
 
 def _payment(raw: bytes) -> Payment:
@@ -128,6 +141,6 @@ def _check(value: bytes, schema: bytes, partitions: int) -> Rejection | None:
     _, kind, written, partition, _ = _HEADER.unpack_from(value)
     if written != schema:
         return Rejection("feature_schema_mismatch", "", f"Written under feature schema {written.hex()}")
-    if not 0 <= partition < partitions or kind > OUTFLOW or (kind == PAYMENT and len(value) <= _FEATURES_END):
+    if not 0 <= partition < partitions or kind > OUTFLOW or (kind == PAYMENT and len(value) <= _PAYEES_END):
         return Rejection("frame_invalid", "", "Its header cannot be right")
     return None

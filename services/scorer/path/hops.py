@@ -27,6 +27,7 @@ from services.scorer.path.records import HopResult, Inbound, Mark, no_mark
 from services.scorer.path.rules import OUTCOMES, Rules
 from services.scorer.path.ruleset import Ruleset
 from services.scorer.path.state import PAYEE_ROW, PAYER_ROW, AccountState, account_key
+from services.scorer.path.tokens import write_linked
 
 
 class PayerHop:
@@ -43,9 +44,9 @@ class PayerHop:
 
     def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
         """The outputs of the next ``records`` of the log. ``model`` is not used here: payers are not scored alone."""
-        batch, slots, features, verdicts = self.measure(records, mark)
+        batch, slots, features, verdicts, recent = self.measure(records, mark)
         onward = np.flatnonzero(verdicts == FORWARD)
-        frames = forwarded(batch, features, onward, self._schema, self._partition, self._payee_partitions)
+        frames = forwarded(batch, features, recent, onward, self._schema, self._partition, self._payee_partitions)
         mark("encode")
         return HopResult(
             outputs={"payments_by_payee": frames, "dead_letters": batch.dead},
@@ -61,17 +62,20 @@ class PayerHop:
 
     def measure(
         self, records: Sequence[Inbound], mark: Mark = no_mark
-    ) -> tuple[Decoded, NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]:
-        """The next ``records`` decoded, the payers' rows in state, features float64[n, len(PAYER_HOP)], verdicts."""
+    ) -> tuple[Decoded, NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8], NDArray[np.uint16]]:
+        """The next ``records`` decoded, the payers' rows in state, features float64[n, len(PAYER_HOP)], verdicts, and
+        recent payees uint16[n, RECENT_PAYEES]."""
         batch = decode(records, self._topic, self._partition)
         mark("decode")
         columns = payer_columns(batch.payments, self._eur)
         slots = self.state.slots([account_key(p.tenant, p.payer.account) for p in batch.payments])
         corridors = corridor_slots(batch.payments, self.state.corridors)
         mark("state")
-        features, verdicts = payer_features(columns, slots, corridors, self.state, self._parameters)
+        now_ms = self.state.times(columns.event_ms)
+        features, verdicts, recent = payer_features(columns, slots, corridors, self.state, self._parameters)
+        write_linked(features, verdicts == FORWARD, batch.payments, self.state.tokens, now_ms)
         mark("kernel")
-        return batch, slots, features, verdicts
+        return batch, slots, features, verdicts, recent
 
 
 class PayeeHop:
@@ -95,7 +99,7 @@ class PayeeHop:
         self._rules = Rules(ruleset)
         self._writer = DecisionWriter(self._rules, schema_hash)
         self._topic, self._partition, self._subjects = topic, partition, subjects
-        self._confirmed = ruleset.confirmed
+        self._private = ruleset.private
 
     def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
         """The decisions on the next ``records`` of the log, scored by ``model``."""
@@ -121,7 +125,7 @@ class PayeeHop:
 
     def measure(self, frames: Frames, mark: Mark = no_mark) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The accounts' rows in state, and of the payments among ``frames`` all features, float64[n, len(FEATURES)]."""
-        columns = payee_columns(frames, self._confirmed)
+        columns = payee_columns(frames, self._private)
         slots = self.state.payee_slots(
             [account_key(t, (r.key or b"").decode()) for t, r in zip(frames.tenants, frames.records, strict=True)],
             columns.outflow,

@@ -27,12 +27,13 @@ from services.scorer.path.kernels import (
     update_activity,
     write_activity,
 )
+from services.scorer.path.remittances import payee_mark
 from services.scorer.path.ruleset import Parameters
-from services.scorer.path.state import HALF_LIVES, PRICES, AccountState
+from services.scorer.path.state import HALF_LIVES, PRICES, RECENT_PAYEES, AccountState
 
 PASSED_ON_MAX = 10.0
 _REMITTANCES = ACTIVITY + 2
-assert len(PAYEE_HOP) == _REMITTANCES + 7, "the kernel and the registry must agree"
+assert len(PAYEE_HOP) == _REMITTANCES + 9, "the kernel and the registry must agree"
 _H180_MS = 180.0 * DAY_MS
 RISKY_SIGNS_MIN = 3.0
 RISKY_MS = 360 * 86_400_000
@@ -60,7 +61,7 @@ def payee_features(
         state.rows, slots, state.watermark, parameters.account_idle_ms, columns.outflow,
         columns.event_ms, columns.amount, columns.status, columns.is_small, columns.cross_border, columns.roundness,
         columns.payer_country, columns.opened_ms, columns.payer_digest, columns.payer_signs, columns.is_remittance,
-        columns.text, columns.confirmed, features,
+        columns.text, columns.confirmed, columns.in_lexicon, columns.recent_payees, columns.payee_digest, features,
     )  # fmt: skip
     return features
 
@@ -70,7 +71,7 @@ def _payee_kernel(
     rows: Any, slots: Any, watermark: Any, idle_ms: int, outflow: Any,
     event_ms: Any, amount: Any, status: Any, is_small: Any, cross_border: Any, roundness: Any,
     payer_country: Any, opened_ms: Any, payer_digest: Any, payer_signs: Any, is_remittance: Any,
-    text: Any, confirmed: Any, features: Any,
+    text: Any, confirmed: Any, in_lexicon: Any, recent_payees: Any, payee_digest: Any, features: Any,
 ) -> None:  # fmt: skip
     factors = np.empty(HALF_LIVES)
     for i in range(len(slots)):
@@ -93,12 +94,15 @@ def _payee_kernel(
         write_activity(x, 0, row, effective_ms, factors, amount[i])
         x[ACTIVITY] = _passed_on(row, effective_ms, row.value[H_1D] * factors[H_1D])
         x[ACTIVITY + 1] = max(event_ms[i] - opened_ms[i], 0) / DAY_MS if opened_ms[i] >= 0 else np.nan
-        _write_remittances(x, _REMITTANCES, row, effective_ms, payer_digest[i], is_remittance[i], confirmed[i])
+        x[_REMITTANCES + 7] = confirmed[i]
+        x[_REMITTANCES + 8] = in_lexicon[i]
+        _write_remittances(x, _REMITTANCES, row, effective_ms, payer_digest[i], is_remittance[i], recent_payees[i],
+                           payee_mark(payee_digest[i]))  # fmt: skip
 
         position = partner_position(row, payer_digest[i])
         if is_remittance[i] == 1.0:
             _update_remittance(row, effective_ms, is_small[i], payer_digest[i], position < 0, payer_country[i],
-                               payer_signs[i], text[i])  # fmt: skip
+                               payer_signs[i], text[i], recent_payees[i])  # fmt: skip
         remember_partner(row, position, payer_digest[i], effective_ms)
         update_activity(row, effective_ms, factors, amount[i], status[i] < 2, is_small[i], cross_border[i],
                         roundness[i] >= ROUND_MIN, payer_digest[i], position < 0, payer_country[i])  # fmt: skip
@@ -124,12 +128,11 @@ def _passed_on(row: Any, effective_ms: int, in_value: float) -> float:
 
 @njit(cache=True)
 def _write_remittances(
-    x: Any, at: int, row: Any, effective_ms: int, payer: Any, is_remittance: float, confirmed: float
+    x: Any, at: int, row: Any, effective_ms: int, payer: Any, is_remittance: float, recent_payees: Any, this_payee: int
 ) -> None:
     """The features of the payee's earlier remittances. Sums stand as of the latest one and decay when they are read."""
-    x[at + 6] = confirmed
     if np.isnan(is_remittance):
-        x[at : at + 6] = np.nan
+        x[at : at + 7] = np.nan
         return
     f180 = decayed(1.0, effective_ms - row.remit_ms, _H180_MS) if row.remits > 0 else 0.0
     x[at] = row.remit_180d * f180
@@ -137,12 +140,30 @@ def _write_remittances(
     x[at + 2] = row.remit_small / row.remit_small_known if row.remit_small_known > 0.0 else 0.0
     x[at + 3] = _entropy(row)
     x[at + 4] = row.collisions * f180
-    risky = 0
+    risky, most = 0, 0
     for i in range(PRICES):
         other = row.risky_payers[i]
         if other.used > 0 and other.payer != payer and effective_ms - other.ms <= RISKY_MS:
             risky += 1
+            most = max(most, 1 + _in_common(recent_payees, other.payees, this_payee))
     x[at + 5] = float(risky)
+    x[at + 6] = float(most)
+
+
+@njit(cache=True)
+def _in_common(some: Any, others: Any, this_payee: int) -> int:
+    """How many different marks stand in both, this payee's aside."""
+    count = 0
+    for i in range(RECENT_PAYEES):
+        if some[i] == 0 or some[i] == this_payee:
+            continue
+        is_first, is_common = True, False
+        for j in range(RECENT_PAYEES):
+            is_first = is_first and not (j < i and some[j] == some[i])
+            is_common = is_common or others[j] == some[i]
+        if is_first and is_common:
+            count += 1
+    return count
 
 
 @njit(cache=True)
@@ -163,8 +184,9 @@ def _entropy(row: Any) -> float:
 
 @njit(cache=True)
 def _update_remittance(
-    row: Any, effective_ms: int, is_small: float, payer: Any, payer_is_new: bool, country: int, signs: float, text: Any
-) -> None:
+    row: Any, effective_ms: int, is_small: float, payer: Any, payer_is_new: bool, country: int, signs: float, text: Any,
+    recent_payees: Any,
+) -> None:  # fmt: skip
     f180 = decayed(1.0, effective_ms - row.remit_ms, _H180_MS) if row.remits > 0 else 0.0
     row.remit_180d = row.remit_180d * f180 + 1.0
     row.remit_small = row.remit_small * f180 + (0.0 if np.isnan(is_small) else is_small)
@@ -173,7 +195,7 @@ def _update_remittance(
     _meet_country(row, country, f180)
     row.collisions = row.collisions * f180 + (1.0 if _collides(row, text, payer) else 0.0)
     if signs >= RISKY_SIGNS_MIN:
-        _remember_risky(row, payer, effective_ms)
+        _remember_risky(row, payer, effective_ms, recent_payees)
     row.remits += 1
     row.remit_ms = effective_ms
 
@@ -216,7 +238,7 @@ def _collides(row: Any, text: Any, payer: Any) -> bool:
 
 
 @njit(cache=True)
-def _remember_risky(row: Any, payer: Any, effective_ms: int) -> None:
+def _remember_risky(row: Any, payer: Any, effective_ms: int, recent_payees: Any) -> None:
     position, oldest = -1, 0
     for i in range(PRICES):
         if row.risky_payers[i].used > 0 and row.risky_payers[i].payer == payer:
@@ -227,4 +249,6 @@ def _remember_risky(row: Any, payer: Any, effective_ms: int) -> None:
         position = oldest
         row.risky_payers[position].payer = payer
     row.risky_payers[position].ms = effective_ms
+    for i in range(RECENT_PAYEES):
+        row.risky_payers[position].payees[i] = recent_payees[i]
     row.risky_payers[position].used = row.remits + 1

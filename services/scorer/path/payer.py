@@ -34,11 +34,13 @@ from services.scorer.path.remittances import (
     remember_other,
     remember_refused,
     update_remittance,
+    write_recent_payees,
     write_remittances,
     write_typology_payment,
 )
 from services.scorer.path.ruleset import Parameters
-from services.scorer.path.state import HALF_LIVES, PAYMENT_IDS, AccountState
+from services.scorer.path.state import DEVICES, HALF_LIVES, PAYMENT_IDS, RECENT_PAYEES, AccountState
+from services.scorer.path.tokens import LINKED
 
 FORWARD, DUPLICATE, STATUS_UPDATE = 0, 1, 2
 """Verdicts: a payment goes on; a repeat of an id is dropped; a repeat with another status only updates state."""
@@ -47,7 +49,8 @@ _PAYMENT = 12
 _PAYER_ONLY = _PAYMENT + ACTIVITY
 _PAIR = _PAYER_ONLY + 5
 _TYPOLOGY = _PAIR + 4
-assert len(PAYER_HOP) == _TYPOLOGY + TYPOLOGY, "the kernel and the registry must agree"
+_DEVICE = _TYPOLOGY + TYPOLOGY
+assert len(PAYER_HOP) == _DEVICE + 1 + LINKED, "the kernel and the registry must agree"
 
 _REFUSED = 2  # statuses are attempted 0, accepted 1, rejected 2, returned 3
 _REFUSED_BITS = np.uint64(12)  # 1 << 2 | 1 << 3
@@ -60,7 +63,7 @@ def payer_features(
     corridor_slots: NDArray[np.int64],
     state: AccountState,
     parameters: Parameters,
-) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.uint16]]:
     """Features of a batch at the payer hop, in the order of the log, and the state after it.
 
     Parameters
@@ -75,13 +78,18 @@ def payer_features(
     Returns
     -------
     features
-        float64[n, len(PAYER_HOP)]; rows of payments that do not go on are unspecified.
+        float64[n, len(PAYER_HOP)]; rows of payments that do not go on are unspecified, and so are the
+        last features, of shared tokens, which ``tokens.write_linked`` writes.
     verdicts
         uint8[n]: ``FORWARD``, ``DUPLICATE`` or ``STATUS_UPDATE``.
+    recent_payees
+        uint16[n, RECENT_PAYEES]: marks of the payees of remittances that the payer paid last, the latest first, 0 for
+        none: what the payee hop is told of them.
     """
     n = len(slots)
     features = np.empty((n, len(PAYER_HOP)), dtype=np.float64)
     verdicts = np.empty(n, dtype=np.uint8)
+    recent_payees = np.zeros((n, RECENT_PAYEES), dtype=np.uint16)
     bands = np.array(
         [
             parameters.small_from,
@@ -96,9 +104,10 @@ def payer_features(
         columns.payer_country, columns.payee_country, columns.offset_minutes, columns.opened_ms,
         columns.reference_absent, columns.payment_digest, columns.payee_digest,
         state.corridors.rows, corridor_slots, columns.is_handle, columns.excuse, columns.currency, columns.merchant,
-        columns.payee_minor, columns.unrelated, columns.rail, features, verdicts,
+        columns.payee_minor, columns.unrelated, columns.rail, columns.device,
+        features, verdicts, recent_payees,
     )  # fmt: skip
-    return features, verdicts
+    return features, verdicts, recent_payees
 
 
 @njit(cache=True)
@@ -108,7 +117,8 @@ def _payer_kernel(
     payer_country: Any, payee_country: Any, offset_minutes: Any, opened_ms: Any,
     reference_absent: Any, payment_digest: Any, payee_digest: Any,
     corridors: Any, corridor_slots: Any, is_handle: Any, excuse: Any, currency: Any, merchant: Any,
-    payee_minor: Any, unrelated: Any, rail: Any, features: Any, verdicts: Any,
+    payee_minor: Any, unrelated: Any, rail: Any, device: Any,
+    features: Any, verdicts: Any, recent_payees: Any,
 ) -> None:  # fmt: skip
     factors = np.empty(HALF_LIVES)
     for i in range(len(slots)):
@@ -142,8 +152,12 @@ def _payer_kernel(
             x, _TYPOLOGY, corridor, merchant[i], is_handle[i], excuse[i], payee_minor[i], unrelated[i]
         )
         write_remittances(x, _TYPOLOGY + 7, row, effective_ms, factors)
+        x[_DEVICE] = _device_is_new(row, device[i])
+        if row.remits > 0:
+            write_recent_payees(recent_payees[i], row)
 
         remember_partner(row, position, payee_digest[i], effective_ms)
+        _remember_device(row, device[i])
         remember_other(row, x, _TYPOLOGY, effective_ms, factors, merchant[i], status[i], payee_digest[i], rail[i],
                        amount_minor[i], currency[i])  # fmt: skip
         if x[_TYPOLOGY] == 1.0:
@@ -234,6 +248,29 @@ def _write_pair(x: Any, row: Any, position: int, effective_ms: int) -> None:
     x[at + 1] = float(partner.payments)
     x[at + 2] = (effective_ms - partner.first_ms) / DAY_MS
     x[at + 3] = (effective_ms - partner.last_ms) / DAY_MS
+
+
+@njit(cache=True)
+def _device_is_new(row: Any, device: Any) -> float:
+    if device == 0:
+        return np.nan
+    for i in range(DEVICES):
+        if row.devices[i] == device:
+            return 0.0
+    return 1.0 if row.devices[0] != 0 else 0.0
+
+
+@njit(cache=True)
+def _remember_device(row: Any, device: Any) -> None:
+    """``devices`` stand in the order of their latest use, the latest first; the last makes room."""
+    if device == 0:
+        return
+    position = 0
+    while position < DEVICES - 1 and row.devices[position] != device:
+        position += 1
+    for i in range(position, 0, -1):
+        row.devices[i] = row.devices[i - 1]
+    row.devices[0] = device
 
 
 @njit(cache=True)

@@ -6,14 +6,15 @@ Only plain words stand here. Lists of coded terms are a deployer's own, and are 
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 from services.contract.identity import digest64
 
 KINDS: dict[str, tuple[str, ...]] = {
     "food": ("food", "groceries", "grocery", "rice", "pagkain", "comida", "mancare"),
-    "medical": ("medical", "medicine", "medicines", "hospital", "doctor", "clinic", "gamot", "medicina"),
-    "school": ("school", "tuition", "fees", "books", "eskwela", "escuela", "scoala"),
+    "medical": ("medical", "medicine", "medicines", "hospital", "doctor", "clinic", "gamot", "medicina", "medico"),
+    "school": ("school", "tuition", "fees", "books", "eskwela", "escuela", "ecole", "scoala"),
     "uniform": ("uniform", "uniforms", "clothes", "shoes", "uniporme", "uniforme"),
     "housing": ("rent", "housing", "accommodation", "house", "apartment", "upa", "alquiler", "renta", "chirie"),
     "gift": ("gift", "gifts", "birthday", "present", "regalo", "cadou"),
@@ -22,7 +23,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "utilities": ("electricity", "water", "bill", "bills", "internet", "kuryente", "luz"),
     "transport": ("transport", "ticket", "bus", "taxi", "fare", "pamasahe", "pasaje"),
 }
-"""Kinds of benign reason, and the words that give them away: whole words, in lower case.
+"""Kinds of benign reason, and the words that give them away: whole words, in lower case and without accents.
 
 Published: accommodation, uniform, medical bills, school fees, gift, family support, education (AUSTRAC, FATF); food and
 housing, as what most remittances are for (IFAD). The other kinds and the words in other languages are ours.
@@ -42,10 +43,17 @@ def kind_of(reference: str) -> int:
 
     >>> list(KINDS)[kind_of("Hospital bills")]
     'medical'
+    >>> [list(KINDS)[kind_of(text)] for text in ("médico", "\u00c9COLE", "e\u0301cole")]
+    ['medical', 'school', 'school']
     >>> kind_of("invoice 4711")
     -1
     """
-    return min((_KIND[word] for word in _WORD.findall(reference.lower()) if word in _KIND), default=-1)
+    return min((_KIND[word] for word in _WORD.findall(folded(reference)) if word in _KIND), default=-1)
+
+
+def folded(text: str) -> str:
+    """``text`` in lower case, its letters without accents and in their plain forms (NFKD less combining marks)."""
+    return "".join(each for each in unicodedata.normalize("NFKD", text).lower() if not unicodedata.combining(each))
 
 
 @lru_cache(65_536)

@@ -13,7 +13,7 @@ from numba import njit
 
 from services.scorer.path.columns import ADULT, NO_MERCHANT, TRAVEL
 from services.scorer.path.kernels import DAY_MS, DEVIATION_MIN, H_7D, ROUND_MIN, decayed
-from services.scorer.path.state import PRICES, RAILS, REMIT_PAYEES, REMIT_TIMES
+from services.scorer.path.state import PRICES, RAILS, RECENT_PAYEES, REMIT_PAYEES, REMIT_TIMES
 
 _PAYMENT, _REMITTANCES, _CONTEXT = 7, 22, 3
 TYPOLOGY = _PAYMENT + _REMITTANCES + _CONTEXT
@@ -196,6 +196,26 @@ def _write_payees(x: Any, at: int, row: Any, effective_ms: int) -> None:
     x[at] = most / total if total > 0 else 1.0
     x[at + 1] = float(dropped)
     x[at + 2] = min(life_ms / remembered / DAY_MS, LIFE_MAX) if remembered >= 3 else LIFE_MAX
+
+
+@njit(cache=True)
+def write_recent_payees(out: Any, row: Any) -> None:
+    """Marks of the remembered payees paid last, the latest first. ``out`` is zeroed."""
+    for i in range(REMIT_PAYEES):
+        if row.remit_payees[i].payments == 0:
+            continue
+        later = 0
+        for j in range(REMIT_PAYEES):
+            if row.remit_payees[j].used > row.remit_payees[i].used:
+                later += 1
+        if later < RECENT_PAYEES:
+            out[later] = payee_mark(row.remit_payees[i].digest)
+
+
+@njit(cache=True)
+def payee_mark(digest: Any) -> int:
+    """16 bits of an account's digest, never 0. A mark is told from another with a chance of 65,534 in 65,535."""
+    return int(digest % np.uint64(65_535)) + 1
 
 
 @njit(cache=True)

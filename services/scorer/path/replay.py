@@ -36,25 +36,28 @@ class Replay:
         features
             float64[n, len(FEATURES)].
         """
-        batch, _, features, verdicts = self._payer.measure(records)
+        batch, _, features, verdicts, recent = self._payer.measure(records)
         chosen = np.flatnonzero(verdicts == FORWARD)
-        found = features[chosen]
+        found, recent = features[chosen], recent[chosen]
         frames = Frames()
-        for at, row, moved in zip(chosen.tolist(), found, moves_money(found).tolist(), strict=True):
+        for at, row, payees, moved in zip(chosen.tolist(), found, recent, moves_money(found).tolist(), strict=True):
             payment, record = batch.payments[at], batch.records[at]
-            _add_payment(frames, payment, record, row)
+            _add_payment(frames, payment, record, row, payees)
             if moved:
                 _add_outflow(frames, payment, record, float(row[0]))
         payments = [payment for payment in frames.payments if payment is not None]
         return payments, self._payee.measure(frames)[1]
 
 
-def _add_payment(frames: Frames, payment: Payment, record: Inbound, features: NDArray[np.float64]) -> None:
+def _add_payment(
+    frames: Frames, payment: Payment, record: Inbound, features: NDArray[np.float64], recent_payees: NDArray[np.uint16]
+) -> None:
     frames.records.append(Record(record.offset, record.timestamp, payment.payee.account.encode(), None))
     frames.payments.append(payment)
     frames.tenants.append(payment.tenant)
     frames.origins.append(Origin(0, record.offset))
     frames.feature_bytes.append(features.tobytes())
+    frames.recent_payee_bytes.append(recent_payees.tobytes())
 
 
 def _add_outflow(frames: Frames, payment: Payment, record: Inbound, amount: float) -> None:

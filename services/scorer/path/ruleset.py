@@ -13,7 +13,7 @@ import orjson
 from services.contract.codes import CURRENCY_EXPONENT
 from services.contract.identity import hash_of
 from services.contract.types import Family, Role
-from services.scorer.path.confirmed import NOBODY, Confirmed
+from services.scorer.path.private import NOTHING, PrivateLists
 
 if TYPE_CHECKING:
     from services.scorer.path.pack_format import Pack
@@ -113,14 +113,14 @@ class Ruleset:
     hash: str
     packs: tuple[Pack, ...] = ()
     """Typology packs, run beside the rules."""
-    confirmed: Confirmed = NOBODY
-    """Payees that an authority has confirmed."""
+    private: PrivateLists = NOTHING
+    """What the deployer keeps to itself."""
 
 
-def with_packs(ruleset: Ruleset, packs: tuple[Pack, ...], confirmed: Confirmed = NOBODY) -> Ruleset:
-    """The ruleset with ``packs`` and a list of confirmed payees; its hash covers them."""
-    content = [ruleset.hash, [pack.hash for pack in packs], confirmed.hash]
-    return replace(ruleset, packs=packs, confirmed=confirmed, hash=hash_of(orjson.dumps(content)))
+def with_packs(ruleset: Ruleset, packs: tuple[Pack, ...], private: PrivateLists = NOTHING) -> Ruleset:
+    """The ruleset with ``packs`` and a deployer's lists; its hash covers them."""
+    content = [ruleset.hash, [pack.hash for pack in packs], private.confirmed.hash, private.lexicon.hash]
+    return replace(ruleset, packs=packs, private=private, hash=hash_of(orjson.dumps(content)))
 
 
 DAY_MS = 86_400_000

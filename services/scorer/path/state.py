@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
 from services.scorer.path.features import HALF_LIFE_MS
+from services.scorer.path.tokens import TOKEN_ROW, Tokens
 
 HALF_LIVES = len(HALF_LIFE_MS)
 PARTNERS = 12
@@ -35,6 +36,10 @@ PRICES = 8
 _PARTNER = np.dtype(
     [("digest", "u8"), ("first_ms", "i8"), ("last_ms", "i8"), ("payments", "i4"), ("used", "i4")], align=True
 )
+DEVICES = 4
+"""Devices remembered per payer."""
+RECENT_PAYEES = 8
+"""Payees of remittances that travel with a payment from the payer hop to the payee hop."""
 RAILS = 8
 """Kinds of rail told apart."""
 CORRIDORS_MAX = 20_000
@@ -46,6 +51,7 @@ _REFUSED = np.dtype(
 )
 _COUNTRY = np.dtype([("country", "i8"), ("count", "f8"), ("used", "i8")], align=True)
 _TEXT = np.dtype([("digest", "u8"), ("payer", "u8"), ("ms", "i8"), ("used", "i8")], align=True)
+_RISKY = np.dtype([("payer", "u8"), ("ms", "i8"), ("used", "i8"), ("payees", "u2", (RECENT_PAYEES,))], align=True)
 _COMMON = [
     ("first_ms", "i8"),
     ("last_ms", "i8"),
@@ -117,6 +123,7 @@ PAYER_ROW = np.dtype(
         ("refused", _REFUSED),
         ("adult_180d", "f8"),
         ("travel_180d", "f8"),
+        ("devices", "u8", (DEVICES,)),
     ],
     align=True,
 )
@@ -133,7 +140,7 @@ PAYEE_ROW = np.dtype(
         ("collisions", "f8"),
         ("payer_countries", _COUNTRY, (PRICES,)),
         ("texts", _TEXT, (PRICES,)),
-        ("risky_payers", _TEXT, (PRICES,)),
+        ("risky_payers", _RISKY, (PRICES,)),
         ("remits", "i8"),
     ],
     align=True,
@@ -219,12 +226,13 @@ class AccountState:
         self.origins: NDArray[np.int64] = np.full(sources, -1, dtype=np.int64)
         """Position up to which each source partition has been seen."""
         self.corridors = Corridors()
+        self.tokens = Tokens()
         self._idle_ms = idle_ms
         self._slots: dict[bytes, int] = {}
         self._keys: list[bytes | None] = []
         self._free: list[int] = []
         self._swept_ms = 0
-        layout = repr((row.descr, CORRIDOR_ROW.descr, HALF_LIFE_MS, schema))
+        layout = repr((row.descr, CORRIDOR_ROW.descr, TOKEN_ROW.descr, HALF_LIFE_MS, schema))
         self._format = bytes.fromhex(hash_of(layout.encode())[:16])
 
     def __len__(self) -> int:
@@ -233,7 +241,11 @@ class AccountState:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the rows occupy, spare ones included."""
-        return int(self.rows.nbytes + self.corridors.rows.nbytes)
+        return int(self.rows.nbytes + self.corridors.rows.nbytes + self.tokens.rows.nbytes)
+
+    def times(self, event_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+        """int64[n]: the partition's event time as of each of the payments that come next."""
+        return np.maximum.accumulate(np.maximum(event_ms, self.watermark[0]))
 
     def slots(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
         """int64[n]: the rows of ``keys``, in order; an unknown account gets a fresh row."""
@@ -288,8 +300,8 @@ class AccountState:
         return key
 
     def changelog(self, touched: NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
-        """Changelog entries of the rows in ``touched`` (repeats allowed), of evicted accounts, of corridors and of the
-        partition."""
+        """Changelog entries of the rows in ``touched`` (repeats allowed), of evicted accounts, of corridors, of
+        shared tokens and of the partition."""
         evicted = self.evict_idle()
         entries: list[tuple[bytes, bytes | None]] = [(key, None) for key in evicted]
         unique = np.unique(touched[touched >= 0])
@@ -300,6 +312,8 @@ class AccountState:
             if key is not None:
                 entries.append((key, self._format + packed[position * size : (position + 1) * size]))
         entries += [(CORRIDOR_PREFIX + key, self._format + row) for key, row in self.corridors.changelog()]
+        shared = self.tokens.changelog(int(self.watermark[0]))
+        entries += [(TOKEN_PREFIX + key, None if row is None else self._format + row) for key, row in shared]
         entries.append((PARTITION_KEY, self._format + self.watermark.tobytes() + self.origins.tobytes()))
         return entries
 
@@ -313,7 +327,9 @@ class AccountState:
         """
         for key, value in entries:
             if value is None:
-                if key in self._slots:
+                if key.startswith(TOKEN_PREFIX):
+                    self.tokens.restore(key[len(TOKEN_PREFIX) :], None)
+                elif key in self._slots:
                     self._release(self._slots[key])
                 continue
             if value[:8] != self._format:
@@ -330,6 +346,9 @@ class AccountState:
             if key.startswith(CORRIDOR_PREFIX):
                 self.corridors.restore(key[len(CORRIDOR_PREFIX) :], value[8:])
                 continue
+            if key.startswith(TOKEN_PREFIX):
+                self.tokens.restore(key[len(TOKEN_PREFIX) :], value[8:])
+                continue
             slot = self._slots.get(key, -1)
             if slot < 0:
                 slot = self._allocate(key)
@@ -340,6 +359,8 @@ PARTITION_KEY = b"\x00partition"
 """Changelog key of the partition's own entry. No account has it: account keys start with a tenant."""
 CORRIDOR_PREFIX = b"\x01"
 """What changelog keys of corridors begin with; no tenant does."""
+TOKEN_PREFIX = b"\x02"
+"""The same of shared tokens."""
 
 
 def account_key(tenant: str, account: str) -> bytes:

@@ -1,0 +1,100 @@
+"""What a deployer keeps to itself, as keyed hashes: payees that were confirmed, and the terms of a lexicon.
+
+Files, state and logs name nobody and no term. The hash of each list is part of the ruleset's, so a decision names them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from services.contract.identity import hash_of
+from services.scorer.path.references import folded
+
+HASH_BYTES = 16
+TERM_WORDS_MAX = 3
+"""Words of the longest term that a lexicon can hold."""
+_CACHE_MAX = 262_144
+_WORD = re.compile(r"\w+")
+
+
+def keyed_hash(key: bytes, text: str) -> bytes:
+    """What stands in a list for ``text``: BLAKE2b under ``key`` (at most 64 bytes)."""
+    return blake2b(text.encode(), digest_size=HASH_BYTES, key=key).digest()
+
+
+def term_of(text: str) -> str:
+    """A term as lexicons hold it: its words in lower case, without accents, a space between them.
+
+    Raises
+    ------
+    ValueError
+        When there is no word in it, or more than ``TERM_WORDS_MAX``.
+
+    >>> term_of("  Código-Azul ")
+    'codigo azul'
+    """
+    words = _WORD.findall(folded(text))
+    if not 1 <= len(words) <= TERM_WORDS_MAX:
+        raise ValueError(f"a term has 1 to {TERM_WORDS_MAX} words, this one {len(words)}")
+    return " ".join(words)
+
+
+class KeyedList:
+    """A list of keyed hashes, ready to be asked. Without entries it costs nothing.
+
+    >>> "acc-1" in KeyedList(b"secret", [keyed_hash(b"secret", "acc-1")])
+    True
+    """
+
+    def __init__(self, key: bytes = b"", hashes: Iterable[bytes] = ()) -> None:
+        self._key = key
+        self._hashes = frozenset(hashes)
+        self._known: dict[str, bool] = {}
+        self.hash = hash_of(b"".join(sorted(self._hashes)))
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def __contains__(self, text: str) -> bool:
+        if not self._hashes:
+            return False
+        known = self._known.get(text)
+        if known is None:
+            if len(self._known) >= _CACHE_MAX:
+                self._known.clear()
+            known = self._known[text] = keyed_hash(self._key, text) in self._hashes
+        return known
+
+
+EMPTY = KeyedList()
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateLists:
+    """The lists of one deployment."""
+
+    confirmed: KeyedList = EMPTY
+    """Accounts of payees that an authority or an own case has confirmed."""
+    lexicon: KeyedList = EMPTY
+    """Terms of reference texts, as ``term_of`` writes them."""
+
+    def holds_term(self, reference: str | None) -> float:
+        """1 when a term of the lexicon stands in ``reference``, 0 when none does; NaN while there is no lexicon."""
+        if not self.lexicon:
+            return float("nan")
+        return float(any(term in self.lexicon for term in _terms(reference or "")))
+
+
+def _terms(reference: str) -> Iterator[str]:
+    """Each run of one to ``TERM_WORDS_MAX`` neighbouring words."""
+    words = _WORD.findall(folded(reference))
+    for size in range(1, TERM_WORDS_MAX + 1):
+        for at in range(len(words) - size + 1):
+            yield " ".join(words[at : at + size])
+
+
+NOTHING = PrivateLists()
+"""No list."""
