@@ -17,7 +17,7 @@ from services.scorer.path.model import model_from
 from tests.learner.streams import SCHEMA, example
 
 PLAN = Plan(SCHEMA, 20, 0.05)
-GOLDEN = "60094401cd505f0142fcc68166ca58a80c8b59d5c1f636e02bb0c05cd07eeed6"
+GOLDEN = "7f696f019a699c210ae8052d3551ee81831b259811ab784a23f38239b24c7529"
 """Changes with the registry of features, the definition of the model, River's release, and the C library's exp."""
 
 
