@@ -17,7 +17,7 @@ from services.scorer.path.model import model_from
 from tests.learner.streams import SCHEMA, example
 
 PLAN = Plan(SCHEMA, 20, 0.05)
-GOLDEN = "7f696f019a699c210ae8052d3551ee81831b259811ab784a23f38239b24c7529"
+GOLDEN = "2d24ed0200a9ac26b8ae2d942b52a1b82412c64ef522903772c2683429b7f451"
 """Changes with the registry of features, the definition of the model, River's release, and the C library's exp."""
 
 
