@@ -11,7 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = re.compile(r"^ *>>> (?!.*\+SKIP)", re.MULTILINE)
-FILES = sorted(file for file in (ROOT / "services").rglob("*.py") if EXAMPLE.search(file.read_text("utf-8")))
+FILES = [
+    file
+    for package in ("services", "models")
+    for file in sorted((ROOT / package).rglob("*.py"))
+    if EXAMPLE.search(file.read_text("utf-8"))
+]
 NAMES = [".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in FILES]
 
 

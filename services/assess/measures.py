@@ -54,7 +54,7 @@ def interval(share: float | None, of: int) -> tuple[float, float] | None:
     """Wilson's 95 % interval of a ``share`` found among ``of`` subjects (Wilson 1927); ``None`` where there are none.
 
     >>> [round(end, 2) for end in interval(0.8, 30)]
-    [0.63, 0.91]
+    [0.63, 0.9]
     """
     if share is None or not of:
         return None

@@ -17,7 +17,7 @@ from services.scorer.path.model import model_from
 from tests.learner.streams import SCHEMA, example
 
 PLAN = Plan(SCHEMA, 20, 0.05)
-GOLDEN = "60094401cd505f0142fcc68166ca58a80c8b59d5c1f636e02bb0c05cd07eeed6"
+GOLDEN = "2d24ed0200a9ac26b8ae2d942b52a1b82412c64ef522903772c2683429b7f451"
 """Changes with the registry of features, the definition of the model, River's release, and the C library's exp."""
 
 

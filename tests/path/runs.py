@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from services.contract.types import Payment
 from services.scorer.path.columns import PayeeColumns, corridor_slots, payee_columns, payer_columns
-from services.scorer.path.features import PAYEE_HOP, PAYER_HOP
+from services.scorer.path.features import PAYEE_HOP, PAYER_HOP, RECENT_PAYEES
 from services.scorer.path.frame import Frames
 from services.scorer.path.payee import payee_features
 from services.scorer.path.payer import FORWARD, payer_features
@@ -24,7 +24,6 @@ from services.scorer.path.state import (
     PARTITION_KEY,
     PAYEE_ROW,
     PAYER_ROW,
-    RECENT_PAYEES,
     TOKEN_PREFIX,
     AccountState,
     account_key,

@@ -53,6 +53,8 @@ DEFINITION_VERSION = 4
 
 HALF_LIFE_MS = (3_600_000, 86_400_000, 7 * 86_400_000, 30 * 86_400_000)
 HALF_LIFE_NAMES = ("1h", "1d", "7d", "30d")
+RECENT_PAYEES = 8
+"""Payees of remittances whose marks travel with a payment from the payer hop to the payee hop."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from services.contract.codec import Rejection, decode_payment
 from services.contract.types import Origin, Payment
-from services.scorer.path.features import PAYER_HOP
+from services.scorer.path.features import PAYER_HOP, RECENT_PAYEES
 from services.scorer.path.records import Inbound
-from services.scorer.path.state import RECENT_PAYEES
 
 PAYMENT, OUTFLOW = 0, 1
 _MAGIC = b"TOC1"

@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.scorer.path.columns import PayeeColumns
-from services.scorer.path.features import PAYEE_HOP
+from services.scorer.path.features import PAYEE_HOP, RECENT_PAYEES
 from services.scorer.path.kernels import (
     ACTIVITY,
     DAY_MS,
@@ -29,7 +29,7 @@ from services.scorer.path.kernels import (
 )
 from services.scorer.path.remittances import payee_mark
 from services.scorer.path.ruleset import Parameters
-from services.scorer.path.state import HALF_LIVES, PRICES, RECENT_PAYEES, AccountState
+from services.scorer.path.state import HALF_LIVES, PRICES, AccountState
 
 PASSED_ON_MAX = 10.0
 _REMITTANCES = ACTIVITY + 2

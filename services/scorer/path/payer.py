@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.scorer.path.columns import UNKNOWN_OFFSET, PayerColumns
-from services.scorer.path.features import PAYER_HOP
+from services.scorer.path.features import PAYER_HOP, RECENT_PAYEES
 from services.scorer.path.kernels import (
     ACTIVITY,
     DAY_MS,
@@ -39,7 +39,7 @@ from services.scorer.path.remittances import (
     write_typology_payment,
 )
 from services.scorer.path.ruleset import Parameters
-from services.scorer.path.state import DEVICES, HALF_LIVES, PAYMENT_IDS, RECENT_PAYEES, AccountState
+from services.scorer.path.state import DEVICES, HALF_LIVES, PAYMENT_IDS, AccountState
 from services.scorer.path.tokens import LINKED
 
 FORWARD, DUPLICATE, STATUS_UPDATE = 0, 1, 2

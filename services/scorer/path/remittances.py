@@ -12,8 +12,9 @@ import numpy as np
 from numba import njit
 
 from services.scorer.path.columns import ADULT, NO_MERCHANT, TRAVEL
+from services.scorer.path.features import RECENT_PAYEES
 from services.scorer.path.kernels import DAY_MS, DEVIATION_MIN, H_7D, ROUND_MIN, decayed
-from services.scorer.path.state import PRICES, RAILS, RECENT_PAYEES, REMIT_PAYEES, REMIT_TIMES
+from services.scorer.path.state import PRICES, RAILS, REMIT_PAYEES, REMIT_TIMES
 
 _PAYMENT, _REMITTANCES, _CONTEXT = 7, 22, 3
 TYPOLOGY = _PAYMENT + _REMITTANCES + _CONTEXT

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
-from services.scorer.path.features import HALF_LIFE_MS
+from services.scorer.path.features import HALF_LIFE_MS, RECENT_PAYEES
 from services.scorer.path.tokens import TOKEN_ROW, Tokens
 
 HALF_LIVES = len(HALF_LIFE_MS)
@@ -38,8 +38,6 @@ _PARTNER = np.dtype(
 )
 DEVICES = 4
 """Devices remembered per payer."""
-RECENT_PAYEES = 8
-"""Payees of remittances that travel with a payment from the payer hop to the payee hop."""
 RAILS = 8
 """Kinds of rail told apart."""
 CORRIDORS_MAX = 20_000

@@ -245,7 +245,7 @@ def _tokens_kernel(
             rows[met].payees |= payee
             rows[met].payers |= payer
             if joins:
-                root = met if root < 0 else _union(rows, changed, root, met)
+                root = met if root < 0 else _union(rows, root, met)
         found[i, 0] = _payees(payees, payee)
         found[i, 1] = _estimate(payers)
 
@@ -265,8 +265,8 @@ def _root(rows: Any, changed: Any, slot: int) -> int:
 
 
 @njit(cache=True)
-def _union(rows: Any, changed: Any, one: int, other: int) -> int:
-    """Join two groups by their roots; returns the root of both."""
+def _union(rows: Any, one: int, other: int) -> int:
+    """Join two groups by their roots, both marked as changed already; returns the root of both."""
     root, child = min(one, other), max(one, other)
     rows[root].payees |= rows[child].payees
     rows[root].payers |= rows[child].payers
@@ -274,8 +274,6 @@ def _union(rows: Any, changed: Any, one: int, other: int) -> int:
     rows[child].ms = 0
     rows[child].payees = np.uint64(0)
     rows[child].payers = np.uint64(0)
-    changed[child] = True
-    changed[root] = True
     return int(root)
 
 
