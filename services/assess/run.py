@@ -48,7 +48,7 @@ class Options:
     months: int = 18
     seed: int = 2
     training_seed: int = 1
-    training_payers: int = 20_000
+    training_payers: int = 40_000
     base_rates: tuple[str, ...] = ("bench", "realistic")
     hard: bool = False
 

@@ -21,7 +21,7 @@ def assess(
     months: Annotated[int, typer.Option(min=1, max=120, help="Length of the streams.")] = 18,
     seed: Annotated[int, typer.Option(help="Of the stream that is assessed.")] = 2,
     training_seed: Annotated[int, typer.Option(help="Of the stream that the model learns from.")] = 1,
-    training_payers: Annotated[int, typer.Option(min=1_000, help="Payers of that stream.")] = 20_000,
+    training_payers: Annotated[int, typer.Option(min=1_000, help="Payers of that stream.")] = 40_000,
     base_rates: Annotated[str, typer.Option(help="Profiles: unit_test, bench, realistic, needle.")] = "bench,realistic",
     hard: Annotated[bool, typer.Option("--hard", help="Payers who evade.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the Markdown report here.")] = None,

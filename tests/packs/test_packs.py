@@ -207,7 +207,7 @@ BROKEN = [
     ("no such feature", '"remit_small_share_180d"', '"remit_smal_share"', "indicator A1: there is no feature"),
     ("infinite", "prior = -7.0", "prior = -inf", "prior"),
     ("both bounds", "below = -0.5 }", "below = -0.5, at_least = 1.0 }", "indicator A1b"),
-    ("no weight", "weight = 0.4", "weight = 0.0", "indicator A1: weight"),
+    ("no weight", "weight = 0.4", "weight = 0.0", "indicator R2: weight"),
     ("a twin id", 'id = "A1b"', 'id = "A1"', "two have the same id"),
     ("too little", "indicators_min = 3", "indicators_min = 2", "indicators_min"),
     ("counter-evidence first", "weight = 0.4", "weight = -0.4", "counter-evidence"),
