@@ -290,7 +290,7 @@ def test_what_people_read_is_not_in_powers_of_ten() -> None:
     fsec = SHIPPED.index("fsec-victim")
     x = np.full((1, len(NAMES)), 0.0)
     x[0, INDEX["payer_value_7d"]], x[0, INDEX["pair_payments"]] = 1234.4, 1.0
-    (told,) = [each for each in ALL.evidence(evaluated(x), 0, fsec, "payer") if each.indicator == "F1b"]
+    (told,) = [each for each in ALL.finding(evaluated(x), 0, fsec, "payer").evidence if each.indicator == "F1b"]
     assert told.reason == "1234 EUR in about a week (below 1500)"
 
 

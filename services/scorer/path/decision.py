@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +105,7 @@ class DecisionWriter:
         features: NDArray[np.float64],
         verdicts: Verdicts,
         model: LogisticModel,
+        findings: Sequence[Finding],
     ) -> bytes:
         """JSON of a ``Decision``, fields in the order of its type."""
         review = bool(verdicts.review[row])
@@ -128,7 +130,7 @@ class DecisionWriter:
         if review:
             record["contributions"] = verdicts.contributions[row]
             record["subjects"] = self.subjects(row, verdicts) if verdicts.general[row] else []
-            record["findings"] = [msgspec.to_builtins(each) for each in self.findings(row, verdicts)]
+            record["findings"] = [msgspec.to_builtins(each) for each in findings]
         return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
 
     def reasons(self, row: int, features: NDArray[np.float64], verdicts: Verdicts) -> list[dict[str, Any]]:
@@ -163,10 +165,10 @@ class DecisionWriter:
             for pack, role in np.argwhere(verdicts.packs.review[row]).tolist()
         ]
 
-    def addressed(self, row: int, verdicts: Verdicts) -> list[tuple[Role, Finding | None]]:
+    def addressed(self, row: int, verdicts: Verdicts, findings: Sequence[Finding]) -> list[tuple[Role, Finding | None]]:
         """To whom a review goes: the subjects of rules and model, then those of each finding."""
         general = self.subjects(row, verdicts) if verdicts.general[row] else []
-        return [*((role, None) for role in general), *((each.role, each) for each in self.findings(row, verdicts))]
+        return [*((role, None) for role in general), *((each.role, each) for each in findings)]
 
     def review(
         self,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.events import cloud_event
-from services.contract.types import Payment
+from services.contract.types import Finding, Payment
 from services.scorer.path.decision import DecisionWriter, Verdicts
 from services.scorer.path.decode import Decoded
 from services.scorer.path.frame import Frames, outflow_frame, payment_frame
@@ -16,6 +16,8 @@ from services.scorer.path.records import Outbound
 
 _AMOUNT = 0
 _REFUSED = 10
+_Reviewed = tuple[int, str, Payment, int, list[Finding]]
+"""Row, decision id, payment, time of its append, findings."""
 
 
 def forwarded(
@@ -72,7 +74,7 @@ def decisions(
 ) -> dict[str, list[Outbound]]:
     """Decisions to the partition the batch was read from, and reviews to their subjects'."""
     decided: list[Outbound] = []
-    reviewed: list[tuple[int, str, Payment, int]] = []
+    reviewed: list[_Reviewed] = []
     review = verdicts.review.tolist()
     row = -1
     for record, payment, origin in zip(frames.records, frames.payments, frames.origins, strict=True):
@@ -81,15 +83,16 @@ def decisions(
         row += 1
         identity = writer.decision_id(payment)
         raw = frames.raw_payments[row]
-        value = writer.decision(row, identity, payment, raw, origin, features, verdicts, model)
+        findings = writer.findings(row, verdicts) if review[row] else []
+        value = writer.decision(row, identity, payment, raw, origin, features, verdicts, model, findings)
         decided.append(Outbound(partition, record.timestamp, record.key, value, writer.headers(identity)))
         if review[row]:
-            reviewed.append((row, identity, payment, record.timestamp))
+            reviewed.append((row, identity, payment, record.timestamp, findings))
     return {"decisions": decided, "reviews": _reviews(reviewed, features, verdicts, model, writer, subjects)}
 
 
 def _reviews(
-    reviewed: list[tuple[int, str, Payment, int]],
+    reviewed: list[_Reviewed],
     features: NDArray[np.float64],
     verdicts: Verdicts,
     model: LogisticModel,
@@ -97,11 +100,13 @@ def _reviews(
     subjects: int,
 ) -> list[Outbound]:
     """Each decision to review, once for each subject and pack that it is addressed to, in the subject's partition."""
-    addressed = [(each, role, finding) for each in reviewed for role, finding in writer.addressed(each[0], verdicts)]
+    addressed = [
+        (each, role, finding) for each in reviewed for role, finding in writer.addressed(each[0], verdicts, each[4])
+    ]
     keys = [(each[2].payee if role == "payee" else each[2].payer).account.encode() for each, role, _ in addressed]
     out = []
     for (each, role, finding), key, to in zip(addressed, keys, partitions_of(keys, subjects).tolist(), strict=True):
-        row, identity, payment, timestamp = each
+        row, identity, payment, timestamp, _ = each
         body = writer.review(row, identity, payment, role, finding, features, verdicts, model)
         name = f"{identity}/{role}" if finding is None else f"{identity}/{role}/{finding.pack}"
         out.append(Outbound(to, timestamp, key, body, cloud_event("review.v1", name)))

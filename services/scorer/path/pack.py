@@ -53,6 +53,13 @@ class Packs:
         self.packs = packs
         self.hash = hash_of(orjson.dumps([pack.hash for pack in packs]))
         self.indicators = [(at, each) for at, pack in enumerate(packs) for each in pack.indicators]
+        self._spoken = {
+            (pack, role): [
+                (at, each) for at, (of, each) in enumerate(self.indicators) if of == pack and role in each.subjects
+            ]
+            for pack in range(len(packs))
+            for role in ROLES
+        }
         families = sorted({each.family for _, each in self.indicators})
         strong = sum(1 << at for at, family in enumerate(families) if family in STRONG_FAMILIES)
         bounds = [each.bounds for _, each in self.indicators]
@@ -109,93 +116,54 @@ class Packs:
         return results
 
     def finding(self, results: PackResults, row: int, pack: int, role: Role) -> Finding:
-        """What ``pack`` says of the ``role`` of a payment."""
-        at, chosen = ROLES.index(role), self.packs[pack]
+        """What ``pack`` says of the ``role`` of a payment: evidence, and what is missing, in the order of the pack."""
+        chosen, outcome = self.packs[pack], results.outcome[row].tolist()
+        spoken = self._spoken[pack, role]
+        hits = [(at, each) for at, each in spoken if outcome[at] == HIT]
+        told = [(each, _evidence(each, float(results.measured[row, at]))) for at, each in hits]
+        added = float(results.added[row, pack])
         return Finding(
             pack=chosen.name,
             pack_hash=chosen.hash,
             role=role,
-            queue=self.queue(results, row, pack, role),
+            queue=next((each.queue for _, each in hits if each.queue), chosen.queue),
             headline=chosen.headline,
-            score=float(results.risk[row, pack, at]),
+            score=float(results.risk[row, pack, ROLES.index(role)]),
             prior=chosen.prior,
-            model=float(results.added[row, pack]),
-            evidence=self.evidence(results, row, pack, role),
-            counter_evidence=self.counter_evidence(results, row, pack, role),
-            missing=self.missing(results, row, pack, role),
-            would_end=self.would_end(results, row, pack, role),
-            immediate=self._is_immediate(results, row, pack, role),
+            model=added,
+            evidence=tuple(evidence for each, evidence in told if each.raises),
+            counter_evidence=tuple(evidence for each, evidence in told if not each.raises),
+            missing=tuple(each.id for at, each in spoken if outcome[at] == MISSING),
+            would_end=_would_end(chosen, [each for _, each in hits], added, silent=bool(results.silent[row, pack])),
+            immediate=any(each.immediate for _, each in hits),
         )
 
-    def evidence(self, results: PackResults, row: int, pack: int, role: Role) -> tuple[Evidence, ...]:
-        """The indicators of ``pack`` that hit and speak of ``role``, in the order of the pack."""
-        return tuple(
-            self._evidence(results, row, at)
-            for at, (owner, each) in enumerate(self.indicators)
-            if owner == pack and role in each.subjects and results.outcome[row, at] == HIT and each.raises
-        )
 
-    def counter_evidence(self, results: PackResults, row: int, pack: int, role: Role) -> tuple[Evidence, ...]:
-        """What speaks for an innocent reading."""
-        return tuple(
-            self._evidence(results, row, at)
-            for at, (owner, each) in enumerate(self.indicators)
-            if owner == pack and role in each.subjects and results.outcome[row, at] == HIT and not each.raises
-        )
+def _evidence(indicator: Indicator, measured: float) -> Evidence:
+    """An indicator that hit."""
+    feature = FEATURES[INDEX[indicator.measure.feature]]
+    return Evidence(
+        indicator=indicator.id,
+        family=indicator.family,
+        feature=feature.name,
+        measured=measured,
+        threshold=indicator.measure.threshold,
+        unit=feature.unit,
+        window=feature.window,
+        weight=indicator.weight,
+        reason=indicator.reason.format(measured=plain(measured), threshold=plain(indicator.measure.threshold)),
+        source=f"{indicator.source.text} [{indicator.source.tag}]",
+    )
 
-    def missing(self, results: PackResults, row: int, pack: int, role: Role) -> tuple[str, ...]:
-        """The indicators that could not be measured."""
-        return tuple(
-            each.id
-            for at, (owner, each) in enumerate(self.indicators)
-            if owner == pack and role in each.subjects and results.outcome[row, at] == MISSING
-        )
 
-    def queue(self, results: PackResults, row: int, pack: int, role: Role) -> str:
-        """The queue of the review: the pack's, or that of an indicator which has its own."""
-        for at, (owner, each) in enumerate(self.indicators):
-            if owner == pack and role in each.subjects and results.outcome[row, at] == HIT and each.queue:
-                return each.queue
-        return self.packs[pack].queue
-
-    def would_end(self, results: PackResults, row: int, pack: int, role: Role) -> tuple[str, ...]:
-        """The fewest indicators without which the pack would not ask: immediate ones first, then the heaviest."""
-        hits = [
-            each
-            for at, (owner, each) in enumerate(self.indicators)
-            if owner == pack and role in each.subjects and results.outcome[row, at] == HIT
-        ]
-        immediate = [each for each in hits if each.immediate]
-        rest = [each for each in hits if not each.immediate]
-        added = float(results.added[row, pack])
-        ended = immediate
-        if not results.silent[row, pack] and _asks(self.packs[pack], rest, added):
-            ways = _ways_to_end(self.packs[pack], rest, added)
-            ended = immediate + min(ways, key=lambda way: (len(way), -sum(each.weight for each in way)))
-        return tuple(each.id for each in sorted(ended, key=lambda each: (not each.immediate, -each.weight)))
-
-    def _is_immediate(self, results: PackResults, row: int, pack: int, role: Role) -> bool:
-        return any(
-            owner == pack and role in each.subjects and each.immediate and results.outcome[row, at] == HIT
-            for at, (owner, each) in enumerate(self.indicators)
-        )
-
-    def _evidence(self, results: PackResults, row: int, at: int) -> Evidence:
-        indicator = self.indicators[at][1]
-        feature = FEATURES[INDEX[indicator.measure.feature]]
-        measured = float(results.measured[row, at])
-        return Evidence(
-            indicator=indicator.id,
-            family=indicator.family,
-            feature=feature.name,
-            measured=measured,
-            threshold=indicator.measure.threshold,
-            unit=feature.unit,
-            window=feature.window,
-            weight=indicator.weight,
-            reason=indicator.reason.format(measured=plain(measured), threshold=plain(indicator.measure.threshold)),
-            source=f"{indicator.source.text} [{indicator.source.tag}]",
-        )
+def _would_end(pack: Pack, hits: list[Indicator], added: float, silent: bool) -> tuple[str, ...]:
+    """The fewest indicators without which the pack would not ask: immediate ones first, then the heaviest."""
+    rest = [each for each in hits if not each.immediate]
+    ended = [each for each in hits if each.immediate]
+    if not silent and _asks(pack, rest, added):
+        ways = _ways_to_end(pack, rest, added)
+        ended += min(ways, key=lambda way: (len(way), -sum(each.weight for each in way)))
+    return tuple(each.id for each in sorted(ended, key=lambda each: (not each.immediate, -each.weight)))
 
 
 def plain(number: float) -> str:
