@@ -467,9 +467,9 @@ def mark(account: str) -> int:
 
 
 def recent_payees(view: View) -> tuple[str, ...]:
-    """The 8 payees of remittances that the payer paid last."""
+    """The 8 payees of remittances that the payer paid last, besides this one."""
     latest_first = [each.payment.payee.account for each in reversed(remittances(view))]
-    return tuple(dict.fromkeys(latest_first))[:8]
+    return tuple(each for each in dict.fromkeys(latest_first) if each != view.payment.payee.account)[:8]
 
 
 def shared_payees(view: View) -> float:
@@ -481,11 +481,11 @@ def shared_payees(view: View) -> float:
             latest[each.payment.payer.account] = each
             if len(latest) > 8:
                 del latest[next(iter(latest))]
-    this, mine = mark(view.payment.payee.account), set(map(mark, view.recent_payees))
+    mine = set(map(mark, view.recent_payees))
     return float(
         max(
             (
-                len({this} | (mine & set(map(mark, seen(each).recent_payees))))
+                1 + len(mine & set(map(mark, seen(each).recent_payees)))
                 for payer, each in latest.items()
                 if payer != view.payment.payer.account and view.effective_ms - each.effective_ms <= 360 * DAY_MS
             ),

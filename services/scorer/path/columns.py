@@ -134,8 +134,7 @@ class PayeeColumns:
     payer_digest: NDArray[np.uint64]
     payer_signs: NDArray[np.float64]
     recent_payees: NDArray[np.uint16]
-    """[n, RECENT_PAYEES]: marks of the payer's."""
-    payee_digest: NDArray[np.uint64]
+    """[n, RECENT_PAYEES]: marks of the payer's others."""
     is_remittance: NDArray[np.float64]
     text: NDArray[np.uint64]
     """Digest of the reference, 0 for one that is too short to tell."""
@@ -171,11 +170,10 @@ def payee_columns(frames: Frames, private: PrivateLists) -> PayeeColumns:
         payer_digest=spread(_digests(p.payer.account for p in payments)),
         payer_signs=spread(found[:, INDEX["remit_signs"]]),
         recent_payees=spread(frames.recent_payees()),
-        payee_digest=spread(_digests(p.payee.account for p in payments)),
         is_remittance=spread(found[:, INDEX["is_remittance"]]),
         text=spread(np.fromiter((digest_of(p.reference) if p.reference else 0 for p in payments), dtype=np.uint64)),
-        confirmed=spread(np.array([float(p.payee.account in private.confirmed) for p in payments], dtype=np.float64)),
-        in_lexicon=spread(np.array([private.holds_term(p.reference) for p in payments], dtype=np.float64)),
+        confirmed=spread(private.are_confirmed([p.payee.account for p in payments])),
+        in_lexicon=spread(private.hold_terms([p.reference for p in payments])),
         is_small=spread(found[:, INDEX["amount_is_small"]]),
         cross_border=spread(found[:, INDEX["is_cross_border"]]),
         roundness=spread(found[:, INDEX["amount_roundness"]]),

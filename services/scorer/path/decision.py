@@ -43,6 +43,18 @@ class Verdicts:
     packs: PackResults
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A finding, and its JSON, which decision and review both hold."""
+
+    finding: Finding
+    json: orjson.Fragment
+
+
+def _written(finding: Finding) -> Written:
+    return Written(finding, orjson.Fragment(msgspec.json.encode(finding)))
+
+
 def decide(features: NDArray[np.float64], rules: Rules, model: LogisticModel, mark: Any) -> Verdicts:
     """Run rules, model and typology packs over ``features`` (float64[n, k]). A payment goes to review when rules or a
     pack ask for it, or when its probability reaches the model's operating threshold."""
@@ -105,7 +117,7 @@ class DecisionWriter:
         features: NDArray[np.float64],
         verdicts: Verdicts,
         model: LogisticModel,
-        findings: Sequence[Finding],
+        findings: Sequence[Written],
     ) -> bytes:
         """JSON of a ``Decision``, fields in the order of its type."""
         review = bool(verdicts.review[row])
@@ -130,7 +142,7 @@ class DecisionWriter:
         if review:
             record["contributions"] = verdicts.contributions[row]
             record["subjects"] = self.subjects(row, verdicts) if verdicts.general[row] else []
-            record["findings"] = [msgspec.to_builtins(each) for each in findings]
+            record["findings"] = [each.json for each in findings]
         return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
 
     def reasons(self, row: int, features: NDArray[np.float64], verdicts: Verdicts) -> list[dict[str, Any]]:
@@ -157,18 +169,18 @@ class DecisionWriter:
         raised = np.maximum(verdicts.contributions[row], 0.0)
         return ["payee" if raised[_PAYEE_SIDE].sum() > raised[~_PAYEE_SIDE].sum() else "payer"]
 
-    def findings(self, row: int, verdicts: Verdicts) -> list[Finding]:
+    def findings(self, row: int, verdicts: Verdicts) -> list[Written]:
         """What the typology packs found that ask for a review, in the order of packs and roles."""
         packs = self._rules.packs
         return [
-            packs.finding(verdicts.packs, row, pack, ROLES[role])
+            _written(packs.finding(verdicts.packs, row, pack, ROLES[role]))
             for pack, role in np.argwhere(verdicts.packs.review[row]).tolist()
         ]
 
-    def addressed(self, row: int, verdicts: Verdicts, findings: Sequence[Finding]) -> list[tuple[Role, Finding | None]]:
+    def addressed(self, row: int, verdicts: Verdicts, findings: Sequence[Written]) -> list[tuple[Role, Written | None]]:
         """To whom a review goes: the subjects of rules and model, then those of each finding."""
         general = self.subjects(row, verdicts) if verdicts.general[row] else []
-        return [*((role, None) for role in general), *((each.role, each) for each in findings)]
+        return [*((role, None) for role in general), *((each.finding.role, each) for each in findings)]
 
     def review(
         self,
@@ -176,7 +188,7 @@ class DecisionWriter:
         identity: str,
         payment: Payment,
         role: Role,
-        finding: Finding | None,
+        finding: Written | None,
         features: NDArray[np.float64],
         verdicts: Verdicts,
         model: LogisticModel,
@@ -185,7 +197,7 @@ class DecisionWriter:
         party = payment.payee if role == "payee" else payment.payer
         record: dict[str, Any] = {
             "subject": {"role": role, "account": party.account},
-            "queue": self._rules.ruleset.review.queue if finding is None else finding.queue,
+            "queue": self._rules.ruleset.review.queue if finding is None else finding.finding.queue,
             "decision_id": identity,
             "payment_id": payment.payment_id,
             "tenant": payment.tenant,
@@ -200,5 +212,5 @@ class DecisionWriter:
             "ruleset_hash": self._ruleset_hash,
         }
         if finding is not None:
-            record["finding"] = msgspec.to_builtins(finding)
+            record["finding"] = finding.json
         return orjson.dumps(record)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.events import cloud_event
-from services.contract.types import Finding, Payment
-from services.scorer.path.decision import DecisionWriter, Verdicts
+from services.contract.types import Payment
+from services.scorer.path.decision import DecisionWriter, Verdicts, Written
 from services.scorer.path.decode import Decoded
 from services.scorer.path.frame import Frames, outflow_frame, payment_frame
 from services.scorer.path.hashing import partitions_of
@@ -16,7 +16,7 @@ from services.scorer.path.records import Outbound
 
 _AMOUNT = 0
 _REFUSED = 10
-_Reviewed = tuple[int, str, Payment, int, list[Finding]]
+_Reviewed = tuple[int, str, Payment, int, list[Written]]
 """Row, decision id, payment, time of its append, findings."""
 
 
@@ -108,6 +108,6 @@ def _reviews(
     for (each, role, finding), key, to in zip(addressed, keys, partitions_of(keys, subjects).tolist(), strict=True):
         row, identity, payment, timestamp, _ = each
         body = writer.review(row, identity, payment, role, finding, features, verdicts, model)
-        name = f"{identity}/{role}" if finding is None else f"{identity}/{role}/{finding.pack}"
+        name = f"{identity}/{role}" if finding is None else f"{identity}/{role}/{finding.finding.pack}"
         out.append(Outbound(to, timestamp, key, body, cloud_event("review.v1", name)))
     return out

@@ -334,7 +334,7 @@ def _payee_remittances() -> list[Feature]:
         of("payee_risky_payers_360d", "payers", "Other payers whose remit_signs were at least 3, among the 8 such that paid last, "
            "in the last 360 days", _OVERLAP, "log"),
         of("payee_shared_payees_360d", "payees", "The most payees, this one included, that the payer has in common with one of "
-           "those other payers: among the 8 payees of remittances that each paid last, the other payer's as of its latest such "
+           "those other payers: among the 8 others of remittances that each paid last, the other payer's as of its latest such "
            "payment here, told apart by 16 bits; 0 while there is no such other payer", _OVERLAP, "log"),
         Feature("payee_is_confirmed", "flag", "1 when the payee stands in the deployer's list of confirmed payees", "payee",
                 source="AUSTRAC: a payee confirmed by an authority (indicator N1)"),

@@ -162,7 +162,8 @@ def _would_end(pack: Pack, hits: list[Indicator], added: float, silent: bool) ->
     ended = [each for each in hits if each.immediate]
     if not silent and _asks(pack, rest, added):
         ways = _ways_to_end(pack, rest, added)
-        ended += min(ways, key=lambda way: (len(way), -sum(each.weight for each in way)))
+        fewest: list[Indicator] = min(ways, key=lambda way: (len(way), -sum(each.weight for each in way)))
+        ended += fewest
     return tuple(each.id for each in sorted(ended, key=lambda each: (not each.immediate, -each.weight)))
 
 

@@ -27,7 +27,6 @@ from services.scorer.path.kernels import (
     update_activity,
     write_activity,
 )
-from services.scorer.path.remittances import payee_mark
 from services.scorer.path.ruleset import Parameters
 from services.scorer.path.state import HALF_LIVES, PRICES, AccountState
 
@@ -61,7 +60,7 @@ def payee_features(
         state.rows, slots, state.watermark, parameters.account_idle_ms, columns.outflow,
         columns.event_ms, columns.amount, columns.status, columns.is_small, columns.cross_border, columns.roundness,
         columns.payer_country, columns.opened_ms, columns.payer_digest, columns.payer_signs, columns.is_remittance,
-        columns.text, columns.confirmed, columns.in_lexicon, columns.recent_payees, columns.payee_digest, features,
+        columns.text, columns.confirmed, columns.in_lexicon, columns.recent_payees, features,
     )  # fmt: skip
     return features
 
@@ -71,7 +70,7 @@ def _payee_kernel(
     rows: Any, slots: Any, watermark: Any, idle_ms: int, outflow: Any,
     event_ms: Any, amount: Any, status: Any, is_small: Any, cross_border: Any, roundness: Any,
     payer_country: Any, opened_ms: Any, payer_digest: Any, payer_signs: Any, is_remittance: Any,
-    text: Any, confirmed: Any, in_lexicon: Any, recent_payees: Any, payee_digest: Any, features: Any,
+    text: Any, confirmed: Any, in_lexicon: Any, recent_payees: Any, features: Any,
 ) -> None:  # fmt: skip
     factors = np.empty(HALF_LIVES)
     for i in range(len(slots)):
@@ -96,8 +95,7 @@ def _payee_kernel(
         x[ACTIVITY + 1] = max(event_ms[i] - opened_ms[i], 0) / DAY_MS if opened_ms[i] >= 0 else np.nan
         x[_REMITTANCES + 7] = confirmed[i]
         x[_REMITTANCES + 8] = in_lexicon[i]
-        _write_remittances(x, _REMITTANCES, row, effective_ms, payer_digest[i], is_remittance[i], recent_payees[i],
-                           payee_mark(payee_digest[i]))  # fmt: skip
+        _write_remittances(x, _REMITTANCES, row, effective_ms, payer_digest[i], is_remittance[i], recent_payees[i])
 
         position = partner_position(row, payer_digest[i])
         if is_remittance[i] == 1.0:
@@ -128,7 +126,7 @@ def _passed_on(row: Any, effective_ms: int, in_value: float) -> float:
 
 @njit(cache=True)
 def _write_remittances(
-    x: Any, at: int, row: Any, effective_ms: int, payer: Any, is_remittance: float, recent_payees: Any, this_payee: int
+    x: Any, at: int, row: Any, effective_ms: int, payer: Any, is_remittance: float, recent_payees: Any
 ) -> None:
     """The features of the payee's earlier remittances. Sums stand as of the latest one and decay when they are read."""
     if np.isnan(is_remittance):
@@ -145,17 +143,17 @@ def _write_remittances(
         other = row.risky_payers[i]
         if other.used > 0 and other.payer != payer and effective_ms - other.ms <= RISKY_MS:
             risky += 1
-            most = max(most, 1 + _in_common(recent_payees, other.payees, this_payee))
+            most = max(most, 1 + _in_common(recent_payees, other.payees))
     x[at + 5] = float(risky)
     x[at + 6] = float(most)
 
 
 @njit(cache=True)
-def _in_common(some: Any, others: Any, this_payee: int) -> int:
-    """How many different marks stand in both, this payee's aside."""
+def _in_common(some: Any, others: Any) -> int:
+    """How many different marks stand in both."""
     count = 0
     for i in range(RECENT_PAYEES):
-        if some[i] == 0 or some[i] == this_payee:
+        if some[i] == 0:
             continue
         is_first, is_common = True, False
         for j in range(RECENT_PAYEES):

@@ -154,7 +154,7 @@ def _payer_kernel(
         write_remittances(x, _TYPOLOGY + 7, row, effective_ms, factors)
         x[_DEVICE] = _device_is_new(row, device[i])
         if row.remits > 0:
-            write_recent_payees(recent_payees[i], row)
+            write_recent_payees(recent_payees[i], row, payee_digest[i])
 
         remember_partner(row, position, payee_digest[i], effective_ms)
         _remember_device(row, device[i])

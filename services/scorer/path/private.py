@@ -6,9 +6,12 @@ Files, state and logs name nobody and no term. The hash of each list is part of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
 from services.scorer.path.references import folded
@@ -81,11 +84,19 @@ class PrivateLists:
     lexicon: KeyedList = EMPTY
     """Terms of reference texts, as ``term_of`` writes them."""
 
-    def holds_term(self, reference: str | None) -> float:
-        """1 when a term of the lexicon stands in ``reference``, 0 when none does; NaN while there is no lexicon."""
+    def are_confirmed(self, accounts: Sequence[str]) -> NDArray[np.float64]:
+        """float64[n]: 1 for each of ``accounts`` that was confirmed, else 0."""
+        if not self.confirmed:
+            return np.zeros(len(accounts))
+        return np.array([float(account in self.confirmed) for account in accounts], dtype=np.float64)
+
+    def hold_terms(self, references: Sequence[str | None]) -> NDArray[np.float64]:
+        """float64[n]: 1 where a term of the lexicon stands in a reference, 0 where none does; NaN without a lexicon."""
         if not self.lexicon:
-            return float("nan")
-        return float(any(term in self.lexicon for term in _terms(reference or "")))
+            return np.full(len(references), np.nan)
+        return np.array(
+            [float(any(term in self.lexicon for term in _terms(text or ""))) for text in references], dtype=np.float64
+        )
 
 
 def _terms(reference: str) -> Iterator[str]:

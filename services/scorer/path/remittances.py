@@ -200,14 +200,14 @@ def _write_payees(x: Any, at: int, row: Any, effective_ms: int) -> None:
 
 
 @njit(cache=True)
-def write_recent_payees(out: Any, row: Any) -> None:
-    """Marks of the remembered payees paid last, the latest first. ``out`` is zeroed."""
+def write_recent_payees(out: Any, row: Any, payee: Any) -> None:
+    """Marks of the remembered payees paid last, the latest first, ``payee`` left out. ``out`` is zeroed."""
     for i in range(REMIT_PAYEES):
-        if row.remit_payees[i].payments == 0:
+        if row.remit_payees[i].payments == 0 or row.remit_payees[i].digest == payee:
             continue
         later = 0
         for j in range(REMIT_PAYEES):
-            if row.remit_payees[j].used > row.remit_payees[i].used:
+            if row.remit_payees[j].used > row.remit_payees[i].used and row.remit_payees[j].digest != payee:
                 later += 1
         if later < RECENT_PAYEES:
             out[later] = payee_mark(row.remit_payees[i].digest)

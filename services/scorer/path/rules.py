@@ -55,6 +55,7 @@ class Rules:
         self._family_bits = np.array([1 << families.index(rule.family) for rule in ruleset.rules], dtype=np.int64)
         self._hit = [_hit(rule) for rule in ruleset.rules]
         self._no_hit = [{"rule": rule.id, "outcome": "no_hit"} for rule in ruleset.rules]
+        self._no_hit_json = [orjson.dumps(each) for each in self._no_hit]
         self._quiet: dict[bytes, orjson.Fragment] = {}
 
     def evaluate(self, features: NDArray[np.float64]) -> RuleResults:
@@ -73,9 +74,9 @@ class Rules:
 
     def written(self, results: RuleResults, row: int) -> orjson.Fragment:
         """The results of one payment as JSON. Rows without a hit repeat themselves, so they are written once."""
-        outcomes = results.outcome[row]
-        if HIT in outcomes.tobytes():
-            return orjson.Fragment(orjson.dumps(self.described(results, row)))
+        outcomes = results.outcome[row].tobytes()
+        if HIT in outcomes:
+            return self._with_hits(results, row, outcomes)
         pattern = results.missing[row].tobytes()
         fragment = self._quiet.get(pattern)
         if fragment is None:
@@ -85,19 +86,29 @@ class Rules:
             self._quiet[pattern] = fragment
         return fragment
 
+    def _with_hits(self, results: RuleResults, row: int, outcomes: bytes) -> orjson.Fragment:
+        parts = list(self._no_hit_json)
+        for position, outcome in enumerate(outcomes):
+            if outcome != NO_HIT:
+                parts[position] = orjson.dumps(self._result(results, row, position))
+        return orjson.Fragment(b"[" + b",".join(parts) + b"]")
+
     def described(self, results: RuleResults, row: int, only_hits: bool = False) -> list[dict[str, Any]]:
         """The results of one payment, field by field as in ``RuleResult``."""
-        described = []
-        for position, rule in enumerate(self.ruleset.rules):
-            outcome = results.outcome[row, position]
-            if outcome == HIT:
-                described.append(self._hit[position] | {"measured": float(results.measured[row, position])})
-            elif not only_hits and outcome == ERROR:
-                missing = self._missing(results, row, position)
-                described.append({"rule": rule.id, "outcome": "error", "missing": missing})
-            elif not only_hits:
-                described.append(self._no_hit[position])
-        return described
+        return [
+            self._result(results, row, position)
+            for position, outcome in enumerate(results.outcome[row].tolist())
+            if outcome == HIT or not only_hits
+        ]
+
+    def _result(self, results: RuleResults, row: int, position: int) -> dict[str, Any]:
+        outcome = results.outcome[row, position]
+        if outcome == HIT:
+            return self._hit[position] | {"measured": float(results.measured[row, position])}
+        if outcome == ERROR:
+            rule = self.ruleset.rules[position]
+            return {"rule": rule.id, "outcome": "error", "missing": self._missing(results, row, position)}
+        return self._no_hit[position]
 
     def _missing(self, results: RuleResults, row: int, position: int) -> list[str]:
         start = self._starts[position]
