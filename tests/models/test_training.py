@@ -17,7 +17,7 @@ from services.scorer.path.model import model_from
 from tests.learner.streams import SCHEMA, example
 
 PLAN = Plan(SCHEMA, 20, 0.05)
-GOLDEN = "2d24ed0200a9ac26b8ae2d942b52a1b82412c64ef522903772c2683429b7f451"
+GOLDEN = "22bd5f3cd08a59c5886f81438603d7403dc38fa8a6bb9c5b85bf5d9fe9cf0284"
 """Changes with the registry of features, the definition of the model, River's release, and the C library's exp."""
 
 

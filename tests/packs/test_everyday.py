@@ -1,8 +1,9 @@
-"""What packs say of the everyday payments of a bank's customers: almost nothing."""
+"""What packs and general rules say of the everyday payments of a bank's customers: almost nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from services.scorer.path.pack_format import ROLES
 from services.scorer.path.pack_parse import parse_pack
 from services.scorer.path.records import Record
 from services.scorer.path.replay import Replay
+from services.scorer.path.rules import Rules
 from services.scorer.ruleset_file import load_ruleset
 from services.settings import load_settings
 
@@ -48,3 +50,19 @@ def test_a_pack_speaks_of_at_most_one_in_a_hundred_everyday_payers(
     spoken_of: Mapping[str, set[str]], name: str
 ) -> None:
     assert len(spoken_of[name]) <= PAYERS // 100, spoken_of[name]
+
+
+def test_general_rules_do_not_take_a_shop_for_a_collector() -> None:
+    """Shops get many payments of people who are new to them."""
+    ruleset = load_ruleset(load_settings())
+    replay, rules = Replay(ruleset), Rules(ruleset)
+    stream = Stream(Configuration(payers=4_000, months=1, seed=5, profile="bank", noise=False))
+    reviewed = seen = 0
+    for chunk in islice(stream.chunks(), 20):
+        found = zip(chunk.times_ms.tolist(), chunk.keys, chunk.values, strict=True)
+        payments, features = replay.measure([Record(seen + at, *each) for at, each in enumerate(found)])
+        review = rules.evaluate(features).review
+        reviewed += sum(payments[row].merchant_category is not None for row in np.flatnonzero(review).tolist())
+        seen += len(payments)
+    assert seen > 10_000
+    assert reviewed / seen < 1e-3

@@ -185,7 +185,7 @@ def living(entries: Entries, state: AccountState, parameters: Parameters) -> dic
         if value is None:
             continue
         if key != PARTITION_KEY and not key.startswith((CORRIDOR_PREFIX, TOKEN_PREFIX)):
-            row = np.frombuffer(value, dtype=state.rows.dtype, offset=8)[0]
+            row = np.frombuffer(value[8:].ljust(state.rows.dtype.itemsize, b"\0"), dtype=state.rows.dtype)[0]
             if row["payments"] == 0 or state.watermark[0] - row["last_ms"] > parameters.account_idle_ms:
                 continue
         found[key] = bytes(value)

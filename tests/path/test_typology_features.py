@@ -984,3 +984,8 @@ def test_what_is_in_common_counts_for_360_days(elapsed_ms: int, expected: float)
 def test_only_payees_of_remittances_are_in_common() -> None:
     log = [*shares("P", C, D), remittance(0, B, "P"), domestic(0, C, payer=Party("Q", country="SE"))]
     assert last([*log, remittance(0, B, "Q")], SHARED) == 1.0
+
+
+@pytest.mark.parametrize(("category", "expected"), [(None, 0.0), ("5411", 1.0), ("5967", 1.0)])
+def test_a_merchant_is_told_by_its_category(category: str | None, expected: float) -> None:
+    assert last([remittance(0, merchant_category=category)], "is_to_merchant") == expected

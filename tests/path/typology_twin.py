@@ -537,6 +537,7 @@ PAYER_TYPOLOGY: dict[str, Twin] = {
     ),
     "amount_against_corridor": amount_against_corridor,
     "round_against_corridor": round_against_corridor,
+    "is_to_merchant": lambda view: flag(view.payment.merchant_category is not None),
     **{name: over_borders(twin) for name, twin in REMITTANCES.items()},
     "payer_retries_7d": retries,
     "payer_adult_merchants_180d": adult_merchants,
@@ -559,7 +560,7 @@ PAYEE_TYPOLOGY: dict[str, Twin] = {
 }
 
 TYPOLOGY_EXACT = {
-    "is_remittance", "reference_is_handle", "reference_is_excuse", "payee_is_minor", "is_unrelated",
+    "is_remittance", "is_to_merchant", "reference_is_handle", "reference_is_excuse", "payee_is_minor", "is_unrelated",
     "remit_price_point_payees", "remit_dropped_payees", "remit_rails_90d", "remit_excuse_kinds",
     "payee_risky_payers_360d", "payee_shared_payees_360d", "payee_is_confirmed", "device_is_new",
     "reference_in_lexicon",

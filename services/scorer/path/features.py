@@ -238,6 +238,8 @@ def _typology_payment() -> list[Feature]:
         Feature("round_against_corridor", "difference", "1 when amount_roundness or received_roundness is at least 1/2, else 0, less "
                 "the corridor's share of such; missing for a payment that is no remittance", "payment", needs=_BORDER,
                 source=_FATF_ROUND),
+        Feature("is_to_merchant", "flag", "1 when the payment tells a merchant category, so a merchant is paid, else 0", "payment",
+                source="a shop has many payers that are new to it; Tocsin's assumption"),
     ]  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from services.scorer.path.kernels import (
     write_activity,
 )
 from services.scorer.path.remittances import (
+    PAYMENT,
     TYPOLOGY,
     remember_other,
     remember_refused,
@@ -151,7 +152,7 @@ def _payer_kernel(
         write_typology_payment(
             x, _TYPOLOGY, corridor, merchant[i], is_handle[i], excuse[i], payee_minor[i], unrelated[i]
         )
-        write_remittances(x, _TYPOLOGY + 7, row, effective_ms, factors)
+        write_remittances(x, _TYPOLOGY + PAYMENT, row, effective_ms, factors)
         x[_DEVICE] = _device_is_new(row, device[i])
         if row.remits > 0:
             write_recent_payees(recent_payees[i], row, payee_digest[i])

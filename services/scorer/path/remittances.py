@@ -16,8 +16,8 @@ from services.scorer.path.features import RECENT_PAYEES
 from services.scorer.path.kernels import DAY_MS, DEVIATION_MIN, H_7D, ROUND_MIN, decayed
 from services.scorer.path.state import PRICES, RAILS, REMIT_PAYEES, REMIT_TIMES
 
-_PAYMENT, _REMITTANCES, _CONTEXT = 7, 22, 3
-TYPOLOGY = _PAYMENT + _REMITTANCES + _CONTEXT
+PAYMENT, _REMITTANCES, _CONTEXT = 8, 22, 3
+TYPOLOGY = PAYMENT + _REMITTANCES + _CONTEXT
 """How many features this file writes."""
 
 _LN2 = 0.6931471805599453
@@ -43,12 +43,13 @@ _AGAINST_CORRIDOR, _ROUND_AGAINST = 5, 6
 def write_typology_payment(
     x: Any, at: int, corridor: Any, merchant: int, is_handle: bool, excuse: int, payee_minor: float, unrelated: float
 ) -> None:
-    """The seven features of this payment. ``corridor`` is its corridor's row; of another's when it is no remittance."""
+    """The eight features of this payment. ``corridor`` is its corridor's row; of another's when it is no remittance."""
     x[at] = np.nan if np.isnan(x[5]) else (1.0 if x[5] == 1.0 and merchant == NO_MERCHANT else 0.0)
     x[at + 1] = 1.0 if is_handle else 0.0
     x[at + 2] = 1.0 if excuse >= 0 else 0.0
     x[at + 3] = payee_minor
     x[at + 4] = unrelated
+    x[at + 7] = 0.0 if merchant == NO_MERCHANT else 1.0
     x[at + _AGAINST_CORRIDOR] = x[at + _ROUND_AGAINST] = np.nan
     if x[at] == 1.0 and corridor.remits >= CORRIDOR_MIN and corridor.weight > 0.0:
         if not np.isnan(x[0]):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
@@ -74,6 +75,7 @@ _COMMON = [
     ("partners", _PARTNER, (PARTNERS,)),
     ("registers", "u1", (2, REGISTERS)),
 ]
+# Entries of the changelog end with the last word that is not zero, so what most accounts lack stands last.
 PAYER_ROW = np.dtype(
     [
         *_COMMON,
@@ -84,6 +86,15 @@ PAYER_ROW = np.dtype(
         ("last_amount", "f8"),
         ("payment_ids", "u8", (PAYMENT_IDS,)),
         ("payment_ids_next", "i8"),
+        # Other payments, as of ``other_ms``.
+        ("other_ms", "i8"),
+        ("other_night", "f8"),
+        ("other_night_known", "f8"),
+        ("retries_7d", "f8"),
+        ("refused", _REFUSED),
+        ("adult_180d", "f8"),
+        ("travel_180d", "f8"),
+        ("devices", "u8", (DEVICES,)),
         # Remittances. Their sums are as of ``remit_ms``, and decay when they are read.
         ("remit_ms", "i8"),
         ("remits", "i8"),
@@ -103,7 +114,6 @@ PAYER_ROW = np.dtype(
         ("remit_absent", "f8"),
         ("remit_phases", "f8", (3, 2)),
         ("remit_times", "i8", (REMIT_TIMES,)),
-        ("remit_payees", _PARTNER, (REMIT_PAYEES,)),
         ("slope_n", "i8"),
         ("slope_x", "f8"),
         ("slope_xx", "f8"),
@@ -113,15 +123,7 @@ PAYER_ROW = np.dtype(
         ("rail_ms", "i8", (RAILS,)),
         ("excuse_kinds", "u8"),
         ("excuse_payees", "u8"),
-        # Other payments, as of ``other_ms``.
-        ("other_ms", "i8"),
-        ("other_night", "f8"),
-        ("other_night_known", "f8"),
-        ("retries_7d", "f8"),
-        ("refused", _REFUSED),
-        ("adult_180d", "f8"),
-        ("travel_180d", "f8"),
-        ("devices", "u8", (DEVICES,)),
+        ("remit_payees", _PARTNER, (REMIT_PAYEES,)),
     ],
     align=True,
 )
@@ -130,6 +132,7 @@ PAYEE_ROW = np.dtype(
         *_COMMON,
         ("out_value_1d", "f8"),
         ("out_ms", "i8"),
+        ("remits", "i8"),
         ("remit_ms", "i8"),
         ("remit_180d", "f8"),
         ("remit_small", "f8"),
@@ -139,7 +142,6 @@ PAYEE_ROW = np.dtype(
         ("payer_countries", _COUNTRY, (PRICES,)),
         ("texts", _TEXT, (PRICES,)),
         ("risky_payers", _RISKY, (PRICES,)),
-        ("remits", "i8"),
     ],
     align=True,
 )
@@ -303,12 +305,14 @@ class AccountState:
         evicted = self.evict_idle()
         entries: list[tuple[bytes, bytes | None]] = [(key, None) for key in evicted]
         unique = np.unique(touched[touched >= 0])
-        packed = memoryview(self.rows[unique].tobytes())
-        size = self.rows.dtype.itemsize
+        chosen = self.rows[unique]
+        packed, size = chosen.tobytes(), self.rows.dtype.itemsize
+        ends = _ends(chosen.view(np.uint64).reshape(len(unique), size // 8)).tolist()
         for position, slot in enumerate(unique.tolist()):
             key = self._keys[slot]
             if key is not None:
-                entries.append((key, self._format + packed[position * size : (position + 1) * size]))
+                at = position * size
+                entries.append((key, self._format + packed[at : at + ends[position]]))
         entries += [(CORRIDOR_PREFIX + key, self._format + row) for key, row in self.corridors.changelog()]
         shared = self.tokens.changelog(int(self.watermark[0]))
         entries += [(TOKEN_PREFIX + key, None if row is None else self._format + row) for key, row in shared]
@@ -350,7 +354,8 @@ class AccountState:
             slot = self._slots.get(key, -1)
             if slot < 0:
                 slot = self._allocate(key)
-            self.rows[slot] = np.frombuffer(value, dtype=self.rows.dtype, offset=8)[0]
+            row = value[8:].ljust(self.rows.dtype.itemsize, b"\0")
+            self.rows[slot] = np.frombuffer(row, dtype=self.rows.dtype)[0]
 
 
 PARTITION_KEY = b"\x00partition"
@@ -359,6 +364,18 @@ CORRIDOR_PREFIX = b"\x01"
 """What changelog keys of corridors begin with; no tenant does."""
 TOKEN_PREFIX = b"\x02"
 """The same of shared tokens."""
+
+
+@njit(cache=True)
+def _ends(words: Any) -> Any:
+    """int64[n]: up to which byte each row of ``words`` (uint64[n, w]) holds anything."""
+    ends = np.zeros(words.shape[0], dtype=np.int64)
+    for i in range(words.shape[0]):
+        last = words.shape[1]
+        while last > 0 and words[i, last - 1] == 0:
+            last -= 1
+        ends[i] = 8 * last
+    return ends
 
 
 def _doubled(rows: NDArray[Any]) -> NDArray[Any]:
