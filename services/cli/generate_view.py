@@ -2,77 +2,33 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from services.generator.check import Finding
-
-_LINE_SECONDS = 5.0
-_DRAW_SECONDS = 0.1
+from services.progress import RateProgress
 
 
-class ShownDays:
-    """Progress over the days of a horizon, on standard error. A context manager.
-
-    Parameters
-    ----------
-    days
-        How many days there are.
-    quiet
-        Whether to show nothing at all.
-    """
+class ShownDays(RateProgress):
+    """Progress over the ``days`` of a horizon."""
 
     def __init__(self, days: int, quiet: bool = False) -> None:
-        console = Console(stderr=True)
-        self._days, self._quiet, self._began = days, quiet, time.monotonic()
-        self._next_seconds = self._began + (0.0 if console.is_terminal else _LINE_SECONDS)
-        self._bar: Progress | None = None
-        if console.is_terminal and not quiet:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                console=console,
-                transient=True,
-            )
-            self._task = self._bar.add_task("generate", total=days, rate="")
+        super().__init__("generate", quiet)
+        self._days, self._began = days, time.monotonic()
 
     def at(self, days: int, records: int) -> None:
         """``days`` are behind us, with ``records`` so far."""
-        now = time.monotonic()
-        if self._quiet or now < self._next_seconds:
-            return
-        seconds = max(now - self._began, 1e-9)
+        seconds = max(self.seconds, 1e-9)
         rate = f"{records:,} records, {records / seconds:,.0f}/s"
-        if self._bar is not None:
-            self._next_seconds = now + _DRAW_SECONDS
-            self._bar.update(self._task, completed=days, rate=rate)
-            return
-        self._next_seconds = now + _LINE_SECONDS
         left = f", about {seconds * (self._days - days) / days:,.0f} s left" if days else ""
-        print(f"generate: day {days} of {self._days}, {rate}{left}", file=sys.stderr, flush=True)
+        self.show(days / self._days, rate, lambda: f"generate: day {days} of {self._days}, {rate}{left}")
 
     @property
     def seconds(self) -> float:
         """Since it began."""
         return time.monotonic() - self._began
-
-    def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._bar is not None:
-            self._bar.stop()
 
 
 def findings_table(found: list[Finding]) -> Table:

@@ -2,69 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from types import TracebackType
-from typing import Self
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
 from services.ingest.report import Report
-
-LINE_SECONDS = 5.0
-DRAW_SECONDS = 0.1
-_STEPS = 10_000
+from services.progress import RateProgress
 
 
-class ShownProgress:
-    """A ``services.ingest.report.Progress`` that shows itself on stderr. A context manager.
-
-    Parameters
-    ----------
-    quiet
-        Whether to show nothing at all.
-    """
+class ShownProgress(RateProgress):
+    """A ``services.ingest.report.Progress`` that shows itself."""
 
     def __init__(self, quiet: bool = False) -> None:
-        console = Console(stderr=True)
-        self._quiet = quiet
-        self._next_seconds = time.monotonic() + (0.0 if console.is_terminal else LINE_SECONDS)
-        self._bar: Progress | None = None
-        if console.is_terminal and not quiet:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                console=console,
-                transient=True,
-            )
-            self._task = self._bar.add_task("replay", total=None, rate="")
+        super().__init__("replay", quiet)
 
     def __call__(self, report: Report) -> None:
         """Show how far it is, unless that has just been shown."""
-        now = time.monotonic()
-        if self._quiet or now < self._next_seconds:
-            return
-        if self._bar is None:
-            self._next_seconds = now + LINE_SECONDS
-            print(progress_line(report), file=sys.stderr, flush=True)
-            return
-        self._next_seconds = now + DRAW_SECONDS
         rate = f"{report.rows_read:,} rows, {report.rows_per_second:,.0f}/s, {report.rows_bad:,} bad"
-        total = None if report.share is None else _STEPS
-        self._bar.update(self._task, completed=(report.share or 0.0) * _STEPS, total=total, rate=rate)
-
-    def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self.show(report.share, rate, lambda: progress_line(report))
 
 
 def progress_line(report: Report) -> str:

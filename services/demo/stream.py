@@ -26,7 +26,8 @@ from services.demo.drafts import Draft
 from services.demo.labelling import Labeller
 from services.demo.population import DAY_MS, DAYS, START_MS, Population
 from services.demo.typologies import Casebook
-from services.demo.wire import MALFORMED, Writer, malformed, with_status
+from services.demo.wire import Writer, with_status
+from services.generator.damage import DAMAGES, damaged
 
 PAYMENTS_PER_PERSON = 40
 PEOPLE_MIN = 150
@@ -159,7 +160,7 @@ class Stream:
             self.truth[payment_id] = draft.typology
         self._follow(record, payment, first, follow_up, noise.bits)
         if noise.broken:
-            bad = malformed(value, noise.bits % len(MALFORMED))
+            bad = damaged(value, noise.bits % len(DAMAGES))
             return [record, record._replace(kind="malformed", payment_id="", value=bad)]
         return [record]
 

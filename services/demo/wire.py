@@ -18,7 +18,6 @@ _OPENED_TOLD_OF_PAYEE, _PICKUP_TOLD, _EXTRA_FIELD = 0.35, 0.40, 0.02
 _RELATIONSHIP_TOLD, _MINOR_TOLD = 0.40, 0.20
 _RELATIONSHIP = {"FAMI": "family", "SALA": "work"}
 """What is declared beside an ISO 20022 purpose."""
-MALFORMED = ("truncated", "not_json", "no_payer", "amount_as_text", "currency_unknown", "negative", "not_an_object")
 
 
 class Writer:
@@ -108,31 +107,6 @@ class Writer:
 def with_status(payment: Payment, status: Status) -> Payment:
     """The same payment in another state."""
     return msgspec.structs.replace(payment, status=status)
-
-
-def malformed(value: bytes, kind: int) -> bytes:
-    """A record that no decoder may accept, made of a good one; ``kind`` chooses how.
-
-    >>> malformed(b'{"payment_id":"p","amount_minor":5}', 3)
-    b'{"payment_id":"p","amount_minor":"5.00"}'
-    """
-    name = MALFORMED[kind % len(MALFORMED)]
-    if name == "truncated":
-        return value[: len(value) // 2]
-    if name == "not_json":
-        return b"PMT|" + value[1:40].replace(b'"', b"|")
-    if name == "not_an_object":
-        return b"[" + value + b"]"
-    fields = msgspec.json.decode(value)
-    if name == "no_payer":
-        del fields["payer"]
-    elif name == "amount_as_text":
-        fields["amount_minor"] = f"{fields['amount_minor']}.00"
-    elif name == "currency_unknown":
-        fields["currency"] = "XXX"
-    else:
-        fields["amount_minor"] = -1 - fields["amount_minor"]
-    return msgspec.json.encode(fields)
 
 
 def _part(bits: int, at: int) -> float:

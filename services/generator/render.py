@@ -11,6 +11,7 @@ from collections.abc import Callable
 import orjson
 
 from services.generator.accounts import Accounts
+from services.generator.damage import damaged
 from services.generator.people import World
 from services.generator.rows import (
     CATEGORIES,
@@ -26,7 +27,6 @@ from services.generator.rows import (
 _REFERENCES_KEPT = 1 << 16
 _ACCOUNT = slice(len('{"account":"'), len('{"account":"') + 17)
 """Where a party's JSON has its account: ``a`` and 16 hexadecimal digits."""
-_DAMAGES = ("truncated", "not_json", "no_payer", "amount_as_text", "currency_unknown", "negative", "not_an_object")
 
 
 class JsonWriter:
@@ -93,28 +93,3 @@ _COLUMNS = (
     "pid", "time", "amount", "currency", "payer", "payee", "offset", "received", "received_currency", "rail", "status",
     "purpose", "reference", "category", "device", "relation",
 )  # fmt: skip
-
-
-def damaged(value: bytes, kind: int) -> bytes:
-    """A record that no decoder may accept, made of a good one; ``kind`` chooses how.
-
-    >>> damaged(b'{"payment_id":"p","amount_minor":5}', 3)
-    b'{"payment_id":"p","amount_minor":"5.00"}'
-    """
-    name = _DAMAGES[kind % len(_DAMAGES)]
-    if name == "truncated":
-        return value[: len(value) // 2]
-    if name == "not_json":
-        return b"PMT|" + value[1:40].replace(b'"', b"|")
-    if name == "not_an_object":
-        return b"[" + value + b"]"
-    fields = orjson.loads(value)
-    if name == "no_payer":
-        del fields["payer"]
-    elif name == "amount_as_text":
-        fields["amount_minor"] = f"{fields['amount_minor']}.00"
-    elif name == "currency_unknown":
-        fields["currency"] = "XXX"
-    else:
-        fields["amount_minor"] = -1 - fields["amount_minor"]
-    return orjson.dumps(fields)
