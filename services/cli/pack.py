@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from services.cli.options import Json, print_json
 from services.scorer.pack_file import SHIPPED, SIGNATURE_SUFFIX, list_key, pack_folder, pack_text, signature_of
@@ -66,11 +66,11 @@ def show(name: Name, json: Json = False) -> None:
         f"Asks for a review from {needed.indicators_min} indicators of {needed.families_min} families on, at a score "
         f"of {needed.score_min:g}; the prior is {pack.prior:g}. Never on corridor, channel or text alone."
     )
-    table = Table("id", "family", "speaks of", "statement", "measure", "weight", "source")
+    table = Table("id", "family", "speaks of", "statement", "measure", "weight", Column("source", overflow="fold"))
     for each in pack.indicators:
         table.add_row(
             each.id, each.family, ", ".join(each.subjects), each.statement, _measure(each), f"{each.weight:+g}",
-            f"{each.source.text} \\[{each.source.tag}]",
+            f"{each.source.text} \\[{each.source.tag}] {each.source.url}".rstrip(),
         )  # fmt: skip
     console.print(table)
     for limit in pack.limits:
@@ -80,8 +80,11 @@ def show(name: Name, json: Json = False) -> None:
 
 
 @app.command()
-def coverage(json: Json = False) -> None:
-    """Print the matrix indicator, feature, test, of every pack that ships."""
+def coverage(
+    names: Annotated[list[str] | None, typer.Argument(help="Packs or folders. Not given: all that ship.")] = None,
+    json: Json = False,
+) -> None:
+    """Print the matrix indicator, feature, test."""
     rows = [
         {
             "pack": name,
@@ -90,7 +93,7 @@ def coverage(json: Json = False) -> None:
             "needs": sorted({field for bound in each.bounds for field in FEATURES[INDEX[bound.feature]].needs}),
             "tests": [f"{CASE}[{name}-{each.id}]", *(f"{TWIN}[{bound.feature}]" for bound in each.bounds)],
         }
-        for name in SHIPPED
+        for name in names or SHIPPED
         for each in _load(name).indicators
     ]
     if json:

@@ -178,7 +178,8 @@ def test_no_pack_speaks_on_corridor_channel_or_text_alone() -> None:
 
 def test_no_feature_of_a_pack_is_a_persons_trait_and_no_wording_accuses() -> None:
     for name, text in TEXTS.items():
-        assert not re.search(r"offender|pedo|paedo|guilty|criminal", text, re.IGNORECASE), name
+        ours = re.sub(r'url = "[^"]*"', "", text)
+        assert not re.search(r"offender|pedo|paedo|guilty|criminal", ours, re.IGNORECASE), name
     for feature in FEATURES:
         assert not re.search(r"nationality|religion|gender|birth|_sex|name_", feature.name)
 
@@ -223,7 +224,8 @@ BROKEN = [
     ("no numbers", "{measured} of the remittances are small (from {threshold})", "small", "must say {measured} and"),
     ("a subject twice", 'subjects = ["payer"]', 'subjects = ["payer", "payer"]', "subjects: one occurs twice"),
     ("used and left out", 'id = "A5"', 'id = "A4"', "omitted A4"),
-    ("no web page", 'tag = "V" }', 'tag = "V", url = "file:///x" }', "source.url"),
+    ("no web page", 'url = "https:', 'url = "file:', "source.url: must begin"),
+    ("a page that was read and is not named", 'tag = "D" }', 'tag = "V2" }', "source.url: what was read"),
     (
         "no number between", 'conditions = [{ feature = "remit_payments_180d", at_least = 2.0 }]',
         'conditions = [{ feature = "remit_small_share_180d", below = 0.8 }]', "leave no number between them",

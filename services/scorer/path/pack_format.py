@@ -16,6 +16,8 @@ STRONG_FAMILIES: frozenset[Family] = frozenset({"relationship", "beneficiary", "
 WEIGHT_MAX = 10.0
 Tag = Literal["V", "V2", "M", "D"]
 """Read in the publisher's page; in a secondary page; from memory; ours, and not published."""
+READ: tuple[Tag, ...] = ("V", "V2")
+"""Tags whose page is named."""
 
 
 class PackError(ValueError):

@@ -15,6 +15,7 @@ from services.contract.identity import hash_of
 from services.contract.types import Role
 from services.scorer.path.features import FEATURES, INDEX
 from services.scorer.path.pack_format import (
+    READ,
     ROLES,
     STRONG_FAMILIES,
     WEIGHT_MAX,
@@ -166,8 +167,11 @@ def _check_indicator(where: str, indicator: Indicator) -> None:
     for key in ("statement", "reason"):
         _check_words(f"{where}: {key}", getattr(indicator, key))
     _check_reason(where, indicator)
-    if indicator.source.url and not indicator.source.url.startswith("https://"):
+    source = indicator.source
+    if source.url and not source.url.startswith("https://"):
         raise PackError(f"{where}: source.url: must begin with https://")
+    if source.tag in READ and not source.url:
+        raise PackError(f"{where}: source.url: what was read (tags {' and '.join(READ)}) names its page")
 
 
 def _check_reason(where: str, indicator: Indicator) -> None:
