@@ -10,23 +10,28 @@ from typing import Any
 
 from services.bench.packs import packs_us_per_payment
 from services.bench.stream import bench_payments
-from services.bench.worker import Measured, MeasuredWorker
+from services.bench.worker import POLL_S, Measured, MeasuredWorker
 from services.ingest.replay import send_payments
 from services.settings import Settings
 from services.topics_admin import create_topics
 
+POLL_AGENT_S = 0.25
 _SCORER = ["services.cli", "worker", "scorer", "--loglevel", "ERROR"]
 _FORWARDED = 'tocsin_payments_total{hop="payer",result="forwarded"}'
 _DECIDED = 'tocsin_payments_total{hop="payee",result="decided"}'
 
 
-def run_bench(settings: Settings, payments: int, baseline_payments: int, tell: Callable[[str], None]) -> dict[str, Any]:
+def run_bench(
+    settings: Settings, core: int | None, payments: int, baseline_payments: int, tell: Callable[[str], None]
+) -> dict[str, Any]:
     """Measure, and return the figures of ``tocsin bench --json``.
 
     Parameters
     ----------
     settings
         The broker to run on; topics are made under a prefix of their own.
+    core
+        What workers run on (``services.bench.worker.reserve_core``).
     payments, baseline_payments
         How many payments each scorer run, and the Faust agent, work through.
     tell
@@ -36,15 +41,15 @@ def run_bench(settings: Settings, payments: int, baseline_payments: int, tell: C
     tell(f"sending {payments:,} payments")
     _prepare(alone, payments)
     tell("payer hop alone")
-    payer = _measure([*_SCORER, "--hop", "payer"], alone, _FORWARDED, payments)
+    payer = _measure([*_SCORER, "--hop", "payer"], alone, _FORWARDED, payments, core)
     tell("payee hop alone")
-    payee = _measure([*_SCORER, "--hop", "payee"], alone, _DECIDED, payments)
+    payee = _measure([*_SCORER, "--hop", "payee"], alone, _DECIDED, payments, core)
     tell("both hops in one process on one core")
     _prepare(both, payments)
-    total = _measure(_SCORER, both, _DECIDED, payments)
+    total = _measure(_SCORER, both, _DECIDED, payments, core)
     tell(f"a Faust agent, {baseline_payments:,} payments")
     _prepare(baseline, baseline_payments)
-    agent = _measure(["services.bench.faust_agent"], baseline, _DECIDED, baseline_payments)
+    agent = _measure(["services.bench.faust_agent"], baseline, _DECIDED, baseline_payments, core, POLL_AGENT_S)
     return {
         "payments_per_second": round(total.payments_per_second),
         "cpu_us_per_payment": {
@@ -72,6 +77,8 @@ def _prepare(settings: Settings, payments: int) -> None:
     asyncio.run(send_payments(bench_payments(payments), settings, name="bench"))
 
 
-def _measure(arguments: list[str], settings: Settings, counter: str, payments: int) -> Measured:
-    with MeasuredWorker(arguments, settings, counter) as worker:
+def _measure(
+    arguments: list[str], settings: Settings, counter: str, payments: int, core: int | None, poll_s: float = POLL_S
+) -> Measured:
+    with MeasuredWorker(arguments, settings, counter, core, poll_s) as worker:
         return worker.measure(payments)

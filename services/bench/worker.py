@@ -15,7 +15,8 @@ from types import TracebackType
 
 from services.settings import PREFIX, Settings
 
-_POLL_S = 0.5
+POLL_S = 1.0
+"""Seldom: an exposition takes the worker some milliseconds."""
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -47,14 +48,27 @@ class Measured:
         )
 
 
-class MeasuredWorker:
-    """Runs ``arguments`` of this Python in a process of its own, pinned to the last core where there are several.
+def reserve_core() -> int | None:
+    """Leave the last core to the worker that is measured, and take this process and all it will start (the broker) to
+    the others, as they would be on machines of their own. ``None`` where there is only one."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) == 1:
+        return None
+    os.sched_setaffinity(0, cores[:-1])
+    return cores[-1]
 
-    ``counter`` is the beginning of the line of its Prometheus exposition that counts payments done.
+
+class MeasuredWorker:
+    """Runs ``arguments`` of this Python in a process of its own.
+
+    ``counter`` is the beginning of the line of its Prometheus exposition that counts payments done; ``core`` the core
+    it has to itself (``reserve_core``), or none.
     """
 
-    def __init__(self, arguments: list[str], settings: Settings, counter: str) -> None:
-        self._counter = counter
+    def __init__(
+        self, arguments: list[str], settings: Settings, counter: str, core: int | None, poll_s: float = POLL_S
+    ) -> None:
+        self._counter, self._poll_s = counter, poll_s
         self._port = _free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="tocsin-bench-")
         environment = os.environ | {
@@ -69,30 +83,38 @@ class MeasuredWorker:
         self._process = subprocess.Popen(
             [sys.executable, "-m", *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        cores = sorted(os.sched_getaffinity(0))
-        if len(cores) > 1:
-            os.sched_setaffinity(self._process.pid, cores[-1:])
+        if core is not None:
+            os.sched_setaffinity(self._process.pid, {core})
 
     def measure(self, total: int, warm_share: float = 0.15, timeout_s: float = 300.0) -> Measured:
-        """Wait until ``total`` payments are done; rates from the moment ``warm_share`` of them were.
+        """Wait until ``total`` payments are done; rates from when ``warm_share`` of them were to when few were left.
 
         Raises
         ------
         RuntimeError
-            When the worker ends, or the time is up; with the end of what it said.
+            When the worker ends, or the time is up, with the end of what it said; or ``total`` is too small.
         """
         first: Reading | None = None
+        last: Reading | None = None
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self._process.poll() is None:
             reading = self._read()
-            if reading.done >= total and first is not None:
-                return Measured.between(first, reading)
+            if reading.done >= total:
+                if first is None or last is None:
+                    raise RuntimeError(f"{total} payments are too few to measure a rate on")
+                return Measured.between(first, last)
             if first is None and reading.done >= total * warm_share:
                 first = reading
-            time.sleep(_POLL_S)
+            elif first is not None and reading.done < total:
+                last = reading
+            time.sleep(self._poll_s)
+        if first is not None and last is not None:
+            return Measured.between(first, last)
         self._process.kill()
         _, said = self._process.communicate()
-        raise RuntimeError(f"the worker did not finish: {said.decode(errors='replace')[-2_000:]}")
+        raise RuntimeError(
+            f"too few payments to measure, or the worker ended: {said.decode(errors='replace')[-2_000:]}"
+        )
 
     def _read(self) -> Reading:
         try:

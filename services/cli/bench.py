@@ -16,8 +16,8 @@ from services.settings import load_settings
 
 def bench(
     bootstrap: Bootstrap = None,
-    payments: Annotated[int, typer.Option(min=1_000, help="Payments in each scorer run.")] = 150_000,
-    baseline_payments: Annotated[int, typer.Option(min=500, help="Payments for the Faust agent.")] = 6_000,
+    payments: Annotated[int, typer.Option(min=40_000, help="Payments in each scorer run.")] = 150_000,
+    baseline_payments: Annotated[int, typer.Option(min=2_000, help="Payments for the Faust agent.")] = 6_000,
     json: Json = False,
 ) -> None:
     """Measure one scorer process on one core, exactly once, on a real Kafka; and a Faust agent doing the same work.
@@ -26,18 +26,20 @@ def bench(
     of the whole worker process: decoding, both hops, compression, the Kafka clients, metrics.
     """
     from services.bench.run import run_bench
+    from services.bench.worker import reserve_core
 
     def tell(doing: str) -> None:
         print(f"bench: {doing}", file=sys.stderr)
 
+    core = reserve_core()
     if bootstrap is not None:
-        figures = run_bench(load_settings(bootstrap=bootstrap), payments, baseline_payments, tell)
+        figures = run_bench(load_settings(bootstrap=bootstrap), core, payments, baseline_payments, tell)
         figures["broker"] = bootstrap
     else:
         try:
             with open_broker() as broker:
                 settings = load_settings(bootstrap=broker.bootstrap, delivery=broker.delivery)
-                figures = run_bench(settings, payments, baseline_payments, tell)
+                figures = run_bench(settings, core, payments, baseline_payments, tell)
                 figures["broker"] = broker.kind
         except BrokerError as error:
             print(error, file=sys.stderr)

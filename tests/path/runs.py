@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.types import Payment
-from services.scorer.path.columns import PayeeColumns, corridor_slots, payee_columns, payer_columns
+from services.scorer.path.columns import PayeeColumns, corridor_slots, payer_columns
 from services.scorer.path.features import PAYEE_HOP, PAYER_HOP, RECENT_PAYEES
-from services.scorer.path.frame import Frames
+from services.scorer.path.frame import HEADER, Frames, headers_of, told_of
 from services.scorer.path.payee import payee_features
 from services.scorer.path.payer import FORWARD, payer_features
 from services.scorer.path.private import KeyedList, PrivateLists, keyed_hash, term_of
-from services.scorer.path.records import Record
 from services.scorer.path.ruleset import Parameters
 from services.scorer.path.state import (
     CORRIDOR_PREFIX,
@@ -82,8 +81,8 @@ def run_payer(
     run = Run([], [], [], payer_state(parameters) if state is None else state)
     for batch in batches(len(log), cuts):
         payments = log[batch]
-        columns = payer_columns(payments, parameters.eur_per_minor_unit())
-        slots = run.state.slots([account_key(p.tenant, p.payer.account) for p in payments])
+        columns = payer_columns(payments, parameters.eur_per_minor_unit(), PRIVATE)
+        slots = run.state.slots([account_key(p.tenant.encode(), p.payer.account.encode()) for p in payments])
         corridors = corridor_slots(payments, run.state.corridors)
         now_ms = run.state.times(columns.event_ms)
         features, verdicts, recent = payer_features(columns, slots, corridors, run.state, parameters)
@@ -116,25 +115,27 @@ def plain(log: Sequence[PayeeRecord]) -> list[Payment | Outflow]:
     return [record if isinstance(record, Outflow) else record[0] for record in log]
 
 
-def columns_of(log: Sequence[PayeeRecord]) -> tuple[PayeeColumns, list[bytes]]:
+def columns_of(log: Sequence[PayeeRecord], parameters: Parameters) -> tuple[PayeeColumns, list[bytes]]:
     """Columns and account keys of a batch of the payee hop."""
-    frames = Frames()
-    for record in log:
-        frames.records.append(Record(0, 0, b"", b""))
-        if isinstance(record, Outflow):
-            frames.payments.append(None)
-            frames.outflows.append((record.event_time_ms, record.amount))
-        else:
-            frames.payments.append(record[0])
-            frames.feature_bytes.append(record[1][:FEATURE_BYTES])
-            frames.recent_payee_bytes.append(record[1][FEATURE_BYTES:])
+    paid = [record for record in log if not isinstance(record, Outflow)]
+    columns = payer_columns([payment for payment, _ in paid], parameters.eur_per_minor_unit(), PRIVATE)
+    carried = b"".join(row for _, row in paid)
+    packed = np.frombuffer(carried, dtype=[("features", "f8", (len(PAYER_HOP),)), ("payees", "u2", (RECENT_PAYEES,))])
+    every = np.arange(len(paid))
+    told = told_of(columns, packed["features"], packed["payees"], every)
+    headers = np.zeros(len(log), dtype=HEADER)
+    is_note = np.array([isinstance(record, Outflow) for record in log], dtype=np.bool_)
+    headers["kind"] = is_note
+    headers[~is_note] = headers_of(columns, every, [0] * len(paid), 0, 0)
+    notes = [(record.event_time_ms, record.amount) for record in log if isinstance(record, Outflow)]
+    headers["event_ms"][is_note] = [event_ms for event_ms, _ in notes]
+    headers["amount"][is_note] = [amount for _, amount in notes]
     accounts = [
-        account_key(record.tenant, record.account)
-        if isinstance(record, Outflow)
-        else account_key(record[0].tenant, record[0].payee.account)
+        (record.tenant, record.account) if isinstance(record, Outflow) else (record[0].tenant, record[0].payee.account)
         for record in log
     ]
-    return payee_columns(frames, PRIVATE), accounts
+    keys = [account_key(tenant.encode(), account.encode()) for tenant, account in accounts]
+    return Frames([], headers, told, []).columns(), keys
 
 
 def run_payee(
@@ -147,7 +148,7 @@ def run_payee(
     """The payee hop over ``log``, cut into batches at ``cuts``."""
     run = Run([], [], [], payee_state(parameters) if state is None else state)
     for batch in batches(len(log), cuts):
-        columns, keys = columns_of(log[batch])
+        columns, keys = columns_of(log[batch], parameters)
         slots = run.state.payee_slots(keys, columns.outflow)
         features = payee_features(columns, slots, run.state, parameters)
         run.rows += [

@@ -41,6 +41,7 @@ from tests.path.logs import (
 )
 from tests.path.runs import (
     CARRIED_BYTES,
+    PRIVATE,
     Entries,
     PayeeRecord,
     Run,
@@ -200,7 +201,7 @@ def test_an_idle_account_leaves_a_tombstone_and_its_row_is_reused_clean() -> Non
     state = payer_state(PARAMETERS)
     run_payer(used, PARAMETERS, state=state)
     later = run_payer([after(91, 50, payer=Party("new"))], PARAMETERS, state=state)
-    assert (account_key("default", "old"), None) in later.entries
+    assert (account_key(b"default", b"old"), None) in later.entries
     size, entries = state.nbytes, len(state)
     log = [after(92, at, payer=Party("newest"), payee=Party("B1", country="PH")) for at in range(60, 64)]
     reused = run_payer(log, PARAMETERS, state=state)
@@ -214,7 +215,7 @@ def test_an_account_that_is_evicted_in_the_batch_that_touched_it_stays_evicted_a
     restored = payer_state(PARAMETERS)
     restored.restore(run.entries)
     assert len(restored) == len(run.state) == 1
-    assert account_key("default", "old") in {key for key, value in run.entries if value is None}
+    assert account_key(b"default", b"old") in {key for key, value in run.entries if value is None}
 
 
 def test_memory_is_bounded_by_the_accounts_within_the_horizon() -> None:
@@ -247,7 +248,7 @@ def test_a_payee_row_that_an_outflow_found_idle_is_freed() -> None:
     run_payee([Outflow("default", "old", late, 10.0)], PARAMETERS, state=state)
     run_payee([(after(200, 1, payee=Party("other")), row)], PARAMETERS, state=state)
     run_payee([(after(400, 2, payee=Party("another")), row)], PARAMETERS, state=state)
-    assert state.payee_slots([account_key("default", "old")], np.array([True])).tolist() == [-1]
+    assert state.payee_slots([account_key(b"default", b"old")], np.array([True])).tolist() == [-1]
 
 
 # --- inputs, other accounts, tenants ---------------------------------------------------------------------------------
@@ -255,9 +256,9 @@ def test_a_payee_row_that_an_outflow_found_idle_is_freed() -> None:
 
 def test_the_arrays_that_a_kernel_reads_are_left_as_they_were() -> None:
     log = seeded_log(seed=9, length=200)
-    columns = payer_columns(log, PARAMETERS.eur_per_minor_unit())
+    columns = payer_columns(log, PARAMETERS.eur_per_minor_unit(), PRIVATE)
     state = payer_state(PARAMETERS)
-    slots = state.slots([account_key(p.tenant, p.payer.account) for p in log])
+    slots = state.slots([account_key(p.tenant.encode(), p.payer.account.encode()) for p in log])
     before, slots_before = arrays_of(columns), slots.copy()
     now_ms = state.times(columns.event_ms)
     features, verdicts, _ = payer_features(columns, slots, corridor_slots(log, state.corridors), state, PARAMETERS)
@@ -265,7 +266,7 @@ def test_the_arrays_that_a_kernel_reads_are_left_as_they_were() -> None:
     np.testing.assert_equal(arrays_of(columns), before)
     np.testing.assert_array_equal(slots, slots_before)
 
-    noted, keys = columns_of(onward(log))
+    noted, keys = columns_of(onward(log), PARAMETERS)
     seen = payee_state(PARAMETERS)
     slots = seen.payee_slots(keys, noted.outflow)
     before, slots_before = arrays_of(noted), slots.copy()
@@ -343,7 +344,7 @@ def test_no_two_tenants_can_be_made_to_share_an_account_key() -> None:
     first = payment(0, tenant="a", payer=Party("b\x1fc"))
     second = payment(0, tenant="a\x1fb", payer=Party("c"))
     refused = any(isinstance(decode_payment(encode(each)), Rejection) for each in (first, second))
-    keys = {account_key(each.tenant, each.payer.account) for each in (first, second)}
+    keys = {account_key(each.tenant.encode(), each.payer.account.encode()) for each in (first, second)}
     assert refused or len(keys) == 2
 
 

@@ -25,7 +25,7 @@ from services.settings import Settings
 from tests.support.deployment import Deployment, Logs, read_logs
 from tests.support.payments import Expected
 
-_FRAME_HEADER = struct.Struct("<4sB3x8siq")
+_FRAME_HEADER = struct.Struct("<4sIHHHH")  # magic, size, kind, lengths of tenant and id, partition
 _PAYMENT = 0
 
 
@@ -204,12 +204,12 @@ def _chopped(records: Sequence[ConsumerRecord], draw: random.Random) -> Iterator
 
 
 def _kind_of(record: ConsumerRecord) -> int:
-    return int(_FRAME_HEADER.unpack_from(record.value)[1])
+    return int(_FRAME_HEADER.unpack_from(record.value)[2])
 
 
 def _origin_of(record: ConsumerRecord) -> int:
     """The partition of ``payments.v1`` that a frame comes from."""
-    return int(_FRAME_HEADER.unpack_from(record.value)[3])
+    return int(_FRAME_HEADER.unpack_from(record.value)[5])
 
 
 def _put_aside_from(run: Run, topic: str, partition: int) -> list[ConsumerRecord]:

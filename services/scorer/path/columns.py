@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,6 @@ from numpy.typing import NDArray
 from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
 from services.contract.identity import digest64
 from services.contract.types import Payment
-from services.scorer.path.features import INDEX
-from services.scorer.path.frame import Frames
 from services.scorer.path.private import PrivateLists
 from services.scorer.path.references import digest_of, is_handle, kind_of
 from services.scorer.path.state import Corridors
@@ -75,11 +72,20 @@ class PayerColumns:
     device: NDArray[np.uint64]
     """Digest of the payer's device, 0 where none is told."""
     payment_digest: NDArray[np.uint64]
+    payer_digest: NDArray[np.uint64]
     payee_digest: NDArray[np.uint64]
+    payee_opened_ms: NDArray[np.int64]
+    text: NDArray[np.uint64]
+    """Digest of the reference, 0 for one that is too short to tell."""
+    confirmed: NDArray[np.float64]
+    """Whether the payee stands in the deployer's list."""
+    in_lexicon: NDArray[np.float64]
+    """Whether the reference holds a term of the private lexicon; NaN while there is none."""
 
 
-def payer_columns(payments: Sequence[Payment], eur_per_minor: dict[str, float]) -> PayerColumns:
-    """Columns of a batch of payments; ``eur_per_minor`` is what one minor unit of a currency is worth."""
+def payer_columns(payments: Sequence[Payment], eur_per_minor: dict[str, float], private: PrivateLists) -> PayerColumns:
+    """Columns of a batch of payments; ``eur_per_minor`` is what one minor unit of a currency is worth, ``private`` are
+    the deployer's lists."""
     return PayerColumns(
         event_ms=_int64(p.event_time_ms for p in payments),
         # Rounded, or an amount that stands exactly on a bound could fall beside it by the last bit of its rate.
@@ -103,7 +109,12 @@ def payer_columns(payments: Sequence[Payment], eur_per_minor: dict[str, float]) 
         rail=np.fromiter((rail_digest(p.rail) for p in payments), dtype=np.uint64),
         device=np.fromiter((0 if p.device is None else digest64(p.device) for p in payments), dtype=np.uint64),
         payment_digest=_digests(f"{p.tenant}\x1f{p.payment_id}" for p in payments),
+        payer_digest=_digests(p.payer.account for p in payments),
         payee_digest=_digests(p.payee.account for p in payments),
+        payee_opened_ms=_optional(p.payee.opened_ms for p in payments),
+        text=np.fromiter((digest_of(p.reference) if p.reference else 0 for p in payments), dtype=np.uint64),
+        confirmed=private.are_confirmed([p.payee.account for p in payments]),
+        in_lexicon=private.hold_terms([p.reference for p in payments]),
     )
 
 
@@ -140,44 +151,9 @@ class PayeeColumns:
     """Digest of the reference, 0 for one that is too short to tell."""
     confirmed: NDArray[np.float64]
     in_lexicon: NDArray[np.float64]
-    """Whether the reference holds a term of the private lexicon; NaN while there is none."""
     is_small: NDArray[np.float64]
     cross_border: NDArray[np.float64]
     roundness: NDArray[np.float64]
-
-
-def payee_columns(frames: Frames, private: PrivateLists) -> PayeeColumns:
-    """Columns of a batch of frames; ``private`` are the deployer's lists."""
-    n = len(frames.records)
-    outflow = np.array([payment is None for payment in frames.payments], dtype=np.bool_)
-    payments = [payment for payment in frames.payments if payment is not None]
-    found = frames.payer_features()
-
-    def spread(of_payments: NDArray[Any], of_outflows: Iterable[float] | None = None) -> NDArray[Any]:
-        out = np.zeros((n, *of_payments.shape[1:]), dtype=of_payments.dtype)
-        out[~outflow] = of_payments
-        if of_outflows is not None:
-            out[outflow] = list(of_outflows)
-        return out
-
-    return PayeeColumns(
-        outflow=outflow,
-        event_ms=spread(_int64(p.event_time_ms for p in payments), (ms for ms, _ in frames.outflows)),
-        amount=spread(found[:, INDEX["amount"]], (amount for _, amount in frames.outflows)),
-        status=spread(_int64(STATUS_CODE[p.status] for p in payments)),
-        payer_country=spread(_int64(COUNTRY_CODE[p.payer.country] for p in payments)),
-        opened_ms=spread(_optional(p.payee.opened_ms for p in payments)),
-        payer_digest=spread(_digests(p.payer.account for p in payments)),
-        payer_signs=spread(found[:, INDEX["remit_signs"]]),
-        recent_payees=spread(frames.recent_payees()),
-        is_remittance=spread(found[:, INDEX["is_remittance"]]),
-        text=spread(np.fromiter((digest_of(p.reference) if p.reference else 0 for p in payments), dtype=np.uint64)),
-        confirmed=spread(private.are_confirmed([p.payee.account for p in payments])),
-        in_lexicon=spread(private.hold_terms([p.reference for p in payments])),
-        is_small=spread(found[:, INDEX["amount_is_small"]]),
-        cross_border=spread(found[:, INDEX["is_cross_border"]]),
-        roundness=spread(found[:, INDEX["amount_roundness"]]),
-    )
 
 
 def _flags(values: Iterable[bool | None]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from services.contract.events import Headers, cloud_event
 from services.contract.identity import decision_id
-from services.contract.types import Finding, Origin, Payment, Role
+from services.contract.types import Finding, Payment, Role
 from services.scorer.path.features import FEATURES, NAMES
 from services.scorer.path.model import LogisticModel, probability
 from services.scorer.path.pack import PackResults
@@ -99,51 +99,23 @@ class DecisionWriter:
         self._ruleset_hash = rules.ruleset.hash
         self._schema_hash = feature_schema_hash
 
-    def decision_id(self, payment: Payment) -> str:
-        """The decision's id: the same for every repeat and replay of the payment."""
-        return decision_id(payment.tenant, payment.payment_id, self._ruleset_hash)
+    def decision_id(self, tenant: str, payment_id: str) -> str:
+        """The id of the decision on a payment: the same for every repeat and replay of it."""
+        return decision_id(tenant, payment_id, self._ruleset_hash)
 
     def headers(self, identity: str) -> Headers:
         """CloudEvents headers of a decision."""
         return [*_HEADERS, ("ce_id", identity.encode()), _JSON]
 
-    def decision(
-        self,
-        row: int,
-        identity: str,
-        payment: Payment,
-        raw: bytes,
-        origin: Origin,
-        features: NDArray[np.float64],
-        verdicts: Verdicts,
-        model: LogisticModel,
-        findings: Sequence[Written],
-    ) -> bytes:
-        """JSON of a ``Decision``, fields in the order of its type."""
-        review = bool(verdicts.review[row])
-        record: dict[str, Any] = {
-            "decision_id": identity,
-            "payment_id": payment.payment_id,
-            "tenant": payment.tenant,
-            "event_time_ms": payment.event_time_ms,
-            "outcome": "review" if review else "pass",
-            "score": float(verdicts.scores[row]),
-            "probability": float(verdicts.probabilities[row]),
-            "reasons": self.reasons(row, features, verdicts),
-            "rules": self._rules.written(verdicts.results, row),
-            "features": features[row],
+    def named(self, model: LogisticModel) -> bytes:
+        """What decisions by ``model`` name, as JSON."""
+        names = {
             "model_version": model.version,
             "model_hash": model.hash,
             "ruleset_hash": self._ruleset_hash,
             "feature_schema_hash": self._schema_hash,
-            "origin": {"partition": origin.partition, "offset": origin.offset},
-            "payment": orjson.Fragment(raw),
         }
-        if review:
-            record["contributions"] = verdicts.contributions[row]
-            record["subjects"] = self.subjects(row, verdicts) if verdicts.general[row] else []
-            record["findings"] = [each.json for each in findings]
-        return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps(names)[1:-1]
 
     def reasons(self, row: int, features: NDArray[np.float64], verdicts: Verdicts) -> list[dict[str, Any]]:
         """The features that raised the score most, each with its value and what it added."""
@@ -168,6 +140,23 @@ class DecisionWriter:
             return sorted(hit, reverse=True)
         raised = np.maximum(verdicts.contributions[row], 0.0)
         return ["payee" if raised[_PAYEE_SIDE].sum() > raised[~_PAYEE_SIDE].sum() else "payer"]
+
+    def written_reasons(self, row: int, features: NDArray[np.float64], verdicts: Verdicts) -> bytes:
+        """The same as JSON."""
+        return orjson.dumps(self.reasons(row, features, verdicts)) if verdicts.leading[row, 0] >= 0 else b"[]"
+
+    def rules(self, verdicts: Verdicts) -> list[bytes]:
+        """What the rules found in each payment, as JSON."""
+        return self._rules.written(verdicts.results)
+
+    def of_review(self, row: int, verdicts: Verdicts, findings: Sequence[Written]) -> bytes:
+        """What only a decision to review has, as JSON."""
+        more = {
+            "contributions": verdicts.contributions[row],
+            "subjects": self.subjects(row, verdicts) if verdicts.general[row] else [],
+            "findings": [each.json for each in findings],
+        }
+        return orjson.dumps(more, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
     def findings(self, row: int, verdicts: Verdicts) -> list[Written]:
         """What the typology packs found that ask for a review, in the order of packs and roles."""

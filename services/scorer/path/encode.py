@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from itertools import compress
+from typing import Any
+
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from services.contract.events import cloud_event
 from services.contract.types import Payment
 from services.scorer.path.decision import DecisionWriter, Verdicts, Written
 from services.scorer.path.decode import Decoded
-from services.scorer.path.frame import Frames, outflow_frame, payment_frame
+from services.scorer.path.frame import Frames, outflow_frames, payment_frames
 from services.scorer.path.hashing import partitions_of
 from services.scorer.path.model import LogisticModel
 from services.scorer.path.records import Outbound
 
+_DECISION = (
+    b'{"decision_id":"%b","payment_id":%b,"tenant":%b,"event_time_ms":%d,"outcome":"%b","score":%b,"probability":%b,'
+    b'"reasons":%b,"rules":%b,"features":[%b],%b,"origin":{"partition":%d,"offset":%d},"payment":%b%b}'
+)
+"""JSON of a ``Decision``, its fields in the order of its type."""
 _AMOUNT = 0
 _REFUSED = 10
 _Reviewed = tuple[int, str, Payment, int, list[Written]]
@@ -22,38 +31,30 @@ _Reviewed = tuple[int, str, Payment, int, list[Written]]
 
 def forwarded(
     batch: Decoded,
-    features: NDArray[np.float64],
-    recent_payees: NDArray[np.uint16],
     onward: NDArray[np.int64],
-    schema: bytes,
-    partition: int,
+    headers: NDArray[Any],
+    told: NDArray[Any],
     payee_partitions: int,
 ) -> list[Outbound]:
     """Frames for the payee hop: every payment to its payee, and to its payer's account a note of the money that left.
 
-    ``onward`` are the rows of ``batch`` that go on; ``partition`` is where the batch was read.
+    ``onward`` are the m rows of ``batch`` that go on, with ``headers`` (``HEADER[m]``) and ``told`` (``TOLD[m]``).
     """
-    chosen = onward.tolist()
-    payees = [batch.payments[at].payee.account.encode() for at in chosen]
-    payers = [batch.records[at].key or b"" for at in chosen]
+    records = [batch.records[at] for at in onward.tolist()]
+    payments = [batch.payments[at] for at in onward.tolist()]
+    payees = [payment.payee.account.encode() for payment in payments]
+    payers = [record.key or b"" for record in records]
     to_payee = partitions_of(payees, payee_partitions).tolist()
     to_payer = partitions_of(payers, payee_partitions).tolist()
-    packed = features.tobytes()
-    width = features.shape[1] * 8
-    marks = recent_payees.tobytes()
-    size = recent_payees.shape[1] * 2
-    moved = moves_money(features).tolist()
-    amounts = features[:, _AMOUNT].tolist()
+    tenants = [payment.tenant.encode() for payment in payments]
+    ids = [payment.payment_id.encode() for payment in payments]
+    frames = payment_frames(headers, told, tenants, ids, [record.value or b"" for record in records])
+    notes = outflow_frames(headers, tenants)
     out: list[Outbound] = []
-    for i, at in enumerate(chosen):
-        record, payment = batch.records[at], batch.payments[at]
-        row = packed[at * width : (at + 1) * width]
-        recent = marks[at * size : (at + 1) * size]
-        frame = payment_frame(schema, partition, record.offset, row, recent, record.value or b"")
-        out.append(Outbound(to_payee[i], record.timestamp, payees[i], frame, []))
-        if moved[at]:
-            note = outflow_frame(schema, partition, record.offset, payment.event_time_ms, amounts[at], payment.tenant)
-            out.append(Outbound(to_payer[i], record.timestamp, payers[i], note, []))
+    for at, (record, moved) in enumerate(zip(records, moves_money(told["features"]).tolist(), strict=True)):
+        out.append(Outbound(to_payee[at], record.timestamp, payees[at], frames[at], []))
+        if moved:
+            out.append(Outbound(to_payer[at], record.timestamp, payers[at], notes[at], []))
     return out
 
 
@@ -75,20 +76,42 @@ def decisions(
     """Decisions to the partition the batch was read from, and reviews to their subjects'."""
     decided: list[Outbound] = []
     reviewed: list[_Reviewed] = []
-    review = verdicts.review.tolist()
-    row = -1
-    for record, payment, origin in zip(frames.records, frames.payments, frames.origins, strict=True):
-        if payment is None:
-            continue
-        row += 1
-        identity = writer.decision_id(payment)
-        raw = frames.raw_payments[row]
+    named = writer.named(model)
+    paid = ~frames.outflow
+    records = list(compress(frames.records, paid.tolist()))
+    tenants = [tenant.decode() for tenant in compress(frames.tenants, paid.tolist())]
+    ids = [name.decode() for name in frames.payment_ids]
+    parts = zip(
+        map(orjson.dumps, ids),
+        map(orjson.dumps, tenants),
+        *(frames.headers[name][paid].tolist() for name in ("event_ms", "partition", "offset")),
+        *map(_numbers, (verdicts.scores, verdicts.probabilities, features)),
+        writer.rules(verdicts),
+        strict=True,
+    )
+    named, review = writer.named(model), verdicts.review.tolist()
+    for row, (name, tenant, event_ms, source, offset, score, probability, values, rules) in enumerate(parts):
+        identity = writer.decision_id(tenants[row], ids[row])
         findings = writer.findings(row, verdicts) if review[row] else []
-        value = writer.decision(row, identity, payment, raw, origin, features, verdicts, model, findings)
-        decided.append(Outbound(partition, record.timestamp, record.key, value, writer.headers(identity)))
+        value = _DECISION % (
+            identity.encode(), name, tenant, event_ms, b"review" if review[row] else b"pass", score, probability,
+            writer.written_reasons(row, features, verdicts), rules, values, named, source, offset,
+            frames.raw_payments[row], b"," + writer.of_review(row, verdicts, findings) if review[row] else b"",
+        )  # fmt: skip
+        decided.append(Outbound(partition, records[row].timestamp, records[row].key, value, writer.headers(identity)))
         if review[row]:
-            reviewed.append((row, identity, payment, record.timestamp, findings))
+            reviewed.append((row, identity, frames.payment(row), records[row].timestamp, findings))
     return {"decisions": decided, "reviews": _reviews(reviewed, features, verdicts, model, writer, subjects)}
+
+
+def _numbers(values: NDArray[np.float64]) -> list[bytes]:
+    """JSON of each number, or of each row of numbers without its brackets, of ``values``; of them all at once, which
+    is cheaper."""
+    if not len(values):
+        return []
+    return (
+        orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY).strip(b"[]").split(b"],[" if values.ndim > 1 else b",")
+    )
 
 
 def _reviews(

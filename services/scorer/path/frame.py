@@ -1,81 +1,201 @@
 """Frames: how a payment travels from the payer hop to the payee hop (``payments.by-payee.v1``, internal).
 
-Little-endian. A header, then for a payment its payer-hop features (float64 each), marks of its payer's recent payees
-(uint16 each) and its original JSON; for an outflow its event time (int64, ms), amount (float64, EUR) and tenant. The
-record's key is the account.
+Little-endian. A ``HEADER``; of a payment what the payer hop ``TOLD`` of it (so that the payee hop parses no JSON), then
+tenant, payment id and the original JSON; of an outflow the tenant. The record's key is the account.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.codec import Rejection, decode_payment
 from services.contract.types import Origin, Payment
-from services.scorer.path.features import PAYER_HOP, RECENT_PAYEES
+from services.scorer.path.columns import PayeeColumns, PayerColumns
+from services.scorer.path.features import INDEX, PAYER_HOP, RECENT_PAYEES
 from services.scorer.path.records import Inbound
 
 PAYMENT, OUTFLOW = 0, 1
-_MAGIC = b"TOC1"
-_HEADER = struct.Struct("<4sB3x8siq")  # magic, kind, feature schema (first 8 bytes), origin partition and offset
-_OUTFLOW = struct.Struct("<qd")
-_FEATURES_END = _HEADER.size + 8 * len(PAYER_HOP)
-_PAYEES_END = _FEATURES_END + 2 * RECENT_PAYEES
+_MAGIC = b"TOC2"
+HEADER = np.dtype(
+    [
+        ("magic", "S4"),
+        ("size", "<u4"),  # of the whole frame, bytes
+        ("kind", "<u2"),
+        ("tenant", "<u2"),  # bytes of it
+        ("payment_id", "<u2"),  # bytes of it
+        ("partition", "<u2"),  # where the payment was read
+        ("schema", "<u8"),  # feature schema, its first 8 bytes
+        ("offset", "<i8"),
+        ("event_ms", "<i8"),
+        ("amount", "<f8"),  # EUR
+    ]
+)
+TOLD = np.dtype(
+    [
+        ("status", "<i4"),
+        ("payer_country", "<i4"),
+        ("opened_ms", "<i8"),  # of the payee's account
+        ("payer", "<u8"),  # digest
+        ("text", "<u8"),  # digest of the reference
+        ("confirmed", "<f8"),
+        ("in_lexicon", "<f8"),
+        ("features", "<f8", (len(PAYER_HOP),)),
+        ("recent_payees", "<u2", (RECENT_PAYEES,)),  # marks
+    ]
+)
+_PAYMENT = np.dtype([("header", HEADER), ("told", TOLD)])
 _decoder = msgspec.json.Decoder(Payment)
 
 
-def payment_frame(
-    schema: bytes, partition: int, offset: int, features: bytes, recent_payees: bytes, payment: bytes
-) -> bytes:
-    """Frame of a payment. ``schema`` is 8 bytes, ``features`` float64[len(PAYER_HOP)] and ``recent_payees``
-    uint16[RECENT_PAYEES] as bytes."""
-    return _HEADER.pack(_MAGIC, PAYMENT, schema, partition, offset) + features + recent_payees + payment
+def schema_number(schema: bytes) -> int:
+    """The first 8 bytes of a feature schema's hash as headers hold them."""
+    return int.from_bytes(schema[:8], "little")
 
 
-def outflow_frame(schema: bytes, partition: int, offset: int, event_ms: int, amount: float, tenant: str) -> bytes:
-    """Frame of a note that the account in the record's key paid ``amount`` EUR out."""
-    header = _HEADER.pack(_MAGIC, OUTFLOW, schema, partition, offset)
-    return header + _OUTFLOW.pack(event_ms, amount) + tenant.encode()
+def told_of(
+    columns: PayerColumns, features: NDArray[np.float64], recent_payees: NDArray[np.uint16], onward: NDArray[np.int64]
+) -> NDArray[Any]:
+    """``TOLD[m]`` of the rows ``onward`` (int64[m]) of a batch, which the payer hop made ``features`` and
+    ``recent_payees`` of."""
+    told = np.empty(len(onward), dtype=TOLD)
+    told["status"] = columns.status[onward]
+    told["payer_country"] = columns.payer_country[onward]
+    told["opened_ms"] = columns.payee_opened_ms[onward]
+    told["payer"] = columns.payer_digest[onward]
+    told["text"] = columns.text[onward]
+    told["confirmed"] = columns.confirmed[onward]
+    told["in_lexicon"] = columns.in_lexicon[onward]
+    told["features"] = features[onward]
+    told["recent_payees"] = recent_payees[onward]
+    return told
+
+
+def headers_of(
+    columns: PayerColumns, onward: NDArray[np.int64], offsets: Sequence[int], partition: int, schema: int
+) -> NDArray[Any]:
+    """``HEADER[m]`` of the same payments, without the lengths."""
+    headers = np.zeros(len(onward), dtype=HEADER)
+    headers["magic"] = _MAGIC
+    headers["kind"] = PAYMENT
+    headers["partition"] = partition
+    headers["schema"] = schema
+    headers["offset"] = offsets
+    headers["event_ms"] = columns.event_ms[onward]
+    headers["amount"] = columns.amount[onward]
+    return headers
+
+
+def payment_frames(
+    headers: NDArray[Any], told: NDArray[Any], tenants: Sequence[bytes], ids: Sequence[bytes], raw: Sequence[bytes]
+) -> list[bytes]:
+    """Frames of payments; writes the lengths into their ``headers``."""
+    headers["tenant"] = _lengths(tenants)
+    headers["payment_id"] = _lengths(ids)
+    headers["size"] = _PAYMENT.itemsize + headers["tenant"] + headers["payment_id"] + _lengths(raw)
+    fixed = np.empty(len(headers), dtype=_PAYMENT)
+    fixed["header"], fixed["told"] = headers, told
+    return [b"".join(parts) for parts in zip(_pieces(fixed), tenants, ids, raw, strict=True)]
+
+
+def outflow_frames(headers: NDArray[Any], tenants: Sequence[bytes]) -> list[bytes]:
+    """Frames of notes that the accounts in the records' keys paid out what payments with ``headers`` moved."""
+    headers = outflow_headers(headers)
+    headers["size"] = HEADER.itemsize + headers["tenant"]
+    return [piece + tenant for piece, tenant in zip(_pieces(headers), tenants, strict=True)]
+
+
+def outflow_headers(headers: NDArray[Any]) -> NDArray[Any]:
+    """The headers of the notes on the payments that have ``headers``."""
+    noted = headers.copy()
+    noted["kind"] = OUTFLOW
+    noted["payment_id"] = 0
+    return noted
 
 
 def is_payment_from(frame: bytes, origin: Origin) -> bool:
     """Whether ``frame`` carries the payment that was read at ``origin``."""
-    if len(frame) < _HEADER.size or not frame.startswith(_MAGIC):
+    if len(frame) < HEADER.itemsize or not frame.startswith(_MAGIC):
         return False
-    _, kind, _, partition, offset = _HEADER.unpack_from(frame)
-    return bool(kind == PAYMENT and partition == origin.partition and offset == origin.offset)
+    header = np.frombuffer(frame, dtype=HEADER, count=1)[0]
+    return bool(
+        header["kind"] == PAYMENT and header["partition"] == origin.partition and header["offset"] == origin.offset
+    )
 
 
 @dataclass(slots=True)
 class Frames:
-    """A batch of ``payments.by-payee.v1``, read: n entries, and the records that could not be read."""
+    """A batch of ``payments.by-payee.v1``, read: n records of which m are payments, and those that cannot be read."""
 
-    records: list[Inbound] = field(default_factory=list)
-    payments: list[Payment | None] = field(default_factory=list)
-    """``None`` for an outflow."""
+    records: list[Inbound]
+    headers: NDArray[Any]
+    """``HEADER[n]``."""
+    told: NDArray[Any]
+    """``TOLD[m]``."""
+    tenants: list[bytes]
+    """n."""
+    payment_ids: list[bytes] = field(default_factory=list)
+    """m."""
     raw_payments: list[bytes] = field(default_factory=list)
-    origins: list[Origin] = field(default_factory=list)
-    tenants: list[str] = field(default_factory=list)
-    outflows: list[tuple[int, float]] = field(default_factory=list)
-    """Event time and amount, of outflows in order."""
-    feature_bytes: list[bytes] = field(default_factory=list)
-    recent_payee_bytes: list[bytes] = field(default_factory=list)
-    """Of payments in order, as their frames carry them."""
+    """m."""
     duplicates: int = 0
+    """Payments among the records that came again."""
     rejected: list[tuple[Inbound, Rejection]] = field(default_factory=list)
 
-    def payer_features(self) -> NDArray[np.float64]:
-        """float64[payments, len(PAYER_HOP)] of the batch's payments, in order."""
-        return np.frombuffer(b"".join(self.feature_bytes), dtype=np.float64).reshape(-1, len(PAYER_HOP))
+    @property
+    def outflow(self) -> NDArray[np.bool_]:
+        """bool[n]: which records are notes of money paid out."""
+        return np.asarray(self.headers["kind"] == OUTFLOW)
 
-    def recent_payees(self) -> NDArray[np.uint16]:
-        """uint16[payments, RECENT_PAYEES] of the batch's payments, in order."""
-        return np.frombuffer(b"".join(self.recent_payee_bytes), dtype=np.uint16).reshape(-1, RECENT_PAYEES)
+    def payer_features(self) -> NDArray[np.float64]:
+        """float64[m, len(PAYER_HOP)] of the payments, in order."""
+        return np.asarray(self.told["features"])
+
+    def payment(self, row: int) -> Payment:
+        """One of the m payments. Where a name comes twice the last counts, as it did at the payer hop, and the fast
+        decoder refuses what the contract's does not: an earlier value of the wrong type."""
+        raw = self.raw_payments[row]
+        try:
+            return _decoder.decode(raw)
+        except msgspec.ValidationError:
+            payment = decode_payment(raw)
+            assert isinstance(payment, Payment), "the payer hop sends on only what it could read"
+            return payment
+
+    def columns(self) -> PayeeColumns:
+        """What the payee hop's kernel reads."""
+        outflow, told = self.outflow, self.told
+        features = self.payer_features()
+
+        def spread(of_payments: NDArray[Any]) -> NDArray[Any]:
+            out = np.zeros((len(outflow), *of_payments.shape[1:]), dtype=of_payments.dtype)
+            out[~outflow] = of_payments
+            return out
+
+        return PayeeColumns(
+            outflow=outflow,
+            event_ms=np.ascontiguousarray(self.headers["event_ms"]),
+            amount=np.ascontiguousarray(self.headers["amount"]),
+            status=spread(told["status"]),
+            payer_country=spread(told["payer_country"].astype(np.int64)),
+            opened_ms=spread(told["opened_ms"]),
+            payer_digest=spread(told["payer"]),
+            payer_signs=spread(features[:, INDEX["remit_signs"]]),
+            recent_payees=spread(told["recent_payees"]),
+            is_remittance=spread(features[:, INDEX["is_remittance"]]),
+            text=spread(told["text"]),
+            confirmed=spread(told["confirmed"]),
+            in_lexicon=spread(told["in_lexicon"]),
+            is_small=spread(features[:, INDEX["amount_is_small"]]),
+            cross_border=spread(features[:, INDEX["is_cross_border"]]),
+            roundness=spread(features[:, INDEX["amount_roundness"]]),
+        )
 
 
 def read_frames(records: Sequence[Inbound], schema: bytes, seen: NDArray[np.int64]) -> Frames:
@@ -84,62 +204,89 @@ def read_frames(records: Sequence[Inbound], schema: bytes, seen: NDArray[np.int6
     ``seen`` is updated. With exactly-once delivery nothing repeats; with at-least-once a crash makes the payer hop
     write some frames again, and they must not count twice.
     """
-    frames = Frames()
-    for record in records:
-        value = record.value or b""
-        rejection = _check(value, schema, len(seen))
-        if rejection is not None or record.key is None:
-            frames.rejected.append((record, rejection or Rejection("frame_invalid", "key", "The frame has no key")))
-            continue
-        _, kind, _, partition, offset = _HEADER.unpack_from(value)
-        position = 2 * offset + kind
-        if position <= seen[partition]:
-            frames.duplicates += kind == PAYMENT
-            continue
-        seen[partition] = position
-        frames.records.append(record)
-        frames.origins.append(Origin(partition, offset))
+    values = [record.value or b"" for record in records]
+    headers = _headers(values)
+    sound = _sound(values, headers, schema_number(schema), len(seen))
+    sound &= np.fromiter((record.key is not None for record in records), dtype=np.bool_, count=len(records))
+    fresh = np.zeros(len(records), dtype=np.bool_)
+    _fresh_kernel(headers["partition"], headers["offset"], headers["kind"], sound, seen, fresh)
+    chosen = np.flatnonzero(fresh).tolist()
+    rejected = [
+        (records[at], _rejection(records[at], values[at], headers[at], schema))
+        for at in np.flatnonzero(~sound).tolist()
+    ]
+    kept = headers[fresh]
+    frames = Frames(
+        records=[records[at] for at in chosen],
+        headers=kept,
+        told=np.empty(0, dtype=TOLD),
+        tenants=[],
+        duplicates=int(np.count_nonzero(sound & ~fresh & (headers["kind"] == PAYMENT))),
+        rejected=rejected,
+    )
+    told: list[bytes] = []
+    lengths = zip(chosen, kept["kind"].tolist(), kept["tenant"].tolist(), kept["payment_id"].tolist(), strict=True)
+    for at, kind, tenant_bytes, id_bytes in lengths:
+        value = values[at]
         if kind == OUTFLOW:
-            _read_outflow(frames, value)
-        else:
-            _read_payment(frames, value)
+            frames.tenants.append(value[HEADER.itemsize :])
+            continue
+        tenant = _PAYMENT.itemsize + tenant_bytes
+        payment_id = tenant + id_bytes
+        told.append(value[HEADER.itemsize : _PAYMENT.itemsize])
+        frames.tenants.append(value[_PAYMENT.itemsize : tenant])
+        frames.payment_ids.append(value[tenant:payment_id])
+        frames.raw_payments.append(value[payment_id:])
+    frames.told = np.frombuffer(b"".join(told), dtype=TOLD)
     return frames
 
 
-def _read_payment(frames: Frames, value: bytes) -> None:
-    raw = value[_PAYEES_END:]
-    payment = _payment(raw)
-    frames.payments.append(payment)
-    frames.tenants.append(payment.tenant)
-    frames.raw_payments.append(raw)
-    frames.feature_bytes.append(value[_HEADER.size : _FEATURES_END])
-    frames.recent_payee_bytes.append(value[_FEATURES_END:_PAYEES_END])
+def _headers(values: Sequence[bytes]) -> NDArray[Any]:
+    """The headers of frames, zeros for what is too short to have one."""
+    size = HEADER.itemsize
+    return np.frombuffer(b"".join([value[:size].ljust(size, b"\0") for value in values]), dtype=HEADER)
 
 
-def _payment(raw: bytes) -> Payment:
-    """The payment that the payer hop read. Where a name comes twice the last counts, as it did there, and the fast
-    decoder refuses what the contract's does not: an earlier value of the wrong type."""
-    try:
-        return _decoder.decode(raw)
-    except msgspec.ValidationError:
-        payment = decode_payment(raw)
-        assert isinstance(payment, Payment), "the payer hop sends on only what it could read"
-        return payment
+def _sound(values: Sequence[bytes], headers: NDArray[Any], schema: int, partitions: int) -> NDArray[np.bool_]:
+    """bool[n]: which values are frames of this code's."""
+    least = np.where(headers["kind"] == PAYMENT, _PAYMENT.itemsize + 1, HEADER.itemsize)
+    sizes = _lengths(values)
+    return np.asarray(
+        (headers["magic"] == _MAGIC)
+        & (headers["schema"] == schema)
+        & (headers["kind"] <= OUTFLOW)
+        & (headers["partition"] < partitions)
+        & (headers["size"] == sizes)
+        & (least + headers["tenant"] + headers["payment_id"] <= sizes)
+    )
 
 
-def _read_outflow(frames: Frames, value: bytes) -> None:
-    frames.payments.append(None)
-    frames.outflows.append(_OUTFLOW.unpack_from(value, _HEADER.size))
-    frames.tenants.append(value[_HEADER.size + _OUTFLOW.size :].decode())
+@njit(cache=True)
+def _fresh_kernel(partition: Any, offset: Any, kind: Any, sound: Any, seen: Any, fresh: Any) -> None:
+    for i in range(len(sound)):
+        position = 2 * offset[i] + kind[i]
+        if sound[i] and position > seen[partition[i]]:
+            seen[partition[i]] = position
+            fresh[i] = True
 
 
-def _check(value: bytes, schema: bytes, partitions: int) -> Rejection | None:
-    """Why ``value`` is not a frame of this code's, if it is not."""
-    if len(value) < _HEADER.size + _OUTFLOW.size or not value.startswith(_MAGIC):
+def _rejection(record: Inbound, value: bytes, header: Any, schema: bytes) -> Rejection:
+    """Why a record is no frame of this code's."""
+    if record.key is None:
+        return Rejection("frame_invalid", "key", "The frame has no key")
+    if header["magic"] != _MAGIC:
         return Rejection("frame_invalid", "", "Not a frame of the payer hop")
-    _, kind, written, partition, _ = _HEADER.unpack_from(value)
-    if written != schema:
-        return Rejection("feature_schema_mismatch", "", f"Written under feature schema {written.hex()}")
-    if not 0 <= partition < partitions or kind > OUTFLOW or (kind == PAYMENT and len(value) <= _PAYEES_END):
-        return Rejection("frame_invalid", "", "Its header cannot be right")
-    return None
+    if header["schema"] != schema_number(schema):
+        written = int(header["schema"]).to_bytes(8, "little").hex()
+        return Rejection("feature_schema_mismatch", "", f"Written under feature schema {written}")
+    return Rejection("frame_invalid", "", "Its header cannot be right")
+
+
+def _lengths(texts: Sequence[bytes]) -> NDArray[np.int64]:
+    return np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+
+
+def _pieces(rows: NDArray[Any]) -> list[bytes]:
+    """The bytes of each row."""
+    packed, size = rows.tobytes(), rows.dtype.itemsize
+    return [packed[at : at + size] for at in range(0, len(packed), size)]

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scorer.path.columns import corridor_slots, payee_columns, payer_columns
+from services.scorer.path.columns import corridor_slots, payer_columns
 from services.scorer.path.decision import DecisionWriter, decide
 from services.scorer.path.decode import Decoded, dead_letter, decode
 from services.scorer.path.encode import decisions, forwarded
 from services.scorer.path.features import feature_schema_hash
-from services.scorer.path.frame import Frames, read_frames
+from services.scorer.path.frame import Frames, headers_of, read_frames, schema_number, told_of
 from services.scorer.path.model import LogisticModel
 from services.scorer.path.payee import payee_features
 from services.scorer.path.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
@@ -30,29 +32,47 @@ from services.scorer.path.state import PAYEE_ROW, PAYER_ROW, AccountState, accou
 from services.scorer.path.tokens import write_linked
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A batch at the payer hop: n payments, of which m go on to their payees."""
+
+    batch: Decoded
+    slots: NDArray[np.int64]
+    """int64[n]: the payers' rows in state."""
+    verdicts: NDArray[np.uint8]
+    """uint8[n]: ``FORWARD``, ``DUPLICATE`` or ``STATUS_UPDATE``."""
+    onward: NDArray[np.int64]
+    """int64[m]: which go on."""
+    headers: NDArray[Any]
+    """``HEADER[m]``, without the lengths."""
+    told: NDArray[Any]
+    """``TOLD[m]``."""
+
+
 class PayerHop:
     """One partition of ``payments.v1``: reads payments, adds the payer's features, sends each to its payee."""
 
     name = "payer"
 
     def __init__(self, ruleset: Ruleset, topic: str, partition: int, payee_partitions: int) -> None:
-        self._parameters = ruleset.parameters
+        self._parameters, self._private = ruleset.parameters, ruleset.private
         self._eur = ruleset.parameters.eur_per_minor_unit()
         self._schema = bytes.fromhex(feature_schema_hash(ruleset.parameters)[:16])
+        self._schema_number = schema_number(self._schema)
         self.state = AccountState(PAYER_ROW, ruleset.parameters.account_idle_ms, schema=self._schema)
         self._topic, self._partition, self._payee_partitions = topic, partition, payee_partitions
 
     def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
         """The outputs of the next ``records`` of the log. ``model`` is not used here: payers are not scored alone."""
-        batch, slots, features, verdicts, recent = self.measure(records, mark)
-        onward = np.flatnonzero(verdicts == FORWARD)
-        frames = forwarded(batch, features, recent, onward, self._schema, self._partition, self._payee_partitions)
+        found = self.measure(records, mark)
+        batch, verdicts = found.batch, found.verdicts
+        frames = forwarded(batch, found.onward, found.headers, found.told, self._payee_partitions)
         mark("encode")
         return HopResult(
             outputs={"payments_by_payee": frames, "dead_letters": batch.dead},
-            touched=slots,
+            touched=found.slots,
             counts=Counter(
-                forwarded=len(onward),
+                forwarded=len(found.onward),
                 duplicate=int(np.count_nonzero(verdicts == DUPLICATE)),
                 status_update=int(np.count_nonzero(verdicts == STATUS_UPDATE)),
                 dead_letter=len(batch.dead),
@@ -60,22 +80,27 @@ class PayerHop:
             reasons=Counter(batch.reasons),
         )
 
-    def measure(
-        self, records: Sequence[Inbound], mark: Mark = no_mark
-    ) -> tuple[Decoded, NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8], NDArray[np.uint16]]:
-        """The next ``records`` decoded, the payers' rows in state, features float64[n, len(PAYER_HOP)], verdicts, and
-        recent payees uint16[n, RECENT_PAYEES]."""
+    def measure(self, records: Sequence[Inbound], mark: Mark = no_mark) -> Measured:
+        """What the next ``records`` are, and what the payee hop is to be told of them."""
         batch = decode(records, self._topic, self._partition)
         mark("decode")
-        columns = payer_columns(batch.payments, self._eur)
-        slots = self.state.slots([account_key(p.tenant, p.payer.account) for p in batch.payments])
+        columns = payer_columns(batch.payments, self._eur, self._private)
+        slots = self.state.slots(
+            [account_key(p.tenant.encode(), r.key or b"") for p, r in zip(batch.payments, batch.records, strict=True)]
+        )
         corridors = corridor_slots(batch.payments, self.state.corridors)
         mark("state")
         now_ms = self.state.times(columns.event_ms)
         features, verdicts, recent = payer_features(columns, slots, corridors, self.state, self._parameters)
         write_linked(features, verdicts == FORWARD, batch.payments, self.state.tokens, now_ms)
         mark("kernel")
-        return batch, slots, features, verdicts, recent
+        onward = np.flatnonzero(verdicts == FORWARD)
+        offsets = [batch.records[at].offset for at in onward.tolist()]
+        return Measured(
+            batch, slots, verdicts, onward,
+            headers=headers_of(columns, onward, offsets, self._partition, self._schema_number),
+            told=told_of(columns, features, recent, onward),
+        )  # fmt: skip
 
 
 class PayeeHop:
@@ -99,7 +124,6 @@ class PayeeHop:
         self._rules = Rules(ruleset)
         self._writer = DecisionWriter(self._rules, schema_hash)
         self._topic, self._partition, self._subjects = topic, partition, subjects
-        self._private = ruleset.private
 
     def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
         """The decisions on the next ``records`` of the log, scored by ``model``."""
@@ -125,9 +149,9 @@ class PayeeHop:
 
     def measure(self, frames: Frames, mark: Mark = no_mark) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The accounts' rows in state, and of the payments among ``frames`` all features, float64[n, len(FEATURES)]."""
-        columns = payee_columns(frames, self._private)
+        columns = frames.columns()
         slots = self.state.payee_slots(
-            [account_key(t, (r.key or b"").decode()) for t, r in zip(frames.tenants, frames.records, strict=True)],
+            [account_key(t, r.key or b"") for t, r in zip(frames.tenants, frames.records, strict=True)],
             columns.outflow,
         )
         mark("state")

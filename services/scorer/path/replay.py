@@ -10,11 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from services.contract.types import Origin, Payment
+from services.contract.types import Payment
 from services.scorer.path.encode import moves_money
-from services.scorer.path.frame import Frames
+from services.scorer.path.frame import Frames, outflow_headers
 from services.scorer.path.hops import PayeeHop, PayerHop
-from services.scorer.path.payer import FORWARD
 from services.scorer.path.records import Inbound, Record
 from services.scorer.path.ruleset import Ruleset
 
@@ -36,33 +35,22 @@ class Replay:
         features
             float64[n, len(FEATURES)].
         """
-        batch, _, features, verdicts, recent = self._payer.measure(records)
-        chosen = np.flatnonzero(verdicts == FORWARD)
-        found, recent = features[chosen], recent[chosen]
-        frames = Frames()
-        for at, row, payees, moved in zip(chosen.tolist(), found, recent, moves_money(found).tolist(), strict=True):
-            payment, record = batch.payments[at], batch.records[at]
-            _add_payment(frames, payment, record, row, payees)
-            if moved:
-                _add_outflow(frames, payment, record, float(row[0]))
-        payments = [payment for payment in frames.payments if payment is not None]
+        found = self._payer.measure(records)
+        headers, told = found.headers, found.told
+        moved = moves_money(told["features"])
+        places = np.arange(len(headers)) + np.cumsum(moved) - moved  # of payments, each before its note
+        both = np.empty(len(headers) + int(moved.sum()), dtype=headers.dtype)
+        both[places] = headers
+        both[places[moved] + 1] = outflow_headers(headers[moved])
+        payments = [found.batch.payments[at] for at in found.onward.tolist()]
+        frames = Frames([], both, told, [])
+        for payment, noted in zip(payments, moved.tolist(), strict=True):
+            _add(frames, payment, payment.payee.account)
+            if noted:
+                _add(frames, payment, payment.payer.account)
         return payments, self._payee.measure(frames)[1]
 
 
-def _add_payment(
-    frames: Frames, payment: Payment, record: Inbound, features: NDArray[np.float64], recent_payees: NDArray[np.uint16]
-) -> None:
-    frames.records.append(Record(record.offset, record.timestamp, payment.payee.account.encode(), None))
-    frames.payments.append(payment)
-    frames.tenants.append(payment.tenant)
-    frames.origins.append(Origin(0, record.offset))
-    frames.feature_bytes.append(features.tobytes())
-    frames.recent_payee_bytes.append(recent_payees.tobytes())
-
-
-def _add_outflow(frames: Frames, payment: Payment, record: Inbound, amount: float) -> None:
-    frames.records.append(Record(record.offset, record.timestamp, payment.payer.account.encode(), None))
-    frames.payments.append(None)
-    frames.tenants.append(payment.tenant)
-    frames.origins.append(Origin(0, record.offset))
-    frames.outflows.append((payment.event_time_ms, amount))
+def _add(frames: Frames, payment: Payment, account: str) -> None:
+    frames.records.append(Record(0, 0, account.encode(), None))
+    frames.tenants.append(payment.tenant.encode())

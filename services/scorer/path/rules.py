@@ -56,7 +56,7 @@ class Rules:
         self._hit = [_hit(rule) for rule in ruleset.rules]
         self._no_hit = [{"rule": rule.id, "outcome": "no_hit"} for rule in ruleset.rules]
         self._no_hit_json = [orjson.dumps(each) for each in self._no_hit]
-        self._quiet: dict[bytes, orjson.Fragment] = {}
+        self._quiet: dict[bytes, bytes] = {}
 
     def evaluate(self, features: NDArray[np.float64]) -> RuleResults:
         """Run every rule on every payment of ``features`` (float64[n, k], NaN where missing)."""
@@ -72,26 +72,28 @@ class Rules:
         review = (hits.sum(axis=1) >= limits.rule_hits_min) & (families >= limits.families_min)
         return RuleResults(outcome, values[:, self._starts], missing, review)
 
-    def written(self, results: RuleResults, row: int) -> orjson.Fragment:
-        """The results of one payment as JSON. Rows without a hit repeat themselves, so they are written once."""
-        outcomes = results.outcome[row].tobytes()
-        if HIT in outcomes:
-            return self._with_hits(results, row, outcomes)
-        pattern = results.missing[row].tobytes()
-        fragment = self._quiet.get(pattern)
-        if fragment is None:
+    def written(self, results: RuleResults) -> list[bytes]:
+        """The results of each payment as JSON. Rows without a hit repeat themselves, so they are written once."""
+        outcomes, missing = _rows(results.outcome), _rows(results.missing)
+        return [
+            self._with_hits(results, row, outcome) if HIT in outcome else self._without(results, row, pattern)
+            for row, (outcome, pattern) in enumerate(zip(outcomes, missing, strict=True))
+        ]
+
+    def _without(self, results: RuleResults, row: int, pattern: bytes) -> bytes:
+        known = self._quiet.get(pattern)
+        if known is None:
             if len(self._quiet) >= _FRAGMENTS_MAX:
                 self._quiet.clear()
-            fragment = orjson.Fragment(orjson.dumps(self.described(results, row)))
-            self._quiet[pattern] = fragment
-        return fragment
+            known = self._quiet[pattern] = orjson.dumps(self.described(results, row))
+        return known
 
-    def _with_hits(self, results: RuleResults, row: int, outcomes: bytes) -> orjson.Fragment:
+    def _with_hits(self, results: RuleResults, row: int, outcomes: bytes) -> bytes:
         parts = list(self._no_hit_json)
         for position, outcome in enumerate(outcomes):
             if outcome != NO_HIT:
                 parts[position] = orjson.dumps(self._result(results, row, position))
-        return orjson.Fragment(b"[" + b",".join(parts) + b"]")
+        return b"[" + b",".join(parts) + b"]"
 
     def described(self, results: RuleResults, row: int, only_hits: bool = False) -> list[dict[str, Any]]:
         """The results of one payment, field by field as in ``RuleResult``."""
@@ -114,6 +116,12 @@ class Rules:
         start = self._starts[position]
         stop = start + len(self.ruleset.rules[position].bounds)
         return [self._names[at] for at in range(start, stop) if results.missing[row, at]]
+
+
+def _rows(flags: NDArray[Any]) -> list[bytes]:
+    """The bytes of each row of one-byte values."""
+    packed, width = flags.tobytes(), flags.shape[1]
+    return [packed[at : at + width] for at in range(0, len(packed), width)]
 
 
 def _hit(rule: Rule) -> dict[str, Any]:

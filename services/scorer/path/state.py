@@ -385,6 +385,6 @@ def _doubled(rows: NDArray[Any]) -> NDArray[Any]:
     return grown
 
 
-def account_key(tenant: str, account: str) -> bytes:
-    """Key of an account in state and changelog. Tenants never share a row."""
-    return f"{tenant}\x1f{account}".encode()
+def account_key(tenant: bytes, account: bytes) -> bytes:
+    """Key of an account (both in UTF-8) in state and changelog. Tenants never share a row."""
+    return b"%b\x1f%b" % (tenant, account)
