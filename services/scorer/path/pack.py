@@ -81,8 +81,8 @@ class Packs:
         ).reshape(-1, 4)
         self._weights = np.array([each.weight for _, each in self.indicators])
         self._of_pack = np.array(
-            [(p.prior, p.combination.score_min, p.model.weight, p.model.limit) for p in packs]
-        ).reshape(-1, 4)
+            [(p.prior, p.combination.score_min, p.model.weight, p.model.limit, p.model.beyond) for p in packs]
+        ).reshape(-1, 5)
         self._limits = np.array(
             [(p.combination.indicators_min, p.combination.families_min, strong) for p in packs], dtype=np.int64
         ).reshape(-1, 3)
@@ -288,7 +288,8 @@ def _packs_kernel(
                 == HIT
             )
             silences[i, p] = silent
-            added[i, p] = of_pack[p, 2] * min(max(evidence[i], -of_pack[p, 3]), of_pack[p, 3])
+            told = min(max(abs(evidence[i]) - of_pack[p, 4], 0.0), of_pack[p, 3])
+            added[i, p] = of_pack[p, 2] * (told if evidence[i] >= 0.0 else -told)
             for role in range(2):
                 risk[i, p, role] = score[i, p, role] + added[i, p]
                 met = (

@@ -72,9 +72,15 @@ class Combination(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelShare(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the learned model may add to the score: its evidence (log-odds without its bias) within ``limit``."""
+    """What the learned model may add to the score: what its evidence (log-odds without its bias) has beyond ``beyond``, on
+    either side, within ``limit``, times ``weight``.
+
+    Evidence counts from the mean payment, and most payers of whom a pack speaks are above that: what merely tells them
+    from everybody is no reason to look at one of them.
+    """
 
     weight: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    beyond: Annotated[float, Meta(ge=0, le=20)] = 0.0
     limit: Annotated[float, Meta(ge=0, le=20)] = 4.0
 
 
