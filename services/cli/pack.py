@@ -145,7 +145,7 @@ def _described(pack: Pack) -> dict[str, Any]:
         name: msgspec.to_builtins(getattr(pack, name))
         for name in (
             "name", "version", "title", "queue", "label", "headline", "prior", "applies", "silent_when",
-            "combination", "model",
+            "silent_of_payee_when", "combination", "model",
             "limits", "indicators", "omitted", "hash",
         )
     }  # fmt: skip

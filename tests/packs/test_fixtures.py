@@ -13,7 +13,7 @@ from services.contract.codec import encode
 from services.contract.types import Payment
 from services.scorer.pack_file import SHIPPED, pack_folder, pack_text
 from services.scorer.pack_fixtures import Fixture, read_fixtures, run_fixtures
-from services.scorer.path.features import FEATURES
+from services.scorer.path.features import FEATURES, INDEX
 from services.scorer.path.pack import Packs
 from services.scorer.path.pack_format import PackError
 from services.scorer.path.pack_parse import parse_pack
@@ -55,6 +55,18 @@ def test_a_victim_of_extortion_stays_out_of_lsac_whatever_the_model_adds(fixture
     features = features_of(fixture.payments)
     results = Packs((PACKS["lsac"],)).evaluate(features, np.full(len(features), 1e9))
     assert not results.review.any()
+
+
+def test_of_a_burst_to_one_of_many_new_payees_lsac_speaks_to_find_the_payee_and_not_the_payer() -> None:
+    (positive,) = (each for each in FIXTURES["lsac"] if each.name == "positive")
+    x = features_of(positive.payments)[-1:]
+    burst = {"pair_age": 0.0, "payer_payments_7d": 3.0, "remit_dropped_payees": 0.0}
+    x[0, [INDEX[name] for name in burst]] = list(burst.values())
+    asked = {}
+    for payees in (3.9, 4.0):
+        x[0, INDEX["remit_new_payees_180d"]] = payees
+        asked[payees] = Packs((PACKS["lsac"],)).evaluate(x, np.array([1e9])).review[0, 0].tolist()
+    assert asked == {3.9: [False, False], 4.0: [False, True]}
 
 
 def test_what_one_of_the_two_speaks_of_the_other_does_not() -> None:

@@ -80,13 +80,20 @@ def outcome_of(bounds: tuple[Condition, ...], x: list[float]) -> int:
     return HIT if all(holds(bound, x) for bound in bounds) else NO_HIT
 
 
+def is_silent(pack: Pack, role: Role, x: list[float]) -> bool:
+    """Whether ``pack`` asks nothing of the role but what is immediate."""
+    needed = (*pack.silent_when, *(pack.silent_of_payee_when if role == "payee" else ()))
+    return bool(pack.silent_when) and all(outcome_of((bound,), x) == HIT for bound in needed)
+
+
 def twin(pack: Pack, role: Role, x: list[float], evidence: float) -> tuple[float, bool]:
     """Score with the model, and whether the pack asks for a review."""
     hits = [each for each in pack.indicators if role in each.subjects and outcome_of(each.bounds, x) == HIT]
     score = pack.prior
     for each in hits:
         score += each.weight
-    score += pack.model.weight * min(max(evidence, -pack.model.limit), pack.model.limit)
+    told = min(max(abs(evidence) - pack.model.beyond, 0.0), pack.model.limit)
+    score += pack.model.weight * math.copysign(told, evidence)
     raising = [each for each in hits if each.weight > 0]
     families = {each.family for each in raising}
     limits = pack.combination
@@ -97,7 +104,7 @@ def twin(pack: Pack, role: Role, x: list[float], evidence: float) -> tuple[float
         and score >= limits.score_min
     )
     immediate = any(each.immediate for each in raising)
-    met = met and not (pack.silent_when and outcome_of(pack.silent_when, x) == HIT)
+    met = met and not is_silent(pack, role, x)
     return score, outcome_of(pack.applies, x) == HIT and (met or immediate)
 
 
@@ -111,7 +118,7 @@ EACH = [
 
 
 @settings(derandomize=True, deadline=None, max_examples=150)
-@given(x=st.tuples(*EACH), evidence=st.sampled_from([0.0, 2.5, -3.0, 50.0]))
+@given(x=st.tuples(*EACH), evidence=st.sampled_from([0.0, 2.5, -3.0, 7.5, -9.0, 50.0]))
 def test_the_kernel_equals_the_naive_twin_to_the_bit(x: tuple[float, ...], evidence: float) -> None:
     results = evaluated(np.array([x]), evidence)
     for at, pack in enumerate(PACKS):
@@ -138,7 +145,7 @@ def test_a_findings_parts_sum_to_its_score_and_without_what_would_end_it_there_i
         limits = PACKS[at].combination
         known = {each.id: each for each in PACKS[at].indicators}
         assert not any(known[each.indicator].immediate for each in left)
-        silent = bool(PACKS[at].silent_when) and outcome_of(PACKS[at].silent_when, list(x)) == HIT
+        silent = is_silent(PACKS[at], ROLES[side], list(x))
         assert (
             silent
             or len(left) < limits.indicators_min
@@ -230,6 +237,10 @@ BROKEN = [
         "no number between", 'conditions = [{ feature = "remit_payments_180d", at_least = 2.0 }]',
         'conditions = [{ feature = "remit_small_share_180d", below = 0.8 }]', "leave no number between them",
     ),
+    ("a silence of nothing", TEXTS["lsac"].partition("# A burst of")[2].partition("# Extortion moves")[0], "\n",
+     "silent_of_payee_when: narrows"),
+    ("silent of what is not measured", '"remit_new_payees_180d", below = 4.0', '"remit_newness", below = 4.0',
+     "silent_of_payee_when: there is no feature"),
     ("beyond floats", "at_least = 0.8", "at_least = 1" + "0" * 400, "indicator A1: Number out of range"),
     ("no table", 'id = "A1"', 'id = 1', "indicator 1: Expected `str`"),
 ]  # fmt: skip
@@ -303,7 +314,7 @@ def test_no_smaller_set_of_indicators_would_end_a_review(x: tuple[float, ...], e
     for at, side in np.argwhere(results.review[0]).tolist():
         pack, finding = PACKS[at], ALL.finding(results, 0, at, ROLES[side])
         hit = {each.indicator for each in (*finding.evidence, *finding.counter_evidence)}
-        silent = bool(pack.silent_when) and outcome_of(pack.silent_when, list(x)) == HIT
+        silent = is_silent(pack, ROLES[side], list(x))
 
         def asks(
             without: Iterable[str],

@@ -43,7 +43,7 @@ class PackResults:
     """float64[n, P]: what the model adds."""
     review: NDArray[np.bool_]
     silent: NDArray[np.bool_]
-    """bool[n, P]: where the pack asks for nothing but what is immediate."""
+    """bool[n, P, 2]: where the pack asks for nothing but what is immediate."""
 
 
 class Packs:
@@ -67,6 +67,7 @@ class Packs:
         self._bounds = _flat(bounds)
         self._applies = _flat(applies)
         self._silent = _flat([pack.silent_when for pack in packs])
+        self._silent_of_payee = _flat([pack.silent_of_payee_when for pack in packs])
         self._of_indicator = np.array(
             [
                 (
@@ -81,8 +82,8 @@ class Packs:
         ).reshape(-1, 4)
         self._weights = np.array([each.weight for _, each in self.indicators])
         self._of_pack = np.array(
-            [(p.prior, p.combination.score_min, p.model.weight, p.model.limit) for p in packs]
-        ).reshape(-1, 4)
+            [(p.prior, p.combination.score_min, p.model.weight, p.model.limit, p.model.beyond) for p in packs]
+        ).reshape(-1, 5)
         self._limits = np.array(
             [(p.combination.indicators_min, p.combination.families_min, strong) for p in packs], dtype=np.int64
         ).reshape(-1, 3)
@@ -105,11 +106,11 @@ class Packs:
             np.empty((n, packs, 2)),
             np.empty((n, packs)),
             np.empty((n, packs, 2), dtype=np.bool_),
-            np.empty((n, packs), dtype=np.bool_),
+            np.empty((n, packs, 2), dtype=np.bool_),
         )
         _packs_kernel(
             features, evidence, *self._bounds, *self._applies, *self._silent,
-            self._of_indicator, self._weights, self._of_pack, self._limits,
+            *self._silent_of_payee, self._of_indicator, self._weights, self._of_pack, self._limits,
             results.outcome, results.measured, results.score, results.risk, results.added, results.review,
             results.silent,
         )  # fmt: skip
@@ -118,7 +119,7 @@ class Packs:
     def finding(self, results: PackResults, row: int, pack: int, role: Role) -> Finding:
         """What ``pack`` says of the ``role`` of a payment: evidence, and what is missing, in the order of the pack."""
         chosen, outcome = self.packs[pack], results.outcome[row].tolist()
-        spoken = self._spoken[pack, role]
+        spoken, side = self._spoken[pack, role], ROLES.index(role)
         hits = [(at, each) for at, each in spoken if outcome[at] == HIT]
         told = [(each, _evidence(each, float(results.measured[row, at]))) for at, each in hits]
         added = float(results.added[row, pack])
@@ -128,13 +129,15 @@ class Packs:
             role=role,
             queue=next((each.queue for _, each in hits if each.queue), chosen.queue),
             headline=chosen.headline,
-            score=float(results.risk[row, pack, ROLES.index(role)]),
+            score=float(results.risk[row, pack, side]),
             prior=chosen.prior,
             model=added,
             evidence=tuple(evidence for each, evidence in told if each.raises),
             counter_evidence=tuple(evidence for each, evidence in told if not each.raises),
             missing=tuple(each.id for at, each in spoken if outcome[at] == MISSING),
-            would_end=_would_end(chosen, [each for _, each in hits], added, silent=bool(results.silent[row, pack])),
+            would_end=_would_end(
+                chosen, [each for _, each in hits], added, silent=bool(results.silent[row, pack, side])
+            ),
             immediate=any(each.immediate for _, each in hits),
         )
 
@@ -249,6 +252,7 @@ def _packs_kernel(
     x: Any, evidence: Any, starts: Any, features: Any, thresholds: Any, below: Any,
     applies_starts: Any, applies_features: Any, applies_thresholds: Any, applies_below: Any,
     silent_starts: Any, silent_features: Any, silent_thresholds: Any, silent_below: Any,
+    payee_starts: Any, payee_features: Any, payee_thresholds: Any, payee_below: Any,
     of_indicator: Any, weights: Any, of_pack: Any, limits: Any,
     outcome: Any, measured: Any, score: Any, risk: Any, added: Any, review: Any, silences: Any,
 ) -> None:  # fmt: skip
@@ -287,8 +291,13 @@ def _packs_kernel(
                 )
                 == HIT
             )
-            silences[i, p] = silent
-            added[i, p] = of_pack[p, 2] * min(max(evidence[i], -of_pack[p, 3]), of_pack[p, 3])
+            silences[i, p, 0] = silent
+            silences[i, p, 1] = silent and (
+                _outcome(x[i], payee_starts[p], payee_starts[p + 1], payee_features, payee_thresholds, payee_below)
+                == HIT
+            )
+            told = min(max(abs(evidence[i]) - of_pack[p, 4], 0.0), of_pack[p, 3])
+            added[i, p] = of_pack[p, 2] * (told if evidence[i] >= 0.0 else -told)
             for role in range(2):
                 risk[i, p, role] = score[i, p, role] + added[i, p]
                 met = (
@@ -296,7 +305,7 @@ def _packs_kernel(
                     and _bits(families[p, role]) >= limits[p, 1]
                     and families[p, role] & limits[p, 2] != 0
                     and risk[i, p, role] >= of_pack[p, 1]
-                    and not silent
+                    and not silences[i, p, role]
                 )
                 review[i, p, role] = applies == HIT and (met or immediate[p, role] != 0)
 

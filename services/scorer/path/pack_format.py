@@ -72,9 +72,15 @@ class Combination(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelShare(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the learned model may add to the score: its evidence (log-odds without its bias) within ``limit``."""
+    """What the learned model may add to the score: the part of its evidence (log-odds without its bias) that is
+    beyond ``beyond``, on either side of 0, at most ``limit`` of it, times ``weight``.
+
+    Evidence counts from the mean payment, and most payers of whom a pack speaks are above that: what merely tells them
+    from everybody is no reason to look at one of them.
+    """
 
     weight: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    beyond: Annotated[float, Meta(ge=0, le=20)] = 0.0
     limit: Annotated[float, Meta(ge=0, le=20)] = 4.0
 
 
@@ -103,6 +109,8 @@ class PackFile(Struct, frozen=True, forbid_unknown_fields=True):
     omitted: tuple[Omitted, ...] = ()
     silent_when: tuple[Condition, ...] = ()
     """When all of these hold the pack does not ask, but for what is immediate: the payment fits another reading."""
+    silent_of_payee_when: tuple[Condition, ...] = ()
+    """What must hold besides ``silent_when`` for the pack to be silent of the payee, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,4 +131,5 @@ class Pack:
     model: ModelShare
     omitted: tuple[Omitted, ...]
     silent_when: tuple[Condition, ...]
+    silent_of_payee_when: tuple[Condition, ...]
     hash: str

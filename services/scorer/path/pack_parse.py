@@ -148,6 +148,9 @@ def _check(file: PackFile) -> None:
         raise PackError(f"{file.name}: indicator: counter-evidence (a weight below 0) stands after the evidence")
     _check_bounds(f"{file.name}: applies", file.applies)
     _check_bounds(f"{file.name}: silent_when", file.silent_when)
+    _check_bounds(f"{file.name}: silent_of_payee_when", file.silent_of_payee_when)
+    if file.silent_of_payee_when and not file.silent_when:
+        raise PackError(f"{file.name}: silent_of_payee_when: narrows silent_when, and there is none")
     for omitted in file.omitted:
         _check_words(f"{file.name}: omitted {omitted.id}", omitted.reason)
         if omitted.id in ids or [each.id for each in file.omitted].count(omitted.id) > 1:
