@@ -97,6 +97,7 @@ PAYEES = unlike([f"B{at}" for at in range(200)], 64, 20)
         ({}, 1.0),
         ({"payee": Party("B", country="SE")}, 0.0),
         ({"merchant_category": "5411"}, 0.0),
+        ({"merchant_category": "4829"}, 1.0),
         ({"payee": Party("B")}, NAN),
         ({"payer": Party("A")}, NAN),
         ({"payee": Party("B"), "merchant_category": "5411"}, NAN),
@@ -986,6 +987,6 @@ def test_only_payees_of_remittances_are_in_common() -> None:
     assert last([*log, remittance(0, B, "Q")], SHARED) == 1.0
 
 
-@pytest.mark.parametrize(("category", "expected"), [(None, 0.0), ("5411", 1.0), ("5967", 1.0)])
+@pytest.mark.parametrize(("category", "expected"), [(None, 0.0), ("4829", 0.0), ("5411", 1.0), ("5967", 1.0)])
 def test_a_merchant_is_told_by_its_category(category: str | None, expected: float) -> None:
     assert last([remittance(0, merchant_category=category)], "is_to_merchant") == expected

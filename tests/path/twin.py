@@ -336,7 +336,7 @@ def local_hour(payment: Payment) -> float:
 
 def is_remittance_flag(payment: Payment) -> float:
     crosses = cross_border_flag(payment)
-    return NAN if math.isnan(crosses) else flag(crosses == 1.0 and payment.merchant_category is None)
+    return NAN if math.isnan(crosses) else flag(crosses == 1.0 and payment.merchant_category in (None, "4829"))
 
 
 def is_round_flag(payment: Payment) -> float:

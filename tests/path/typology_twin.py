@@ -537,7 +537,7 @@ PAYER_TYPOLOGY: dict[str, Twin] = {
     ),
     "amount_against_corridor": amount_against_corridor,
     "round_against_corridor": round_against_corridor,
-    "is_to_merchant": lambda view: flag(view.payment.merchant_category is not None),
+    "is_to_merchant": lambda view: flag(view.payment.merchant_category not in (None, "4829")),
     **{name: over_borders(twin) for name, twin in REMITTANCES.items()},
     "payer_retries_7d": retries,
     "payer_adult_merchants_180d": adult_merchants,

@@ -29,12 +29,14 @@ CURRENCY_CODE = {code: at for at, code in enumerate(sorted(CURRENCY_EXPONENT))}
 NO_MERCHANT, ADULT, TRAVEL, OTHER_MERCHANT = range(4)
 _ADULT = frozenset({"5967", "7273"})
 _TRAVEL = frozenset({"4511", "4722", "7011", *map(str, range(3000, 4000))})
+_MONEY_TRANSFER = "4829"
+"""The remitter itself is the merchant of a card: who is paid is not."""
 
 
 @lru_cache(4_096)
 def merchant_class(category: str | None) -> int:
     """Which of the classes that features ask for a merchant category (ISO 18245) is in."""
-    if category is None:
+    if category is None or category == _MONEY_TRANSFER:
         return NO_MERCHANT
     return ADULT if category in _ADULT else TRAVEL if category in _TRAVEL else OTHER_MERCHANT
 
@@ -123,7 +125,8 @@ def corridor_slots(payments: Sequence[Payment], corridors: Corridors) -> NDArray
     out = np.full(len(payments), -1, dtype=np.int64)
     for at, payment in enumerate(payments):
         payer, payee = payment.payer.country, payment.payee.country
-        if payer != payee and payment.merchant_category is None and payer is not None and payee is not None:
+        to_person = merchant_class(payment.merchant_category) == NO_MERCHANT
+        if payer != payee and to_person and payer is not None and payee is not None:
             out[at] = corridors.slot(payer, payee, payment.rail)
     return out
 

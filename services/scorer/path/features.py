@@ -16,10 +16,11 @@ Mathematics shared by all of them:
   that were rejected or returned count, but their money does not.
 - A repeated payment, or a later change of its status, moves the partition's event time and nothing else of an account,
   but for ``payer_refused_1d``: a payment counts there once, when it is first refused. Money follows the first status.
-- **Remittance**: a payment that crosses a border and has no merchant category. What is said of an account's remittances
-  is over its earlier ones, whatever this payment is; it is missing when it is not told whether *this* payment crosses a
-  border. ``_180d`` is a further half-life, for remittances only. A share or mean over remittances is a decayed sum over
-  the decayed count of those whose value is known, and ``0`` while there is none.
+- **Remittance**: a payment that crosses a border and has no merchant category, or that of money transfer (4829), which
+  says that a card funded it. What is said of an account's remittances is over its earlier ones, whatever this payment
+  is; it is missing when it is not told whether *this* payment crosses a border. ``_180d`` is a further half-life, for
+  remittances only. A share or mean over remittances is a decayed sum over the decayed count of those whose value is
+  known, and ``0`` while there is none.
 - **Corridor**: payer's country, payee's country and rail. A corridor's baseline is over its earlier payments in this
   partition (an estimate, therefore, where there are several), decayed with a half-life of 30 d by the partition's event
   time; what is held against it is missing until it has seen 30 remittances with a known amount.
@@ -48,7 +49,7 @@ from services.contract.identity import hash_of
 from services.contract.types import Side
 from services.scorer.path.ruleset import Parameters
 
-DEFINITION_VERSION = 4
+DEFINITION_VERSION = 5
 """Raised whenever the mathematics of any feature changes, so that no model scores what it was not trained on."""
 
 HALF_LIFE_MS = (3_600_000, 86_400_000, 7 * 86_400_000, 30 * 86_400_000)
@@ -238,7 +239,8 @@ def _typology_payment() -> list[Feature]:
         Feature("round_against_corridor", "difference", "1 when amount_roundness or received_roundness is at least 1/2, else 0, less "
                 "the corridor's share of such; missing for a payment that is no remittance", "payment", needs=_BORDER,
                 source=_FATF_ROUND),
-        Feature("is_to_merchant", "flag", "1 when the payment tells a merchant category, so a merchant is paid, else 0", "payment",
+        Feature("is_to_merchant", "flag", "1 when the payment tells a merchant category other than money transfer (4829), so a "
+                "merchant is paid, else 0", "payment",
                 source="a shop has many payers that are new to it; Tocsin's assumption"),
     ]  # fmt: skip
 
