@@ -41,6 +41,11 @@ class Registry:
         """Where a version is, or would be."""
         return self.folder / name / f"{version:08d}.json"
 
+    def names(self) -> list[str]:
+        """The lines that have a version, in alphabetical order."""
+        folders = self.folder.iterdir() if self.folder.is_dir() else iter(())
+        return sorted(each.name for each in folders if self.versions(each.name))
+
     def versions(self, name: str) -> list[int]:
         """The versions of a line, ascending."""
         found = (self.folder / name).iterdir() if (self.folder / name).is_dir() else iter(())

@@ -8,7 +8,7 @@ import sys
 import typer
 from aiokafka.errors import KafkaConnectionError
 
-from services.cli import alert, assess, bench, broker, demo, pack, recompute, schema, topics, worker
+from services.cli import alert, assess, bench, broker, demo, model, pack, recompute, schema, topics, worker
 from services.cli.generate import generate
 from services.cli.replay import replay
 from services.settings import SettingsError
@@ -33,6 +33,9 @@ app.command("bench")(bench.bench)
 app.command("assess")(assess.assess)
 app.command("broker")(broker.broker)
 app.add_typer(alert.app, name="alert")
+app.command("promote")(model.promote)
+app.command("rollback")(model.rollback)
+app.add_typer(model.app, name="model")
 app.add_typer(pack.app, name="pack")
 app.add_typer(topics.app, name="topics")
 app.add_typer(worker.app, name="worker")

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 import orjson
 
-from services.contract.types import Payment
+from services.contract.types import ModelAnnouncement, Payment, Promotion
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -120,3 +120,18 @@ def decode(value: bytes, kind: type[T]) -> T:
         When the bytes are not JSON.
     """
     return msgspec.json.decode(value, type=kind)
+
+
+CHAMPION = b"champion"
+"""Key of the promotion among announcements in ``models.v1``; theirs hold a slash."""
+
+
+def decode_announcement(key: bytes | None, value: bytes) -> ModelAnnouncement:
+    """The model that a record of ``models.v1`` carries, be it an announcement or the promotion.
+
+    Raises
+    ------
+    msgspec.MsgspecError
+        As ``decode``.
+    """
+    return decode(value, Promotion).champion if key == CHAMPION else decode(value, ModelAnnouncement)

@@ -16,6 +16,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "label.v1": types.Label,
     "example.v1": types.Example,
     "model-announcement.v1": types.ModelAnnouncement,
+    "model-promotion.v1": types.Promotion,
     "dead-letter.v1": types.DeadLetter,
 }
 

@@ -86,7 +86,7 @@ class Topics:
     @property
     def models(self) -> Topic:
         return self._topic(
-            "models.v1", "model name and version", "models announced to scorers", partitions=1, compacted=True
+            "models.v1", "model name and version", "models announced, and the champion", partitions=1, compacted=True
         )
 
     @property

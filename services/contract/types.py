@@ -327,6 +327,15 @@ class ModelAnnouncement(Struct, frozen=True, omit_defaults=True):
     """Latest label time among its examples."""
 
 
+class Promotion(Struct, frozen=True, omit_defaults=True):
+    """Which model scores, by people's choice: the one record at the key ``champion`` of ``models.v1``. While there is
+    none, or after a tombstone, the model announced last does."""
+
+    champion: ModelAnnouncement
+    before: tuple[str, ...] = ()
+    """The champions before it, ``name/version``, the latest last: what a rollback goes back to."""
+
+
 class DeadLetter(Struct, frozen=True, omit_defaults=True):
     """Why a record could not be processed. Travels in headers; the value is the record's original bytes.
 

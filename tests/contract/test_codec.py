@@ -31,6 +31,7 @@ from services.contract.types import (
     Origin,
     Party,
     Payment,
+    Promotion,
     Reason,
     RuleResult,
     Snooze,
@@ -330,6 +331,7 @@ def test_a_payment_written_and_read_is_the_same_and_fits_its_schema(payment: Pay
 HASH = "a" * 64
 RULE = RuleResult("burst", "hit", measured=4.5, threshold=3.0, unit="payments", window="half-life 1d")
 REASON = Reason("amount", 12.5, 0.25)
+ANNOUNCEMENT = ModelAnnouncement("general", 3, HASH, HASH, "logistic", -1.0, (0.5,), (0.0,), (1.0,), 0.7, 100, 5)
 EXAMPLES: dict[str, msgspec.Struct] = {
     "payment.v1": decode(GOOD, Payment),
     "decision.v1": Decision(
@@ -349,9 +351,8 @@ EXAMPLES: dict[str, msgspec.Struct] = {
     "snooze.v1": Snooze("s", Subject("payer", "A"), "lsac", 5, tenant="t", reason="known"),
     "label.v1": Label("l", "p", "suspicious", 5, tenant="t", source="authority", weight=2.5),
     "example.v1": Example("e", "p", "t", 1, 2, True, 1.0, "analyst", (1.0, None), HASH, -1.0, HASH),
-    "model-announcement.v1": ModelAnnouncement(
-        "general", 3, HASH, HASH, "logistic", -1.0, (0.5,), (0.0,), (1.0,), 0.7, 100, 5
-    ),
+    "model-announcement.v1": ANNOUNCEMENT,
+    "model-promotion.v1": Promotion(ANNOUNCEMENT, ("logistic-0/1",)),
     "dead-letter.v1": DeadLetter("not_json", "", "unexpected end", "payments.v1", 0, 12),
 }  # fmt: skip
 

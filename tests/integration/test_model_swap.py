@@ -10,9 +10,11 @@ import orjson
 import pytest
 
 from services.broker.probe import free_ports
+from services.contract.types import ModelAnnouncement
+from services.models_admin import promoted, read_champion, rolled_back, write_champion
 from services.scorer.path.model import LogisticModel, untrained_model
 from tests.support.deployment import Deployment, producer, read_logs, send, settled
-from tests.support.models import random_model
+from tests.support.models import announcement_of, random_model
 from tests.support.offline import schema_hash
 from tests.support.payments import payment_ids
 from tests.support.scrape import exposition, samples, total
@@ -25,9 +27,9 @@ ONE_PARTITION = pytest.mark.parametrize("deployment", [{"partitions": 1}], indir
 class Probe:
     """Sends payments, a few at a time, and tells which models decided them."""
 
-    def __init__(self, deployment: Deployment, port: int) -> None:
+    def __init__(self, deployment: Deployment, port: int, rounds: int) -> None:
         self._deployment, self._port = deployment, port
-        self._rounds = 0
+        self._rounds = rounds
 
     async def models(self) -> set[str]:
         """The models that decide the next few payments."""
@@ -65,12 +67,12 @@ class Probe:
 
 
 @contextmanager
-def probed(deployment: Deployment) -> Iterator[Probe]:
-    """A running worker, and a probe to it. It is stopped in order, never having been restarted."""
+def probed(deployment: Deployment, rounds: int = 0) -> Iterator[Probe]:
+    """A running worker, and a probe to it, after ``rounds`` by others. It is stopped in order, never restarted."""
     (port,) = free_ports(1)
     worker = deployment.worker(metrics_port=port)
     worker.start()
-    yield Probe(deployment, port)
+    yield Probe(deployment, port, rounds)
     worker.stop()
     assert worker.starts == 1
 
@@ -135,3 +137,39 @@ def test_a_pinned_model_is_never_swapped(deployment: Deployment) -> None:
     asyncio.run(deployment.announce(random_model(2, schema)))
     with probed(deployment) as probe:
         asyncio.run(stays(probe))
+
+
+@ONE_PARTITION
+def test_a_champion_scores_whatever_is_announced_until_the_choice_goes_back_to_the_learner(
+    deployment: Deployment,
+) -> None:
+    schema = schema_hash(deployment.settings)
+    models = {at: random_model(at, schema) for at in range(1, 6)}
+
+    def load(_name: str, version: int) -> ModelAnnouncement:
+        return announcement_of(models[version])
+
+    async def chosen(probe: Probe) -> None:
+        settings = deployment.settings
+        for version in (1, 2):
+            await deployment.announce(models[version])
+        await probe.until(models[2])
+        for version in (1, 3):
+            await write_champion(settings, promoted(announcement_of(models[version]), await read_champion(settings)))
+            await probe.until(models[version])
+        await deployment.announce(models[4])
+        assert await probe.models() == {models[3].hash}
+        await write_champion(settings, rolled_back(await read_champion(settings), load))
+        await probe.until(models[1])
+        await write_champion(settings, rolled_back(await read_champion(settings), load))
+        assert await read_champion(settings) is None
+        await probe.until(models[4])
+
+    async def is_found_by_a_new_worker(probe: Probe) -> None:
+        assert await probe.models() == {models[5].hash}
+
+    with probed(deployment) as probe:
+        asyncio.run(chosen(probe))
+    asyncio.run(write_champion(deployment.settings, promoted(announcement_of(models[5]), None)))
+    with probed(deployment, rounds=1_000) as probe:
+        asyncio.run(is_found_by_a_new_worker(probe))

@@ -16,10 +16,10 @@ from aiokafka.structs import TopicPartition
 from services import kafka
 from services.contract.codec import encode
 from services.contract.topics import Topic
-from services.contract.types import ModelAnnouncement
 from services.scorer.path.model import LogisticModel
 from services.settings import Settings
 from services.topics_admin import create_topics
+from tests.support.models import announcement_of
 from tests.support.payments import Entry, routed
 from tests.support.worker import Worker
 
@@ -99,21 +99,7 @@ class Deployment:
 
     async def announce(self, model: LogisticModel, **changed: Any) -> None:
         """Write ``model`` to ``models.v1``; ``changed`` are fields of the announcement that are not as they should."""
-        fields: dict[str, Any] = {
-            "name": "test",
-            "version": model.version,
-            "model_hash": model.hash,
-            "feature_schema_hash": model.feature_schema_hash,
-            "kind": "logistic",
-            "bias": model.bias,
-            "weights": tuple(model.weights.tolist()),
-            "means": tuple(model.means.tolist()),
-            "scales": tuple(model.scales.tolist()),
-            "review_probability": model.review_probability,
-            "examples_offset": 0,
-            "trained_event_time_ms": 0,
-        }
-        announcement = ModelAnnouncement(**fields | changed)
+        announcement = announcement_of(model, **changed)
         key = f"test/{announcement.version}".encode()
         async with producer(self.settings) as sending:
             await sending.send_and_wait(self.settings.topics.models.name, encode(announcement), key, partition=0)

@@ -11,8 +11,7 @@ from aiokafka.structs import TopicPartition
 from mode import Service
 
 from services import kafka
-from services.contract.codec import decode
-from services.contract.types import ModelAnnouncement
+from services.contract.codec import CHAMPION, decode_announcement
 from services.metrics import Metrics
 from services.scorer.path.model import LogisticModel, ModelRefused, model_from, untrained_model
 from services.settings import Settings
@@ -21,7 +20,8 @@ logger = logging.getLogger(__name__)
 
 
 class ModelFollower(Service):
-    """Keeps ``current`` at the model announced last. Lanes read it between batches, so a batch has one model.
+    """Keeps ``current`` at the champion, or, while none is promoted, at the model announced last. Lanes read it between
+    batches, so a batch has one model.
 
     With ``settings.pinned_model`` only that model is ever taken. An announcement that cannot be used is counted and
     logged, and the model in use stays.
@@ -30,6 +30,8 @@ class ModelFollower(Service):
     def __init__(self, settings: Settings, metrics: Metrics, feature_schema_hash: str) -> None:
         super().__init__()
         self.current: LogisticModel = untrained_model(feature_schema_hash)
+        self._champion: LogisticModel | None = None
+        self._latest = self.current
         self._settings, self._metrics, self._schema_hash = settings, metrics, feature_schema_hash
         self._source = TopicPartition(settings.topics.models.name, 0)
         self._consumer: AIOKafkaConsumer | None = None
@@ -60,18 +62,26 @@ class ModelFollower(Service):
             found = await self._consumer.getmany(self._source, timeout_ms=200)
             for records in found.values():
                 for record in records:
-                    if record.value is not None:
-                        self._consider(record.value)
+                    self._consider(record.key, record.value)
 
-    def _consider(self, value: bytes) -> None:
-        try:
-            model = model_from(decode(value, ModelAnnouncement), self._schema_hash)
-        except (ModelRefused, msgspec.MsgspecError) as error:
-            self._metrics.models_refused.inc()
-            logger.warning("announced model refused: %s", error)
-            return
+    def _consider(self, key: bytes | None, value: bytes | None) -> None:
+        if value is None:
+            if key == CHAMPION:
+                self._champion = None
+        else:
+            try:
+                model = model_from(decode_announcement(key, value), self._schema_hash)
+            except (ModelRefused, msgspec.MsgspecError) as error:
+                self._metrics.models_refused.inc()
+                logger.warning("announced model refused: %s", error)
+                return
+            if key == CHAMPION:
+                self._champion = model
+            elif self._settings.pinned_model in ("", model.hash):
+                self._latest = model
         pinned = self._settings.pinned_model
-        if model.hash != self.current.hash and pinned in ("", model.hash):
+        model = self._champion if self._champion is not None and not pinned else self._latest
+        if model.hash != self.current.hash:
             self._use(model)
 
     def _use(self, model: LogisticModel) -> None:

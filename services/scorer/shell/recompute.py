@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import orjson
 from aiokafka import ConsumerRecord
 
-from services.contract.codec import decode
-from services.contract.types import Decision, ModelAnnouncement
+from services.contract.codec import decode, decode_announcement
+from services.contract.types import Decision
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.frame import is_payment_from
 from services.scorer.path.hops import PayeeHop, PayerHop
@@ -132,7 +132,7 @@ async def _find_models(settings: Settings, hashes: Collection[str], schema_hash:
         async for record in read_log(settings, settings.topics.models.name, 0, "looking for the model"):
             if record.value is None:
                 continue
-            announcement = decode(record.value, ModelAnnouncement)
+            announcement = decode_announcement(record.key, record.value)
             if announcement.model_hash in missing:
                 try:
                     found[announcement.model_hash] = model_from(announcement, schema_hash)

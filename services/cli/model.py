@@ -1,0 +1,139 @@
+"""``tocsin model``, ``tocsin promote`` and ``tocsin rollback``: which models there are, and which one scores."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.cli.options import Bootstrap, Json, print_json
+from services.contract.types import ModelAnnouncement, Promotion
+from services.models_admin import (
+    PromotionError,
+    champion_of,
+    name_of,
+    promoted,
+    rolled_back,
+    write_champion,
+)
+from services.scorer.path.features import feature_schema_hash
+from services.scorer.ruleset_file import load_ruleset
+from services.settings import Settings, load_settings
+
+app = typer.Typer(help="Models in the registry: list them, show one.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="NAME/VERSION; NAME alone: its latest version.")]
+TOP = 12
+
+
+@app.command("list")
+def list_models(json: Json = False) -> None:
+    """The lines of models in the registry (`TOCSIN_REGISTRY`), and the versions of each."""
+    from models.registry import Registry
+
+    registry = Registry(load_settings().registry)
+    found = {name: registry.versions(name) for name in registry.names()}
+    if json:
+        print_json(found)
+        return
+    table = Table("line", "versions", "latest", box=None, header_style="bold")
+    for name, versions in found.items():
+        table.add_row(name, f"{len(versions):,}", f"{name}/{versions[-1]}")
+    Console().print(table)
+
+
+@app.command()
+def show(model: Name, json: Json = False) -> None:
+    """The card of a model: what it learned from and when, what it weighs most, its hash, what it is not good for."""
+    from models.card import card_of
+
+    settings = load_settings()
+    card = card_of(_load(settings, model), _schema_hash(settings))
+    if json:
+        print_json(card)
+        return
+    table = Table(box=None, show_header=False)
+    for key, value in card.items():
+        if key not in ("features", "limits"):
+            table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
+    Console().print(table)
+    weights = Table("feature", "weight", "mean as read", "scale", "meaning", box=None, header_style="bold")
+    for each in card["features"][:TOP]:
+        weights.add_row(
+            each["feature"], f"{each['weight']:+.4f}", f"{each['mean']:.4g}", f"{each['scale']:.4g}", each["meaning"]
+        )
+    Console().print(weights)
+    for limit in card["limits"]:
+        typer.echo(f"- {limit}")
+
+
+def promote(model: Name, bootstrap: Bootstrap = None, json: Json = False) -> None:
+    """Make a model of the registry the champion: every scorer takes it up between two batches, without a restart.
+
+    From then on workers score with it, whatever the learner announces, until another is promoted or `tocsin rollback`
+    goes back. `tocsin promote learner` hands the choice back to the learner: the model announced last scores.
+    """
+    settings = load_settings(bootstrap=bootstrap)
+    current = champion_of(settings)
+    promotion = None if model == "learner" else promoted(_load(settings, model, current_schema=True), current)
+    asyncio.run(write_champion(settings, promotion))
+    _tell(promotion, json)
+
+
+def rollback(bootstrap: Bootstrap = None, json: Json = False) -> None:
+    """Go back to the champion before; where there was none, to the model that the learner announced last."""
+    from models.registry import Registry, RegistryError
+
+    settings = load_settings(bootstrap=bootstrap)
+    registry = Registry(settings.registry)
+    try:
+        promotion = rolled_back(champion_of(settings), lambda name, at: registry.load(name, at).announcement)
+    except (PromotionError, RegistryError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    asyncio.run(write_champion(settings, promotion))
+    _tell(promotion, json)
+
+
+def _tell(promotion: Promotion | None, json: bool) -> None:
+    if json:
+        print_json(
+            {
+                "champion": None if promotion is None else name_of(promotion.champion),
+                "model_hash": None if promotion is None else promotion.champion.model_hash,
+                "before": [] if promotion is None else list(promotion.before),
+            }
+        )
+    elif promotion is None:
+        typer.echo("no champion: workers score with the model that the learner announced last")
+    else:
+        typer.echo(f"champion: {name_of(promotion.champion)}, hash {promotion.champion.model_hash[:12]}")
+
+
+def _load(settings: Settings, model: str, current_schema: bool = False) -> ModelAnnouncement:
+    """A model of the registry; ends the command with 1 where it is not to be had."""
+    from models.registry import Registry, RegistryError
+
+    registry = Registry(settings.registry)
+    name, _, version = model.rpartition("/") if model.rpartition("/")[2].isdecimal() else (model, "", "")
+    try:
+        snapshot = registry.load(name, int(version)) if version else registry.latest(name)
+        if snapshot is None:
+            raise RegistryError(f"{registry.folder}: has no model {model}; `tocsin model list` shows those it has")
+    except RegistryError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    if current_schema and snapshot.announcement.feature_schema_hash != _schema_hash(settings):
+        typer.echo(
+            f"{model} was trained on feature schema {snapshot.announcement.feature_schema_hash[:12]}, scorers compute "
+            f"{_schema_hash(settings)[:12]}: they would refuse it",
+            err=True,
+        )
+        raise typer.Exit(1)
+    return snapshot.announcement
+
+
+def _schema_hash(settings: Settings) -> str:
+    return feature_schema_hash(load_ruleset(settings).parameters)

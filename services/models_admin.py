@@ -1,0 +1,93 @@
+"""The champion: promoting a model, going back to the one before, and handing the choice back to the learner."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from aiokafka.structs import TopicPartition
+
+from services import kafka
+from services.contract.codec import CHAMPION, decode, encode
+from services.contract.events import cloud_event
+from services.contract.types import ModelAnnouncement, Promotion
+from services.settings import Settings
+
+BEFORE_MAX = 32
+"""Champions remembered for rollbacks."""
+POLL_MS = 200
+
+
+class PromotionError(RuntimeError):
+    """There is nothing to promote or to go back to. The message says what."""
+
+
+def name_of(announcement: ModelAnnouncement) -> str:
+    """How people name a model: ``name/version``."""
+    return f"{announcement.name}/{announcement.version}"
+
+
+def promoted(champion: ModelAnnouncement, current: Promotion | None) -> Promotion:
+    """The promotion that makes ``champion`` follow ``current``. To promote the champion again changes nothing."""
+    if current is None:
+        return Promotion(champion)
+    if current.champion == champion:
+        return current
+    return Promotion(champion, (*current.before, name_of(current.champion))[-BEFORE_MAX:])
+
+
+def rolled_back(current: Promotion | None, load: Callable[[str, int], ModelAnnouncement]) -> Promotion | None:
+    """The promotion of the champion before ``current``, which ``load`` finds by name and version; ``None`` when the
+    choice goes back to the learner.
+
+    Raises
+    ------
+    PromotionError
+        When no model was promoted.
+    """
+    if current is None:
+        raise PromotionError("no model was promoted: workers score with the one announced last")
+    if not current.before:
+        return None
+    name, _, version = current.before[-1].rpartition("/")
+    return Promotion(load(name, int(version)), current.before[:-1])
+
+
+async def read_champion(settings: Settings) -> Promotion | None:
+    """The promotion in force; ``None`` while workers follow the learner."""
+    source = TopicPartition(settings.topics.models.name, 0)
+    consumer = kafka.consumer(settings)
+    await consumer.start()
+    try:
+        consumer.assign([source])
+        await consumer.seek_to_beginning(source)
+        end = (await consumer.end_offsets([source]))[source]
+        found: bytes | None = None
+        while await consumer.position(source) < end:
+            got = await consumer.getmany(source, timeout_ms=POLL_MS)
+            for record in got.get(source, ()):
+                if record.key == CHAMPION:
+                    found = record.value
+        return None if found is None else decode(found, Promotion)
+    finally:
+        await consumer.stop()
+
+
+async def write_champion(settings: Settings, promotion: Promotion | None) -> None:
+    """Make ``promotion`` the one in force; ``None`` hands the choice back to the learner. Durable on return."""
+    value = None if promotion is None else encode(promotion)
+    said = "none" if promotion is None else f"{name_of(promotion.champion)}/{promotion.champion.model_hash}"
+    producer = kafka.producer(settings)
+    await producer.start()
+    try:
+        await producer.send_and_wait(
+            settings.topics.models.name, value, CHAMPION, partition=0,
+            headers=cloud_event("model-promotion.v1", f"champion/{said}"),
+        )  # fmt: skip
+    finally:
+        await producer.stop()
+
+
+def champion_of(settings: Settings) -> Promotion | None:
+    """``read_champion``, for commands."""
+    return asyncio.run(read_champion(settings))
