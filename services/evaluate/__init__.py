@@ -1,0 +1,1 @@
+"""Evaluations on data that others have published, by their protocols, so that figures can stand beside theirs."""

@@ -1,0 +1,127 @@
+"""The protocol meets the book's own figures, and what is served knows no label before its time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from services.evaluate.book import book_features
+from services.evaluate.corrector import corrected
+from services.evaluate.handbook import (
+    EARLIER,
+    FINAL,
+    TEST_DAYS,
+    Cards,
+    day_number,
+    first_tested_day,
+    measure,
+    rows_tested,
+)
+from services.evaluate.measures import Flags, Floats
+from services.evaluate.recipe import Recipe, corrector_inputs, training_rows
+from services.evaluate.served import CONFIRMED_NAMES, confirmed_features, label_log
+
+WEEK_SECONDS = 7 * 86_400
+
+
+def small_cards(seed: int = 0, payments: int = 3_000) -> Cards:
+    """A month and a half of made-up payments."""
+    rng = np.random.default_rng(seed)
+    seconds = np.sort(rng.integers(0, 45 * 86_400, payments))
+    return Cards(
+        rng.integers(0, 20, payments), rng.integers(0, 15, payments), seconds,
+        np.round(rng.lognormal(3.0, 1.0, payments), 2), rng.random(payments) < 0.2,
+    )  # fmt: skip
+
+
+def logistic(features: Floats, truth: Flags) -> Floats:
+    """Weights, intercept first, of a logistic regression penalised by half their squares, by Newton's method."""
+    x = np.column_stack([np.ones(len(features)), features])
+    penalty = np.diag([0.0] + [1.0] * features.shape[1])
+    weights = np.zeros(x.shape[1])
+    for _ in range(12):
+        p = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -500.0, 500.0)))
+        gradient = x.T @ (p - truth) + penalty @ weights
+        weights = weights - np.linalg.solve(x.T @ (x * (p * (1.0 - p))[:, None]) + penalty, gradient)
+    return weights
+
+
+def test_no_test_that_choices_are_made_on_reaches_into_the_published_ones() -> None:
+    assert max(map(first_tested_day, EARLIER)) + TEST_DAYS <= min(map(first_tested_day, FINAL))
+    assert min(map(first_tested_day, FINAL)) == day_number(date(2018, 8, 8))
+
+
+def test_known_cards_leave_the_test() -> None:
+    cards = replace(small_cards(), truth=np.zeros(3_000, dtype=np.bool_))
+    training = date(2018, 4, 1) + timedelta(days=10)
+    first = first_tested_day(training)
+    day, customers = cards.days, cards.customers
+    in_training = int(np.flatnonzero(day == 10)[0])
+    later = int(np.flatnonzero((day == first - 6) & (customers != customers[in_training]))[0])
+    cards.truth[[in_training, later]] = True
+    left = rows_tested(cards, training)
+    assert customers[in_training] not in customers[left]
+    with_later = {int(each) for each in day[left[customers[left] == customers[later]]]}
+    assert with_later
+    assert max(with_later) <= first + 1, "known eight days after its fraud"
+    assert set(day[left]) == set(range(first, first + TEST_DAYS))
+
+
+@pytest.mark.data
+def test_logistic_regression_on_the_books_features_gives_the_books_figures(cards: Cards) -> None:
+    features, start = book_features(cards), day_number(FINAL[0])
+    trained = np.flatnonzero((cards.days >= start) & (cards.days < start + 7))
+    rows = rows_tested(cards, FINAL[0])
+    assert (len(trained), int(cards.truth[trained].sum())) == (67_240, 598)
+    assert (len(rows), int(cards.truth[rows].sum())) == (58_264, 385)
+    mean, deviation = features[trained].mean(axis=0), features[trained].std(axis=0)
+    weights = logistic((features[trained] - mean) / deviation, cards.truth[trained])
+    figures = measure(cards, rows, (features[rows] - mean) / deviation @ weights[1:])
+    assert figures.auc == pytest.approx(0.871, abs=0.002)
+    assert figures.average_precision == pytest.approx(0.606, abs=0.002)
+    assert figures.card_precision_100 == pytest.approx(0.291, abs=0.002)
+
+
+def test_nothing_that_is_served_knows_a_label_before_its_time_or_a_payment_that_comes_after() -> None:
+    cards, cut = small_cards(), 1_500
+    now = cards.seconds[cut]
+    served = confirmed_features(cards)
+    truth = np.where(cards.seconds + WEEK_SECONDS > now, ~cards.truth, cards.truth)
+    amounts = np.where(np.arange(len(truth)) > cut, cards.amounts * 9.0, cards.amounts)
+    changed = confirmed_features(replace(cards, truth=truth, amounts=amounts))
+    upto = cards.seconds <= now
+    upto[cut + 1 :] = False
+    assert np.array_equal(served[upto], changed[upto])
+    assert not np.array_equal(served, changed)
+
+
+def test_a_fit_learns_matured_payments_only() -> None:
+    cards, day = small_cards(), 40
+    rows, weights = training_rows(cards, day, Recipe(burn_in_days=5, train_days=20), 0)
+    assert cards.seconds[rows].max() + WEEK_SECONDS <= day * 86_400
+    assert cards.days[rows].min() == day - 7 - 20
+    assert set(weights[cards.truth[rows]]) == {1.0}
+    assert set(weights[~cards.truth[rows]]) == {5.0}
+
+
+def corrections(truth: Flags, cards: Cards, log_odds: Floats, rate: float) -> NDArray[np.float64]:
+    inputs = corrector_inputs(confirmed_features(cards), list(CONFIRMED_NAMES))
+    payment, kinds = label_log(cards.seconds)
+    return corrected(log_odds, inputs, truth, payment, kinds, rate)
+
+
+def test_the_corrector_starts_as_the_ensemble_and_learns_only_what_is_due() -> None:
+    cards = small_cards()
+    log_odds = np.random.default_rng(1).normal(-3.0, 4.0, len(cards.seconds))
+    assert corrections(cards.truth, cards, log_odds, 0.0) == pytest.approx(log_odds)
+    served = corrections(cards.truth, cards, log_odds, 0.05)
+    now = cards.seconds[1_500]
+    late = np.where(cards.seconds + WEEK_SECONDS > now, ~cards.truth, cards.truth)
+    again = corrections(late, cards, log_odds, 0.05)
+    assert np.array_equal(served[:1_501], again[:1_501])
+    assert not np.array_equal(served, again)
+    assert np.array_equal(served[cards.seconds < WEEK_SECONDS], log_odds[cards.seconds < WEEK_SECONDS])
