@@ -1,0 +1,95 @@
+"""Walking a data set in event time: each decision scored by what was known then, each label learned when it came.
+
+Prequential evaluation (Dawid 1984; Gama, Sebastião and Rodrigues 2013), with every label as late as it was. Where a
+decision and a label have the same millisecond, the label stands first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.evaluate.measures import Flags, Floats
+from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
+from services.workbench.labels import reliability
+
+BLOCK = 5_000
+"""Decisions scored at a time, at most."""
+Share = Callable[[float], None]
+
+
+class Learner(Protocol):
+    """What can score decisions, and learn from labels."""
+
+    def score(self, features: Floats, at_ms: int) -> Floats:
+        """Log-odds float64[m] of ``features`` (float64[m, k]), the first of them decided at ``at_ms``."""
+
+    def learn(self, features: Floats, labels: Flags, weights: Floats, at_ms: int) -> None:
+        """Learn m labels, in order, the first of which came at ``at_ms``."""
+
+
+def with_silence(data: Dataset, matured_days: float) -> Dataset:
+    """``data`` where a decision without a label for ``matured_days`` counts as weakly not suspicious from then on.
+
+    Unlabelled is not negative: such labels have the source ``matured``, and weigh as little as that says. Those that
+    would have come after the data set was made are left out.
+    """
+    at = data.event_ms + round(matured_days * 86_400_000)
+    latest = int(data.event_ms.max(initial=0)) if data.as_of_ms == NEVER_MS else data.as_of_ms
+    silent = (data.label == UNLABELLED) & (at <= latest)
+    return replace(
+        data,
+        label=np.where(silent, NOT_SUSPICIOUS, data.label).astype(np.int8),
+        label_ms=np.where(silent, at, data.label_ms),
+        source=np.where(silent, "matured", data.source).astype(object),
+    )
+
+
+def learning_weights(data: Dataset) -> Floats:
+    """float64[n]: the inverse sampling share of each label times the reliability of its source."""
+    return data.weight * np.array([reliability(each) for each in data.source.tolist()], dtype=np.float64)
+
+
+def prequential(data: Dataset, learner: Learner, share: Share) -> Floats:
+    """float64[n]: the log-odds that ``learner`` gives each decision at its time; ``share`` is told how much is done."""
+    weights, suspicious = learning_weights(data), data.label == SUSPICIOUS
+    scores = np.full(len(data), np.nan)
+    done = 0
+    for is_label, rows in stretches(data):
+        features = data.features[rows]
+        if is_label:
+            learner.learn(features, suspicious[rows], weights[rows], int(data.label_ms[rows[0]]))
+        else:
+            scores[rows] = learner.score(features, int(data.event_ms[rows[0]]))
+        done += len(rows)
+        share(done / (2 * len(data)))
+    return scores
+
+
+def stretches(data: Dataset) -> Iterator[tuple[bool, NDArray[np.int64]]]:
+    """Decisions and labels in the order of their times, as runs of one kind: whether labels, and which decisions'."""
+    labelled = np.flatnonzero(data.label != UNLABELLED)
+    times = np.concatenate([data.label_ms[labelled], data.event_ms])
+    rows = np.concatenate([labelled, np.arange(len(data))])
+    is_decision = np.concatenate([np.zeros(len(labelled), np.int8), np.ones(len(data), np.int8)])
+    # A label cannot come before its decision is made, whatever its time says.
+    times[: len(labelled)] = np.maximum(times[: len(labelled)], data.event_ms[labelled] + 1)
+    order = np.lexsort((rows, is_decision, times))
+    rows, is_decision = rows[order], is_decision[order]
+    edges = np.flatnonzero(np.diff(is_decision)) + 1
+    for run in np.split(np.arange(len(rows)), edges):
+        for start in range(0, len(run), BLOCK):
+            chosen = run[start : start + BLOCK]
+            yield not bool(is_decision[chosen[0]]), rows[chosen]
+
+
+def time_split(data: Dataset, test_from_ms: int, delay_ms: int) -> tuple[Dataset, Dataset]:
+    """Train and test: what was decided ``delay_ms`` or more before ``test_from_ms`` with the labels known by then, and
+    what was decided from then on, with every label."""
+    known = data.as_of(test_from_ms)
+    train = known.chosen(known.event_ms < test_from_ms - delay_ms)
+    return train, data.chosen(data.event_ms >= test_from_ms)

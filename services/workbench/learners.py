@@ -1,0 +1,70 @@
+"""Learners for the backtest: the models of ``models/`` behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from models.boosting import compile_boosting
+from models.boosting import fit as fit_boosting
+from models.logistic import PRIOR_LOG_ODDS, create_logistic, readable
+from services.evaluate.measures import Flags, Floats
+from services.workbench.backtest import Learner
+
+DAY_MS = 86_400_000
+
+
+class Logistic:
+    """River's scaled logistic regression, one label at a time: what the live learner does."""
+
+    def __init__(self) -> None:
+        self._pipeline = create_logistic()
+
+    def score(self, features: Floats, at_ms: int) -> Floats:
+        """As ``Learner``."""
+        said = [self._pipeline.predict_proba_one(_readable(row))[True] for row in features.tolist()]
+        probability = np.clip(np.array(said, dtype=np.float64), 1e-300, 1.0 - 1e-16)
+        return np.asarray(np.log(probability) - np.log1p(-probability))
+
+    def learn(self, features: Floats, labels: Flags, weights: Floats, at_ms: int) -> None:
+        """As ``Learner``."""
+        for row, label, weight in zip(features.tolist(), labels.tolist(), weights.tolist(), strict=True):
+            self._pipeline.learn_one(_readable(row), label, w=weight)
+
+
+class Boosting:
+    """Boosted trees, refitted every ``refit_days`` of event time on the labels of the last ``train_days``."""
+
+    def __init__(self, refit_days: float = 7.0, train_days: float = 120.0, positives_min: int = 20) -> None:
+        self._refit_ms, self._train_ms, self._positives_min = refit_days * DAY_MS, train_days * DAY_MS, positives_min
+        self._known: list[tuple[int, Floats, Flags, Floats]] = []
+        self._fitted_ms: float = -np.inf
+        self._scores: Callable[[Floats], Floats] | None = None
+
+    def score(self, features: Floats, at_ms: int) -> Floats:
+        """As ``Learner``; the prior until there are ``positives_min`` labels of each kind."""
+        if at_ms - self._fitted_ms >= self._refit_ms:
+            self._refit(at_ms)
+        return np.full(len(features), PRIOR_LOG_ODDS) if self._scores is None else self._scores(features)
+
+    def learn(self, features: Floats, labels: Flags, weights: Floats, at_ms: int) -> None:
+        """As ``Learner``: they count from the next refit."""
+        self._known.append((at_ms, features, labels, weights))
+
+    def _refit(self, at_ms: int) -> None:
+        self._known = [each for each in self._known if at_ms - each[0] <= self._train_ms]
+        labels = np.concatenate([each[2] for each in self._known]) if self._known else np.zeros(0, dtype=np.bool_)
+        if min(labels.sum(), len(labels) - labels.sum()) < self._positives_min:
+            return
+        features = np.concatenate([each[1] for each in self._known])
+        weights = np.concatenate([each[3] for each in self._known])
+        self._scores = compile_boosting(fit_boosting(features, labels, weights), 1, "").scores
+        self._fitted_ms = at_ms
+
+
+LEARNERS: dict[str, Callable[[], Learner]] = {"logistic": Logistic, "boosting": Boosting}
+
+
+def _readable(row: list[float]) -> dict[str, float]:
+    return readable([None if value != value else value for value in row])
