@@ -52,7 +52,7 @@ def average_precision(scores: Floats, truth: Flags, weights: Floats) -> float | 
 
 
 def recall_at_budget(scores: Floats, truth: Flags, weights: Floats, share: float) -> float | None:
-    """Share of the true ones (by weight) among the highest-scored ``share`` of all; equal scores stand or fall together."""
+    """Share of the true ones (by weight) among the highest-scored ``share`` of all, equal scores together."""
     if not truth.any():
         return None
     order = np.argsort(-scores, kind="stable")
