@@ -17,7 +17,8 @@ import msgspec
 from models.training import Snapshot
 from services.contract.codec import encode
 from services.contract.identity import hash_of
-from services.scorer.path.model import ModelRefused, model_from
+from services.scorer.path.ensemble import model_from
+from services.scorer.path.model import ModelRefused
 
 _VERSION = re.compile(r"^(\d{8})\.json$")
 

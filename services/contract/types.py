@@ -307,24 +307,31 @@ class Example(Struct, frozen=True):
 
 
 class ModelAnnouncement(Struct, frozen=True, omit_defaults=True):
-    """A model that scorers are to load: its identity, and its parameters as flat arrays."""
+    """A model that scorers can load: its identity, and its parameters as flat arrays."""
 
     name: str
     version: int
     model_hash: str
     feature_schema_hash: str
-    kind: Literal["logistic"]
-    bias: float
-    weights: tuple[float, ...]
-    means: tuple[float, ...]
-    scales: tuple[float, ...]
-    """Standard deviations; 0 switches a feature off."""
+    kind: Literal["logistic", "boosting"]
     review_probability: float
     """The operating threshold: decisions at or above it go to review."""
     examples_offset: int
-    """The model is what learning ``examples.v1`` up to, not including, this offset gives."""
+    """The model is what learning ``examples.v1`` up to, not including, this offset gives; 0 if of a data set."""
     trained_event_time_ms: int
     """Latest label time among its examples."""
+    bias: float = 0.0
+    weights: tuple[float, ...] = ()
+    """``weights``, ``means`` and ``scales``, and ``bias``: of a logistic model, one for each feature."""
+    means: tuple[float, ...] = ()
+    scales: tuple[float, ...] = ()
+    """Standard deviations; 0 switches a feature off."""
+    forest: bytes = b""
+    """Of a boosted ensemble: its trees, as ``services.scorer.path.forest`` packs them, in base64."""
+    correction: bytes = b""
+    """Of a boosted ensemble with a corrector: the latter, packed likewise."""
+    challenger: bool = False
+    """Nobody scores with it unless it is promoted."""
 
 
 class Promotion(Struct, frozen=True, omit_defaults=True):

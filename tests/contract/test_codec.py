@@ -331,7 +331,7 @@ def test_a_payment_written_and_read_is_the_same_and_fits_its_schema(payment: Pay
 HASH = "a" * 64
 RULE = RuleResult("burst", "hit", measured=4.5, threshold=3.0, unit="payments", window="half-life 1d")
 REASON = Reason("amount", 12.5, 0.25)
-ANNOUNCEMENT = ModelAnnouncement("general", 3, HASH, HASH, "logistic", -1.0, (0.5,), (0.0,), (1.0,), 0.7, 100, 5)
+ANNOUNCEMENT = ModelAnnouncement("general", 3, HASH, HASH, "logistic", 0.7, 100, 5, -1.0, (0.5,), (0.0,), (1.0,))
 EXAMPLES: dict[str, msgspec.Struct] = {
     "payment.v1": decode(GOOD, Payment),
     "decision.v1": Decision(

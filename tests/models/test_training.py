@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from models.training import RECENT_EXAMPLES, Plan, Snapshot, Trainer, TrainerState
 from services.contract.types import Example
-from services.scorer.path.model import model_from
+from services.scorer.path.ensemble import model_from
 from tests.learner.streams import SCHEMA, example
 
 PLAN = Plan(SCHEMA, 20, 0.05)

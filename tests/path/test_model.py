@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from services.contract.types import ModelAnnouncement
+from services.scorer.path.ensemble import model_from
 from services.scorer.path.features import FEATURES, NAMES, feature_schema_hash
 from services.scorer.path.model import (
     LogisticModel,
     ModelRefused,
-    model_from,
     probability,
     read_features,
     untrained_model,

@@ -23,7 +23,7 @@ from services.scorer.path.alert import has_grown, holds, opened_by, snoozed, sup
 from services.scorer.path.alert_state import AlertState, Horizon, Standing
 from services.scorer.path.budget import Budget
 from services.scorer.path.decode import dead_letter
-from services.scorer.path.model import LogisticModel
+from services.scorer.path.model import Model
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
 
 SNOOZES_KEPT = 8
@@ -66,7 +66,7 @@ class Alerter:
         self._quiet_ms = quiet_ms
         self._topic, self._partition = topic, partition
 
-    def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
+    def process(self, records: Sequence[Inbound], model: Model, mark: Mark = no_mark) -> HopResult:
         """The alerts that the next ``records`` of the log open or revise, as far as people are to see them.
 
         ``model`` is not used: reviews are scored. What comes again changes nothing: a record that the state has seen,

@@ -16,7 +16,7 @@ from services.contract.events import Headers, cloud_event
 from services.contract.identity import decision_id
 from services.contract.types import Finding, Payment, Role
 from services.scorer.path.features import FEATURES, NAMES
-from services.scorer.path.model import LogisticModel, probability
+from services.scorer.path.model import Model, probability
 from services.scorer.path.pack import PackResults
 from services.scorer.path.pack_format import ROLES
 from services.scorer.path.rules import HIT, RuleResults, Rules
@@ -55,20 +55,27 @@ def _written(finding: Finding) -> Written:
     return Written(finding, orjson.Fragment(msgspec.json.encode(finding)))
 
 
-def decide(features: NDArray[np.float64], rules: Rules, model: LogisticModel, mark: Any) -> Verdicts:
+def decide(features: NDArray[np.float64], rules: Rules, model: Model, mark: Any) -> Verdicts:
     """Run rules, model and typology packs over ``features`` (float64[n, k]). A payment goes to review when rules or a
-    pack ask for it, or when its probability reaches the model's operating threshold."""
+    pack ask for it, or when its probability reaches the model's operating threshold. Payments that pass have reasons
+    only if the model gives them at no price."""
     results = rules.evaluate(features)
     mark("rules")
-    contributions, scores = model.contributions(features)
+    if model.explains_all:
+        contributions, scores = model.contributions(features)
+    else:
+        contributions, scores = np.zeros_like(features), model.scores(features)
     probabilities = np.array([probability(score) for score in scores.tolist()], dtype=np.float64)
-    leading = np.empty((len(features), REASONS_MAX), dtype=np.int64)
-    _leading_kernel(contributions, leading)
     mark("model")
     packs = rules.packs.evaluate(features, scores - model.bias)
     mark("packs")
     general = results.review | (probabilities >= model.review_probability)
     review = general | packs.review.any(axis=(1, 2))
+    if not model.explains_all and review.any():
+        contributions[review] = model.contributions(features[review])[0]
+    leading = np.empty((len(features), REASONS_MAX), dtype=np.int64)
+    _leading_kernel(contributions, leading)
+    mark("model")
     return Verdicts(scores, probabilities, review, general, contributions, leading, results, packs)
 
 
@@ -107,7 +114,7 @@ class DecisionWriter:
         """CloudEvents headers of a decision."""
         return [*_HEADERS, ("ce_id", identity.encode()), _JSON]
 
-    def named(self, model: LogisticModel) -> bytes:
+    def named(self, model: Model) -> bytes:
         """What decisions by ``model`` name, as JSON."""
         names = {
             "model_version": model.version,
@@ -180,7 +187,7 @@ class DecisionWriter:
         finding: Written | None,
         features: NDArray[np.float64],
         verdicts: Verdicts,
-        model: LogisticModel,
+        model: Model,
     ) -> bytes:
         """JSON of a ``Review``: the decision, addressed to one of its subjects."""
         party = payment.payee if role == "payee" else payment.payer

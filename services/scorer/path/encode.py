@@ -15,7 +15,7 @@ from services.scorer.path.decision import DecisionWriter, Verdicts, Written
 from services.scorer.path.decode import Decoded
 from services.scorer.path.frame import Frames, outflow_frames, payment_frames
 from services.scorer.path.hashing import partitions_of
-from services.scorer.path.model import LogisticModel
+from services.scorer.path.model import Model
 from services.scorer.path.records import Outbound
 
 _DECISION = (
@@ -68,7 +68,7 @@ def decisions(
     frames: Frames,
     features: NDArray[np.float64],
     verdicts: Verdicts,
-    model: LogisticModel,
+    model: Model,
     writer: DecisionWriter,
     partition: int,
     subjects: int,
@@ -118,7 +118,7 @@ def _reviews(
     reviewed: list[_Reviewed],
     features: NDArray[np.float64],
     verdicts: Verdicts,
-    model: LogisticModel,
+    model: Model,
     writer: DecisionWriter,
     subjects: int,
 ) -> list[Outbound]:

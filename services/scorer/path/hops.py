@@ -22,7 +22,7 @@ from services.scorer.path.decode import Decoded, dead_letter, decode
 from services.scorer.path.encode import decisions, forwarded
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.frame import Frames, headers_of, read_frames, schema_number, told_of
-from services.scorer.path.model import LogisticModel
+from services.scorer.path.model import Model
 from services.scorer.path.payee import payee_features
 from services.scorer.path.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
 from services.scorer.path.records import HopResult, Inbound, Mark, no_mark
@@ -62,7 +62,7 @@ class PayerHop:
         self.state = AccountState(PAYER_ROW, ruleset.parameters.account_idle_ms, schema=self._schema)
         self._topic, self._partition, self._payee_partitions = topic, partition, payee_partitions
 
-    def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
+    def process(self, records: Sequence[Inbound], model: Model, mark: Mark = no_mark) -> HopResult:
         """The outputs of the next ``records`` of the log. ``model`` is not used here: payers are not scored alone."""
         found = self.measure(records, mark)
         batch, verdicts = found.batch, found.verdicts
@@ -125,7 +125,7 @@ class PayeeHop:
         self._writer = DecisionWriter(self._rules, schema_hash)
         self._topic, self._partition, self._subjects = topic, partition, subjects
 
-    def process(self, records: Sequence[Inbound], model: LogisticModel, mark: Mark = no_mark) -> HopResult:
+    def process(self, records: Sequence[Inbound], model: Model, mark: Mark = no_mark) -> HopResult:
         """The decisions on the next ``records`` of the log, scored by ``model``."""
         frames = read_frames(records, self._schema, self.state.origins)
         mark("decode")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import orjson
@@ -27,6 +27,32 @@ class ModelRefused(ValueError):
     """An announced model cannot score this feature schema. The message says why."""
 
 
+class Model(Protocol):
+    """A learned model, compiled. Its score is log-odds: the bias and a contribution of each feature."""
+
+    @property
+    def version(self) -> int: ...
+    @property
+    def feature_schema_hash(self) -> str: ...
+    @property
+    def hash(self) -> str:
+        """SHA-256 over all that decides a score and an outcome; the version is only a number."""
+
+    @property
+    def bias(self) -> float: ...
+    @property
+    def review_probability(self) -> float: ...
+    @property
+    def explains_all(self) -> bool:
+        """Whether contributions come with the score at no price; else they are computed for reviews only."""
+
+    def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float64[n]: the score of each payment of ``features`` (float64[n, k] as served)."""
+
+    def contributions(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Contributions float64[n, k] and scores float64[n], which are their sums and the bias."""
+
+
 @dataclass(frozen=True)
 class LogisticModel:
     """Scaled logistic regression: ``sum(weight * (read(x) - mean) / scale) + bias``.
@@ -42,10 +68,11 @@ class LogisticModel:
     means: NDArray[np.float64]
     scales: NDArray[np.float64]
     review_probability: float
+    explains_all: ClassVar[bool] = True
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over all that decides a score and an outcome; the version is only a number."""
+        """As ``Model``."""
         parameters = {
             "kind": "logistic",
             "feature_schema_hash": self.feature_schema_hash,
@@ -56,6 +83,10 @@ class LogisticModel:
             "review_probability": self.review_probability,
         }
         return hash_of(orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS))
+
+    def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As ``Model``."""
+        return self.contributions(features)[1]
 
     def contributions(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Contributions and score of each payment of a batch.
@@ -103,26 +134,21 @@ def untrained_model(feature_schema_hash: str) -> LogisticModel:
     return LogisticModel(0, feature_schema_hash, prior, zeros, zeros, zeros, review_probability=1.0)
 
 
-def model_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> LogisticModel:
-    """The model that an announcement carries.
+def logistic_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> LogisticModel:
+    """The logistic model that an announcement carries.
 
     Raises
     ------
     ModelRefused
-        When it was trained on other features, has the wrong number of parameters, or its hash does not fit them.
+        When it has the wrong number of parameters, or one that cannot be.
     """
-    if announcement.feature_schema_hash != feature_schema_hash:
-        raise ModelRefused(
-            f"model {announcement.version} was trained on feature schema {announcement.feature_schema_hash[:12]}, "
-            f"this scorer computes {feature_schema_hash[:12]}"
-        )
     parameters = (announcement.weights, announcement.means, announcement.scales)
     if any(len(each) != len(FEATURES) for each in parameters):
         raise ModelRefused(f"model {announcement.version} does not have {len(FEATURES)} weights, means and scales")
     weights, means, scales = (np.array(each, dtype=np.float64) for each in parameters)
     if not (np.isfinite([*weights, *means, *scales, announcement.bias]).all() and (scales >= 0.0).all()):
         raise ModelRefused(f"model {announcement.version} has a parameter that is not finite, or a negative scale")
-    model = LogisticModel(
+    return LogisticModel(
         announcement.version,
         feature_schema_hash,
         announcement.bias,
@@ -131,9 +157,6 @@ def model_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> Log
         scales,
         announcement.review_probability,
     )
-    if model.hash != announcement.model_hash:
-        raise ModelRefused(f"model {announcement.version}: parameters do not have the hash they are announced with")
-    return model
 
 
 @njit(cache=True)

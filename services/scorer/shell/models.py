@@ -13,7 +13,8 @@ from mode import Service
 from services import kafka
 from services.contract.codec import CHAMPION, decode_announcement
 from services.metrics import Metrics
-from services.scorer.path.model import LogisticModel, ModelRefused, model_from, untrained_model
+from services.scorer.path.ensemble import model_from
+from services.scorer.path.model import Model, ModelRefused, untrained_model
 from services.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -29,9 +30,9 @@ class ModelFollower(Service):
 
     def __init__(self, settings: Settings, metrics: Metrics, feature_schema_hash: str) -> None:
         super().__init__()
-        self.current: LogisticModel = untrained_model(feature_schema_hash)
-        self._champion: LogisticModel | None = None
-        self._latest = self.current
+        self.current: Model = untrained_model(feature_schema_hash)
+        self._champion: Model | None = None
+        self._latest: Model = self.current
         self._settings, self._metrics, self._schema_hash = settings, metrics, feature_schema_hash
         self._source = TopicPartition(settings.topics.models.name, 0)
         self._consumer: AIOKafkaConsumer | None = None
@@ -70,21 +71,22 @@ class ModelFollower(Service):
                 self._champion = None
         else:
             try:
-                model = model_from(decode_announcement(key, value), self._schema_hash)
+                announcement = decode_announcement(key, value)
+                model = model_from(announcement, self._schema_hash)
             except (ModelRefused, msgspec.MsgspecError) as error:
                 self._metrics.models_refused.inc()
                 logger.warning("announced model refused: %s", error)
                 return
             if key == CHAMPION:
                 self._champion = model
-            elif self._settings.pinned_model in ("", model.hash):
+            elif self._settings.pinned_model in (model.hash, "" if not announcement.challenger else model.hash):
                 self._latest = model
         pinned = self._settings.pinned_model
         model = self._champion if self._champion is not None and not pinned else self._latest
         if model.hash != self.current.hash:
             self._use(model)
 
-    def _use(self, model: LogisticModel) -> None:
+    def _use(self, model: Model) -> None:
         self.current = model
         self._metrics.use_model(model.version, model.hash)
         logger.info("scoring with model version %d, hash %s", model.version, model.hash[:12])

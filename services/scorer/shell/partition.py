@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from services.clock import now_ms
 from services.metrics import Metrics
-from services.scorer.path.model import LogisticModel
+from services.scorer.path.model import Model
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound
 from services.scorer.shell.delivery import ChangelogEntry, Delivery
 from services.scorer.shell.restore import restore_state
@@ -45,7 +45,7 @@ class Hop(Protocol):
     @property
     def state(self) -> State: ...
 
-    def process(self, records: list[Inbound], model: LogisticModel, mark: Mark) -> HopResult: ...
+    def process(self, records: list[Inbound], model: Model, mark: Mark) -> HopResult: ...
 
 
 class PartitionLane:
@@ -70,7 +70,7 @@ class PartitionLane:
         changelog: str,
         make_hop: Callable[[], Hop],
         make_delivery: Callable[[], Delivery],
-        current_model: Callable[[], LogisticModel],
+        current_model: Callable[[], Model],
     ) -> None:
         self._settings, self._metrics, self._consumer, self._source = settings, metrics, consumer, source
         self._changelog = changelog

@@ -11,10 +11,11 @@ from aiokafka import ConsumerRecord
 
 from services.contract.codec import decode, decode_announcement
 from services.contract.types import Decision
+from services.scorer.path.ensemble import model_from
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.frame import is_payment_from
 from services.scorer.path.hops import PayeeHop, PayerHop
-from services.scorer.path.model import LogisticModel, ModelRefused, model_from, untrained_model
+from services.scorer.path.model import Model, ModelRefused, untrained_model
 from services.scorer.path.records import Outbound
 from services.scorer.path.ruleset import Ruleset
 from services.scorer.ruleset_file import load_ruleset
@@ -124,9 +125,9 @@ async def _find_decisions(settings: Settings, decision_ids: Collection[str]) -> 
     return {each: found[each] for each in decision_ids}
 
 
-async def _find_models(settings: Settings, hashes: Collection[str], schema_hash: str) -> dict[str, LogisticModel]:
+async def _find_models(settings: Settings, hashes: Collection[str], schema_hash: str) -> dict[str, Model]:
     untrained = untrained_model(schema_hash)
-    found = {untrained.hash: untrained}
+    found: dict[str, Model] = {untrained.hash: untrained}
     missing = set(hashes) - found.keys()
     if missing:
         async for record in read_log(settings, settings.topics.models.name, 0, "looking for the model"):
@@ -145,7 +146,7 @@ async def _find_models(settings: Settings, hashes: Collection[str], schema_hash:
 
 
 async def _payer_side(
-    settings: Settings, ruleset: Ruleset, models: dict[str, LogisticModel], partition: int, targets: Sequence[_Target]
+    settings: Settings, ruleset: Ruleset, models: dict[str, Model], partition: int, targets: Sequence[_Target]
 ) -> None:
     """The frames that the payer hop makes of the targets' payments, from the payer partition's log."""
     topic, partitions = settings.topics.payments.name, settings.partitions
@@ -173,7 +174,7 @@ def _frame_of(frames: list[Outbound], decision: Decision) -> bytes:
 
 
 async def _payee_side(
-    settings: Settings, ruleset: Ruleset, models: dict[str, LogisticModel], partition: int, targets: Sequence[_Target]
+    settings: Settings, ruleset: Ruleset, models: dict[str, Model], partition: int, targets: Sequence[_Target]
 ) -> None:
     """The decisions that the payee hop makes, from the payee partition's log.
 
