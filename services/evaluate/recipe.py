@@ -27,11 +27,11 @@ class Recipe:
     train_days: int = 120
     """Matured days that a fit learns from, at most."""
     refit_days: int = 7
-    negatives: float = 0.2
+    negatives: float = 0.1
     """Share of the payments not confirmed that a fit learns from, each weighing its inverse."""
-    seeds: int = 3
+    seeds: int = 1
     """Fits whose log-odds are averaged, each with negatives of its own."""
-    rounds: int = 300
+    rounds: int = 250
     rate: float = 0.02
     """The corrector's; 0 leaves the ensemble as it is."""
     parameters: dict[str, Any] = field(

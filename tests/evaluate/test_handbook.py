@@ -105,7 +105,7 @@ def test_a_fit_learns_matured_payments_only() -> None:
     assert cards.seconds[rows].max() + WEEK_SECONDS <= day * 86_400
     assert cards.days[rows].min() == day - 7 - 20
     assert set(weights[cards.truth[rows]]) == {1.0}
-    assert set(weights[~cards.truth[rows]]) == {5.0}
+    assert set(weights[~cards.truth[rows]]) == {10.0}
 
 
 def corrections(truth: Flags, cards: Cards, log_odds: Floats, rate: float) -> NDArray[np.float64]:
