@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.training import Snapshot
 from services.contract.types import ModelAnnouncement
-from services.scorer.path.features import FEATURES
+from services.scorer.path.features import FEATURES, INDEX
 
 LIMITS = (
     "It says how much a payment is like those that people marked as suspicious, not that anybody did wrong.",
@@ -15,32 +16,42 @@ LIMITS = (
 )
 
 
-def card_of(announcement: ModelAnnouncement, feature_schema_hash: str) -> dict[str, Any]:
+def card_of(snapshot: Snapshot, feature_schema_hash: str) -> dict[str, Any]:
     """The card of a model, as JSON; ``feature_schema_hash`` is that of the features computed now.
 
-    ``features`` are those that it uses, the heaviest weight first, equal ones in canonical order; a weight is log-odds
-    for one scale (standard deviation) of the feature as read.
+    ``features`` are those that it uses, the most telling first: of a logistic model by the size of their weight
+    (log-odds for one scale, a standard deviation, of the feature as read), of a boosted one by the mean size of what
+    they added to the score of held-out decisions.
     """
-    rows = zip(FEATURES, announcement.weights, announcement.means, announcement.scales, strict=True)
-    used = [
-        {
-            "feature": feature.name, "weight": weight, "mean": mean, "scale": scale, "unit": feature.unit,
-            "read": feature.scale, "meaning": feature.meaning,
-        }
-        for feature, weight, mean, scale in rows
-        if scale
-    ]  # fmt: skip
+    said = snapshot.announcement
     return {
-        "name": announcement.name,
-        "version": announcement.version,
-        "kind": announcement.kind,
-        "model_hash": announcement.model_hash,
-        "feature_schema_hash": announcement.feature_schema_hash,
-        "fits_present_features": announcement.feature_schema_hash == feature_schema_hash,
-        "examples_offset": announcement.examples_offset,
-        "trained_event_time_ms": announcement.trained_event_time_ms,
-        "review_probability": announcement.review_probability,
-        "features_used": len(used),
-        "features": sorted(used, key=lambda each: -abs(each["weight"])),
+        "name": said.name,
+        "version": said.version,
+        "kind": said.kind,
+        "model_hash": said.model_hash,
+        "feature_schema_hash": said.feature_schema_hash,
+        "fits_present_features": said.feature_schema_hash == feature_schema_hash,
+        "examples_offset": said.examples_offset,
+        "trained_event_time_ms": said.trained_event_time_ms,
+        "review_probability": said.review_probability,
+        **{name: value for name, value in snapshot.about.items() if name != "most_contributing"},
+        "features": _weights(said) if said.kind == "logistic" else _contributions(snapshot.about),
         "limits": list(LIMITS),
     }
+
+
+def _weights(said: ModelAnnouncement) -> list[dict[str, Any]]:
+    rows = zip(FEATURES, said.weights, said.means, said.scales, strict=True)
+    used = [
+        {"feature": feature.name, "weight": weight, "mean": mean, "scale": scale, "meaning": feature.meaning}
+        for feature, weight, mean, scale in rows
+        if scale
+    ]
+    return sorted(used, key=lambda each: -abs(each["weight"]))
+
+
+def _contributions(about: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"feature": name, "mean_contribution": size, "meaning": FEATURES[INDEX[name]].meaning}
+        for name, size in about.get("most_contributing", {}).items()
+    ]

@@ -63,6 +63,20 @@ class Registry:
         versions = self.versions(name)
         return self.load(name, versions[-1]) if versions else None
 
+    def named(self, model: str) -> Snapshot:
+        """The version that ``name/version`` names; the latest of a line that is named alone.
+
+        Raises
+        ------
+        RegistryError
+            When there is none, or as ``load``.
+        """
+        line, _, version = model.rpartition("/")
+        found = self.load(line, int(version)) if line and version.isdecimal() else self.latest(model)
+        if found is None:
+            raise RegistryError(f"{self.folder}: has no model {model}; `tocsin model list` shows those it has")
+        return found
+
     def load(self, name: str, version: int) -> Snapshot:
         """One version, checked against the hashes it carries.
 

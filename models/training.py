@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import orjson
@@ -80,11 +80,14 @@ class TrainerState(msgspec.Struct, frozen=True):
     trained_event_time_ms: int
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """One version of a line: what scorers load, and what the trainer goes on from."""
 
     announcement: ModelAnnouncement
-    state: TrainerState
+    state: TrainerState | None = None
+    """``None`` for a model that was trained on a data set."""
+    about: dict[str, Any] = {}
+    """Of such a model: definition, data, and how it did on what was held out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,12 +74,22 @@ async def read_champion(settings: Settings) -> Promotion | None:
 
 
 async def write_champion(settings: Settings, promotion: Promotion | None) -> None:
-    """Make ``promotion`` the one in force; ``None`` hands the choice back to the learner. Durable on return."""
+    """Make ``promotion`` the one in force; ``None`` hands the choice back to the learner. Durable on return.
+
+    The model also stands under its own name, which later promotions do not replace: decisions name its hash for ever.
+    """
     value = None if promotion is None else encode(promotion)
     said = "none" if promotion is None else f"{name_of(promotion.champion)}/{promotion.champion.model_hash}"
     producer = kafka.producer(settings)
     await producer.start()
     try:
+        if promotion is not None and promotion.champion.challenger:
+            champion = promotion.champion
+            key = name_of(champion)
+            await producer.send_and_wait(
+                settings.topics.models.name, encode(champion), key.encode(), partition=0,
+                headers=cloud_event("model-announcement.v1", f"{key}/{champion.model_hash}"),
+            )  # fmt: skip
         await producer.send_and_wait(
             settings.topics.models.name, value, CHAMPION, partition=0,
             headers=cloud_event("model-promotion.v1", f"champion/{said}"),

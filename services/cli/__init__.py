@@ -8,7 +8,7 @@ import sys
 import typer
 from aiokafka.errors import KafkaConnectionError
 
-from services.cli import alert, assess, bench, broker, demo, model, pack, recompute, schema, topics, worker
+from services.cli import alert, assess, bench, broker, demo, model, pack, recompute, schema, topics, workbench, worker
 from services.cli.generate import generate
 from services.cli.replay import replay
 from services.settings import SettingsError
@@ -33,6 +33,10 @@ app.command("bench")(bench.bench)
 app.command("assess")(assess.assess)
 app.command("broker")(broker.broker)
 app.add_typer(alert.app, name="alert")
+app.add_typer(workbench.app, name="dataset")
+app.command("train")(workbench.train)
+app.command("evaluate")(workbench.evaluate)
+app.command("compare")(workbench.compare)
 app.command("promote")(model.promote)
 app.command("rollback")(model.rollback)
 app.add_typer(model.app, name="model")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from services.cli.options import Bootstrap, Json, print_json
-from services.contract.types import ModelAnnouncement, Promotion
+from services.contract.types import Promotion
 from services.models_admin import (
     PromotionError,
     champion_of,
@@ -22,6 +22,9 @@ from services.models_admin import (
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.ruleset_file import load_ruleset
 from services.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from models.training import Snapshot
 
 app = typer.Typer(help="Models in the registry: list them, show one.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="NAME/VERSION; NAME alone: its latest version.")]
@@ -56,15 +59,22 @@ def show(model: Name, json: Json = False) -> None:
         return
     table = Table(box=None, show_header=False)
     for key, value in card.items():
-        if key not in ("features", "limits"):
+        if not isinstance(value, dict | list):
             table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
+    for part in ("data", "definition"):
+        table.add_row(part, ", ".join(f"{name} {value}" for name, value in card.get(part, {}).items()))
     Console().print(table)
-    weights = Table("feature", "weight", "mean as read", "scale", "meaning", box=None, header_style="bold")
+    of = Table(
+        "feature",
+        "weight" if card["kind"] == "logistic" else "adds, on average",
+        "meaning",
+        box=None,
+        header_style="bold",
+    )
     for each in card["features"][:TOP]:
-        weights.add_row(
-            each["feature"], f"{each['weight']:+.4f}", f"{each['mean']:.4g}", f"{each['scale']:.4g}", each["meaning"]
-        )
-    Console().print(weights)
+        size = f"{each['weight']:+.4f}" if "weight" in each else f"{each['mean_contribution']:.4f}"
+        of.add_row(each["feature"], size, each["meaning"])
+    Console().print(of)
     for limit in card["limits"]:
         typer.echo(f"- {limit}")
 
@@ -77,7 +87,9 @@ def promote(model: Name, bootstrap: Bootstrap = None, json: Json = False) -> Non
     """
     settings = load_settings(bootstrap=bootstrap)
     current = champion_of(settings)
-    promotion = None if model == "learner" else promoted(_load(settings, model, current_schema=True), current)
+    promotion = (
+        None if model == "learner" else promoted(_load(settings, model, current_schema=True).announcement, current)
+    )
     asyncio.run(write_champion(settings, promotion))
     _tell(promotion, json)
 
@@ -112,16 +124,12 @@ def _tell(promotion: Promotion | None, json: bool) -> None:
         typer.echo(f"champion: {name_of(promotion.champion)}, hash {promotion.champion.model_hash[:12]}")
 
 
-def _load(settings: Settings, model: str, current_schema: bool = False) -> ModelAnnouncement:
+def _load(settings: Settings, model: str, current_schema: bool = False) -> Snapshot:
     """A model of the registry; ends the command with 1 where it is not to be had."""
     from models.registry import Registry, RegistryError
 
-    registry = Registry(settings.registry)
-    name, _, version = model.rpartition("/") if model.rpartition("/")[2].isdecimal() else (model, "", "")
     try:
-        snapshot = registry.load(name, int(version)) if version else registry.latest(name)
-        if snapshot is None:
-            raise RegistryError(f"{registry.folder}: has no model {model}; `tocsin model list` shows those it has")
+        snapshot = Registry(settings.registry).named(model)
     except RegistryError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
@@ -132,7 +140,7 @@ def _load(settings: Settings, model: str, current_schema: bool = False) -> Model
             err=True,
         )
         raise typer.Exit(1)
-    return snapshot.announcement
+    return snapshot
 
 
 def _schema_hash(settings: Settings) -> str:

@@ -70,6 +70,18 @@ def prequential(data: Dataset, learner: Learner, share: Share) -> Floats:
     return scores
 
 
+def evaluated(data: Dataset, learner: Learner | None, poison: float, share: Share, seed: int = 1) -> Floats:
+    """float64[n]: the log-odds of each decision, by ``learner`` or, without one, as served.
+
+    ``poison`` is the share of labels that the learner is told the opposite of, drawn by ``seed``.
+    """
+    if learner is None:
+        return data.score
+    flipped = (np.random.default_rng(seed).random(len(data)) < poison) & (data.label != UNLABELLED)
+    told = replace(data, label=np.where(flipped, 1 - data.label, data.label).astype(np.int8))
+    return prequential(told, learner, share)
+
+
 def stretches(data: Dataset) -> Iterator[tuple[bool, NDArray[np.int64]]]:
     """Decisions and labels in the order of their times, as runs of one kind: whether labels, and which decisions'."""
     labelled = np.flatnonzero(data.label != UNLABELLED)

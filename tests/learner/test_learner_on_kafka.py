@@ -200,6 +200,7 @@ def test_without_transactions_a_killed_learner_may_repeat_examples_and_learns_ea
     examples = asyncio.run(read_all(settings, settings.topics.examples.name))
     assert sorted({decode(value, Example).example_id for _, _, value in examples}) == expected
     snapshots = offline(settings, examples)
+    assert snapshots[-1].state is not None
     assert snapshots[-1].state.examples <= len(expected)
     assert announced(settings) == [snapshot.announcement for snapshot in snapshots]
 

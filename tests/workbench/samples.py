@@ -15,10 +15,10 @@ def sample(seed: int, n: int = 400, labelled: float = 0.7) -> Dataset:
     """``n`` decisions over 60 days. The first two features say how likely a payment is suspicious; labels come 0 to 10
     days later, and some never."""
     draw = np.random.default_rng(seed)
-    features = draw.normal(size=(n, len(NAMES)))
+    features = np.abs(draw.normal(size=(n, len(NAMES))))
     features[draw.random(features.shape) < 0.05] = np.nan
     signal = np.nan_to_num(features[:, 0]) + np.nan_to_num(features[:, 1])
-    truth = draw.random(n) < 1 / (1 + np.exp(3 - 2 * signal))
+    truth = draw.random(n) < 1 / (1 + np.exp(8 - 3 * signal))
     event_ms = np.sort(draw.integers(0, 60 * DAY_MS, n))
     known = draw.random(n) < labelled
 
@@ -31,7 +31,7 @@ def sample(seed: int, n: int = 400, labelled: float = 0.7) -> Dataset:
         tenant=texts("default", np.full(n, "")),
         payer=texts("a", draw.integers(0, 40, n)),
         payee=texts("b", draw.integers(0, 40, n)),
-        outcome=texts("", np.where(signal > 2, "review", "pass")),
+        outcome=texts("", np.where(signal > 3, "review", "pass")),
         model_hash=texts("m", np.zeros(n, dtype=np.int64)),
         ruleset_hash=texts("r", np.zeros(n, dtype=np.int64)),
         source=np.where(known, "analyst", "").astype(object),

@@ -1,0 +1,255 @@
+"""``tocsin dataset``, ``train``, ``evaluate`` and ``compare``: the data scientist's workbench."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.cli.options import Bootstrap, Json, print_json
+from services.progress import Progress
+from services.scorer.path.features import feature_schema_hash
+from services.scorer.ruleset_file import load_ruleset
+from services.settings import load_settings
+
+if TYPE_CHECKING:
+    from services.workbench.dataset import Dataset
+
+app = typer.Typer(help="Data sets of decisions and their labels.", no_args_is_help=True)
+HANDBOOK = "handbook"
+STEPS = 1_000
+Files = Annotated[list[Path], typer.Argument(help="Parquet files that `tocsin dataset export` wrote.")]
+Name = Annotated[str, typer.Argument(help="NAME/VERSION in the registry; NAME alone: its latest version.")]
+Budget = Annotated[
+    float | None,
+    typer.Option(help="Share of payments that people can review.", show_default="TOCSIN_ALERT_BUDGET_SHARE"),
+]
+Matured = Annotated[
+    float | None, typer.Option(help="After so many days without a label a payment counts as weakly not suspicious.")
+]
+_COLUMNS = ("payments", "suspicious", "auc", "average_precision", "recall_at_budget", "calibration_error", "brier")
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    as_of: Annotated[
+        str | None, typer.Option(help="What was known then: an ISO 8601 time (UTC without an offset) or milliseconds.")
+    ] = None,
+    bootstrap: Bootstrap = None,
+    json: Json = False,
+) -> None:
+    """Write every decision with the label that counts as one Parquet file: one row a decision, one column a feature.
+
+    Features are those served, never computed again. With --as-of there is nothing in it that came later: no decision,
+    and no label, whatever was corrected since.
+    """
+    from services.workbench.dataset import described
+    from services.workbench.export import export as run
+
+    settings = load_settings(bootstrap=bootstrap)
+    schema = feature_schema_hash(load_ruleset(settings).parameters)
+    data, left_out = asyncio.run(run(settings, schema, None if as_of is None else _moment(as_of)))
+    data.write(out)
+    said = {**described(data), "left_out_other_schema": left_out, "feature_schema_hash": schema}
+    if json:
+        print_json(said)
+        return
+    typer.echo(
+        f"{out}: "
+        + ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in said.items() if isinstance(value, int))
+    )
+
+
+def train(
+    files: Files,
+    kind: Annotated[str, typer.Option(help="boosting (needs the extra `boosting`) or logistic.")] = "boosting",
+    name: Annotated[str | None, typer.Option(help="Line in the registry.", show_default="the kind")] = None,
+    delay_days: Annotated[float, typer.Option(help="How late labels are, at the edge of the held-out part.")] = 7.0,
+    matured_days: Matured = None,
+    budget: Budget = None,
+    json: Json = False,
+) -> None:
+    """Train a model, measure it on the last quarter of the period, and save it in the registry as a challenger.
+
+    Nothing scores with it until `tocsin promote`.
+    """
+    from models.registry import Registry
+    from services.workbench.train import TrainingError
+    from services.workbench.train import train as run
+
+    settings = load_settings()
+    data = _read(files)
+    share = settings.alert_budget_share if budget is None else budget
+    try:
+        made = run(data, kind, name or kind, Registry(settings.registry), share, delay_days, matured_days, _tell)
+    except (TrainingError, ImportError) as error:
+        _fail(error)
+    said = made.announcement
+    if json:
+        print_json({"model": f"{said.name}/{said.version}", "model_hash": said.model_hash, **made.about})
+        return
+    typer.echo(f"{said.name}/{said.version}, hash {said.model_hash[:12]}, on what was held out:")
+    _show(
+        {cohort: made.about["held_out"][cohort] for cohort in ("all", "1d", "7d", "30d", "later")}, "label came within"
+    )
+    model = f"{said.name}/{said.version}"
+    typer.echo(f"tocsin model show {model} tells more; tocsin promote {model} lets it score")
+
+
+def evaluate(
+    files: Annotated[list[str], typer.Argument(help=f"Parquet files of `tocsin dataset export`; or `{HANDBOOK}`.")],
+    model: Annotated[str, typer.Option(help="served (the scores on record), logistic or boosting.")] = "served",
+    matured_days: Matured = None,
+    budget: Budget = None,
+    poison: Annotated[float, typer.Option(min=0.0, max=0.5, help="Share of labels to flip before learning.")] = 0.0,
+    plots: Annotated[Path | None, typer.Option(help="Write plots into this folder (needs matplotlib).")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help=f"Folder of fdh_raw.parquet, for `{HANDBOOK}`.", show_default="TOCSIN_DATA")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Walk decisions and labels in event time: each scored by what was known then, each label learned when it came.
+
+    `tocsin evaluate handbook` runs the protocol of the Fraud Detection Handbook over its data, with labels withheld for
+    seven days, and prints the figures beside those that the book and others report. With --poison some labels are
+    flipped before they are learned, and the figures are against the true ones.
+    """
+    if files == [HANDBOOK]:
+        _evaluate_handbook(data, json)
+        return
+    from services.workbench.backtest import evaluated, with_silence
+    from services.workbench.learners import LEARNERS
+
+    settings = load_settings()
+    if model != "served" and model not in LEARNERS:
+        _fail(f"--model {model}: there are served, {', '.join(LEARNERS)}")
+    found = _read([Path(each) for each in files])
+    if matured_days is not None:
+        found = with_silence(found, matured_days)
+    share = settings.alert_budget_share if budget is None else budget
+    with Progress("walking", STEPS) as progress:
+        make = LEARNERS.get(model)
+        scores = evaluated(found, make() if make else None, poison, lambda part: progress.at(round(STEPS * part)))
+    from services.workbench.measures import measured
+
+    figures = {cohort: each.as_dict() for cohort, each in measured(found, scores, share).items()}
+    if plots is not None:
+        from services.workbench.plots import draw
+
+        draw(found, scores, share, plots)
+    if json:
+        print_json({"model": model, "poison": poison, **figures})
+    else:
+        _show(figures, "label came within")
+
+
+def compare(
+    champion: Name,
+    challenger: Name,
+    files: Annotated[
+        list[Path], typer.Option("--data", help="Parquet file of `tocsin dataset export`; may come again.")
+    ],
+    budget: Budget = None,
+    json: Json = False,
+) -> None:
+    """Score the decisions that neither model has seen with both, and say how sure the difference is."""
+    from models.registry import Registry, RegistryError
+    from services.scorer.path.ensemble import model_from
+    from services.workbench.compare import ComparisonError, unseen
+    from services.workbench.compare import compare as run
+
+    settings = load_settings()
+    data = _read(files)
+    try:
+        said = [Registry(settings.registry).named(each).announcement for each in (champion, challenger)]
+        models = [model_from(each, data.feature_schema_hash) for each in said]
+        rest = unseen(data, (said[0].trained_event_time_ms, said[1].trained_event_time_ms))
+        found = run(rest, models[0], models[1], settings.alert_budget_share if budget is None else budget)
+    except (RegistryError, ComparisonError, ValueError) as error:
+        _fail(error)
+    if json:
+        print_json(found)
+        return
+    _show({champion: found["champion"], challenger: found["challenger"]}, "model")
+    for name, each in found["difference"].items():
+        low, high = each["interval_95"]
+        typer.echo(f"{name.replace('_', ' ')}: {each['value']:+.4f} (95 % {low:+.4f} to {high:+.4f}) for {challenger}")
+    typer.echo(
+        f"{found['agreement']:.0%} of {champion}'s reviews are {challenger}'s too; {found['decisions']:,} decisions"
+    )
+
+
+def _evaluate_handbook(folder: Path | None, json: bool) -> None:
+    from services.evaluate.run import evaluate_handbook
+
+    settings = load_settings()
+    path = (folder or Path(os.environ.get("TOCSIN_DATA", "../shared/data"))) / "fdh_raw.parquet"
+    if not path.is_file():
+        _fail(
+            f"{path}: not there; --data or TOCSIN_DATA names its folder (Fraud-Detection-Handbook/simulated-data-raw)"
+        )
+    with Progress("replaying", STEPS) as progress:
+        try:
+            found = evaluate_handbook(
+                path, load_ruleset(settings), _tell, lambda part: progress.at(round(STEPS * part))
+            )
+        except ImportError as error:
+            _fail(error)
+    if json:
+        print_json(found)
+        return
+    table = Table("", "AUC", "average precision", "card precision@100", box=None, header_style="bold")
+    keys = ("auc", "average_precision", "card_precision_100")
+    rows = [(f"training week {each['training_week']}", each) for each in found["splits"]]
+    for name, each in [*rows, ("Tocsin, online: mean", found["mean"]), *found["published"].items()]:
+        table.add_row(name, *("" if each[key] is None else f"{each[key]:.3f}" for key in keys))
+    Console().print(table)
+    typer.echo(found["note"])
+
+
+def _read(files: list[Path]) -> Dataset:
+    from services.workbench.dataset import Dataset, DatasetError
+
+    try:
+        return Dataset.read(*files)
+    except (DatasetError, ImportError) as error:
+        _fail(error)
+
+
+def _show(figures: dict[str, dict[str, Any]], what: str) -> None:
+    table = Table(what, *(name.replace("_", " ") for name in _COLUMNS), box=None, header_style="bold")
+    for name, found in figures.items():
+        table.add_row(name, *(_text(found[column]) for column in _COLUMNS))
+    Console().print(table)
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def _moment(text: str) -> int:
+    """Milliseconds of an ISO time, or of themselves."""
+    if text.isdecimal():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither an ISO 8601 time nor milliseconds") from None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
+
+
+def _tell(doing: str) -> None:
+    print(doing, file=sys.stderr)
+
+
+def _fail(error: object) -> NoReturn:
+    typer.echo(str(error), err=True)
+    raise typer.Exit(1)

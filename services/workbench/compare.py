@@ -1,0 +1,93 @@
+"""Champion and challenger on the same decisions, made after both had learned, and how sure the difference is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from services.evaluate.measures import Flags, Floats
+from services.scorer.path.model import Model
+from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
+from services.workbench.measures import average_precision, figures, recall_at_budget
+
+RESAMPLES = 500
+
+
+class ComparisonError(ValueError):
+    """The data set says nothing of these two models. The message says why."""
+
+
+def unseen(data: Dataset, trained_ms: tuple[int, int]) -> Dataset:
+    """The decisions that neither model can have learned from: made after the latest label of both."""
+    return data.chosen(data.event_ms > max(trained_ms))
+
+
+def compare(data: Dataset, champion: Model, challenger: Model, budget_share: float, seed: int = 1) -> dict[str, Any]:
+    """Score the labelled decisions of ``data`` with both.
+
+    The intervals are of the difference, challenger less champion: the middle 95 % over ``RESAMPLES`` bootstrap samples
+    (Efron 1979) of *payers*, whose payments stay together, because those of one payer are alike.
+
+    Returns
+    -------
+    As JSON: ``champion`` and ``challenger`` with their figures, ``difference`` of average precision and of recall at
+    the budget with ``interval_95`` each, and ``agreement``, the share of the reviews of the one that are the other's.
+
+    Raises
+    ------
+    ComparisonError
+        When no decision, or no suspicious one, is labelled.
+    """
+    known = data.chosen(data.label != UNLABELLED)
+    truth, weights = known.label == SUSPICIOUS, known.weight
+    if not truth.any():
+        raise ComparisonError(f"of {len(known):,} labelled decisions that neither has seen none is suspicious")
+    scores = [model.scores(known.features) for model in (champion, challenger)]
+    every = [model.scores(data.features) for model in (champion, challenger)]
+    reviewed = [_top(each, budget_share) for each in every]
+    both = int((reviewed[0] & reviewed[1]).sum())
+    return {
+        "decisions": len(data),
+        "champion": figures(scores[0], truth, weights, budget_share).as_dict(),
+        "challenger": figures(scores[1], truth, weights, budget_share).as_dict(),
+        "difference": _differences(known.payer, scores, truth, weights, budget_share, seed),
+        "agreement": both / max(int(reviewed[0].sum()), 1),
+    }
+
+
+def _differences(
+    payers: Any, scores: list[Floats], truth: Flags, weights: Floats, budget_share: float, seed: int
+) -> dict[str, Any]:
+    _, owner = np.unique(payers.astype(str), return_inverse=True)
+    order = np.argsort(owner, kind="stable")
+    starts = np.searchsorted(owner[order], np.arange(owner.max() + 2))
+    draw = np.random.default_rng(seed)
+
+    def gain(rows: Any) -> tuple[float, float] | None:
+        of = [(average_precision(each[rows], truth[rows], weights[rows]),
+               recall_at_budget(each[rows], truth[rows], weights[rows], budget_share)) for each in scores]  # fmt: skip
+        (first_ap, first_recall), (other_ap, other_recall) = of
+        if first_ap is None or other_ap is None or first_recall is None or other_recall is None:
+            return None
+        return other_ap - first_ap, other_recall - first_recall
+
+    whole = gain(np.arange(len(truth)))
+    assert whole is not None, "there is a suspicious decision"
+    sampled = []
+    for _ in range(RESAMPLES):
+        chosen = draw.integers(0, len(starts) - 1, len(starts) - 1)
+        found = gain(np.concatenate([order[starts[each] : starts[each + 1]] for each in chosen]))
+        if found is not None:
+            sampled.append(found)
+    low, high = np.percentile(np.array(sampled), [2.5, 97.5], axis=0)
+    return {
+        name: {"value": whole[at], "interval_95": [float(low[at]), float(high[at])]}
+        for at, name in enumerate(("average_precision", "recall_at_budget"))
+    }
+
+
+def _top(scores: Floats, share: float) -> Flags:
+    """bool[n]: the highest-scored ``share``, at least one."""
+    count = max(1, round(share * len(scores)))
+    return np.asarray(scores >= np.sort(scores)[::-1][min(count, len(scores)) - 1])

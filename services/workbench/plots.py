@@ -1,0 +1,114 @@
+"""What came out of an evaluation, drawn: one SVG a question. Needs matplotlib (the extra ``plots``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from services.evaluate.measures import Floats
+from services.scorer.path.features import NAMES
+from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
+from services.workbench.measures import DAY_MS, calibration, recall_at_budget
+
+WEEK_MS = 7 * DAY_MS
+PSI_BINS = 10
+PSI_FEATURES = 20
+
+
+def draw(data: Dataset, scores: Floats, budget_share: float, folder: Path) -> list[Path]:
+    """Write precision-recall, recall at the budget over time, calibration, and feature drift into ``folder``.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    known = data.chosen((data.label != UNLABELLED) & ~np.isnan(scores))
+    said = scores[(data.label != UNLABELLED) & ~np.isnan(scores)]
+    pictures: dict[str, Callable[[Any], None]] = {
+        "precision-recall": lambda axes: _precision_recall(axes, known, said),
+        "recall-over-time": lambda axes: _over_time(axes, known, said, budget_share),
+        "calibration": lambda axes: _calibration(axes, known, said),
+        "drift": lambda axes: _drift(axes, data),
+    }
+    return [_picture(folder / f"{name}.svg", paint) for name, paint in pictures.items()]
+
+
+def psi(before: Floats, after: Floats) -> float:
+    """Population stability index between two samples of a feature: the deciles of ``before``, and missing ones apart.
+
+    ``sum((q - p) ln(q / p))`` over the bins' shares (Siddiqi 2006); a half is added to each count, so that an empty bin
+    does not make it infinite. Below 0.1 little has changed, above 0.25 much has, by a rule of thumb.
+
+    >>> psi(np.arange(100.0), np.arange(100.0))
+    0.0
+    """
+    told = before[~np.isnan(before)]
+    edges = np.unique(np.quantile(told, np.linspace(0, 1, PSI_BINS + 1)[1:-1])) if len(told) else told
+    shares = []
+    for sample in (before, after):
+        told = sample[~np.isnan(sample)]
+        in_bins = np.bincount(np.searchsorted(edges, told, side="right"), minlength=len(edges) + 1)
+        counts = np.append(in_bins, len(sample) - len(told)) + 0.5
+        shares.append(counts / counts.sum())
+    return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
+
+
+def _picture(path: Path, paint: Callable[[Any], None]) -> Path:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"svg.hashsalt": "tocsin", "svg.fonttype": "none", "font.size": 9}):
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        axes = figure.subplots()
+        axes.spines[["top", "right"]].set_visible(False)
+        paint(axes)
+        figure.savefig(path, metadata={"Date": None})
+    return path
+
+
+def _precision_recall(axes: Any, data: Dataset, scores: Floats) -> None:
+    truth = data.label == SUSPICIOUS
+    for values, name, style in ((scores, "evaluated", "-"), (data.score, "served", "--")):
+        order = np.argsort(-values, kind="stable")
+        mass, true = data.weight[order], np.where(truth[order], data.weight[order], 0.0)
+        if true.any():
+            axes.plot(np.cumsum(true) / true.sum(), np.cumsum(true) / np.cumsum(mass), style, label=name)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="Precision and recall")
+    axes.legend(frameon=False)
+
+
+def _over_time(axes: Any, data: Dataset, scores: Floats, share: float) -> None:
+    weeks = (data.event_ms - data.event_ms.min(initial=np.iinfo(np.int64).max)) // WEEK_MS
+    truth = data.label == SUSPICIOUS
+    for values, name, style in ((scores, "evaluated", "o-"), (data.score, "served", "s--")):
+        found = [(int(week), recall_at_budget(values[rows], truth[rows], data.weight[rows], share))
+                 for week in np.unique(weeks) for rows in [weeks == week]]  # fmt: skip
+        told = [(week, recall) for week, recall in found if recall is not None]
+        axes.plot([week for week, _ in told], [recall for _, recall in told], style, markersize=3, label=name)
+    axes.set(xlabel="week", ylabel="recall", ylim=(0, 1.02), title=f"Recall at a budget of {share:.2%} of payments")
+    axes.legend(frameon=False)
+
+
+def _calibration(axes: Any, data: Dataset, scores: Floats) -> None:
+    if len(scores):
+        points = calibration(scores, data.label == SUSPICIOUS, data.weight)
+        axes.plot([said for said, _, _ in points], [found for _, found, _ in points], "o-", markersize=4)
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    axes.set(xlabel="probability said", ylabel="share suspicious", title="Calibration, tenths of the payments")
+
+
+def _drift(axes: Any, data: Dataset) -> None:
+    middle = np.median(data.event_ms) if len(data) else 0
+    before, after = data.features[data.event_ms <= middle], data.features[data.event_ms > middle]
+    found = sorted((psi(before[:, at], after[:, at]), name) for at, name in enumerate(NAMES))
+    top = found[-PSI_FEATURES:]
+    axes.barh([name for _, name in top], [value for value, _ in top], color="tab:blue")
+    for line in (0.1, 0.25):
+        axes.axvline(line, color="grey", linewidth=0.8)
+    axes.tick_params(axis="y", labelsize=6)
+    axes.set(xlabel="population stability index", title="Drift of features, second half against first")

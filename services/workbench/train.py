@@ -1,0 +1,161 @@
+"""Training on a data set: a version in the registry, with what it learned from and how it did on what it had not seen.
+
+The last part of the period is held out, with labels as late as they were: the model that is measured learned only from
+labels known before it. The model that is kept then learns from all labels. Its operating threshold is the score that,
+on the held-out part, would have filled the review budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from models.boosting import DEFINITION as BOOSTING_DEFINITION
+from models.boosting import compile_boosting
+from models.boosting import fit as fit_boosting
+from models.logistic import DEFINITION as LOGISTIC_DEFINITION
+from models.logistic import compile_logistic, create_logistic, readable
+from models.registry import Registry
+from models.training import Snapshot
+from services.contract.types import ModelAnnouncement
+from services.evaluate.measures import Floats
+from services.scorer.path.ensemble import EnsembleModel, announcement_of
+from services.scorer.path.features import NAMES
+from services.scorer.path.model import LogisticModel, Model, probability
+from services.workbench.backtest import learning_weights, time_split, with_silence
+from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset, described
+from services.workbench.measures import DAY_MS, measured
+
+KINDS = ("boosting", "logistic")
+HELD_OUT_SHARE = 0.25
+"""Of the data set's period, its last part."""
+LABELS_MIN = 20
+"""Of each kind, before anything is fitted."""
+
+Tell = Callable[[str], None]
+
+
+class TrainingError(ValueError):
+    """A data set cannot be learned from. The message says why."""
+
+
+def train(
+    data: Dataset,
+    kind: str,
+    name: str,
+    registry: Registry,
+    budget_share: float,
+    delay_days: float,
+    matured_days: float | None,
+    tell: Tell,
+) -> Snapshot:
+    """Fit, measure, and save the next version of the line ``name``.
+
+    Parameters
+    ----------
+    kind
+        One of ``KINDS``.
+    budget_share
+        Share of payments that people can review.
+    delay_days
+        Decisions so near before the held-out part are left out of the model that is measured: their labels are not
+        in yet.
+    matured_days
+        After how many days silence counts as weakly not suspicious; ``None``: never.
+
+    Raises
+    ------
+    TrainingError
+        When there are fewer than ``LABELS_MIN`` labels of one kind in either part of the period.
+    ImportError
+        When the kind needs an extra that is not installed.
+    """
+    if kind not in KINDS:
+        raise TrainingError(f"kind {kind!r}: there are {', '.join(KINDS)}")
+    whole = data if matured_days is None else with_silence(data, matured_days)
+    start, end = (int(whole.event_ms[0]), int(whole.event_ms[-1])) if len(whole) else (0, 0)
+    test_from = round(end - HELD_OUT_SHARE * (end - start))
+    before, held_out = time_split(whole, test_from, round(delay_days * DAY_MS))
+    tell(f"fitting {kind} on the labels known before the held-out part")
+    model = _fit(before, kind, 0, "the labels known before the held-out part")
+    scores = model.scores(held_out.features)
+    found = {cohort: figures.as_dict() for cohort, figures in measured(held_out, scores, budget_share).items()}
+    threshold = _threshold(scores, budget_share)
+    tell("fitting on all labels")
+    version = (registry.versions(name) or [0])[-1] + 1
+    kept = _with_threshold(_fit(whole, kind, version, "the data set"), threshold)
+    known = whole.label != UNLABELLED
+    about: dict[str, Any] = {
+        "definition": BOOSTING_DEFINITION if kind == "boosting" else LOGISTIC_DEFINITION,
+        "data": {**described(whole), "from_ms": start, "to_ms": end},
+        "held_out": {"from_ms": test_from, "delay_days": delay_days, "budget_share": budget_share, **found},
+        "matured_days": matured_days,
+        "most_contributing": most_contributing(kept, held_out.features),
+    }
+    snapshot = Snapshot(_announced(name, kept, int(whole.label_ms[known].max())), None, about)
+    registry.save(snapshot)
+    return snapshot
+
+
+def most_contributing(model: Model, features: Floats, rows_max: int = 5_000) -> dict[str, float]:
+    """Mean size of each feature's contribution (log-odds) over some decisions, the largest first, without zeros."""
+    step = max(1, len(features) // rows_max)
+    sizes = np.abs(model.contributions(features[::step])[0]).mean(axis=0) if len(features) else np.zeros(len(NAMES))
+    order = np.argsort(-sizes, kind="stable")
+    return {NAMES[at]: float(sizes[at]) for at in order.tolist() if sizes[at] > 0.0}
+
+
+def _fit(data: Dataset, kind: str, version: int, what: str) -> Model:
+    known = data.chosen(data.label != UNLABELLED)
+    labels, weights = known.label == SUSPICIOUS, learning_weights(known)
+    if min(labels.sum(), len(labels) - labels.sum()) < LABELS_MIN:
+        found = f"{labels.sum()} of {len(labels)} labels say suspicious"
+        raise TrainingError(f"{what}: {found}; {LABELS_MIN} of each kind are needed")
+    schema = known.feature_schema_hash
+    if kind == "boosting":
+        return EnsembleModel(compile_boosting(fit_boosting(known.features, labels, weights), version, schema), 1.0)
+    pipeline = create_logistic()
+    for at in np.argsort(known.label_ms, kind="stable").tolist():
+        values = known.features[at].tolist()
+        x = readable([None if value != value else value for value in values])
+        pipeline.learn_one(x, bool(labels[at]), w=float(weights[at]))
+    return compile_logistic(pipeline, version, schema, 1.0)
+
+
+def _threshold(scores: Floats, budget_share: float) -> float:
+    """The lowest probability that at most ``budget_share`` of ``scores`` reach; equal ones stand or fall together."""
+    falling = np.sort(scores)[::-1]
+    if not len(falling):
+        return 1.0
+    counts = np.searchsorted(-falling, -falling, side="right")  # how many reach each
+    fits = np.flatnonzero(counts <= budget_share * len(falling))
+    return probability(float(falling[fits[-1]])) if len(fits) else 1.0
+
+
+def _with_threshold(model: Model, threshold: float) -> Model:
+    assert isinstance(model, LogisticModel | EnsembleModel), "what _fit makes"
+    return replace(model, review_probability=threshold)
+
+
+def _announced(name: str, model: Model, trained_event_time_ms: int) -> ModelAnnouncement:
+    if isinstance(model, EnsembleModel):
+        return announcement_of(name, model, trained_event_time_ms, challenger=True)
+    assert isinstance(model, LogisticModel), "the other kind"
+    return ModelAnnouncement(
+        name=name,
+        version=model.version,
+        model_hash=model.hash,
+        feature_schema_hash=model.feature_schema_hash,
+        kind="logistic",
+        review_probability=model.review_probability,
+        examples_offset=0,
+        trained_event_time_ms=trained_event_time_ms,
+        bias=model.bias,
+        weights=tuple(model.weights.tolist()),
+        means=tuple(model.means.tolist()),
+        scales=tuple(model.scales.tolist()),
+        challenger=True,
+    )

@@ -1,0 +1,97 @@
+"""From a data set to a version in the registry, and two versions beside each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.card import card_of
+from models.registry import Registry, RegistryError
+from services.scorer.path.ensemble import model_from
+from services.scorer.path.features import NAMES
+from services.workbench.compare import ComparisonError, compare, unseen
+from services.workbench.dataset import UNLABELLED
+from services.workbench.plots import draw, psi
+from services.workbench.train import KINDS, TrainingError, train
+from tests.workbench.samples import DAY_MS, SCHEMA, sample
+
+BUDGET = 0.05
+
+
+def quiet(_doing: str) -> None:
+    """Tell nobody."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_trained_version_is_saved_as_a_challenger_with_what_it_is_worth(kind: str, tmp_path: Path) -> None:
+    data, registry = sample(1, 4_000), Registry(tmp_path)
+    made = train(data, kind, "mine", registry, BUDGET, 7.0, None, quiet)
+    again = train(data, kind, "mine", registry, BUDGET, 7.0, None, quiet)
+    assert made == registry.load("mine", 1) == registry.named("mine/1")
+    assert again == registry.named("mine")
+    assert again.announcement.version == 2
+    said = made.announcement
+    assert said.challenger
+    model = model_from(said, SCHEMA)
+    assert model.hash == said.model_hash
+    held_out = made.about["held_out"]["all"]
+    assert held_out["auc"] > 0.75
+    assert set(list(made.about["most_contributing"])[:2]) == set(NAMES[:2])
+    reviewed = (1 / (1 + np.exp(-model.scores(data.features))) >= said.review_probability).mean()
+    assert 0 < reviewed < 4 * BUDGET
+    card = card_of(made, SCHEMA)
+    assert card["fits_present_features"]
+    assert [each["feature"] for each in card["features"][:2]]
+
+
+def test_the_same_data_give_the_same_model(tmp_path: Path) -> None:
+    data = sample(2, 3_000)
+    made = [train(data, "boosting", f"line{at}", Registry(tmp_path), BUDGET, 7.0, None, quiet) for at in (1, 2)]
+    assert made[0].announcement.model_hash == made[1].announcement.model_hash
+    assert made[0].about == made[1].about
+
+
+def test_a_data_set_without_enough_labels_is_refused(tmp_path: Path) -> None:
+    data = sample(3, 100)
+    with pytest.raises(TrainingError, match="labels say suspicious; 20 of each kind are needed"):
+        train(data, "logistic", "mine", Registry(tmp_path), BUDGET, 7.0, None, quiet)
+    with pytest.raises(TrainingError, match="kind 'oracle'"):
+        train(data, "oracle", "mine", Registry(tmp_path), BUDGET, 7.0, None, quiet)
+    with pytest.raises(RegistryError, match="has no model mine"):
+        Registry(tmp_path).named("mine")
+
+
+def test_a_better_model_is_told_from_a_worse_one_and_a_model_from_itself(tmp_path: Path) -> None:
+    data, registry = sample(4, 4_000), Registry(tmp_path)
+    early = data.as_of(25 * DAY_MS)
+    good = train(early, "logistic", "good", registry, BUDGET, 3.0, None, quiet).announcement
+    noise = early.chosen(np.arange(len(early)))
+    bad_data = sample(5, len(noise), labelled=1.0)
+    bad = train(bad_data, "logistic", "bad", registry, BUDGET, 3.0, None, quiet).announcement
+    models = [model_from(each, SCHEMA) for each in (good, bad)]
+    rest = unseen(data, (good.trained_event_time_ms, good.trained_event_time_ms))
+    assert 0 < len(rest) < len(data)
+    same = compare(rest, models[0], models[0], BUDGET)
+    assert same["agreement"] == 1.0
+    assert same["difference"]["average_precision"] == {"value": 0.0, "interval_95": [0.0, 0.0]}
+    other = compare(rest, models[0], models[1], BUDGET)
+    low, high = other["difference"]["average_precision"]["interval_95"]
+    assert low <= other["difference"]["average_precision"]["value"] <= high
+    with pytest.raises(ComparisonError, match="none is suspicious"):
+        compare(rest.chosen(rest.label == UNLABELLED), models[0], models[1], BUDGET)
+
+
+def test_the_pictures_are_written_and_drift_is_found(tmp_path: Path) -> None:
+    data = sample(6, 1_000)
+    pictures = draw(data, data.score, BUDGET, tmp_path)
+    assert [each.stem for each in pictures] == ["precision-recall", "recall-over-time", "calibration", "drift"]
+    for each in pictures:
+        assert each.read_text("utf-8").startswith("<?xml")
+    draw_from = np.random.default_rng(1)
+    before = draw_from.normal(size=5_000)
+    assert psi(before, draw_from.normal(size=5_000)) < 0.1
+    assert psi(before, draw_from.normal(1.0, size=5_000)) > 0.25
+    gone = np.where(draw_from.random(5_000) < 0.5, np.nan, before)
+    assert psi(before, gone) > 0.25
