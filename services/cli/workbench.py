@@ -187,6 +187,50 @@ def compare(
     )
 
 
+def backtest(
+    files: Files,
+    model: Annotated[str, typer.Option(help="NAME/VERSION in the registry; `untrained`: rules and packs alone.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes.", show_default="all cores")] = os.cpu_count() or 1,
+    json: Json = False,
+) -> None:
+    """Decide past payments again with another model, rules or packs, and set what would go to review beside what did.
+
+    Rules and packs are those of the settings (`TOCSIN_RULESET`, `TOCSIN_PACKS`, `TOCSIN_PACK_OVERRIDE`). It runs the
+    path's own code over the features as served: with what served, it says what was said.
+    """
+    from models.registry import Registry, RegistryError
+    from services.scorer.path.ensemble import model_from
+    from services.scorer.path.model import Model, untrained_model
+    from services.workbench.whatif import compared, reviewed
+
+    settings = load_settings()
+    data, ruleset = _read(files), load_ruleset(settings)
+    chosen: Model
+    try:
+        if model == "untrained":
+            chosen = untrained_model(data.feature_schema_hash)
+        else:
+            chosen = model_from(Registry(settings.registry).named(model).announcement, data.feature_schema_hash)
+    except (RegistryError, ValueError) as error:
+        _fail(error)
+    with Progress("deciding again", STEPS) as progress:
+        found = reviewed(data, ruleset, chosen, lambda part: progress.at(round(STEPS * part)), workers)
+    said = compared(data, found)
+    if json:
+        print_json(said)
+        return
+    table = Table("", *(name.replace("_", " ") for name in said["did"]), box=None, header_style="bold")
+    for name in ("did", "would"):
+        table.add_row(
+            f"{name} go to review" if name == "did" else "would", *(_text(each) for each in said[name].values())
+        )
+    Console().print(table)
+    typer.echo(
+        f"{said['both']:,} both, {said['only_did']:,} no longer, {said['only_would']:,} newly; asked for by "
+        + ", ".join(f"{name} {count:,}" for name, count in said["would_by"].items())
+    )
+
+
 def _evaluate_handbook(folder: Path | None, json: bool) -> None:
     from services.evaluate.run import evaluate_handbook
 

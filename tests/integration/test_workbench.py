@@ -92,6 +92,10 @@ def test_a_model_trained_on_an_export_is_promoted_decides_and_is_rolled_back(
     assert early["decisions"] == int((data.event_ms <= data.event_ms[1_500]).sum())
     assert early["labelled"] < said["labelled"]
 
+    again = orjson.loads(tocsin(deployment, "backtest", str(file), "--model", "untrained", "--workers", "2", "--json"))
+    assert again["did"] == again["would"]
+    assert again["both"] == sum(each["outcome"] == "review" for each in first) > 0
+
     made = orjson.loads(tocsin(deployment, "train", str(file), "--json", "--budget", "0.05"))
     assert made["model"] == "boosting/1"
     assert made["held_out"]["all"]["auc"] > 0.9
