@@ -8,8 +8,10 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
+from services.bench.models import models_us_per_payment
 from services.bench.packs import packs_us_per_payment
 from services.bench.stream import bench_payments
+from services.bench.swap import swaps
 from services.bench.worker import POLL_S, Measured, MeasuredWorker
 from services.ingest.replay import send_payments
 from services.settings import Settings
@@ -47,6 +49,9 @@ def run_bench(
     tell("both hops in one process on one core")
     _prepare(both, payments)
     total = _measure(_SCORER, both, _DECIDED, payments, core)
+    tell("models announced and taken up")
+    with MeasuredWorker(_SCORER, both, _DECIDED, core):
+        taken_up = swaps(both)
     tell(f"a Faust agent, {baseline_payments:,} payments")
     _prepare(baseline, baseline_payments)
     agent = _measure(["services.bench.faust_agent"], baseline, _DECIDED, baseline_payments, core, POLL_AGENT_S)
@@ -57,7 +62,9 @@ def run_bench(
             "payee_hop": round(payee.cpu_us_per_payment, 1),
             "total": round(total.cpu_us_per_payment, 1),
             "packs": round(packs_us_per_payment(settings), 2),
+            "models": {name: round(cost, 2) for name, cost in models_us_per_payment().items()},
         },
+        "model_swap": taken_up,
         "baselines": {
             "faust_agent": {
                 "payments_per_second": round(agent.payments_per_second),

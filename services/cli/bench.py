@@ -57,9 +57,13 @@ def _show(figures: dict[str, Any]) -> None:
     table.add_row("  payer hop alone", "", f"{cpu['payer_hop']}")
     table.add_row("  payee hop alone", "", f"{cpu['payee_hop']}")
     table.add_row("  typology packs, of the payee hop", "", f"{cpu['packs']}")
+    for name, cost in cpu["models"].items():
+        table.add_row(f"  a model: {name.replace('_', ' ')}", "", f"{cost}")
     table.add_row("Faust agents, same work", f"{agent['payments_per_second']:,}", f"{agent['cpu_us_per_payment']}")
     Console().print(table)
     Console().print(
         f"{figures['times_faust_agent']} times the Faust agents' rate; {figures['payments']:,} payments, "
         f"{figures['partitions']} partitions, {figures['delivery']}, {figures['broker']}"
     )
+    swap = figures["model_swap"]
+    Console().print(f"a model that is announced decides after {swap['median_ms']} ms, {swap['longest_ms']} ms at most")
