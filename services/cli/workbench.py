@@ -7,7 +7,7 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -34,7 +34,10 @@ Budget = Annotated[
 Matured = Annotated[
     float | None, typer.Option(help="After so many days without a label a payment counts as weakly not suspicious.")
 ]
-_COLUMNS = ("payments", "suspicious", "auc", "average_precision", "recall_at_budget", "calibration_error", "brier")
+_COLUMNS = {
+    "payments": "labelled", "suspicious": "suspicious", "auc": "AUC", "average_precision": "AP",
+    "recall_at_budget": "recall", "calibration_error": "miscal.", "brier": "Brier",
+}  # fmt: skip
 
 
 @app.command()
@@ -68,6 +71,38 @@ def export(
     )
 
 
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    payers: Annotated[int, typer.Option(min=100, help="Payers; about 33 payments each in 18 months.")] = 10_000,
+    months: Annotated[int, typer.Option(min=1, max=120)] = 18,
+    seed: Annotated[int, typer.Option()] = 1,
+    base_rate: Annotated[str, typer.Option(help="unit_test, bench, realistic, needle.")] = "unit_test",
+    profile: Annotated[Literal["remitter", "bank"], typer.Option(help="Whose payments.")] = "remitter",
+    json: Json = False,
+) -> None:
+    """The same of a generated stream, without Kafka: to try the workbench on, with labels as late as the generator's.
+
+    What is learned of it shows that the software works as specified, not that it finds offenders.
+    """
+    from services.generator import Configuration, ConfigurationError
+    from services.workbench.dataset import described
+    from services.workbench.generated import generated
+
+    try:
+        configuration = Configuration(payers=payers, months=months, seed=seed, base_rate=base_rate, profile=profile)
+    except ConfigurationError as error:
+        _fail(error)
+    with Progress("generating", STEPS) as progress:
+        data = generated(configuration, load_ruleset(load_settings()), lambda part: progress.at(round(STEPS * part)))
+    data.write(out)
+    said = described(data)
+    if json:
+        print_json(said)
+    else:
+        typer.echo(f"{out}: " + ", ".join(f"{value:,} {name}" for name, value in said.items()))
+
+
 def train(
     files: Files,
     kind: Annotated[str, typer.Option(help="boosting (needs the extra `boosting`) or logistic.")] = "boosting",
@@ -97,9 +132,7 @@ def train(
         print_json({"model": f"{said.name}/{said.version}", "model_hash": said.model_hash, **made.about})
         return
     typer.echo(f"{said.name}/{said.version}, hash {said.model_hash[:12]}, on what was held out:")
-    _show(
-        {cohort: made.about["held_out"][cohort] for cohort in ("all", "1d", "7d", "30d", "later")}, "label came within"
-    )
+    _show({cohort: made.about["held_out"][cohort] for cohort in ("all", "1d", "7d", "30d", "later")}, "label within")
     model = f"{said.name}/{said.version}"
     typer.echo(f"tocsin model show {model} tells more; tocsin promote {model} lets it score")
 
@@ -148,7 +181,7 @@ def evaluate(
     if json:
         print_json({"model": model, "poison": poison, **figures})
     else:
-        _show(figures, "label came within")
+        _show(figures, "label within")
 
 
 def compare(
@@ -269,10 +302,13 @@ def _read(files: list[Path]) -> Dataset:
 
 
 def _show(figures: dict[str, dict[str, Any]], what: str) -> None:
-    table = Table(what, *(name.replace("_", " ") for name in _COLUMNS), box=None, header_style="bold")
+    table = Table(what, *_COLUMNS.values(), box=None, header_style="bold")
     for name, found in figures.items():
         table.add_row(name, *(_text(found[column]) for column in _COLUMNS))
     Console().print(table)
+    typer.echo(
+        "AP: average precision; recall: at the budget; miscal.: mean gap between probability said and share found."
+    )
 
 
 def _text(value: float | None) -> str:

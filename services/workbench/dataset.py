@@ -6,7 +6,7 @@ says since when it can be used.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -158,13 +158,10 @@ class Dataset:
                 f"{name}: has no column {missing[0]}" + (f", nor {len(missing) - 1} more" * (len(missing) > 1))
             )
 
-        def texts(column: str) -> NDArray[np.object_]:
-            return np.array(taken[column].fill_null("").to_list(), dtype=object)
-
         label = [UNLABELLED if each is None else int(each) for each in taken["label"].to_list()]
         label_ms = [NEVER_MS if each is None else int(each) for each in taken["label_time_ms"].to_list()]
         found = cls(
-            **{each: texts(each) for each in _TEXTS},
+            **{each: texts(taken[each].fill_null("").to_list()) for each in _TEXTS},
             event_ms=taken["event_time_ms"].to_numpy().astype(np.int64),
             score=taken["score"].to_numpy().astype(np.float64),
             label=np.array(label, dtype=np.int8),
@@ -197,6 +194,13 @@ def joined(parts: Iterable[Dataset]) -> Dataset:
     arrays: dict[str, Any] = {name: np.concatenate([getattr(each, name) for each in found]) for name in _arrays()}
     whole = replace(found[0], **arrays, as_of_ms=min(each.as_of_ms for each in found))
     return whole.chosen(np.argsort(whole.event_ms, kind="stable"))
+
+
+def texts(values: Sequence[str]) -> NDArray[np.object_]:
+    """Texts as a column of a data set."""
+    out = np.empty(len(values), dtype=object)
+    out[:] = values
+    return out
 
 
 def described(data: Dataset) -> Mapping[str, int]:

@@ -15,7 +15,7 @@ from services.learner.records import decode_label
 from services.scorer.path.features import NAMES
 from services.scorer.shell.logs import read_log
 from services.settings import Settings
-from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
+from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset, texts
 from services.workbench.labels import resolved
 
 
@@ -89,11 +89,6 @@ async def _labels(settings: Settings) -> dict[bytes, list[Label]]:
 def _dataset(
     rows: list[_Decided], labels: list[Label | None], features: list[np.ndarray], schema: str, as_of_ms: int
 ) -> Dataset:
-    def texts(values: list[str]) -> np.ndarray:
-        out = np.empty(len(values), dtype=object)
-        out[:] = values
-        return out
-
     dispositions = {"suspicious": SUSPICIOUS, "not_suspicious": NOT_SUSPICIOUS}
     data = Dataset(
         decision_id=texts([row.decision_id for row in rows]),
