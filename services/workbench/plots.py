@@ -13,7 +13,7 @@ from services.scorer.path.features import NAMES
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
 from services.workbench.measures import DAY_MS, calibration, recall_at_budget
 
-WEEK_MS = 7 * DAY_MS
+MONTH_MS = 28 * DAY_MS
 PSI_BINS = 10
 PSI_FEATURES = 20
 
@@ -73,24 +73,28 @@ def _picture(path: Path, paint: Callable[[Any], None]) -> Path:
 
 def _precision_recall(axes: Any, data: Dataset, scores: Floats) -> None:
     truth = data.label == SUSPICIOUS
-    for values, name, style in ((scores, "evaluated", "-"), (data.score, "served", "--")):
+    for values, name, style in ((scores, "evaluated", ".-"), (data.score, "served", ".--")):
         order = np.argsort(-values, kind="stable")
         mass, true = data.weight[order], np.where(truth[order], data.weight[order], 0.0)
+        ends = np.append(np.diff(values[order]) != 0, True)  # equal scores stand or fall together
         if true.any():
-            axes.plot(np.cumsum(true) / true.sum(), np.cumsum(true) / np.cumsum(mass), style, label=name)
+            found = np.cumsum(true)[ends]
+            axes.plot(found / true.sum(), found / np.cumsum(mass)[ends], style, markersize=3, label=name)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="Precision and recall")
     axes.legend(frameon=False)
 
 
 def _over_time(axes: Any, data: Dataset, scores: Floats, share: float) -> None:
-    weeks = (data.event_ms - data.event_ms.min(initial=np.iinfo(np.int64).max)) // WEEK_MS
+    months = (data.event_ms - data.event_ms.min(initial=np.iinfo(np.int64).max)) // MONTH_MS
     truth = data.label == SUSPICIOUS
     for values, name, style in ((scores, "evaluated", "o-"), (data.score, "served", "s--")):
-        found = [(int(week), recall_at_budget(values[rows], truth[rows], data.weight[rows], share))
-                 for week in np.unique(weeks) for rows in [weeks == week]]  # fmt: skip
-        told = [(week, recall) for week, recall in found if recall is not None]
-        axes.plot([week for week, _ in told], [recall for _, recall in told], style, markersize=3, label=name)
-    axes.set(xlabel="week", ylabel="recall", ylim=(0, 1.02), title=f"Recall at a budget of {share:.2%} of payments")
+        found = [(int(month), recall_at_budget(values[rows], truth[rows], data.weight[rows], share))
+                 for month in np.unique(months) for rows in [months == month]]  # fmt: skip
+        told = [(month, recall) for month, recall in found if recall is not None]
+        axes.plot([month for month, _ in told], [recall for _, recall in told], style, markersize=3, label=name)
+    axes.set(
+        xlabel="four weeks", ylabel="recall", ylim=(0, 1.02), title=f"Recall at a budget of {share:.2%} of payments"
+    )
     axes.legend(frameon=False)
 
 
