@@ -32,7 +32,7 @@ from services.workbench.measures import DAY_MS, measured
 KINDS = ("boosting", "logistic")
 HELD_OUT_SHARE = 0.25
 """Of the data set's period, its last part."""
-LABELS_MIN = 20
+LABELS_MIN = 10
 """Of each kind, before anything is fitted."""
 
 Tell = Callable[[str], None]

@@ -55,7 +55,7 @@ def test_the_same_data_give_the_same_model(tmp_path: Path) -> None:
 
 def test_a_data_set_without_enough_labels_is_refused(tmp_path: Path) -> None:
     data = sample(3, 100)
-    with pytest.raises(TrainingError, match="labels say suspicious; 20 of each kind are needed"):
+    with pytest.raises(TrainingError, match="labels say suspicious; 10 of each kind are needed"):
         train(data, "logistic", "mine", Registry(tmp_path), BUDGET, 7.0, None, quiet)
     with pytest.raises(TrainingError, match="kind 'oracle'"):
         train(data, "oracle", "mine", Registry(tmp_path), BUDGET, 7.0, None, quiet)
