@@ -7,11 +7,11 @@ bins and ``n`` and ``m`` decisions (Yurdakul and Naranjo, *Statistical propertie
 2020): 0.01 for 4,000 against 4,000, so the rule holds for windows of a thousand and more.
 
 **Bins** are cut at the reference's deciles, once. A decile is a value that the reference has, and what equals it has a
-bin of its own, because half our features stand at one value most of the time (flags, counts of zero): nine deciles
-give ten bins between them and nine upon them. Missing is a bin too, so a field that senders no longer fill is seen.
+bin of its own, because half our features stand at one value most of the time (flags, counts of zero): ten bins between
+the nine deciles and nine upon them. Missing is a bin too, so a field that senders leave empty is seen.
 
-**Losses** are watched by ADWIN (Bifet and Gavaldà, *Learning from time-changing data with adaptive windowing*, 2007), as
-River has it.
+**Losses** are watched by ADWIN (Bifet and Gavaldà, *Learning from time-changing data with adaptive windowing*, 2007),
+as River has it.
 """
 
 from __future__ import annotations
@@ -159,8 +159,9 @@ class LossDrift:
     """One ADWIN for each stream of losses, begun when it is first heard of. The caller bounds the number of streams.
 
     Losses enter as shares of ``LOSS_MAX``, since ADWIN's bound is for values between 0 and 1. After a change a stream's
-    detector begins afresh, as River's does. A fall is a change too: better news, and for the caller to tell. Which of the
-    two it is ADWIN does not say (it drops its oldest bucket, whose own mean is chance), so the latest losses are kept.
+    detector begins afresh, as River's does. A fall is a change too: better news, and for the caller to tell. Which of
+    the two it is ADWIN does not say (it drops its oldest bucket, whose own mean is chance), so the latest losses are
+    kept.
 
     Parameters
     ----------

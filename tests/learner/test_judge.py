@@ -21,7 +21,7 @@ LOG = log_of(3, 2_600, rise_at=1_300)
 
 def life(folder: Path, log: list[Example], start: int = 0) -> tuple[Judge, Measures]:
     """A judge over ``folder`` that takes ``log`` from ``start`` on."""
-    settings, measures = Settings(state_dir=folder), Measures(Metrics())
+    settings, measures = Settings.model_validate({"state_dir": folder}), Measures(Metrics())
     judge = Judge(settings, measures, Alarms(folder, measures.health))
     for offset in range(start, len(log)):
         judge.take(log[offset], offset)

@@ -126,7 +126,7 @@ def test_a_label_belongs_to_the_first_cohort_that_is_wide_enough(hours: int) -> 
 
 
 def log_of(seed: int, count: int, rise_at: int | None = None) -> list[Example]:
-    """Examples of a model that knows something, whose labels are of all ages; from ``rise_at`` it is wrong more often."""
+    """Examples of a model that knows something, with labels of all ages; from ``rise_at`` it is wrong more often."""
     draw = random.Random(seed)
     made = []
     for number in range(count):

@@ -6,6 +6,7 @@ import bisect
 import math
 import random
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -211,7 +212,7 @@ def test_a_detector_restored_anywhere_goes_on_identically(seed: int, cuts: list[
     whole, resumed, found = LossDrift(), LossDrift(), []
     expected = changes(whole, stream)
     places = [0, *sorted(cuts), len(stream)]
-    for start, stop in zip(places, places[1:], strict=False):
+    for start, stop in pairwise(places):
         resumed = LossDrift(resumed.state())
         found += [(start + at, change) for at, change in changes(resumed, stream[start:stop])]
     assert found == expected
