@@ -74,8 +74,12 @@ class Alarms:
 
     def ring(self, alarm: Alarm) -> None:
         """An alarm: first the request on disk, then the rest, so that nobody hears of what may yet be forgotten."""
-        standing = self._standing()
-        request = RefitRequest({**standing, alarm.kind: alarm})
+        try:
+            standing = read_request(self._state_dir)
+        except msgspec.DecodeError:
+            logger.warning("%s is not a request, and is replaced by one", FILE)
+            standing = None
+        request = RefitRequest({**(standing.alarms if standing else {}), alarm.kind: alarm})
         write_durably(self._state_dir / FILE, encode(request) + b"\n")
         self._health.alarms.labels(alarm.kind).inc()
         self.refresh()
@@ -85,17 +89,12 @@ class Alarms:
 
     def refresh(self) -> None:
         """Show which kinds of alarm the standing request has: people settle it while the learner runs."""
-        standing = self._standing()
-        for kind in KINDS:
-            self._health.refit_requested.labels(kind).set(kind in standing)
-
-    def _standing(self) -> dict[str, Alarm]:
         try:
-            found = read_request(self._state_dir)
+            standing = read_request(self._state_dir)
         except msgspec.DecodeError:
-            logger.warning("%s is not a request, and is replaced by the next alarm", FILE)
-            return {}
-        return found.alarms if found else {}
+            standing = None  # the next alarm says so
+        for kind in KINDS:
+            self._health.refit_requested.labels(kind).set(standing is not None and kind in standing.alarms)
 
 
 def described(alarm: Alarm) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 import faust
 
 from models.training import Plan
 from services.faust_app import create_app
-from services.learner.alarms import Alarms
+from services.learner.alarms import Alarms, Hook
 from services.learner.joiner import Joiner
 from services.learner.measures import Measures
 from services.learner.served import ServedPlan
@@ -50,8 +51,8 @@ def drift_plan_of(settings: Settings) -> ServedPlan:
     )
 
 
-def create_learner(settings: Settings, metrics: Metrics | None = None) -> faust.App:
-    """The learner of a deployment, not yet started.
+def create_learner(settings: Settings, metrics: Metrics | None = None, hooks: Sequence[Hook] = ()) -> faust.App:
+    """The learner of a deployment, not yet started. ``hooks`` are called with each alarm of drift.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def create_learner(settings: Settings, metrics: Metrics | None = None) -> faust.
         As ``plan_of``.
     """
     measures = Measures(metrics or Metrics())
-    alarms = Alarms(settings.state_dir, measures.health)
+    alarms = Alarms(settings.state_dir, measures.health, hooks)
     app = create_app(settings, "learner")
     app.service(Joiner(settings, measures, drift_plan_of(settings), alarms))
     app.service(TrainerService(settings, measures, plan_of(settings), alarms))

@@ -126,9 +126,9 @@ class _Session:
 
     async def close(self) -> None:
         """Let go of the clients, and keep what was judged."""
-        self._judge.save()
         await self._consumer.stop()
         await self._producer.stop()
+        self._judge.save()
 
     async def step(self) -> None:
         """Learn the next examples, and publish the versions that they complete."""
