@@ -125,7 +125,7 @@ def test_a_killed_learner_shows_the_figures_and_asks_for_the_refit_that_its_logs
     assert "drift of loss on suspicious/7d" in said
     for private in ('"p-', " p-", "payer-1", "payee-1"):
         assert private not in said
-        assert private not in exposition_of(found)
+        assert private not in repr(found)
 
 
 def all_shown(port: int, count: int) -> bool:
@@ -135,7 +135,3 @@ def all_shown(port: int, count: int) -> bool:
     except OSError:
         return False
     return found is not None and total(found, "tocsin_prequential_examples") == 2 * count
-
-
-def exposition_of(found: Samples) -> str:
-    return repr(found)
