@@ -7,9 +7,7 @@ Nothing in it is executed.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -17,6 +15,7 @@ import msgspec
 from models.training import Snapshot
 from services.contract.codec import encode
 from services.contract.identity import hash_of
+from services.files import write_durably
 from services.scorer.path.ensemble import model_from
 from services.scorer.path.model import ModelRefused
 
@@ -119,20 +118,5 @@ class Registry:
             if path.read_bytes() != data:
                 raise RegistryError(f"{path}: is there already, with other content")
             return path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(file.name, path)
-        _sync_folder(path.parent)
+        write_durably(path, data)
         return path
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,7 +9,6 @@ markers take offsets too.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,8 +25,9 @@ from models.logistic import (
     readable,
     restore_logistic,
 )
+from models.recent import RecentIds
 from models.threshold import WINDOW_EXAMPLES, ThresholdWindow
-from services.contract.identity import digest64, hash_of
+from services.contract.identity import hash_of
 from services.contract.types import Example, ModelAnnouncement
 from services.scorer.path.features import FEATURES
 from services.scorer.path.model import LogisticModel
@@ -117,11 +117,7 @@ class Trainer:
         self._trained_event_time_ms = state.trained_event_time_ms if state else 0
         self._pipeline = restore_logistic(state.logistic) if state else create_logistic()
         self._window = ThresholdWindow(state.window if state else b"")
-        self._recent: deque[bytes] = deque()
-        self._known: set[bytes] = set()
-        packed = state.recent if state else b""
-        for start in range(0, len(packed), 8):
-            self._remember(packed[start : start + 8])
+        self._recent = RecentIds(RECENT_EXAMPLES, state.recent if state else b"")
 
     def learn(self, example: Example, offset: int) -> Lesson:
         """Learn the example that stands at ``offset`` of the log, if it is new and of this line's features.
@@ -138,10 +134,8 @@ class Trainer:
             return Lesson("foreign_schema")
         if len(example.features) != len(FEATURES) or not 0.0 < example.weight <= WEIGHT_MAX:
             return Lesson("invalid")
-        digest = digest64(example.example_id).to_bytes(8, "little")
-        if digest in self._known:
+        if not self._recent.add(example.example_id):
             return Lesson("duplicate")
-        self._remember(digest)
         x = readable(example.features)
         self._window.add(float(self._pipeline.predict_proba_one(x)[True]), example.weight)
         self._pipeline.learn_one(x, example.label, w=example.weight)
@@ -159,7 +153,7 @@ class Trainer:
         return TrainerState(
             logistic=logistic_state(self._pipeline),
             window=self._window.pack(),
-            recent=b"".join(self._recent),
+            recent=self._recent.pack(),
             examples=self.examples,
             version=self.version,
             next_offset=self.next_offset,
@@ -184,9 +178,3 @@ class Trainer:
             trained_event_time_ms=self._trained_event_time_ms,
         )
         return Snapshot(announcement, self.state())
-
-    def _remember(self, digest: bytes) -> None:
-        if len(self._recent) == RECENT_EXAMPLES:
-            self._known.discard(self._recent.popleft())
-        self._recent.append(digest)
-        self._known.add(digest)

@@ -6,6 +6,7 @@ histogram off the payments.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -183,3 +184,56 @@ class Metrics:
         """Expose the metrics at ``http://host:port/metrics``; port 0 exposes nothing."""
         if port:
             start_http_server(port, host, registry=self.registry)
+
+
+class ModelHealth:
+    """What a learner knows of how well payments are scored, and whether it drifts. NaN: not known, or not yet."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def judged(name: str, documentation: str) -> Gauge:
+            text = f"{documentation}; scores as emitted against labels, by how late the label came"
+            return Gauge(f"tocsin_prequential_{name}", text, ("cohort",), registry=registry)
+
+        self.average_precision = judged("average_precision", "Weighted average precision of the latest examples")
+        self.recall_at_budget = judged(
+            "recall_at_budget", "Share of what is suspicious among the payments that people can review"
+        )
+        self.calibration_error = judged("calibration_error", "Mean distance of what was said from what came, in tenths")
+        self.brier = judged("brier", "Mean squared error of the probability")
+        self.judged = Gauge(
+            "tocsin_prequential_examples",
+            "Examples that the figures rest on",
+            ("cohort", "label"),
+            registry=registry,
+        )
+        self.loss = Gauge(
+            "tocsin_drift_loss_nats",
+            "Mean log-loss since it last changed, by label and by how late it came",
+            ("label", "cohort"),
+            registry=registry,
+        )
+        self.psi = Gauge(
+            "tocsin_drift_psi", "Population stability index of a feature as served", ("feature",), registry=registry
+        )
+        self.score_psi = Gauge(
+            "tocsin_drift_score_psi", "Population stability index of the score as served", registry=registry
+        )
+        self.score_psi.set(math.nan)
+        self.sampled = Gauge(
+            "tocsin_drift_decisions",
+            "Sampled decisions that the indices rest on: reference, window",
+            ("window",),
+            registry=registry,
+        )
+        self.alarms = Counter(
+            "tocsin_drift_alarms_total", "Alarms of drift: loss, feature, score", ("kind",), registry=registry
+        )
+        self.refit_requested = Gauge(
+            "tocsin_drift_refit_requested",
+            "1 while a request to refit stands for this kind of drift: loss, feature, score",
+            ("kind",),
+            registry=registry,
+        )
+        for kind in ("loss", "feature", "score"):
+            self.alarms.labels(kind)
+            self.refit_requested.labels(kind)

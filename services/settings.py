@@ -81,6 +81,17 @@ class Settings(BaseSettings):
         90, ge=0, le=3_650, description="event time without a review after which an alert lapses; 0: never"
     )
     alert_budget_share: float = Field(0.002, gt=0, lt=1, description="share of payments people can review")
+    drift_sample: int = Field(16, ge=1, le=65_536, description="one decision in so many is looked at for drift")
+    drift_window_days: int = Field(
+        7, ge=1, le=92, description="event time of the reference and of what is held against it; 7: whole weeks"
+    )
+    drift_window_decisions: int = Field(
+        2_000, ge=100, le=1_000_000, description="sampled decisions without which a window lasts longer"
+    )
+    drift_psi: float = Field(0.25, gt=0, le=10, description="population stability index that is an alarm")
+    drift_reference: str = Field(
+        "1", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="names drift's reference; another name takes it anew"
+    )
 
     @property
     def topics(self) -> Topics:

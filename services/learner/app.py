@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 import faust
 
 from models.training import Plan
 from services.faust_app import create_app
+from services.learner.alarms import Alarms, Hook
 from services.learner.joiner import Joiner
 from services.learner.measures import Measures
+from services.learner.served import ServedPlan
 from services.learner.trainer import TrainerService
 from services.metrics import Metrics
 from services.scorer.path.features import feature_schema_hash
@@ -30,8 +33,26 @@ def plan_of(settings: Settings) -> Plan:
     return Plan(schema, settings.snapshot_examples, settings.alert_budget_share)
 
 
-def create_learner(settings: Settings, metrics: Metrics | None = None) -> faust.App:
-    """The learner of a deployment, not yet started.
+def drift_plan_of(settings: Settings) -> ServedPlan:
+    """How a deployment looks for drift in what is served.
+
+    Raises
+    ------
+    SettingsError
+        As ``plan_of``.
+    """
+    return ServedPlan(
+        feature_schema_hash=plan_of(settings).feature_schema_hash,
+        sample_one_in=settings.drift_sample,
+        window_days=settings.drift_window_days,
+        window_decisions=settings.drift_window_decisions,
+        psi_limit=settings.drift_psi,
+        reference=settings.drift_reference,
+    )
+
+
+def create_learner(settings: Settings, metrics: Metrics | None = None, hooks: Sequence[Hook] = ()) -> faust.App:
+    """The learner of a deployment, not yet started. ``hooks`` are called with each alarm of drift.
 
     Raises
     ------
@@ -39,9 +60,10 @@ def create_learner(settings: Settings, metrics: Metrics | None = None) -> faust.
         As ``plan_of``.
     """
     measures = Measures(metrics or Metrics())
+    alarms = Alarms(settings.state_dir, measures.health, hooks)
     app = create_app(settings, "learner")
-    app.service(Joiner(settings, measures))
-    app.service(TrainerService(settings, measures, plan_of(settings)))
+    app.service(Joiner(settings, measures, drift_plan_of(settings), alarms))
+    app.service(TrainerService(settings, measures, plan_of(settings), alarms))
     return app
 
 

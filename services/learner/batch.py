@@ -13,6 +13,7 @@ from services.contract.topics import Topics
 from services.contract.types import DeadLetter, Example
 from services.learner.join import Join
 from services.learner.records import decode_decision, decode_label
+from services.learner.served import ServedDrift
 
 
 class Read(NamedTuple):
@@ -45,8 +46,13 @@ class Output:
     rejected: Counter[str] = field(default_factory=Counter)
 
 
-def apply(join: Join, records: Iterable[Read], topics: Topics, output: Output) -> None:
-    """Take ``records`` into ``join``; examples and dead letters are added to ``output``."""
+def apply(
+    join: Join, records: Iterable[Read], topics: Topics, output: Output, served: ServedDrift | None = None
+) -> None:
+    """Take ``records`` into ``join``; examples and dead letters are added to ``output``.
+
+    ``served`` sees each decision that is new to the join.
+    """
     decisions = topics.decisions.name
     for record in records:
         if record.topic == decisions:
@@ -54,7 +60,10 @@ def apply(join: Join, records: Iterable[Read], topics: Topics, output: Output) -
             if isinstance(decision, Rejection):
                 _reject(record, decision, topics, output)
                 continue
+            known = join.decisions
             made = join.take_decision(decision, record.timestamp_ms)
+            if served is not None and join.decisions > known:
+                served.take(decision, record.timestamp_ms)
         else:
             label = decode_label(record.value)
             if isinstance(label, Rejection):

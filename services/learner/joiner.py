@@ -5,7 +5,8 @@ A batch goes through five steps:
 1. Read records of both topics.
 2. Take them into the join (``services.learner.join``): examples and dead letters come out.
 3. Write those and the offsets of both topics in one transaction.
-4. Write the join's changes, with the same offsets, to the store: after the commit, so the store is never ahead.
+4. Write the join's changes, with the same offsets, to the store: after the commit, so the store is never ahead. What is
+   known of drift in what is served (``services.learner.served``) is written with them, and its alarms are heard first.
 5. Count.
 
 A crash before the commit leaves nothing behind: the next learner fences the producer, which aborts the transaction.
@@ -29,9 +30,11 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from faust import Service
 
 from services import kafka
+from services.learner.alarms import Alarms
 from services.learner.batch import Output, Read, apply
 from services.learner.join import Join, Limits
 from services.learner.measures import HOP, Measures
+from services.learner.served import ServedDrift, ServedPlan
 from services.learner.store import Store
 from services.settings import Settings
 
@@ -55,10 +58,20 @@ class LearnerError(RuntimeError):
 class Joiner(Service):
     """Runs sessions of the join until it is stopped. A Kafka error ends a session, and the next one recovers."""
 
-    def __init__(self, settings: Settings, measures: Measures, limits: Limits | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        measures: Measures,
+        drift: ServedPlan,
+        alarms: Alarms,
+        limits: Limits | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._settings = settings
         self._measures = measures
+        self._drift = drift
+        self._alarms = alarms
         self._limits = limits
         self._ended = asyncio.Event()
 
@@ -75,7 +88,7 @@ class Joiner(Service):
             self._ended.set()
 
     async def _attempt(self) -> None:
-        session = _Session(self._settings, self._measures, self._limits)
+        session = _Session(self._settings, self._measures, self._drift, self._alarms, self._limits)
         try:
             await session.open()
             while not self.should_stop and await session.partitions_unchanged():
@@ -94,7 +107,9 @@ class Joiner(Service):
 class _Session:
     """From the fencing of the previous producer to the first failure."""
 
-    def __init__(self, settings: Settings, measures: Measures, limits: Limits | None) -> None:
+    def __init__(
+        self, settings: Settings, measures: Measures, drift: ServedPlan, alarms: Alarms, limits: Limits | None
+    ) -> None:
         self._settings = settings
         self._measures = measures
         self._topics = settings.topics
@@ -106,6 +121,9 @@ class _Session:
         )
         self._store = Store(settings.state_dir / "learner")
         self._join = Join(self._store, limits)
+        self._served = ServedDrift(self._store, drift)
+        self._alarms = alarms
+        measures.served(self._served)
         self._decisions: list[TopicPartition] = []
         self._labels: list[TopicPartition] = []
 
@@ -165,6 +183,7 @@ class _Session:
         self._write(offsets)
         self._measures.joined(self._join.counts, output.rejected, len(records))
         self._measures.pending(self._join.decisions, self._join.waiting_labels)
+        self._measures.served(self._served)
         self._join.written()
         for each, offset in offsets.items():
             self._measures.lag(each.topic, each.partition, (self._consumer.highwater(each) or offset) - offset)
@@ -193,7 +212,7 @@ class _Session:
     async def _take(self, records: list[Read], output: Output) -> None:
         remaining = iter(records)
         while chunk := list(islice(remaining, CHUNK_RECORDS)):
-            apply(self._join, chunk, self._topics, output)
+            apply(self._join, chunk, self._topics, output, self._served)
             await asyncio.sleep(0)
 
     async def _commit(self, output: Output, offsets: Offsets) -> None:
@@ -218,7 +237,11 @@ class _Session:
             await asyncio.gather(*futures)
 
     def _write(self, offsets: Offsets) -> None:
-        self._store.write(self._join.seal(), {(each.topic, each.partition): at for each, at in offsets.items()})
+        for alarm in self._served.alarms:
+            self._alarms.ring(alarm)
+        changes = {**self._join.seal(), **self._served.seal()}
+        self._store.write(changes, {(each.topic, each.partition): at for each, at in offsets.items()})
+        self._served.written()
 
     async def _partitions(self, topic: str) -> list[TopicPartition]:
         found = await self._producer.partitions_for(topic)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from prometheus_client import Counter
 
-from services.metrics import Metrics
+from services.learner.served import SCORE, ServedDrift
+from services.metrics import Metrics, ModelHealth
+from services.workbench.measures import Figures
 
 HOP = "learner"
 _LABEL_RESULTS = ("joined", "duplicate", "waiting", "excess", "too_late", "expired", "overflow")
 
 
 class Measures:
-    """The metrics of a learner: the worker's, and one of its own."""
+    """The metrics of a learner: the worker's, the models' health, and one of its own."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
+        self.health = ModelHealth(metrics.registry)
+        self._evaluations = 0
         self.skipped = Counter(
             "tocsin_learner_skipped_total",
             "Records that teach nothing: decision_too_old, example_duplicate, example_foreign_schema, example_invalid",
@@ -45,3 +50,31 @@ class Measures:
     def lag(self, topic: str, partition: int, records: int) -> None:
         """How many records of a partition are not yet read."""
         self.metrics.lag.labels(topic, str(partition)).set(max(0, records))
+
+    def judged(self, cohort: str, figures: Figures) -> None:
+        """What the scores of a cohort's examples were worth; NaN where a figure needs what is not there."""
+        health = self.health
+        for gauge, value in (
+            (health.average_precision, figures.average_precision),
+            (health.recall_at_budget, figures.recall_at_budget),
+            (health.calibration_error, figures.calibration_error),
+            (health.brier, figures.brier),
+        ):
+            gauge.labels(cohort).set(math.nan if value is None else value)
+        health.judged.labels(cohort, "suspicious").set(figures.suspicious)
+        health.judged.labels(cohort, "not_suspicious").set(figures.payments - figures.suspicious)
+
+    def losses(self, means: Mapping[tuple[str, str], float]) -> None:
+        """Mean losses since they last changed, by label and cohort."""
+        for (label, cohort), loss in means.items():
+            self.health.loss.labels(label, cohort).set(loss)
+
+    def served(self, drift: ServedDrift) -> None:
+        """What is known of drift in what is served; the indices only when there are new ones."""
+        for window, decisions in drift.decisions.items():
+            self.health.sampled.labels(window).set(decisions)
+        if drift.evaluations == self._evaluations:
+            return
+        self._evaluations = drift.evaluations
+        for name, index in drift.index().items():
+            (self.health.score_psi if name == SCORE else self.health.psi.labels(name)).set(index)

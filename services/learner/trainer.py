@@ -3,6 +3,9 @@
 A version is first a file in the registry, then an announcement, and only then is the next example learned. So a crash
 leaves at most one version without its announcement, and a session starts by announcing what is missing. The sequence
 of versions is the one that ``models.training.Trainer`` makes of the log: nothing else decides it.
+
+Before an example is learned its score as served is judged (``services.learner.judge``). Judge and trainer each know how
+far they have read; a session begins at the earlier of the two places, and each takes only what is new to it.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ from services import kafka
 from services.contract.codec import decode, encode
 from services.contract.events import cloud_event
 from services.contract.types import Example, ModelAnnouncement
+from services.learner.alarms import Alarms
 from services.learner.joiner import RETRY_S, LearnerError
+from services.learner.judge import Judge
 from services.learner.measures import Measures
 from services.settings import Settings
 
@@ -38,11 +43,12 @@ logger = logging.getLogger(__name__)
 class TrainerService(Service):
     """Learns the log until it is stopped. A Kafka error ends a session; the next goes on from the registry."""
 
-    def __init__(self, settings: Settings, measures: Measures, plan: Plan, **options: Any) -> None:
+    def __init__(self, settings: Settings, measures: Measures, plan: Plan, alarms: Alarms, **options: Any) -> None:
         super().__init__(**options)
         self._settings = settings
         self._measures = measures
         self._plan = plan
+        self._alarms = alarms
         self._ended = asyncio.Event()
 
     async def on_stop(self) -> None:
@@ -58,7 +64,7 @@ class TrainerService(Service):
             self._ended.set()
 
     async def _attempt(self) -> None:
-        session = _Session(self._settings, self._measures, self._plan)
+        session = _Session(self._settings, self._measures, self._plan, self._alarms)
         try:
             await session.open()
             while not self.should_stop:
@@ -73,8 +79,9 @@ class TrainerService(Service):
 class _Session:
     """From the registry's latest version to the first failure."""
 
-    def __init__(self, settings: Settings, measures: Measures, plan: Plan) -> None:
+    def __init__(self, settings: Settings, measures: Measures, plan: Plan, alarms: Alarms) -> None:
         self._measures = measures
+        self._judge = Judge(settings, measures, alarms)
         self._registry = Registry(settings.registry)
         latest = self._registry.latest(plan.name)
         self._trainer = Trainer(plan, latest.state if latest else None)
@@ -87,7 +94,7 @@ class _Session:
             measures.metrics.use_model(latest.announcement.version, latest.announcement.model_hash)
 
     async def open(self) -> None:
-        """Announce the versions that ``models.v1`` lacks, and stand at the first example not yet learned.
+        """Announce the versions that ``models.v1`` lacks, and stand at the first example not yet learned or judged.
 
         Raises
         ------
@@ -110,12 +117,18 @@ class _Session:
                 f"{self._examples.topic} ends at {end} and was learned up to {self._trainer.next_offset}: the registry "
                 f"belongs to another cluster; choose another folder"
             )
-        self._consumer.seek(self._examples, self._trainer.next_offset)
+        if self._judge.next_offset > end:
+            raise LearnerError(
+                f"{self._examples.topic} ends at {end} and was judged up to {self._judge.next_offset}: state_dir "
+                f"belongs to another cluster; choose another folder"
+            )
+        self._consumer.seek(self._examples, min(self._trainer.next_offset, self._judge.next_offset))
 
     async def close(self) -> None:
-        """Let go of the clients."""
+        """Let go of the clients, and keep what was judged."""
         await self._consumer.stop()
         await self._producer.stop()
+        self._judge.save()
 
     async def step(self) -> None:
         """Learn the next examples, and publish the versions that they complete."""
@@ -124,6 +137,7 @@ class _Session:
             await self._learn(record)
             if count % EXAMPLES_BREATH == 0:
                 await asyncio.sleep(0)
+        self._judge.show(asyncio.get_running_loop().time())
         high = self._consumer.highwater(self._examples)
         if high is not None:
             self._measures.lag(self._examples.topic, 0, high - await self._consumer.position(self._examples))
@@ -132,8 +146,12 @@ class _Session:
         try:
             example = decode(record.value or b"", Example)
         except msgspec.DecodeError:
-            self._measures.skipped.labels("example_invalid").inc()
+            if record.offset >= self._trainer.next_offset:
+                self._measures.skipped.labels("example_invalid").inc()
             return
+        self._judge.take(example, record.offset)
+        if record.offset < self._trainer.next_offset:
+            return  # learned before: only the judge had not seen it
         lesson: Lesson = self._trainer.learn(example, record.offset)
         if lesson.result != "learned":
             self._measures.skipped.labels(f"example_{lesson.result}").inc()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from services.metrics import Metrics
+from services.metrics import Metrics, ModelHealth
 
 TICK_S = 0.1
 PAYMENTS = 200
@@ -69,16 +71,41 @@ def fill_learner(metrics: Metrics) -> None:
     metrics.lag.labels("labels.v1", "0").set(float(_RANDOM.integers(0, 20)))
 
 
+def fill_health(health: ModelHealth) -> None:
+    """One more tick of what a learner knows of models' health."""
+    for cohort in ("1d", "7d", "30d", "later", "all"):
+        for gauge in (health.average_precision, health.recall_at_budget, health.calibration_error, health.brier):
+            gauge.labels(cohort).set(float(_RANDOM.uniform(0.1, 0.2)))
+        for label, examples in (("suspicious", 40.0), ("not_suspicious", 8_000.0)):
+            health.judged.labels(cohort, label).set(examples)
+            health.loss.labels(label, cohort).set(float(_RANDOM.uniform(0.1, 0.2)))
+    for feature in ("amount", "is_cross_border"):
+        health.psi.labels(feature).set(float(_RANDOM.uniform(0.0, 0.1)))
+    health.score_psi.set(float(_RANDOM.uniform(0.0, 0.1)))
+    for window in ("reference", "window"):
+        health.sampled.labels(window).set(4_000)
+    health.alarms.labels("feature").inc()
+    health.refit_requested.labels("feature").set(1)
+
+
 def main(role: str, port: int) -> None:
     """Serve until ended."""
     metrics = Metrics()
+    tick: Callable[[], None]
     if role == "scorer":
         start_scorer(metrics)
-    tick = {"scorer": fill_scorer, "learner": fill_learner}[role]
+        tick = partial(fill_scorer, metrics)
+    else:
+        health = ModelHealth(metrics.registry)
+
+        def tick() -> None:
+            fill_learner(metrics)
+            fill_health(health)
+
     metrics.serve("127.0.0.1", port)
     never = threading.Event()
     while not never.wait(TICK_S):
-        tick(metrics)
+        tick()
 
 
 if __name__ == "__main__":

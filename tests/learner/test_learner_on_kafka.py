@@ -20,6 +20,7 @@ from services.broker import KafkaBroker
 from services.contract.codec import decode, encode
 from services.contract.topics import Topics
 from services.contract.types import Example, ModelAnnouncement
+from services.learner.alarms import Alarms
 from services.learner.app import plan_of
 from services.learner.batch import Output, Read, apply
 from services.learner.join import Join
@@ -124,7 +125,8 @@ def run_with_kills(settings: Settings, expected: list[str], seed: int, kills: in
 
 async def train(settings: Settings, done: Callable[[], Awaitable[bool]]) -> None:
     """The trainer in this process, until ``done``; raises what it crashed of."""
-    service = TrainerService(settings, Measures(Metrics()), plan_of(settings))
+    measures = Measures(Metrics())
+    service = TrainerService(settings, measures, plan_of(settings), Alarms(settings.state_dir, measures.health))
     await service.start()
     try:
         async with asyncio.timeout(PATIENCE_S):

@@ -26,6 +26,8 @@ LABELS_BEHIND = 10
 """Slices between a payment and its label."""
 WARM = (("scorer", "tocsin_alerts_total", 20.0), ("learner", "tocsin_examples_total", 200.0))
 """What must have been counted before anybody looks."""
+DRIFT = {"drift_sample": 1, "drift_window_days": 1, "drift_window_decisions": 100}
+"""A day's decisions, all of them, against those of the first day: an index within seconds."""
 
 
 @contextmanager
@@ -35,7 +37,9 @@ def live_ports(bootstrap: str, folder: Path) -> Iterator[dict[str, int]]:
     if importlib.util.find_spec("services.learner.app") is not None:
         roles = ("scorer", "learner")
     ports: dict[str, int] = dict(zip(roles, free_ports(len(roles)), strict=True))
-    deployment = make_deployment(bootstrap, "live", folder, partitions=2, snapshot_examples=100, alerts_per_day=2.0)
+    deployment = make_deployment(
+        bootstrap, "live", folder, partitions=2, snapshot_examples=100, alerts_per_day=2.0, **DRIFT
+    )
     stop = threading.Event()
     feeding = threading.Thread(target=lambda: asyncio.run(_feed(deployment, stop)), name="live-load")
     try:
