@@ -39,9 +39,9 @@ def create_learner(settings: Settings, metrics: Metrics | None = None) -> faust.
         As ``plan_of``.
     """
     measures = Measures(metrics or Metrics())
-    app = create_app(settings, "learner")
-    app.service(Joiner(settings, measures))
-    app.service(TrainerService(settings, measures, plan_of(settings)))
+    app, plan = create_app(settings, "learner"), plan_of(settings)
+    app.service(Joiner(settings, measures, plan.feature_schema_hash))
+    app.service(TrainerService(settings, measures, plan))
     return app
 
 
