@@ -351,14 +351,13 @@ class AccountState:
         evicted = self.evict_idle()
         entries: list[tuple[bytes, bytes | None]] = [(key, None) for key in evicted]
         unique = np.unique(touched[touched >= 0])
-        chosen = self.rows[unique]
-        packed, size = chosen.tobytes(), self.rows.dtype.itemsize
-        ends = _ends(chosen.view(np.uint64).reshape(len(unique), size // 8)).tolist()
-        for position, slot in enumerate(unique.tolist()):
+        size = self.rows.dtype.itemsize
+        starts, ends = unique * size, _ends(self.rows.view(np.uint64).reshape(len(self.rows), size // 8), unique)
+        packed = memoryview(self.rows.view(np.uint8))
+        for slot, start, stop in zip(unique.tolist(), starts.tolist(), (starts + ends).tolist(), strict=True):
             key = self._keys[slot]
             if key is not None:
-                at = position * size
-                entries.append((key, self._format + packed[at : at + ends[position]]))
+                entries.append((key, b"".join((self._format, packed[start:stop]))))
         entries += [(CORRIDOR_PREFIX + key, self._format + row) for key, row in self.corridors.changelog()]
         shared = self.tokens.changelog(int(self.watermark[0]))
         entries += [(TOKEN_PREFIX + key, None if row is None else self._format + row) for key, row in shared]
@@ -413,12 +412,12 @@ TOKEN_PREFIX = b"\x02"
 
 
 @njit(cache=True)
-def _ends(words: Any) -> Any:
-    """int64[n]: up to which byte each row of ``words`` (uint64[n, w]) holds anything."""
-    ends = np.zeros(words.shape[0], dtype=np.int64)
-    for i in range(words.shape[0]):
+def _ends(words: Any, slots: Any) -> Any:
+    """int64[n]: up to which byte each row ``slots`` (int64[n]) of ``words`` (uint64[m, w]) holds anything."""
+    ends = np.zeros(len(slots), dtype=np.int64)
+    for i in range(len(slots)):
         last = words.shape[1]
-        while last > 0 and words[i, last - 1] == 0:
+        while last > 0 and words[slots[i], last - 1] == 0:
             last -= 1
         ends[i] = 8 * last
     return ends
