@@ -23,7 +23,7 @@ def cloud_event(kind: str, event_id: str, source: str = SOURCE) -> Headers:
     """Headers of an event: ``kind`` such as ``payment.v1``, ``event_id`` unique within ``source``."""
     return [
         _SPEC,
-        _type(kind),
+        type_header(kind),
         ("ce_source", source.encode()),
         ("ce_id", event_id.encode()),
         _JSON,
@@ -36,11 +36,12 @@ def is_event(headers: Sequence[tuple[str, bytes]], kind: str) -> bool:
     >>> is_event(cloud_event(SNOOZE, "s-1"), SNOOZE)
     True
     """
-    return _type(kind) in headers
+    return type_header(kind) in headers
 
 
 @lru_cache
-def _type(kind: str) -> tuple[str, bytes]:
+def type_header(kind: str) -> tuple[str, bytes]:
+    """The header that says of what kind an event is."""
     return "ce_type", b"org.tocsin." + kind.encode()
 
 

@@ -134,7 +134,7 @@ def test_a_label_that_comes_again_counts_once_among_the_payers_latest(between: i
     log = records_of((*payments, *map(label_of, payments), label_of(payments[0]), payment(99)))
     hop = PayerHop(RULESET, "payments.v1", 0, 1)
     result = hop.process(log, MODEL)
-    assert (result.counts["label"], result.counts["duplicate"]) == (between + 2 - repeats, repeats)
+    assert (result.counts["label"], result.counts["label_duplicate"]) == (between + 2 - repeats, repeats)
     count = Replay(RULESET).measure(log)[1][-1, INDEX["payee_confirmed_run"]]
     assert count == between + 2 - repeats
 

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from services.contract.codec import Rejection, decode_payment, decode_payment_label
-from services.contract.events import PAYMENT_LABEL, dead_letter_headers, is_event
+from services.contract.events import PAYMENT_LABEL, dead_letter_headers, type_header
 from services.contract.types import DeadLetter, Payment, PaymentLabel
 from services.scorer.path.records import Inbound, Outbound
 
 FUTURE_MS_MAX = 86_400_000
 """A payment dated more than a day after its record was appended is refused: one wrong clock would age every account."""
+_LABEL = type_header(PAYMENT_LABEL)
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ def decode(records: Iterable[Inbound], topic: str, partition: int) -> Decoded:
     """Read a batch of ``payments.v1``. Whatever cannot be processed becomes a dead letter; nothing raises."""
     decoded = Decoded()
     for record in records:
-        found = _read_label(record) if is_event(record.headers, PAYMENT_LABEL) else _read(record)
+        found = _read_label(record) if _LABEL in record.headers else _read(record)
         if isinstance(found, Payment):
             decoded.payments.append(found)
             decoded.records.append(record)

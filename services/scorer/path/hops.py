@@ -80,8 +80,9 @@ class PayerHop:
             touched=found.touched,
             counts=Counter(
                 forwarded=len(found.onward),
+                duplicate=int(np.count_nonzero(verdicts == DUPLICATE)),
                 label=len(found.labels),
-                duplicate=int(np.count_nonzero(verdicts == DUPLICATE)) + len(batch.labels) - len(found.labels),
+                label_duplicate=len(batch.labels) - len(found.labels),
                 status_update=int(np.count_nonzero(verdicts == STATUS_UPDATE)),
                 dead_letter=len(batch.dead),
             ),
