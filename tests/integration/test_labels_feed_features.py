@@ -14,7 +14,7 @@ from aiokafka import ConsumerRecord
 
 from services.contract.codec import decode, encode
 from services.contract.events import PAYMENT_LABEL, is_event
-from services.contract.types import Label, Party, Payment, PaymentLabel
+from services.contract.types import Disposition, Label, Party, Payment, PaymentLabel
 from services.scorer.path.features import INDEX
 from services.scorer.path.replay import Replay
 from services.scorer.ruleset_file import load_ruleset
@@ -51,12 +51,12 @@ def payments(start: int, stop: int) -> list[Entry]:
 
 
 def label(at: int, number: int = 0) -> bytes:
-    disposition = "suspicious" if at % PAYEES == 0 and number == 0 else "not_suspicious"
+    disposition: Disposition = "suspicious" if at % PAYEES == 0 and number == 0 else "not_suspicious"
     return encode(Label(f"l-{at}-{number}", f"p-{at}", disposition, START_MS + at * 3_600_000 + 7 * DAY_MS))
 
 
-async def labelled(deployment: Deployment, learner: Worker, start: int, stop: int) -> None:
-    """Label the payments from ``start`` to ``stop``, some twice, some with a correction, the learner killed meanwhile;
+async def labelled(deployment: Deployment, workers: Sequence[Worker], start: int, stop: int) -> None:
+    """Label the payments from ``start`` to ``stop``, some twice, some with a correction, the workers killed meanwhile;
     returns once all of it has reached both hops."""
     topics = deployment.settings.topics
     async with producer(deployment.settings) as sending:
@@ -65,8 +65,9 @@ async def labelled(deployment: Deployment, learner: Worker, start: int, stop: in
                 await sending.send(topics.labels.name, value, f"p-{at}".encode())
             if at == (start + stop) // 2:
                 await sending.flush()
-                learner.kill()
-                learner.start()
+                for worker in workers:
+                    worker.kill()
+                    worker.start()
 
     async def told() -> bool | None:
         records = [each for log in await read_logs(deployment, topics.payments) for each in log]
@@ -76,7 +77,7 @@ async def labelled(deployment: Deployment, learner: Worker, start: int, stop: in
     await settled(deployment)
 
 
-async def rounds(deployment: Deployment, learner: Worker) -> list[Entry]:
+async def rounds(deployment: Deployment, workers: Sequence[Worker]) -> list[Entry]:
     sent: list[Entry] = []
     async with producer(deployment.settings) as sending:
         for start, stop in ((0, 120), (120, 200), (200, 240)):
@@ -85,7 +86,7 @@ async def rounds(deployment: Deployment, learner: Worker) -> list[Entry]:
             sent += log
             await settled(deployment)
             if stop < 240:
-                await labelled(deployment, learner, start, stop)
+                await labelled(deployment, workers, start, stop)
     return sent
 
 
@@ -112,11 +113,11 @@ def test_labels_are_known_later_exactly_once_in_three_partitions(deployment: Dep
 
 
 def labels_are_known_later(deployment: Deployment) -> Run:
-    """Payments, labels and later payments, a learner that is killed, and the proofs that hold for any partitions."""
-    scorer, learner = deployment.worker(), deployment.worker("learner")
-    for worker in (scorer, learner):
+    """Payments, labels and later payments, workers that are killed, and the proofs that hold for any partitions."""
+    workers = deployment.worker("learner"), deployment.worker()
+    for worker in workers:
         worker.start()
-    sent = asyncio.run(rounds(deployment, learner))
+    sent = asyncio.run(rounds(deployment, workers))
     run = asyncio.run(read_run(deployment))
     assert_decided_once(run, expected_of(sent))
     assert_logs_are_computed(run, seed=1)
