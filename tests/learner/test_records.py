@@ -16,7 +16,14 @@ from services.contract.topics import Topics
 from services.contract.types import Label, Party, Payment, PaymentLabel
 from services.learner.batch import Output, Read, apply
 from services.learner.join import Join
-from services.learner.records import ServedDecision, accounts_of, decode_decision, decode_label
+from services.learner.records import (
+    Served,
+    ServedDecision,
+    accounts_of,
+    decode_decision,
+    decode_label,
+    payment_label_of,
+)
 from services.scorer.path.features import INDEX
 from tests.learner.streams import START_MS, MemoryStore, decision, features_of, label
 
@@ -121,6 +128,12 @@ def test_the_first_label_of_a_payment_tells_scorers_what_was_served() -> None:
     amount, over = (features[INDEX[name]] for name in ("amount", "payer_amount_over_cleared"))
     assert told[schema] == [structs.replace(plain, amount_eur=amount, amount_over_cleared=over)]
     assert told["cd" * 32] == [plain], "amounts of another schema may mean something else"
+
+
+def test_a_decision_that_was_kept_without_accounts_makes_an_example_and_tells_nobody() -> None:
+    stored = msgspec.msgpack.encode((START_MS, -3.0, (1.0,), "m", "s"))  # as earlier versions wrote it
+    read = msgspec.msgpack.decode(stored, type=Served)
+    assert payment_label_of(label("p", "l"), read, "s") is None
 
 
 @pytest.mark.parametrize(
