@@ -43,12 +43,17 @@ def admin(settings: Settings) -> AIOKafkaAdminClient:
     return AIOKafkaAdminClient(**connection(settings))
 
 
-def producer(settings: Settings, transactional_id: str | None = None) -> AIOKafkaProducer:
-    """A producer, not yet started: transactional if given an id, else idempotent where the broker can."""
+def producer(
+    settings: Settings, transactional_id: str | None = None, transaction_ms_max: int | None = None
+) -> AIOKafkaProducer:
+    """A producer, not yet started: transactional if given an id, else idempotent where the broker can.
+
+    ``transaction_ms_max`` shortens the time after which the broker aborts a transaction that nobody ends."""
+    timeout_ms = settings.transaction_timeout_ms
     if transactional_id is not None:
         guarantee: dict[str, Any] = {
             "transactional_id": transactional_id,
-            "transaction_timeout_ms": settings.transaction_timeout_ms,
+            "transaction_timeout_ms": min(timeout_ms, transaction_ms_max or timeout_ms),
         }
     else:
         guarantee = {"enable_idempotence": settings.delivery == "exactly_once", "acks": "all"}

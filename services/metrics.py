@@ -86,6 +86,12 @@ class Metrics:
             ("hop", "result"),
             registry=registry,
         )
+        self.payment_labels = Counter(
+            "tocsin_payment_labels_total",
+            "Labels of payments that features of a hop (payer, payee) learned of, by result: read, duplicate",
+            ("hop", "result"),
+            registry=registry,
+        )
         self.decisions = Counter(
             "tocsin_decisions_total", "Decisions by outcome: pass, review", ("outcome",), registry=registry
         )

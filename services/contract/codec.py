@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 import orjson
 
-from services.contract.types import ModelAnnouncement, Payment, Promotion
+from services.contract.types import ModelAnnouncement, Payment, PaymentLabel, Promotion
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -70,6 +70,25 @@ def decode_payment(value: bytes | None) -> Payment | Rejection:
         absent = "received_currency" if payment.received_currency is None else "received_amount_minor"
         return Rejection("field_missing", absent, "received_amount_minor and received_currency come together")
     return payment
+
+
+def decode_payment_label(value: bytes | None) -> PaymentLabel | Rejection:
+    """Read a payment's label; no input raises.
+
+    >>> decode_payment_label(b'{"payment_id": "p-1"}')
+    Rejection(reason='payment_label_invalid', field='payer', detail='Object missing required field `payer`')
+    """
+    if not value:
+        return Rejection("payment_label_invalid", "", "The record has no value")
+    if len(value) > RECORD_BYTES_MAX:
+        return Rejection("payment_label_invalid", "", f"{len(value)} bytes, and {RECORD_BYTES_MAX} are allowed")
+    try:
+        return msgspec.convert(orjson.loads(value), PaymentLabel)
+    except orjson.JSONDecodeError as error:
+        return Rejection("payment_label_invalid", "", str(error))
+    except msgspec.ValidationError as error:
+        found = rejection_of(error)
+        return Rejection("payment_label_invalid", found.field, found.detail)
 
 
 def _nesting(value: bytes) -> int:

@@ -6,6 +6,7 @@ Every attribute is a function of the record alone: no clock is read, so a replay
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from services.contract.types import DeadLetter
 
@@ -13,6 +14,7 @@ Headers = list[tuple[str, bytes]]
 
 SOURCE = "/tocsin"
 SNOOZE = "snooze.v1"
+PAYMENT_LABEL = "payment-label.v1"
 _JSON = ("content-type", b"application/json")
 _SPEC = ("ce_specversion", b"1.0")
 
@@ -21,7 +23,7 @@ def cloud_event(kind: str, event_id: str, source: str = SOURCE) -> Headers:
     """Headers of an event: ``kind`` such as ``payment.v1``, ``event_id`` unique within ``source``."""
     return [
         _SPEC,
-        ("ce_type", b"org.tocsin." + kind.encode()),
+        type_header(kind),
         ("ce_source", source.encode()),
         ("ce_id", event_id.encode()),
         _JSON,
@@ -34,7 +36,13 @@ def is_event(headers: Sequence[tuple[str, bytes]], kind: str) -> bool:
     >>> is_event(cloud_event(SNOOZE, "s-1"), SNOOZE)
     True
     """
-    return ("ce_type", b"org.tocsin." + kind.encode()) in headers
+    return type_header(kind) in headers
+
+
+@lru_cache
+def type_header(kind: str) -> tuple[str, bytes]:
+    """The header that says of what kind an event is."""
+    return "ce_type", b"org.tocsin." + kind.encode()
 
 
 def dead_letter_headers(letter: DeadLetter) -> Headers:

@@ -14,6 +14,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "alert.v1": types.Alert,
     "snooze.v1": types.Snooze,
     "label.v1": types.Label,
+    "payment-label.v1": types.PaymentLabel,
     "example.v1": types.Example,
     "model-announcement.v1": types.ModelAnnouncement,
     "model-promotion.v1": types.Promotion,

@@ -57,11 +57,13 @@ class Topics:
 
     @property
     def payments(self) -> Topic:
-        return self._topic("payments.v1", "payer account", "payments to be scored", append_time=True)
+        return self._topic("payments.v1", "payer account", "payments to be scored, and their labels", append_time=True)
 
     @property
     def payments_by_payee(self) -> Topic:
-        return self._topic("payments.by-payee.v1", "payee account", "payments with the payer's features", internal=True)
+        return self._topic(
+            "payments.by-payee.v1", "payee account", "payments with the payer's features, and labels", internal=True
+        )
 
     @property
     def decisions(self) -> Topic:

@@ -288,6 +288,28 @@ class Label(Struct, frozen=True, omit_defaults=True):
     """Inverse of the share of such payments that get a label at all."""
 
 
+class PaymentLabel(Struct, frozen=True, omit_defaults=True):
+    """The first label of a payment, as features are to know it: what the learner writes into ``payments.v1``.
+
+    An internal record, under the payer's account and told from payments by its ``ce_type``: the log orders it among
+    the payments.
+    """
+
+    payment_id: Id
+    payer: Id
+    """Account."""
+    payee: Id
+    event_time_ms: EventTimeMs
+    """Of the payment."""
+    confirmed: bool
+    """Or cleared."""
+    amount_eur: Annotated[float, Meta(ge=0, le=1e30)] | None = None
+    """As served; ``None`` where it is not known."""
+    amount_over_cleared: Annotated[float, Meta(ge=0, le=1e35)] | None = None
+    """``payer_amount_over_cleared`` as served."""
+    tenant: Id = DEFAULT_TENANT
+
+
 class Example(Struct, frozen=True):
     """A label joined with the features exactly as they were served. ``examples.v1`` is the whole training log."""
 

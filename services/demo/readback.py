@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from services import kafka
 from services.clock import now_ms
 from services.contract.codec import Rejection, decode_payment
-from services.contract.events import read_dead_letter
+from services.contract.events import PAYMENT_LABEL, is_event, read_dead_letter
 from services.contract.topics import Topic
 from services.contract.types import Outcome
 from services.settings import Settings
@@ -80,7 +80,8 @@ async def gather_evidence(settings: Settings) -> Evidence:
     topics, evidence = settings.topics, Evidence()
     states: dict[str, set[str]] = {}
     async for record in committed(settings, topics.payments):
-        _take_payment(record, states, evidence)
+        if not is_event(record.headers, PAYMENT_LABEL):
+            _take_payment(record, states, evidence)
     decoder = msgspec.json.Decoder(Served)
     async for record in committed(settings, topics.decisions):
         served = decoder.decode(record.value or b"")

@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.evaluate.measures import Flags, Floats, Whole
-from services.scorer.path.confirmed import LABEL
+from services.evaluate.served import LABEL
 
 INPUT_MAX = 8.0
 """Log-odds and features are cut to this on either side: one odd value must not move the weights far."""

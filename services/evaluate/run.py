@@ -23,8 +23,8 @@ from services.evaluate.handbook import (
     rows_tested,
 )
 from services.evaluate.recipe import Recipe, corrector_inputs, ensemble_log_odds
-from services.evaluate.served import CONFIRMED_NAMES, confirmed_features, label_log, registry_features, varying
-from services.scorer.path.features import NAMES
+from services.evaluate.served import CONFIRMED_NAMES, label_log, served_features, varying
+from services.scorer.path.features import INDEX, NAMES
 from services.scorer.path.ruleset import Ruleset
 
 GROWS = frozenset({"payer_age", "payee_age", "payer_payments_total", "payee_payments_total", "pair_age"})
@@ -75,10 +75,9 @@ def evaluate_handbook(
     """
     recipe = recipe or Recipe()
     cards = read_cards(path)
-    tell("replaying both hops")
-    served = registry_features(path, ruleset, len(cards.seconds), share)
-    tell("reading labels as they mature")
-    features, names = chosen_features(cards, served, confirmed_features(cards), day_number(splits[0]))
+    tell("replaying both hops, labels as they mature among the payments")
+    served = served_features(path, cards, ruleset, share)
+    features, names = chosen_features(cards, served, day_number(splits[0]))
     first, until = first_tested_day(splits[0]) - WARM_UP_DAYS, first_tested_day(splits[-1]) + TEST_DAYS
     log_odds = ensemble_log_odds(cards, features, first, until, recipe, tell)
     payment, kinds = label_log(cards.seconds)
@@ -103,9 +102,7 @@ def evaluate_handbook(
     }
 
 
-def chosen_features(
-    cards: Cards, served: NDArray[np.float32], confirmed: NDArray[np.float32], day: int
-) -> tuple[NDArray[np.float32], list[str]]:
+def chosen_features(cards: Cards, served: NDArray[np.float32], day: int) -> tuple[NDArray[np.float32], list[str]]:
     """The registry's features that this data tells before ``day``, without those in ``GROWS``, and what labels say.
 
     Returns
@@ -116,6 +113,6 @@ def chosen_features(
         Of the f features.
     """
     sample = np.flatnonzero((cards.days >= day - 60) & (cards.days < day))[::7]
-    told = [at for at in varying(served, sample).tolist() if NAMES[at] not in GROWS]
-    names = [NAMES[at] for at in told] + list(CONFIRMED_NAMES)
-    return np.concatenate([served[:, told], confirmed], axis=1), names
+    told = [NAMES[at] for at in varying(served, sample).tolist()]
+    names = [name for name in told if name not in GROWS and name not in CONFIRMED_NAMES] + list(CONFIRMED_NAMES)
+    return served[:, [INDEX[name] for name in names]], names

@@ -1,38 +1,30 @@
-"""What workers would serve for each payment of the handbook's data: the registry's features, and what labels say."""
+"""What workers would serve for each payment of the handbook's data, labels among the payments."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.contract.types import PaymentLabel
 from services.evaluate.handbook import DAY_SECONDS, DELAY_DAYS, Cards
-from services.evaluate.measures import Whole
+from services.evaluate.measures import Flags, Whole
 from services.ingest.files import MappedFile
 from services.ingest.mapping import load_mapping
 from services.ingest.rows import Ready
-from services.scorer.path.confirmed import (
-    AMOUNT_OVER_CLEARED,
-    LABEL,
-    PAYEE_CONFIRMED,
-    PAYEE_CONFIRMED_ROW,
-    PAYER_CONFIRMED,
-    PAYER_CONFIRMED_ROW,
-    PAYMENT,
-    payee_confirmed,
-    payer_confirmed,
-)
-from services.scorer.path.features import NAMES
+from services.scorer.path.features import INDEX, NAMES, PAYEE_CONFIRMED, PAYER_CONFIRMED
 from services.scorer.path.records import Record
-from services.scorer.path.replay import Replay
+from services.scorer.path.replay import Replay, label_record
 from services.scorer.path.ruleset import Ruleset
 
 BATCH = 2_000
 CONFIRMED_NAMES: tuple[str, ...] = tuple(feature.name for feature in (*PAYER_CONFIRMED, *PAYEE_CONFIRMED))
-_EPOCH_MS = 1_522_540_800_000
-"""2018-04-01, day 0."""
+DELAY_MS = 1_000 * DELAY_DAYS * DAY_SECONDS
+PAYMENT, LABEL = 0, 1
+"""Kinds of entry in a log."""
 
 Share = Callable[[float], None]
 
@@ -41,69 +33,94 @@ class UnfitError(ValueError):
     """The file does not hold what the evaluation is of."""
 
 
-def registry_features(path: Path, ruleset: Ruleset, payments: int, share: Share) -> NDArray[np.float32]:
-    """Replay the file through both hops.
+def served_features(path: Path, cards: Cards, ruleset: Ruleset, share: Share) -> NDArray[np.float32]:
+    """Replay the file, which holds ``cards``, through both hops.
+
+    Each label is read exactly seven days after its payment; at the same second labels stand before payments.
 
     Returns
     -------
-    float32[payments, len(NAMES)], in the file's order.
+    float32[n, len(NAMES)], in the file's order.
 
     Raises
     ------
     UnfitError
         When a row does not become a decided payment.
     """
-    replay = Replay(ruleset)
-    features = np.empty((payments, len(NAMES)), dtype=np.float32)
-    at = 0
-
-    def flush(records: list[Record]) -> None:
-        nonlocal at
-        _, measured = replay.measure(records)
-        if len(measured) != len(records) or at + len(measured) > payments:
-            raise UnfitError(f"{path}: not every payment is decided, from row {at}")
-        features[at : at + len(measured)] = measured
-        at += len(measured)
-        share(at / payments)
-
+    walk = Walk(Replay(ruleset), cards.truth)
     with MappedFile(path, load_mapping("handbook"), labels=False) as rows:
-        records: list[Record] = []
         for row in rows:
             if not isinstance(row, Ready):
                 raise UnfitError(f"{path}: {row}")
-            records.append(Record(at + len(records), row.event_time_ms, row.account.encode(), row.value))
-            if len(records) == BATCH:
-                flush(records)
-                records = []
-        if records:
-            flush(records)
-    if at != payments:
-        raise UnfitError(f"{path}: {at} payments, not {payments}")
-    return features
+            walk.pay(row.event_time_ms, row.account.encode(), row.value)
+            if walk.is_full:
+                walk.measure()
+                share(walk.measured / len(cards.seconds))
+    walk.measure()
+    if walk.measured != len(cards.seconds):
+        raise UnfitError(f"{path}: {walk.measured} payments, not {len(cards.seconds)}")
+    return walk.features
 
 
-def confirmed_features(cards: Cards) -> NDArray[np.float32]:
-    """What labels say of payers and payees, each label read exactly seven days after its payment.
+class Walk:
+    """A replay of n payments in time order, ``truth`` (bool[n]) of which becomes known after seven days."""
 
-    At the same second labels stand before payments.
+    def __init__(self, replay: Replay, truth: Flags) -> None:
+        self._replay, self._truth = replay, truth
+        self._waiting: list[Record] = []
+        self._start_ms = 0
+        self._due: deque[PaymentLabel] = deque()
+        self.features = np.empty((len(truth), len(NAMES)), dtype=np.float32)
+        """float32[n, len(NAMES)], of the payments measured so far."""
+        self.measured = 0
 
-    Returns
-    -------
-    float32[n, len(CONFIRMED_NAMES)].
-    """
-    n = len(cards.seconds)
-    payment, kinds = label_log(cards.seconds)
-    event_ms = _EPOCH_MS + 1_000 * cards.seconds[payment]
-    truth = cards.truth[payment]
-    amounts = np.round(cards.amounts, 2)
-    is_payment = kinds == PAYMENT
-    rows = np.zeros(int(cards.customers.max()) + 1, PAYER_CONFIRMED_ROW).view(np.recarray)
-    payer = payer_confirmed(rows, cards.customers[payment], kinds, event_ms, amounts[payment], truth)[is_payment]
-    ratios = payer[:, AMOUNT_OVER_CLEARED]
-    rows = np.zeros(int(cards.terminals.max()) + 1, PAYEE_CONFIRMED_ROW).view(np.recarray)
-    payee = payee_confirmed(rows, cards.terminals[payment], kinds, event_ms, ratios[payment], truth)[is_payment]
-    assert len(payer) == len(payee) == n
-    return np.concatenate([payer, payee], axis=1, dtype=np.float32, casting="same_kind")
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to ``measure``."""
+        return len(self._waiting) >= BATCH
+
+    def pay(self, event_ms: int, key: bytes, value: bytes) -> None:
+        """Put a payment into the log, after the labels that are due by then."""
+        if self._waiting and event_ms - self._start_ms >= DELAY_MS:
+            self.measure()
+        while self._due and self._due[0].event_time_ms + DELAY_MS <= event_ms:
+            self._waiting.append(label_record(self._due.popleft()))
+        if not self._waiting:
+            self._start_ms = event_ms
+        self._waiting.append(Record(0, event_ms, key, value))
+
+    def measure(self) -> None:
+        """Measure what stands in the log.
+
+        Raises
+        ------
+        UnfitError
+            When a payment is not decided, or there are more than n.
+        """
+        expected = sum(not record.headers for record in self._waiting)
+        payments, features = self._replay.measure(self._waiting)
+        at = self.measured
+        if len(payments) != expected or at + expected > len(self.features):
+            raise UnfitError(f"not every payment is decided, from row {at}")
+        self.features[at : at + expected] = features
+        amounts, over_cleared = (features[:, INDEX[name]].tolist() for name in ("amount", "payer_amount_over_cleared"))
+        for payment, confirmed, amount, over in zip(
+            payments, self._truth[at : at + expected].tolist(), amounts, over_cleared, strict=True
+        ):
+            self._due.append(
+                PaymentLabel(
+                    payment.payment_id,
+                    payment.payer.account,
+                    payment.payee.account,
+                    payment.event_time_ms,
+                    confirmed,
+                    amount,
+                    over,
+                    payment.tenant,
+                )
+            )
+        self.measured += expected
+        self._waiting = []
 
 
 def label_log(seconds: Whole) -> tuple[Whole, NDArray[np.uint8]]:

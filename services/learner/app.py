@@ -61,9 +61,9 @@ def create_learner(settings: Settings, metrics: Metrics | None = None, hooks: Se
     """
     measures = Measures(metrics or Metrics())
     alarms = Alarms(settings.state_dir, measures.health, hooks)
-    app = create_app(settings, "learner")
-    app.service(Joiner(settings, measures, drift_plan_of(settings), alarms))
-    app.service(TrainerService(settings, measures, plan_of(settings), alarms))
+    app, plan = create_app(settings, "learner"), plan_of(settings)
+    app.service(Joiner(settings, measures, plan.feature_schema_hash, drift_plan_of(settings), alarms))
+    app.service(TrainerService(settings, measures, plan, alarms))
     return app
 
 

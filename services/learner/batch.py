@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from services.contract.codec import Rejection, encode
-from services.contract.events import Headers, cloud_event, dead_letter_headers
+from services.contract.events import PAYMENT_LABEL, Headers, cloud_event, dead_letter_headers
 from services.contract.topics import Topics
-from services.contract.types import DeadLetter, Example
+from services.contract.types import DeadLetter, Example, PaymentLabel
 from services.learner.join import Join
 from services.learner.records import decode_decision, decode_label
 from services.learner.served import ServedDrift
@@ -49,7 +49,7 @@ class Output:
 def apply(
     join: Join, records: Iterable[Read], topics: Topics, output: Output, served: ServedDrift | None = None
 ) -> None:
-    """Take ``records`` into ``join``; examples and dead letters are added to ``output``.
+    """Take ``records`` into ``join``; examples, payments' first labels and dead letters are added to ``output``.
 
     ``served`` sees each decision that is new to the join.
     """
@@ -69,17 +69,25 @@ def apply(
             if isinstance(label, Rejection):
                 _reject(record, label, topics, output)
                 continue
-            example = join.take_label(label)
-            made = [] if example is None else [example]
-        for example in made:
+            joined = join.take_label(label)
+            made = [] if joined is None else [joined]
+        for example, first in made:
             output.records.append(example_record(example, topics))
             output.examples += 1
+            if first is not None:
+                output.records.append(payment_label_record(first, topics))
 
 
 def example_record(example: Example, topics: Topics) -> Outbound:
     """An example as a record of the training log."""
     headers = cloud_event("example.v1", example.example_id)
     return Outbound(topics.examples.name, 0, example.payment_id.encode(), encode(example), headers)
+
+
+def payment_label_record(label: PaymentLabel, topics: Topics) -> Outbound:
+    """A payment's first label as a record of its payer's own log."""
+    headers = cloud_event(PAYMENT_LABEL, f"{label.tenant}/{label.payment_id}")
+    return Outbound(topics.payments.name, None, label.payer.encode(), encode(label), headers)
 
 
 def _reject(record: Read, rejection: Rejection, topics: Topics, output: Output) -> None:

@@ -10,6 +10,7 @@ Rules, each a function of the records themselves:
 - A label id counts once for a payment. Another label id for the same payment is a correction, and a second example.
 - A label joins when it came at most ``decision_retention_ms`` after its payment, in event time.
 - A payment makes at most ``labels_per_payment_max`` examples.
+- The first label of a payment also goes to the scorers, whose features it feeds; corrections do not.
 
 What bounds the state, always counted and never silent: decisions are forgotten ``decision_retention_ms`` and
 ``slack_ms`` behind the latest event time; labels without a decision wait ``label_wait_ms``, at most
@@ -26,13 +27,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from services.contract.identity import digest64
-from services.contract.types import Example, Label
-from services.learner.records import Served, ServedDecision, example_of
+from services.contract.types import Example, Label, PaymentLabel
+from services.learner.records import Served, ServedDecision, accounts_of, example_of, payment_label_of
 
 DAY_MS = 86_400_000
 Changes = dict[bytes, bytes | None]
@@ -64,6 +65,14 @@ class Limits:
     forgotten_per_seal_max: int = 8_000
 
 
+class Joined(NamedTuple):
+    """A label that has met its decision."""
+
+    example: Example
+    first: PaymentLabel | None
+    """What scorers are to learn of it, if it is the payment's first."""
+
+
 class _Meta(msgspec.Struct, array_like=True):
     latest_event_ms: int = 0
     decisions: int = 0
@@ -86,10 +95,13 @@ class Join:
 
     Records go in through ``take_decision`` and ``take_label``; ``seal`` gives what the store has to be changed by
     since the last ``written``. The caller makes the examples durable, then writes the changes, then says ``written``.
+
+    ``schema`` is the feature schema of this code: of decisions under another, amounts are not read.
     """
 
-    def __init__(self, store: KeyValues, limits: Limits | None = None) -> None:
+    def __init__(self, store: KeyValues, limits: Limits | None = None, schema: str = "") -> None:
         self._store = store
+        self._schema = schema
         self._limits = limits or Limits()
         found = store.get(_META)
         self._meta = _decode_meta(found) if found else _Meta()
@@ -111,8 +123,8 @@ class Join:
         """Decisions remembered."""
         return self._meta.decisions
 
-    def take_decision(self, decision: ServedDecision, appended_ms: int) -> list[Example]:
-        """Remember a decision; returns the examples of the labels that were waiting for it, in their order.
+    def take_decision(self, decision: ServedDecision, appended_ms: int) -> list[Joined]:
+        """Remember a decision; returns what the labels make that were waiting for it, in their order.
 
         ``appended_ms`` is the record's own timestamp: event time may run ahead of it by a day, and beyond that does
         not make the join forget, or one payment dated in the far future would.
@@ -133,6 +145,7 @@ class Join:
             decision.features,
             decision.model_hash,
             decision.feature_schema_hash,
+            *accounts_of(decision),
         )
         self._changes[key] = _encode(served)
         self._new.setdefault(decision.event_time_ms // DAY_MS, []).append(payment)
@@ -141,16 +154,16 @@ class Join:
         for at, label in self._waiting.pop(payment, {}).items():
             self._changes[at] = None
             self.waiting_labels -= 1
-            example = self._match(payment, label, served)
-            if example is not None:
-                made.append(example)
+            joined = self._match(payment, label, served)
+            if joined is not None:
+                made.append(joined)
         if len(self._queue) > 2 * self.waiting_labels + limits.waiting_labels_max:
             self._queue = [entry for entry in self._queue if entry[2] in self._waiting.get(entry[1], {})]
             heapq.heapify(self._queue)
         return made
 
-    def take_label(self, label: Label) -> Example | None:
-        """The example that a label makes; or nothing, and ``counts`` says what became of the label."""
+    def take_label(self, label: Label) -> Joined | None:
+        """What a label makes; or nothing, and ``counts`` says what became of the label."""
         payment = payment_key(label.tenant, label.payment_id)
         found = self._get(b"d" + payment)
         if found is not None:
@@ -182,7 +195,7 @@ class Join:
         self._changes = {}
         self.counts = Counter()
 
-    def _match(self, payment: bytes, label: Label, served: Served) -> Example | None:
+    def _match(self, payment: bytes, label: Label, served: Served) -> Joined | None:
         key, digest = b"j" + payment, digest64(label.label_id).to_bytes(8, "little")
         joined = self._get(key) or b""
         if digest in (joined[at : at + 8] for at in range(0, len(joined), 8)):
@@ -196,7 +209,7 @@ class Join:
             return None
         self._changes[key] = joined + digest
         self.counts["joined"] += 1
-        return example_of(label, served)
+        return Joined(example_of(label, served), None if joined else payment_label_of(label, served, self._schema))
 
     def _drop_labels(self) -> None:
         """The earliest waiting labels go, while they are too many or have waited too long."""

@@ -1,4 +1,5 @@
-"""The joiner: ``decisions.v1`` and ``labels.v1`` in, ``examples.v1`` out, each example once and in one order.
+"""The joiner: ``decisions.v1`` and ``labels.v1`` in, ``examples.v1`` out, each example once and in one order; and the
+first label of each payment into ``payments.v1``, where features learn of it.
 
 A batch goes through five steps:
 
@@ -44,6 +45,8 @@ POLL_MS = 100
 LINGER_S = 0.05
 """Rest after a small batch: a learner is in no hurry, and each transaction has its price."""
 RETRY_S = 1.0
+TRANSACTION_MS_MAX = 15_000
+"""A transaction that a dead learner left open holds back the readers of ``payments.v1`` until it times out."""
 FETCH_BYTES_MAX = 4 * 1024 * 1024
 _FIRST_RECORD = 0
 
@@ -62,6 +65,7 @@ class Joiner(Service):
         self,
         settings: Settings,
         measures: Measures,
+        schema: str,
         drift: ServedPlan,
         alarms: Alarms,
         limits: Limits | None = None,
@@ -72,6 +76,7 @@ class Joiner(Service):
         self._measures = measures
         self._drift = drift
         self._alarms = alarms
+        self._schema = schema
         self._limits = limits
         self._ended = asyncio.Event()
 
@@ -88,7 +93,7 @@ class Joiner(Service):
             self._ended.set()
 
     async def _attempt(self) -> None:
-        session = _Session(self._settings, self._measures, self._drift, self._alarms, self._limits)
+        session = _Session(self._settings, self._measures, self._schema, self._drift, self._alarms, self._limits)
         try:
             await session.open()
             while not self.should_stop and await session.partitions_unchanged():
@@ -108,19 +113,27 @@ class _Session:
     """From the fencing of the previous producer to the first failure."""
 
     def __init__(
-        self, settings: Settings, measures: Measures, drift: ServedPlan, alarms: Alarms, limits: Limits | None
+        self,
+        settings: Settings,
+        measures: Measures,
+        schema: str,
+        drift: ServedPlan,
+        alarms: Alarms,
+        limits: Limits | None,
     ) -> None:
         self._settings = settings
         self._measures = measures
         self._topics = settings.topics
         self._group = f"{settings.identity}.learner"
         self._transactional = settings.delivery == "exactly_once"
-        self._producer: AIOKafkaProducer = kafka.producer(settings, self._group if self._transactional else None)
+        self._producer: AIOKafkaProducer = kafka.producer(
+            settings, self._group if self._transactional else None, transaction_ms_max=TRANSACTION_MS_MAX
+        )
         self._consumer: AIOKafkaConsumer = kafka.consumer(
             settings, group_id=self._group, max_partition_fetch_bytes=FETCH_BYTES_MAX
         )
         self._store = Store(settings.state_dir / "learner")
-        self._join = Join(self._store, limits)
+        self._join = Join(self._store, limits, schema)
         self._served = ServedDrift(self._store, drift)
         self._alarms = alarms
         measures.served(self._served)

@@ -1,4 +1,5 @@
-"""What the learner reads: of a decision only what an example needs, and labels. Bad input is a value."""
+"""What the learner reads: of a decision only what examples and labels as features need, and labels. Bad input is a
+value."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ import msgspec
 import orjson
 from msgspec import Meta, Struct
 
-from services.contract.codec import RECORD_BYTES_MAX, Rejection, rejection_of
+from services.contract.codec import RECORD_BYTES_MAX, Rejection, decode_payment, rejection_of
 from services.contract.identity import example_id
-from services.contract.types import EventTimeMs, Example, Id, Label
+from services.contract.types import EventTimeMs, Example, Id, Label, PaymentLabel
+from services.scorer.path.features import INDEX, NAMES
 
 _Hash = Annotated[str, Meta(min_length=1, max_length=128)]
 
@@ -25,6 +27,7 @@ class ServedDecision(Struct, frozen=True, gc=False):
     features: tuple[float | None, ...]
     model_hash: _Hash
     feature_schema_hash: _Hash
+    payment: msgspec.Raw = msgspec.Raw(b"")
 
 
 class Served(Struct, frozen=True, array_like=True, gc=False):
@@ -35,8 +38,21 @@ class Served(Struct, frozen=True, array_like=True, gc=False):
     features: tuple[float | None, ...]
     model_hash: str
     feature_schema_hash: str
+    payer: str = ""
+    """Account; empty where it was not kept."""
+    payee: str = ""
 
 
+class _Party(Struct, frozen=True, gc=False):
+    account: Id
+
+
+class _Parties(Struct, frozen=True, gc=False):
+    payer: _Party
+    payee: _Party
+
+
+_parties = msgspec.json.Decoder(_Parties)
 _decisions = msgspec.json.Decoder(ServedDecision)
 
 
@@ -52,6 +68,18 @@ def decode_decision(value: bytes | None) -> ServedDecision | Rejection:
         return _decisions.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _rejection("decision_invalid", error)
+
+
+def accounts_of(decision: ServedDecision) -> tuple[str, str]:
+    """Payer's and payee's account, empty where the decision does not tell them. Where a name comes twice the last
+    counts, as it did at the payer hop, and the fast decoder refuses an earlier value of the wrong type."""
+    raw = bytes(decision.payment)
+    try:
+        found = _parties.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        payment = decode_payment(raw)
+        return ("", "") if isinstance(payment, Rejection) else (payment.payer.account, payment.payee.account)
+    return found.payer.account, found.payee.account
 
 
 def decode_label(value: bytes | None) -> Label | Rejection:
@@ -85,6 +113,29 @@ def example_of(label: Label, served: Served) -> Example:
         feature_schema_hash=served.feature_schema_hash,
         score=served.score,
         model_hash=served.model_hash,
+    )
+
+
+def payment_label_of(label: Label, served: Served, schema: str) -> PaymentLabel | None:
+    """What hops are to learn of a payment's first label; ``None`` where the accounts were not kept.
+
+    The amount, and what it was over the payer's cleared ones, are known of a decision under the feature schema
+    ``schema``, that of this code, only.
+    """
+    if not served.payer or not served.payee:
+        return None
+    amount = over_cleared = None
+    if served.feature_schema_hash == schema and len(served.features) == len(NAMES):
+        amount, over_cleared = (served.features[INDEX[name]] for name in ("amount", "payer_amount_over_cleared"))
+    return PaymentLabel(
+        payment_id=label.payment_id,
+        payer=served.payer,
+        payee=served.payee,
+        event_time_ms=served.event_time_ms,
+        confirmed=label.disposition == "suspicious",
+        amount_eur=amount,
+        amount_over_cleared=over_cleared,
+        tenant=label.tenant,
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from importlib import resources
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from services.contract.codec import encode
+from services.contract.types import Party, Payment
 from services.evaluate.book import book_features
 from services.evaluate.corrector import corrected
 from services.evaluate.handbook import (
@@ -23,9 +26,14 @@ from services.evaluate.handbook import (
 )
 from services.evaluate.measures import Flags, Floats
 from services.evaluate.recipe import Recipe, corrector_inputs, training_rows
-from services.evaluate.served import CONFIRMED_NAMES, confirmed_features, label_log
+from services.evaluate.served import BATCH, CONFIRMED_NAMES, Walk, label_log
+from services.scorer.path.features import INDEX
+from services.scorer.path.replay import Replay
+from services.scorer.path.ruleset import parse_ruleset
 
 WEEK_SECONDS = 7 * 86_400
+RULESET = parse_ruleset(resources.files("services.scorer").joinpath("rulesets/general.toml").read_text("utf-8"))
+START_MS = 1_522_540_800_000
 
 
 def small_cards(seed: int = 0, payments: int = 3_000) -> Cards:
@@ -36,6 +44,24 @@ def small_cards(seed: int = 0, payments: int = 3_000) -> Cards:
         rng.integers(0, 20, payments), rng.integers(0, 15, payments), seconds,
         np.round(rng.lognormal(3.0, 1.0, payments), 2), rng.random(payments) < 0.2,
     )  # fmt: skip
+
+
+def served_by(cards: Cards, batch: int = BATCH) -> NDArray[np.float32]:
+    """What workers would serve, labels read after a week."""
+    walk = Walk(Replay(RULESET), cards.truth)
+    columns = (cards.seconds, cards.customers, cards.terminals, np.round(100 * cards.amounts).astype(np.int64))
+    for at, (second, customer, terminal, cents) in enumerate(zip(*(each.tolist() for each in columns), strict=True)):
+        at_ms, payer, payee = START_MS + 1_000 * second, Party(f"c{customer}"), Party(f"t{terminal}")
+        walk.pay(at_ms, payer.account.encode(), encode(Payment(f"{at}", at_ms, cents, "EUR", payer, payee)))
+        if at % batch == batch - 1:
+            walk.measure()
+    walk.measure()
+    return walk.features
+
+
+def confirmed_features(cards: Cards) -> NDArray[np.float32]:
+    """Of these, what labels say."""
+    return served_by(cards)[:, [INDEX[name] for name in CONFIRMED_NAMES]]
 
 
 def logistic(features: Floats, truth: Flags) -> Floats:
@@ -89,14 +115,24 @@ def test_logistic_regression_on_the_books_features_gives_the_books_figures(cards
 def test_nothing_that_is_served_knows_a_label_before_its_time_or_a_payment_that_comes_after() -> None:
     cards, cut = small_cards(), 1_500
     now = cards.seconds[cut]
-    served = confirmed_features(cards)
+    served = served_by(cards)
     truth = np.where(cards.seconds + WEEK_SECONDS > now, ~cards.truth, cards.truth)
     amounts = np.where(np.arange(len(truth)) > cut, cards.amounts * 9.0, cards.amounts)
-    changed = confirmed_features(replace(cards, truth=truth, amounts=amounts))
+    changed = served_by(replace(cards, truth=truth, amounts=amounts))
     upto = cards.seconds <= now
     upto[cut + 1 :] = False
-    assert np.array_equal(served[upto], changed[upto])
-    assert not np.array_equal(served, changed)
+    assert np.array_equal(served[upto], changed[upto], equal_nan=True)
+    assert not np.array_equal(served, changed, equal_nan=True)
+
+
+def test_labels_are_read_after_exactly_a_week_however_the_replay_is_cut() -> None:
+    cards = small_cards(payments=300)
+    served = served_by(cards)
+    assert np.array_equal(served, served_by(cards, 7), equal_nan=True)
+    shares = served[:, INDEX["payee_confirmed_share_30d"]]
+    for at in range(300):
+        matured = (cards.terminals == cards.terminals[at]) & (cards.seconds + WEEK_SECONDS <= cards.seconds[at])
+        assert (shares[at] > 0.0) == (cards.truth & matured).any(), at
 
 
 def test_a_fit_learns_matured_payments_only() -> None:

@@ -24,7 +24,14 @@ async def create_topics(settings: Settings) -> None:
         await admin.create_topics(
             [
                 NewTopic(topic.name, topic.partitions or settings.partitions, 1, topic_configs=topic.configuration())
-                for topic in (topics.decisions, topics.labels, topics.examples, topics.models, topics.dead_letters)
+                for topic in (
+                    topics.payments,
+                    topics.decisions,
+                    topics.labels,
+                    topics.examples,
+                    topics.models,
+                    topics.dead_letters,
+                )
             ]
         )
     finally:

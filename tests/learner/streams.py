@@ -20,6 +20,9 @@ START_MS = 1_700_000_000_000
 MINUTE_MS = 60_000
 
 
+PAYMENT = b'{"payer":{"account":"payer-1","country":"SE"},"payee":{"account":"payee-1"},"note":{"payer":1}}'
+
+
 class MemoryStore:
     """An ordered map in memory with offsets: what ``Store`` is on disk."""
 
@@ -60,7 +63,7 @@ def features_of(draw: random.Random, suspicious: bool = False) -> tuple[float | 
 
 def served(payment_id: str, event_time_ms: int = START_MS, features: tuple[float | None, ...] = ()) -> ServedDecision:
     """A decision, as far as the learner reads it."""
-    return ServedDecision(payment_id, "default", event_time_ms, -3.0, features, MODEL, SCHEMA)
+    return ServedDecision(payment_id, "default", event_time_ms, -3.0, features, MODEL, SCHEMA, msgspec.Raw(PAYMENT))
 
 
 def label(

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -39,9 +40,10 @@ class Cluster:
 def cluster_of(seed: int) -> Cluster:
     logs: dict[Position, list[Read]] = {}
     for topic, records in zip((TOPICS.decisions.name, TOPICS.labels.name), scenario(seed, 60), strict=True):
-        for number, (key, value) in enumerate(records):
-            log = logs.setdefault((topic, number % 2), [])
-            log.append(Read(topic, number % 2, len(log), 2**42, key.encode(), value))
+        for key, value in records:
+            partition = crc32(key.encode()) % 2
+            log = logs.setdefault((topic, partition), [])
+            log.append(Read(topic, partition, len(log), 2**42, key.encode(), value))
     return Cluster(logs)
 
 

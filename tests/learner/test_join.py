@@ -20,9 +20,9 @@ NOW_MS = START_MS + 10_000 * DAY_MS
 
 def take(join: Join, record: Record) -> list[Example]:
     if isinstance(record, ServedDecision):
-        return join.take_decision(record, NOW_MS)
-    example = join.take_label(record)
-    return [] if example is None else [example]
+        return [each.example for each in join.take_decision(record, NOW_MS)]
+    joined = join.take_label(record)
+    return [] if joined is None else [joined.example]
 
 
 def settle(join: Join, store: MemoryStore) -> None:
@@ -130,7 +130,9 @@ def test_waiting_labels_join_in_the_order_in_which_they_came() -> None:
     for number in (3, 1, 2):
         join.take_label(label("p", f"l-{number}", disposition="suspicious" if number == 1 else "not_suspicious"))
         settle(join, store)
-    assert [each.label for each in Join(store).take_decision(served("p"), NOW_MS)] == [False, True, False]
+    made = Join(store).take_decision(served("p"), NOW_MS)
+    assert [each.example.label for each in made] == [False, True, False]
+    assert [None if each.first is None else each.first.confirmed for each in made] == [False, None, None]
 
 
 def test_the_same_label_id_is_a_duplicate_and_another_one_a_correction() -> None:

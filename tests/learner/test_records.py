@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from services.contract.codec import RECORD_BYTES_MAX, Rejection, encode
-from services.contract.events import read_dead_letter
+from services.contract.codec import RECORD_BYTES_MAX, Rejection, decode, encode
+from services.contract.events import PAYMENT_LABEL, is_event, read_dead_letter
 from services.contract.topics import Topics
-from services.contract.types import Label
+from services.contract.types import Label, Party, Payment, PaymentLabel
 from services.learner.batch import Output, Read, apply
 from services.learner.join import Join
-from services.learner.records import decode_decision, decode_label
+from services.learner.records import (
+    Served,
+    ServedDecision,
+    accounts_of,
+    decode_decision,
+    decode_label,
+    payment_label_of,
+)
+from services.scorer.path.features import INDEX
 from tests.learner.streams import START_MS, MemoryStore, decision, features_of, label
 
 TOPICS = Topics("t.")
@@ -84,7 +94,7 @@ def test_what_cannot_be_read_is_dead_lettered_as_it_came_and_the_rest_goes_on() 
         Read("t.labels.v1", 2, 10, START_MS, b"p", encode(label("p", "l"))),
     ]
     apply(join, records, TOPICS, output)
-    broken, empty, example = output.records
+    broken, empty, example, first = output.records
     assert (broken.topic, broken.key, broken.value) == ("t.payments.dlq.v1", b"k", b"{broken")
     letter = read_dead_letter(broken.headers)
     assert (letter.reason, letter.topic, letter.partition, letter.offset) == (
@@ -93,5 +103,48 @@ def test_what_cannot_be_read_is_dead_lettered_as_it_came_and_the_rest_goes_on() 
     assert empty.value is None
     assert read_dead_letter(empty.headers).reason == "label_invalid"
     assert (example.topic, example.partition, example.key) == ("t.examples.v1", 0, b"p")
+    assert (first.topic, first.partition, first.key) == ("t.payments.v1", None, b"payer-1")
     assert output.rejected == {"decision_invalid": 1, "label_invalid": 1}
     assert output.examples == 1
+
+
+def test_the_first_label_of_a_payment_tells_scorers_what_was_served() -> None:
+    features, schema = features_of(random.Random(1)), "ab" * 32
+    decided = decision("p", START_MS, features, schema)
+    said = [encode(label("p", "l")), encode(label("p", "l")), encode(label("p", "m", disposition="not_suspicious"))]
+    told: dict[str, list[PaymentLabel]] = {}
+    for known in (schema, "cd" * 32):
+        output = Output()
+        records = [
+            Read("t.decisions.v1", 0, 0, START_MS, b"k", decided),
+            *(Read("t.labels.v1", 0, at, START_MS, b"p", value) for at, value in enumerate(said)),
+        ]
+        apply(Join(MemoryStore(), schema=known), records, TOPICS, output)
+        first = [each for each in output.records if each.topic == "t.payments.v1"]
+        assert all(is_event(each.headers, PAYMENT_LABEL) for each in first)
+        told[known] = [decode(each.value or b"", PaymentLabel) for each in first]
+        assert output.examples == 2
+    plain = PaymentLabel("p", "payer-1", "payee-1", START_MS, True)
+    amount, over = (features[INDEX[name]] for name in ("amount", "payer_amount_over_cleared"))
+    assert told[schema] == [structs.replace(plain, amount_eur=amount, amount_over_cleared=over)]
+    assert told["cd" * 32] == [plain], "amounts of another schema may mean something else"
+
+
+def test_a_decision_that_was_kept_without_accounts_makes_an_example_and_tells_nobody() -> None:
+    stored = msgspec.msgpack.encode((START_MS, -3.0, (1.0,), "m", "s"))  # as earlier versions wrote it
+    read = msgspec.msgpack.decode(stored, type=Served)
+    assert payment_label_of(label("p", "l"), read, "s") is None
+
+
+@pytest.mark.parametrize(
+    ("payment", "accounts"),
+    [
+        (b'{"payer":{"account":"a"},"payee":{"account":"b"}}', ("a", "b")),
+        (b'{"payer":{"account":1},"payer":{"account":"a"},"payee":{"account":"b"}}', ("", "")),
+        (b"", ("", "")),
+        (b"[]", ("", "")),
+        (b'{"payer":7,' + encode(Payment("p", 0, 1, "EUR", Party("a"), Party("b")))[1:], ("a", "b")),
+    ],
+)
+def test_accounts_are_read_as_the_payer_hop_reads_them(payment: bytes, accounts: tuple[str, str]) -> None:
+    assert accounts_of(ServedDecision("p", "default", 0, 0.0, (), "m", "s", msgspec.Raw(payment))) == accounts

@@ -17,7 +17,7 @@ from services.scorer.path.ensemble import model_from
 from tests.learner.streams import SCHEMA, example
 
 PLAN = Plan(SCHEMA, 20, 0.05)
-GOLDEN = "22bd5f3cd08a59c5886f81438603d7403dc38fa8a6bb9c5b85bf5d9fe9cf0284"
+GOLDEN = "2009012df4984b95ee730929dfbd31f2bf959c9432dc5e66bc6d6cdd43d7df98"
 """Changes with the registry of features, the definition of the model, River's release, and the C library's exp."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 from msgspec import structs
 
-from services.contract.types import Party, Payment, Status
+from services.contract.types import Party, Payment, PaymentLabel, Status
 from services.scorer.path.ruleset import Parameters
 
 SECOND_MS = 1_000
@@ -18,6 +18,8 @@ START_MS = 1_700_000_000_000
 HORIZON_MS = 90 * DAY_MS
 
 Log = tuple[Payment, ...]
+Mixed = tuple[Payment | PaymentLabel, ...]
+"""Payments and labels."""
 
 
 def parameters_with(idle_ms: int) -> Parameters:
@@ -122,6 +124,45 @@ def logs(longest: int = 60) -> st.SearchStrategy[Log]:
     return st.one_of(
         st.lists(_RECORD, min_size=1, max_size=6), st.lists(_RECORD, min_size=longest // 2, max_size=longest)
     ).map(payments_from)
+
+
+_RATIOS = (None, 0.0, 0.4, 1.0, 1.0, 1.0, 2.0, 2.4, 2.5, 7.5)
+
+
+def labelled(log: Log, seed: int) -> Mixed:
+    """``log`` with labels of earlier payments put into it: mostly recent ones, some twice, some of accounts that nobody
+    has seen, a few from the future, as only somebody who forges them would write."""
+    source = random.Random(seed)
+    rates = dict(PARAMETERS.rates)
+    labels: list[PaymentLabel] = []
+    out: list[Payment | PaymentLabel] = []
+    for at, each in enumerate(log):
+        out.append(each)
+        while source.random() < 0.5:
+            if labels and source.random() < 0.2:
+                out.append(labels[-1 - min(source.randrange(12), len(labels) - 1)])
+                continue
+            of = log[max(0, at - source.choice((0, 1, 3, 10, 40)))]
+            rate = rates.get(of.currency)
+            odd = source.random()
+            label = PaymentLabel(
+                payment_id=of.payment_id,
+                payer="nobody" if odd < 0.03 else of.payer.account,
+                payee="nobody" if odd < 0.06 else of.payee.account,
+                event_time_ms=of.event_time_ms + (400 * DAY_MS if odd > 0.97 else 0),
+                confirmed=source.random() < 0.4,
+                amount_eur=None if rate is None else source.choice((of.amount_minor / 100, 50.0, 51.0)),
+                amount_over_cleared=source.choice(_RATIOS),
+                tenant=of.tenant,
+            )
+            labels.append(label)
+            out.append(label)
+    return tuple(out)
+
+
+def mixed_logs(longest: int = 60) -> st.SearchStrategy[Mixed]:
+    """Logs of payments, most of them with labels."""
+    return st.builds(lambda log, seed: labelled(log, seed) if seed else log, logs(longest), st.integers(0, 2**32 - 1))
 
 
 def seeded_log(seed: int, length: int, accounts: int = 5, partners: int = 20) -> Log:

@@ -10,13 +10,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from services.contract.types import Payment
-from services.scorer.path.columns import PayeeColumns, corridor_slots, payer_columns
+from services.contract.types import Payment, PaymentLabel
+from services.scorer.path.columns import LabelColumns, PayeeColumns, corridor_slots, label_columns, payer_columns
 from services.scorer.path.features import PAYEE_HOP, PAYER_HOP, RECENT_PAYEES
 from services.scorer.path.frame import HEADER, Frames, headers_of, told_of
 from services.scorer.path.payee import payee_features
-from services.scorer.path.payer import FORWARD, payer_features
+from services.scorer.path.payer import DUPLICATE, FORWARD, payer_features
 from services.scorer.path.private import KeyedList, PrivateLists, keyed_hash, term_of
+from services.scorer.path.replay import on_payee_side
 from services.scorer.path.ruleset import Parameters
 from services.scorer.path.state import (
     CORRIDOR_PREFIX,
@@ -37,8 +38,10 @@ PRIVATE = PrivateLists(
     KeyedList(b"key", [keyed_hash(b"key", term_of(term)) for term in LEXICON]),
 )
 """The lists of the logs' deployer."""
-PayeeRecord = tuple[Payment, bytes] | Outflow
-"""At the payee hop: a payment with what its frame carries, or a note of money paid out."""
+PayeeRecord = tuple[Payment, bytes] | Outflow | PaymentLabel
+"""At the payee hop: a payment with what its frame carries, a note of money paid out, or a label."""
+LABELLED = 9
+"""Stands for the verdict on a label that is no repeat."""
 FEATURE_BYTES = 8 * len(PAYER_HOP)
 CARRIED_BYTES = FEATURE_BYTES + 2 * RECENT_PAYEES
 """Of a payment: its payer-hop features, then the marks of its payer's recent payees."""
@@ -71,7 +74,7 @@ def batches(length: int, cuts: Sequence[int]) -> Iterator[slice]:
 
 
 def run_payer(
-    log: Sequence[Payment],
+    log: Sequence[Payment | PaymentLabel],
     parameters: Parameters,
     cuts: Sequence[int] = (),
     state: AccountState | None = None,
@@ -80,27 +83,58 @@ def run_payer(
     """The payer hop over ``log``, cut into batches at ``cuts``; without ``log_state`` nothing is ever evicted."""
     run = Run([], [], [], payer_state(parameters) if state is None else state)
     for batch in batches(len(log), cuts):
-        payments = log[batch]
+        payments, told, before = parted(log[batch])
         columns = payer_columns(payments, parameters.eur_per_minor_unit(), PRIVATE)
         slots = run.state.slots([account_key(p.tenant.encode(), p.payer.account.encode()) for p in payments])
         corridors = corridor_slots(payments, run.state.corridors)
         now_ms = run.state.times(columns.event_ms)
-        features, verdicts, recent = payer_features(columns, slots, corridors, run.state, parameters)
+        label_slots = run.state.known_slots([account_key(each.tenant.encode(), each.payer.encode()) for each in told])
+        features, verdicts, recent, fresh = payer_features(
+            columns, slots, corridors, run.state, parameters, label_columns(told, before), label_slots
+        )
         write_linked(features, verdicts == FORWARD, payments, run.state.tokens, now_ms)
-        run.rows += [
+        rows = (
             row.tobytes() + payees.tobytes() if verdict == FORWARD else b""
             for row, payees, verdict in zip(features, recent, verdicts, strict=True)
-        ]
-        run.verdicts += verdicts.tolist()
+        )
+        said = iter(verdicts.tolist())
+        known = iter(fresh.tolist())
+        for each in log[batch]:
+            is_label = isinstance(each, PaymentLabel)
+            run.rows.append(b"" if is_label else next(rows))
+            run.verdicts.append((LABELLED if next(known) else DUPLICATE) if is_label else next(said))
         if log_state:
-            run.entries += run.state.changelog(slots)
+            run.entries += run.state.changelog(np.concatenate([slots, label_slots]))
     return run
 
 
-def payee_log(log: Sequence[Payment], run: Run, parameters: Parameters) -> list[PayeeRecord]:
-    """What the payer hop writes: each payment that goes on, then a note for its payer if money moved."""
+def parted(log: Sequence[Payment | PaymentLabel]) -> tuple[list[Payment], list[PaymentLabel], list[int]]:
+    """The payments of a log, its labels, and how many payments stand before each label."""
+    payments: list[Payment] = []
+    labels: list[PaymentLabel] = []
+    before: list[int] = []
+    for each in log:
+        if isinstance(each, Payment):
+            payments.append(each)
+        else:
+            labels.append(each)
+            before.append(len(payments))
+    return payments, labels, before
+
+
+def nothing_labelled() -> tuple[LabelColumns, NDArray[np.int64]]:
+    """What a kernel reads of a batch without labels."""
+    return label_columns([], []), np.empty(0, dtype=np.int64)
+
+
+def payee_log(log: Sequence[Payment | PaymentLabel], run: Run, parameters: Parameters) -> list[PayeeRecord]:
+    """What the payer hop writes: each payment that goes on, then a note for its payer if money moved; and labels."""
     out: list[PayeeRecord] = []
-    for payment, row in zip(log, run.rows, strict=True):
+    for payment, row, verdict in zip(log, run.rows, run.verdicts, strict=True):
+        if isinstance(payment, PaymentLabel):
+            if verdict != DUPLICATE:
+                out.append(payment)
+            continue
         if not row:
             continue
         out.append((payment, row))
@@ -110,12 +144,14 @@ def payee_log(log: Sequence[Payment], run: Run, parameters: Parameters) -> list[
     return out
 
 
-def plain(log: Sequence[PayeeRecord]) -> list[Payment | Outflow]:
+def plain(log: Sequence[PayeeRecord]) -> list[Payment | Outflow | PaymentLabel]:
     """The same without features: what the twin reads."""
-    return [record if isinstance(record, Outflow) else record[0] for record in log]
+    return [record[0] if isinstance(record, tuple) else record for record in log]
 
 
-def columns_of(log: Sequence[PayeeRecord], parameters: Parameters) -> tuple[PayeeColumns, list[bytes]]:
+def columns_of(
+    log: Sequence[tuple[Payment, bytes] | Outflow], parameters: Parameters
+) -> tuple[PayeeColumns, list[bytes]]:
     """Columns and account keys of a batch of the payee hop."""
     paid = [record for record in log if not isinstance(record, Outflow)]
     columns = payer_columns([payment for payment, _ in paid], parameters.eur_per_minor_unit(), PRIVATE)
@@ -148,14 +184,26 @@ def run_payee(
     """The payee hop over ``log``, cut into batches at ``cuts``."""
     run = Run([], [], [], payee_state(parameters) if state is None else state)
     for batch in batches(len(log), cuts):
-        columns, keys = columns_of(log[batch], parameters)
+        paid: list[tuple[Payment, bytes] | Outflow] = []
+        labels: list[PaymentLabel] = []
+        before: list[int] = []
+        for each in log[batch]:
+            if isinstance(each, PaymentLabel):
+                labels.append(each)
+                before.append(len(paid))
+            else:
+                paid.append(each)
+        columns, keys = columns_of(paid, parameters)
         slots = run.state.payee_slots(keys, columns.outflow)
-        features = payee_features(columns, slots, run.state, parameters)
-        run.rows += [
-            b"" if outflow else row.tobytes() for row, outflow in zip(features, columns.outflow.tolist(), strict=True)
-        ]
+        label_slots = run.state.known_slots([account_key(each.tenant.encode(), each.payee.encode()) for each in labels])
+        told = on_payee_side(labels, np.array(before, dtype=np.int64))
+        features = payee_features(columns, slots, run.state, parameters, told, label_slots)
+        rows = iter(features)
+        for each in log[batch]:
+            row = None if isinstance(each, PaymentLabel) else next(rows)
+            run.rows.append(row.tobytes() if row is not None and isinstance(each, tuple) else b"")
         if log_state:
-            run.entries += run.state.changelog(slots)
+            run.entries += run.state.changelog(np.concatenate([slots, label_slots]))
     return run
 
 

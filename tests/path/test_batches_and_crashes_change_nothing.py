@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.contract.codec import Rejection, decode_payment, encode
-from services.contract.types import Party, Payment
+from services.contract.types import Party, Payment, PaymentLabel
 from services.scorer.path.columns import corridor_slots, payer_columns
 from services.scorer.path.features import INDEX, PAYER_HOP
 from services.scorer.path.payee import payee_features
@@ -34,8 +34,11 @@ from tests.path.logs import (
     PARAMETERS,
     START_MS,
     Log,
+    Mixed,
     crowded_log,
+    labelled,
     logs,
+    mixed_logs,
     payment,
     seeded_log,
 )
@@ -49,6 +52,7 @@ from tests.path.runs import (
     columns_of,
     compacted,
     living,
+    nothing_labelled,
     payee_log,
     payee_matrix,
     payee_state,
@@ -65,7 +69,7 @@ SEEDED = settings(
 CUTS = st.lists(st.integers(1, 60), max_size=8)
 
 
-def onward(log: Log) -> list[PayeeRecord]:
+def onward(log: Mixed) -> list[PayeeRecord]:
     return payee_log(log, run_payer(log, PARAMETERS), PARAMETERS)
 
 
@@ -73,8 +77,8 @@ def onward(log: Log) -> list[PayeeRecord]:
 
 
 @SEEDED
-@given(log=logs(), cuts=CUTS)
-def test_how_the_payer_log_is_cut_into_batches_changes_no_bit(log: Log, cuts: list[int]) -> None:
+@given(log=mixed_logs(), cuts=CUTS)
+def test_how_the_payer_log_is_cut_into_batches_changes_no_bit(log: Mixed, cuts: list[int]) -> None:
     whole, cut = run_payer(log, PARAMETERS), run_payer(log, PARAMETERS, cuts)
     assert whole.rows == cut.rows
     assert whole.verdicts == cut.verdicts
@@ -82,8 +86,8 @@ def test_how_the_payer_log_is_cut_into_batches_changes_no_bit(log: Log, cuts: li
 
 
 @SEEDED
-@given(log=logs(), cuts=CUTS)
-def test_how_the_payee_log_is_cut_into_batches_changes_no_bit(log: Log, cuts: list[int]) -> None:
+@given(log=mixed_logs(), cuts=CUTS)
+def test_how_the_payee_log_is_cut_into_batches_changes_no_bit(log: Mixed, cuts: list[int]) -> None:
     records = onward(log)
     whole, cut = run_payee(records, PARAMETERS), run_payee(records, PARAMETERS, cuts)
     assert whole.rows == cut.rows
@@ -91,10 +95,12 @@ def test_how_the_payee_log_is_cut_into_batches_changes_no_bit(log: Log, cuts: li
 
 
 @pytest.mark.parametrize(
-    "log", [seeded_log(seed=3, length=1_500), crowded_log(seed=4, length=500)], ids=["any", "crowd"]
+    "log",
+    [labelled(seeded_log(seed=3, length=1_500), seed=1), labelled(crowded_log(seed=4, length=500), seed=2)],
+    ids=["any", "crowd"],
 )
-def test_one_payment_at_a_time_gives_the_bits_of_one_batch_over_a_long_log(log: Log) -> None:
-    everywhere = range(1, 4_000)
+def test_one_record_at_a_time_gives_the_bits_of_one_batch_over_a_long_log(log: Mixed) -> None:
+    everywhere = range(1, 8_000)
     records = onward(log)
     assert run_payer(log, PARAMETERS).rows == run_payer(log, PARAMETERS, everywhere).rows
     assert run_payee(records, PARAMETERS).rows == run_payee(records, PARAMETERS, everywhere).rows
@@ -111,9 +117,9 @@ def assert_crash_is_invisible(whole: Run, before: Run, after: Run) -> None:
 
 
 @SEEDED
-@given(log=logs(), cuts=CUTS, crash=st.integers(0, 60), compact=st.booleans())
+@given(log=mixed_logs(), cuts=CUTS, crash=st.integers(0, 60), compact=st.booleans())
 def test_a_payer_hop_restored_from_its_changelog_goes_on_as_if_nothing_had_happened(
-    log: Log, cuts: list[int], crash: int, compact: bool
+    log: Mixed, cuts: list[int], crash: int, compact: bool
 ) -> None:
     before = run_payer(log[:crash], PARAMETERS, cuts)
     state = payer_state(PARAMETERS)
@@ -123,9 +129,9 @@ def test_a_payer_hop_restored_from_its_changelog_goes_on_as_if_nothing_had_happe
 
 
 @SEEDED
-@given(log=logs(), cuts=CUTS, crash=st.integers(0, 90), compact=st.booleans())
+@given(log=mixed_logs(), cuts=CUTS, crash=st.integers(0, 90), compact=st.booleans())
 def test_a_payee_hop_restored_from_its_changelog_goes_on_as_if_nothing_had_happened(
-    log: Log, cuts: list[int], crash: int, compact: bool
+    log: Mixed, cuts: list[int], crash: int, compact: bool
 ) -> None:
     records = onward(log)
     before = run_payee(records[:crash], PARAMETERS, cuts)
@@ -135,8 +141,8 @@ def test_a_payee_hop_restored_from_its_changelog_goes_on_as_if_nothing_had_happe
     assert_crash_is_invisible(run_payee(records, PARAMETERS), before, after)
 
 
-@pytest.mark.parametrize("log", [seeded_log(5, 300), crowded_log(6, 300)], ids=["any", "crowd"])
-def test_a_worker_that_dies_after_every_batch_loses_nothing(log: Log) -> None:
+@pytest.mark.parametrize("log", [labelled(seeded_log(5, 300), 1), crowded_log(6, 300)], ids=["any", "crowd"])
+def test_a_worker_that_dies_after_every_batch_loses_nothing(log: Mixed) -> None:
     entries: Entries = []
     rows: list[bytes] = []
     for start in range(0, len(log), 7):
@@ -149,7 +155,7 @@ def test_a_worker_that_dies_after_every_batch_loses_nothing(log: Log) -> None:
 
 
 def test_a_payee_worker_that_dies_after_every_batch_loses_nothing() -> None:
-    records = onward(crowded_log(seed=6, length=300))
+    records = onward(labelled(crowded_log(seed=6, length=300), seed=3))
     entries: Entries = []
     rows: list[bytes] = []
     for start in range(0, len(records), 7):
@@ -185,8 +191,8 @@ def test_a_tombstone_of_an_account_that_was_never_seen_is_harmless() -> None:
 
 
 @SEEDED
-@given(log=logs(), cuts=CUTS)
-def test_when_idle_rows_are_physically_freed_changes_no_bit(log: Log, cuts: list[int]) -> None:
+@given(log=mixed_logs(), cuts=CUTS)
+def test_when_idle_rows_are_physically_freed_changes_no_bit(log: Mixed, cuts: list[int]) -> None:
     records = onward(log)
     assert run_payer(log, PARAMETERS, cuts).rows == run_payer(log, PARAMETERS, log_state=False).rows
     assert run_payee(records, PARAMETERS, cuts).rows == run_payee(records, PARAMETERS, log_state=False).rows
@@ -261,16 +267,18 @@ def test_the_arrays_that_a_kernel_reads_are_left_as_they_were() -> None:
     slots = state.slots([account_key(p.tenant.encode(), p.payer.account.encode()) for p in log])
     before, slots_before = arrays_of(columns), slots.copy()
     now_ms = state.times(columns.event_ms)
-    features, verdicts, _ = payer_features(columns, slots, corridor_slots(log, state.corridors), state, PARAMETERS)
+    corridors = corridor_slots(log, state.corridors)
+    features, verdicts, *_ = payer_features(columns, slots, corridors, state, PARAMETERS, *nothing_labelled())
     write_linked(features, verdicts == FORWARD, log, state.tokens, now_ms)
     np.testing.assert_equal(arrays_of(columns), before)
     np.testing.assert_array_equal(slots, slots_before)
 
-    noted, keys = columns_of(onward(log), PARAMETERS)
+    unlabelled = [each for each in onward(log) if not isinstance(each, PaymentLabel)]
+    noted, keys = columns_of(unlabelled, PARAMETERS)
     seen = payee_state(PARAMETERS)
     slots = seen.payee_slots(keys, noted.outflow)
     before, slots_before = arrays_of(noted), slots.copy()
-    payee_features(noted, slots, seen, PARAMETERS)
+    payee_features(noted, slots, seen, PARAMETERS, *nothing_labelled())
     np.testing.assert_equal(arrays_of(noted), before)
     np.testing.assert_array_equal(slots, slots_before)
 
@@ -324,7 +332,7 @@ def test_a_tenant_never_sees_what_another_tenant_does(log: Log) -> None:
     assert together == run_payer(alone, NO_HORIZON).rows
 
     everybody = payee_log(log, run_payer(log, NO_HORIZON), NO_HORIZON)
-    tenants = [each.tenant if isinstance(each, Outflow) else each[0].tenant for each in everybody]
+    tenants = [each[0].tenant if isinstance(each, tuple) else each.tenant for each in everybody]
     rows = run_payee(everybody, NO_HORIZON).rows
     mine = [each for each, tenant in zip(everybody, tenants, strict=True) if tenant == "other"]
     seen = [row for row, tenant in zip(rows, tenants, strict=True) if tenant == "other"]

@@ -21,13 +21,19 @@ from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.model import LogisticModel, untrained_model
 from services.scorer.path.records import HopResult, Outbound, Record
 from services.scorer.path.ruleset import parse_ruleset
+from tests.path.label_twin import PAYEE_LABEL_TWINS, PAYER_LABEL_TWINS
 from tests.path.typology_twin import PAYEE_TYPOLOGY, PAYER_TYPOLOGY
 
 TYPOLOGY_NAMES = {*PAYER_TYPOLOGY, *PAYEE_TYPOLOGY}
+LABEL_NAMES = {*PAYER_LABEL_TWINS, *PAYEE_LABEL_TWINS}
 RULESET = parse_ruleset(resources.files("services.scorer").joinpath("rulesets/general.toml").read_text("utf-8"))
 SCHEMA = feature_schema_hash(RULESET.parameters)
 START_MS = 1_700_000_000_000
 APPENDED_MS = START_MS + 400 * 86_400_000
+
+
+UNLABELLED = (0.0, 365.0, 0.0, 1.0, 0.0, *[0.0] * 14)
+"""What labels say while there is none, in the order of the registry."""
 
 
 def model(seed: int = 3, review_probability: float = 0.6) -> LogisticModel:
@@ -202,6 +208,10 @@ def test_the_same_payments_give_the_decisions_they_always_gave() -> None:
     values = [each.value for each in written(both_hops(seeded_log(400)), "decisions")]
     features = [orjson.loads(each)["features"] for each in values]
     rounded = [[None if x is None else float(f"{x:.9g}") for x in row] for row in features]
-    general = [[x for name, x in zip(NAMES, row, strict=True) if name not in TYPOLOGY_NAMES] for row in rounded]
+    unlabelled = [[x for name, x in zip(NAMES, row, strict=True) if name not in LABEL_NAMES] for row in rounded]
+    names = [name for name in NAMES if name not in LABEL_NAMES]
+    general = [[x for name, x in zip(names, row, strict=True) if name not in TYPOLOGY_NAMES] for row in unlabelled]
     assert hashlib.sha256(orjson.dumps(general)).hexdigest()[:16] == "eaabfe0cf0d936e5"
-    assert hashlib.sha256(orjson.dumps(rounded)).hexdigest()[:16] == "23127d3fea5d1658"
+    assert hashlib.sha256(orjson.dumps(unlabelled)).hexdigest()[:16] == "23127d3fea5d1658"
+    labels = [[x for name, x in zip(NAMES, row, strict=True) if name in LABEL_NAMES] for row in rounded]
+    assert {tuple(row) for row in labels} == {UNLABELLED}, "what is most innocent, while there is no label"

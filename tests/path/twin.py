@@ -16,7 +16,7 @@ from typing import Literal
 
 from services.contract.codes import CURRENCY_EXPONENT
 from services.contract.identity import digest64
-from services.contract.types import Party, Payment, Role
+from services.contract.types import Party, Payment, PaymentLabel, Role
 from services.scorer.path.ruleset import Parameters
 
 HOUR_MS = 3_600_000
@@ -25,6 +25,7 @@ HALF_LIVES_MS = {"1h": HOUR_MS, "1d": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_
 LONG_MS = 180 * DAY_MS
 PARTNERS_REMEMBERED = 12
 PAYMENT_IDS_REMEMBERED = 32
+LABELS_REMEMBERED = 8
 NAN = math.nan
 
 Verdict = Literal["forward", "duplicate", "status_update"]
@@ -38,6 +39,14 @@ class Outflow:
     account: str
     event_time_ms: int
     amount: float
+
+
+@dataclass(frozen=True)
+class PastLabel:
+    """A label that the account has read."""
+
+    label: PaymentLabel
+    effective_ms: int
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,9 @@ class View:
     """At the payee: what the payer hop said of ``remit_signs``."""
     recent_payees: tuple[str, ...] = ()
     """At the payee: the payees of remittances that the payer paid last."""
+    labels: tuple[PastLabel, ...] = ()
+    over_cleared: float = NAN
+    """At the payee: what the payer hop said of ``payer_amount_over_cleared``."""
     sharing: tuple[Told, ...] = ()
     """At the payer: earlier remittances of the partition that told tokens of their payee."""
 
@@ -114,6 +126,7 @@ class Life:
     later_refusals_ms: list[int] = field(default_factory=list)
     later_refused: list[tuple[Payment, int, int]] = field(default_factory=list)
     outflows: list[Outflow] = field(default_factory=list)
+    labels: list[PastLabel] = field(default_factory=list)
 
     def is_over(self, watermark_ms: int, idle_ms: int) -> bool:
         return bool(self.past) and watermark_ms - self.past[-1].effective_ms > idle_ms
@@ -122,11 +135,16 @@ class Life:
         effective_ms = max([payment.event_time_ms, *(each.effective_ms for each in self.past)])
         return View(
             role, payment, effective_ms, tuple(self.past), tuple(self.later_refusals_ms), tuple(self.outflows),
-            parameters, tuple(self.later_refused),
+            parameters, tuple(self.later_refused), labels=tuple(self.labels),
         )  # fmt: skip
 
     def take(self, view: View) -> None:
         self.past.append(Past(view.payment, view.effective_ms, is_new_partner(view), view))
+
+    def read(self, label: PaymentLabel) -> None:
+        """No label is later than the account's latest payment, nor earlier than the label before it."""
+        at_ms = min(label.event_time_ms, self.past[-1].effective_ms)
+        self.labels.append(PastLabel(label, max([at_ms, *(each.effective_ms for each in self.labels)])))
 
 
 Lives = dict[tuple[str, str], Life]
@@ -139,15 +157,30 @@ def _life_of(lives: Lives, account: tuple[str, str], watermark_ms: int, paramete
     return life
 
 
-def payer_views(log: Sequence[Payment], parameters: Parameters) -> tuple[list[View], list[Verdict]]:
-    """What the payer hop sees of each payment of one partition, and whether it goes on."""
+def _labelled_life(lives: Lives, account: tuple[str, str], watermark_ms: int, parameters: Parameters) -> Life | None:
+    """The life that reads a label of ``account``: of one without payments, or idle beyond the horizon, nobody's."""
+    life = lives.get(account)
+    if life is None or not life.past or life.is_over(watermark_ms, parameters.account_idle_ms):
+        return None
+    return life
+
+
+def payer_views(log: Sequence[Payment | PaymentLabel], parameters: Parameters) -> tuple[list[View], list[Verdict]]:
+    """What the payer hop sees of each payment of one partition, and whether it goes on. Labels move no time."""
     lives: Lives = {}
     views: list[View] = []
     verdicts: list[Verdict] = []
     corridors: dict[Corridor, list[Baseline]] = {}
     sharing: list[Told] = []
-    for at, payment in enumerate(log):
-        watermark_ms = max(earlier.event_time_ms for earlier in log[: at + 1])
+    watermark_ms = 0
+    for payment in log:
+        if isinstance(payment, PaymentLabel):
+            reader = _labelled_life(lives, (payment.tenant, payment.payer), watermark_ms, parameters)
+            latest = reader.labels[-LABELS_REMEMBERED:] if reader else []
+            if reader and payment.payment_id not in [each.label.payment_id for each in latest]:
+                reader.read(payment)
+            continue
+        watermark_ms = max(watermark_ms, payment.event_time_ms)
         life = _life_of(lives, (payment.tenant, payment.payer.account), watermark_ms, parameters)
         met = corridors.setdefault(corridor_of(payment), [])
         view = replace(
@@ -191,18 +224,26 @@ def _recognise(life: Life, payment: Payment) -> Verdict:
 
 
 def payee_views(
-    log: Sequence[Payment | Outflow],
+    log: Sequence[Payment | Outflow | PaymentLabel],
     parameters: Parameters,
     signs: Sequence[float] = (),
     recent_payees: Sequence[tuple[str, ...]] = (),
+    over_cleared: Sequence[float] = (),
 ) -> list[View | None]:
-    """What the payee hop sees of each record of one partition; ``None`` for outflows. ``signs`` and ``recent_payees``
-    are of its payments, in order."""
+    """What the payee hop sees of each record of one partition; ``None`` for outflows and labels. ``signs``,
+    ``recent_payees`` and ``over_cleared`` are of its payments, in order."""
     lives: Lives = {}
-    carried, recent = iter(signs), iter(recent_payees)
+    carried, recent, over = iter(signs), iter(recent_payees), iter(over_cleared)
     views: list[View | None] = []
-    for at, record in enumerate(log):
-        watermark_ms = max(earlier.event_time_ms for earlier in log[: at + 1])
+    watermark_ms = 0
+    for record in log:
+        if isinstance(record, PaymentLabel):
+            reader = _labelled_life(lives, (record.tenant, record.payee), watermark_ms, parameters)
+            if reader:
+                reader.read(record)
+            views.append(None)
+            continue
+        watermark_ms = max(watermark_ms, record.event_time_ms)
         account = record.account if isinstance(record, Outflow) else record.payee.account
         life = _life_of(lives, (record.tenant, account), watermark_ms, parameters)
         if isinstance(record, Outflow):
@@ -210,7 +251,12 @@ def payee_views(
                 life.outflows.append(record)
             views.append(None)
             continue
-        view = replace(life.view("payee", record, parameters), signs=next(carried, NAN), recent_payees=next(recent, ()))
+        view = replace(
+            life.view("payee", record, parameters),
+            signs=next(carried, NAN),
+            recent_payees=next(recent, ()),
+            over_cleared=next(over, NAN),
+        )
         life.take(view)
         views.append(view)
     return views

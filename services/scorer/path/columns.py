@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
 from services.contract.identity import digest64
-from services.contract.types import Payment
+from services.contract.types import Payment, PaymentLabel
 from services.scorer.path.private import PrivateLists
 from services.scorer.path.references import digest_of, is_handle, kind_of
 from services.scorer.path.state import Corridors
@@ -120,6 +120,37 @@ def payer_columns(payments: Sequence[Payment], eur_per_minor: dict[str, float], 
     )
 
 
+@dataclass(frozen=True, slots=True)
+class LabelColumns:
+    """k labels as a hop reads them among the records of a batch: arrays of length k."""
+
+    before: NDArray[np.int64]
+    """How many of the batch's other records stand before each."""
+    event_ms: NDArray[np.int64]
+    """Of the payment, like all that follows."""
+    value: NDArray[np.float64]
+    """At the payer hop the amount (EUR), at the payee hop the amount over cleared; NaN where missing."""
+    confirmed: NDArray[np.bool_]
+    digest: NDArray[np.uint64]
+    """Of the payment's id, at the payer hop; 0 at the payee hop."""
+
+
+def label_columns(labels: Sequence[PaymentLabel], before: Sequence[int]) -> LabelColumns:
+    """Columns of the labels of a batch at the payer hop."""
+    return LabelColumns(
+        before=_int64(before),
+        event_ms=_int64(label.event_time_ms for label in labels),
+        value=known_or_nan(label.amount_eur for label in labels),
+        confirmed=np.array([label.confirmed for label in labels], dtype=np.bool_),
+        digest=_digests(f"{label.tenant}\x1f{label.payment_id}" for label in labels),
+    )
+
+
+def known_or_nan(values: Iterable[float | None]) -> NDArray[np.float64]:
+    """NaN for what is not known."""
+    return np.fromiter((np.nan if value is None else value for value in values), dtype=np.float64)
+
+
 def corridor_slots(payments: Sequence[Payment], corridors: Corridors) -> NDArray[np.int64]:
     """int64[n]: the rows of the payments' corridors in ``corridors``; -1 for payments that are no remittance."""
     out = np.full(len(payments), -1, dtype=np.int64)
@@ -154,6 +185,8 @@ class PayeeColumns:
     """Digest of the reference, 0 for one that is too short to tell."""
     confirmed: NDArray[np.float64]
     in_lexicon: NDArray[np.float64]
+    over_cleared: NDArray[np.float64]
+    """``payer_amount_over_cleared``."""
     is_small: NDArray[np.float64]
     cross_border: NDArray[np.float64]
     roundness: NDArray[np.float64]

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from services.contract.codec import Rejection, decode_payment
-from services.contract.events import dead_letter_headers
-from services.contract.types import DeadLetter, Payment
+from services.contract.codec import Rejection, decode_payment, decode_payment_label
+from services.contract.events import PAYMENT_LABEL, dead_letter_headers, type_header
+from services.contract.types import DeadLetter, Payment, PaymentLabel
 from services.scorer.path.records import Inbound, Outbound
 
 FUTURE_MS_MAX = 86_400_000
 """A payment dated more than a day after its record was appended is refused: one wrong clock would age every account."""
+_LABEL = type_header(PAYMENT_LABEL)
 
 
 @dataclass(slots=True)
 class Decoded:
-    """The payments of a batch with the records they came in, and the dead letters, both in order."""
+    """The payments of a batch with the records they came in, the labels likewise, and the dead letters, in order."""
 
     payments: list[Payment] = field(default_factory=list)
     records: list[Inbound] = field(default_factory=list)
+    labels: list[PaymentLabel] = field(default_factory=list)
+    label_records: list[Inbound] = field(default_factory=list)
+    payments_before: list[int] = field(default_factory=list)
+    """How many of the payments stand before each label."""
     dead: list[Outbound] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
@@ -28,13 +33,17 @@ def decode(records: Iterable[Inbound], topic: str, partition: int) -> Decoded:
     """Read a batch of ``payments.v1``. Whatever cannot be processed becomes a dead letter; nothing raises."""
     decoded = Decoded()
     for record in records:
-        payment = _read(record)
-        if isinstance(payment, Rejection):
-            decoded.dead.append(dead_letter(record, payment, topic, partition))
-            decoded.reasons.append(payment.reason)
-        else:
-            decoded.payments.append(payment)
+        found = _read_label(record) if _LABEL in record.headers else _read(record)
+        if isinstance(found, Payment):
+            decoded.payments.append(found)
             decoded.records.append(record)
+        elif isinstance(found, Rejection):
+            decoded.dead.append(dead_letter(record, found, topic, partition))
+            decoded.reasons.append(found.reason)
+        else:
+            decoded.labels.append(found)
+            decoded.label_records.append(record)
+            decoded.payments_before.append(len(decoded.payments))
     return decoded
 
 
@@ -47,6 +56,13 @@ def _read(record: Inbound) -> Payment | Rejection:
     if record.timestamp >= 0 and payment.event_time_ms > record.timestamp + FUTURE_MS_MAX:
         return Rejection("event_time_in_future", "event_time_ms", "More than a day after the record was appended")
     return payment
+
+
+def _read_label(record: Inbound) -> PaymentLabel | Rejection:
+    label = decode_payment_label(record.value)
+    if not isinstance(label, Rejection) and record.key != label.payer.encode():
+        return Rejection("key_mismatch", "key", "The record's key must be the payer's account, in UTF-8")
+    return label
 
 
 def dead_letter(record: Inbound, rejection: Rejection, topic: str, partition: int) -> Outbound:

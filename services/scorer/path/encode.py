@@ -13,7 +13,7 @@ from services.contract.events import cloud_event
 from services.contract.types import Payment
 from services.scorer.path.decision import DecisionWriter, Verdicts, Written
 from services.scorer.path.decode import Decoded
-from services.scorer.path.frame import Frames, outflow_frames, payment_frames
+from services.scorer.path.frame import Frames, label_frames, outflow_frames, payment_frames
 from services.scorer.path.hashing import partitions_of
 from services.scorer.path.model import Model
 from services.scorer.path.records import Outbound
@@ -34,11 +34,16 @@ def forwarded(
     onward: NDArray[np.int64],
     headers: NDArray[Any],
     told: NDArray[Any],
+    labels: NDArray[np.int64],
+    partition: int,
+    schema: int,
     payee_partitions: int,
 ) -> list[Outbound]:
-    """Frames for the payee hop: every payment to its payee, and to its payer's account a note of the money that left.
+    """Frames for the payee hop: every payment to its payee, to its payer's account a note of the money that left, and
+    labels to the payees of their payments.
 
-    ``onward`` are the m rows of ``batch`` that go on, with ``headers`` (``HEADER[m]``) and ``told`` (``TOLD[m]``).
+    ``onward`` are the m payments of ``batch`` that go on, with ``headers`` (``HEADER[m]``) and ``told`` (``TOLD[m]``);
+    ``labels`` are its labels that do.
     """
     records = [batch.records[at] for at in onward.tolist()]
     payments = [batch.payments[at] for at in onward.tolist()]
@@ -51,11 +56,50 @@ def forwarded(
     frames = payment_frames(headers, told, tenants, ids, [record.value or b"" for record in records])
     notes = outflow_frames(headers, tenants)
     out: list[Outbound] = []
-    for at, (record, moved) in enumerate(zip(records, moves_money(told["features"]).tolist(), strict=True)):
+    left = moves_money(told["features"])
+    for at, (record, moved) in enumerate(zip(records, left.tolist(), strict=True)):
         out.append(Outbound(to_payee[at], record.timestamp, payees[at], frames[at], []))
         if moved:
             out.append(Outbound(to_payer[at], record.timestamp, payers[at], notes[at], []))
-    return out
+    return _with_labels(out, batch, labels, onward, left, partition, schema, payee_partitions) if len(labels) else out
+
+
+def _with_labels(
+    frames: list[Outbound],
+    batch: Decoded,
+    labels: NDArray[np.int64],
+    onward: NDArray[np.int64],
+    moved: NDArray[np.bool_],
+    partition: int,
+    schema: int,
+    payee_partitions: int,
+) -> list[Outbound]:
+    """The batch's other ``frames``, and those of its ``labels`` among them, in the order of the log."""
+    chosen = [batch.labels[at] for at in labels.tolist()]
+    records = [batch.label_records[at] for at in labels.tolist()]
+    tenants = [label.tenant.encode() for label in chosen]
+    keys = [label.payee.encode() for label in chosen]
+    values = label_frames(chosen, [record.offset for record in records], partition, schema, tenants)
+    before = np.array([batch.payments_before[at] for at in labels.tolist()], dtype=np.int64)
+    out: list[Outbound] = []
+    start = 0
+    for stop, to, record, key, value in zip(
+        frames_before(before, onward, moved).tolist(), partitions_of(keys, payee_partitions).tolist(), records, keys,
+        values, strict=True,
+    ):  # fmt: skip
+        out += frames[start:stop]
+        out.append(Outbound(to, record.timestamp, key, value, []))
+        start = stop
+    return out + frames[start:]
+
+
+def frames_before(
+    payments: NDArray[np.int64], onward: NDArray[np.int64], moved: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """int64[k]: how many frames the first ``payments`` (int64[k]) of a batch make, of which ``onward`` go on and
+    ``moved`` of these make a note beside."""
+    ends = np.concatenate([[0], np.cumsum(1 + moved)])
+    return ends[np.searchsorted(onward, payments)]
 
 
 def moves_money(features: NDArray[np.float64]) -> NDArray[np.bool_]:

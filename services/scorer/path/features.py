@@ -31,6 +31,13 @@ Mathematics shared by all of them:
   count as never met. A group that no remittance used for more than 360 whole days (UTC) of the partition's event time is
   forgotten, and while a partition has a million tokens further ones are not met. Groups are of one partition (an estimate,
   therefore, where there are several); members of a group, but for this payee, are estimated from 64 bits (linear counting).
+- **Labels**: what was learned of a payment, confirmed or cleared, is read where its record stands in the logs of payer
+  and payee. A payment is *matured* for an account once its first label was read, and counts from its own effective time
+  among matured payments, or from the account's latest payment if that is earlier. Shares and sums over matured payments
+  decay by that time. A label is not read where the account has no payment, or has been idle beyond the horizon; a payer
+  reads none again of its 8 payments labelled last. *Amount over cleared* of a payment is ``payer_amount_over_cleared`` as
+  it was served; its *excess* is ``log(amount over cleared / 2)``, at least 0; it is *usual* below 2.5, and where that is
+  missing.
 - Where a pattern needs a history that the account does not have yet, the feature stands at its most innocent value, which
   its meaning gives.
 - An account that has been idle, by the partition's event time, beyond the retention horizon starts afresh.
@@ -49,7 +56,7 @@ from services.contract.identity import hash_of
 from services.contract.types import Side
 from services.scorer.path.ruleset import Parameters
 
-DEFINITION_VERSION = 5
+DEFINITION_VERSION = 6
 """Raised whenever the mathematics of any feature changes, so that no model scores what it was not trained on."""
 
 HALF_LIFE_MS = (3_600_000, 86_400_000, 7 * 86_400_000, 30 * 86_400_000)
@@ -348,11 +355,66 @@ def _payee_remittances() -> list[Feature]:
     ]  # fmt: skip
 
 
+_LABELS = "share of confirmed among matured payments: labels as features"
+_OWN = "amount against the payer's cleared payments: confirmed ones must not pass for habit"
+_EXCESS = "too large for the payer, several times over: seen before any label"
+_COMPROMISE = "a payee that is used for fraud: confirmed one after another, since when (common point of compromise)"
+
+
+def _of(
+    side: Literal["payer", "payee"], name: str, unit: str, meaning: str, source: str,
+    scale: Literal["linear", "log"] = "linear",
+) -> Feature:  # fmt: skip
+    return Feature(name, unit, meaning, side, scale, source=source)
+
+
+PAYER_CONFIRMED: tuple[Feature, ...] = (
+    _of("payer", "payer_confirmed_share_30d", "share",
+        "Share of matured payments that was confirmed; 0 while none is", _LABELS),
+    _of("payer", "payer_confirmed_gap", "days",
+        "Time since the latest payment that was confirmed, at most 365; 365 while none is", _LABELS, "log"),
+    _of("payer", "payer_cleared_amount", "EUR",
+        "Mean amount of cleared payments (half-life 90 d); 0 until there are three with a known amount", _OWN, "log"),
+    _of("payer", "payer_amount_over_cleared", "ratio",
+        "Amount over payer_cleared_amount, the latter at least 0.01 EUR; 1 until there are three", _OWN, "log"),
+    _of("payer", "payer_amount_from_cleared", "standard deviations",
+        "Amount less payer_cleared_amount, over the standard deviation (half-life 90 d), the latter at least a tenth "
+        "of the mean plus 0.01 EUR; 0 until there are three", _OWN),
+    *(
+        _of("payer", f"payer_excess_{h}", "1", "Decayed sum of the excess of earlier payments", _EXCESS, "log")
+        for h in ("1d", "7d", "30d")
+    ),
+)  # fmt: skip
+PAYEE_CONFIRMED: tuple[Feature, ...] = (
+    *(
+        _of("payee", f"payee_confirmed_share_{h}", "share",
+            "Share of matured payments that was confirmed; 0 while none is", _LABELS)
+        for h in ("1d", "7d", "30d")
+    ),
+    _of("payee", "payee_usual_confirmed_share_7d", "share", "The same of usual matured payments", _LABELS),
+    _of("payee", "payee_usual_matured_30d", "payments", "Decayed count of usual matured payments", _LABELS, "log"),
+    _of("payee", "payee_confirmed_run", "payments",
+        "How many usual matured payments were confirmed since the latest that was cleared", _COMPROMISE, "log"),
+    _of("payee", "payee_confirmed_run_age", "days",
+        "Time since the first payment of that run; 0 while there is none", _COMPROMISE, "log"),
+    _of("payee", "payee_confirmed_run_gap", "days",
+        "Time from the cleared payment before that run to its first, at most 365; 365 where nothing was cleared "
+        "before, 0 while there is no run", _COMPROMISE, "log"),
+    _of("payee", "payee_cleared_gap", "days",
+        "Time since the latest usual payment that was cleared, at most 365; 0 while none is", _COMPROMISE, "log"),
+    *(
+        _of("payee", f"payee_excess_{h}", "1", "Decayed sum of the excess of payments received", _EXCESS, "log")
+        for h in ("1d", "7d")
+    ),
+)  # fmt: skip
+
 PAYER_HOP: tuple[Feature, ...] = (
     *_payment(), *_activity("payer", "payee"), *_payer_only(), *_pair(),
-    *_typology_payment(), *_remittances(), *_payer_context(), *_shared_tokens(),
+    *_typology_payment(), *_remittances(), *_payer_context(), *_shared_tokens(), *PAYER_CONFIRMED,
 )  # fmt: skip
-PAYEE_HOP: tuple[Feature, ...] = (*_activity("payee", "payer"), *_payee_only(), *_payee_remittances())
+PAYEE_HOP: tuple[Feature, ...] = (
+    *_activity("payee", "payer"), *_payee_only(), *_payee_remittances(), *PAYEE_CONFIRMED,
+)  # fmt: skip
 FEATURES: tuple[Feature, ...] = PAYER_HOP + PAYEE_HOP
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 INDEX: dict[str, int] = {name: position for position, name in enumerate(NAMES)}

@@ -1,7 +1,8 @@
 """Frames: how a payment travels from the payer hop to the payee hop (``payments.by-payee.v1``, internal).
 
 Little-endian. A ``HEADER``; of a payment what the payer hop ``TOLD`` of it (so that the payee hop parses no JSON), then
-tenant, payment id and the original JSON; of an outflow the tenant. The record's key is the account.
+tenant, payment id and the original JSON; of an outflow the tenant; of a label the payment's amount over cleared,
+whether it is confirmed, and the tenant. The record's key is the account.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.codec import Rejection, decode_payment
-from services.contract.types import Origin, Payment
-from services.scorer.path.columns import PayeeColumns, PayerColumns
+from services.contract.types import Origin, Payment, PaymentLabel
+from services.scorer.path.columns import LabelColumns, PayeeColumns, PayerColumns, known_or_nan, label_columns
 from services.scorer.path.features import INDEX, PAYER_HOP, RECENT_PAYEES
 from services.scorer.path.records import Inbound
+from services.scorer.path.state import account_key
 
-PAYMENT, OUTFLOW = 0, 1
+PAYMENT, OUTFLOW, LABEL = range(3)
 _MAGIC = b"TOC2"
 HEADER = np.dtype(
     [
@@ -30,10 +32,10 @@ HEADER = np.dtype(
         ("kind", "<u2"),
         ("tenant", "<u2"),  # bytes of it
         ("payment_id", "<u2"),  # bytes of it
-        ("partition", "<u2"),  # where the payment was read
+        ("partition", "<u2"),  # where the payment, or the label, was read
         ("schema", "<u8"),  # feature schema, its first 8 bytes
         ("offset", "<i8"),
-        ("event_ms", "<i8"),
+        ("event_ms", "<i8"),  # of the payment
         ("amount", "<f8"),  # EUR
     ]
 )
@@ -51,6 +53,9 @@ TOLD = np.dtype(
     ]
 )
 _PAYMENT = np.dtype([("header", HEADER), ("told", TOLD)])
+_LABEL = np.dtype([("header", HEADER), ("over_cleared", "<f8"), ("confirmed", "<u1")])
+_LEAST = np.array([_PAYMENT.itemsize + 1, HEADER.itemsize, _LABEL.itemsize])
+"""Bytes of the shortest frame of each kind, without tenant and payment id."""
 _decoder = msgspec.json.Decoder(Payment)
 
 
@@ -119,6 +124,23 @@ def outflow_headers(headers: NDArray[Any]) -> NDArray[Any]:
     return noted
 
 
+def label_frames(
+    labels: Sequence[PaymentLabel], offsets: Sequence[int], partition: int, schema: int, tenants: Sequence[bytes]
+) -> list[bytes]:
+    """Frames of labels that were read at ``offsets`` of a partition, for their payees."""
+    rows = np.zeros(len(labels), dtype=_LABEL)
+    headers = rows["header"]
+    headers["magic"], headers["kind"], headers["schema"] = _MAGIC, LABEL, schema
+    headers["tenant"] = _lengths(tenants)
+    headers["size"] = _LABEL.itemsize + headers["tenant"]
+    headers["partition"], headers["offset"] = partition, offsets
+    headers["event_ms"] = [label.event_time_ms for label in labels]
+    headers["amount"] = known_or_nan(label.amount_eur for label in labels)
+    rows["over_cleared"] = known_or_nan(label.amount_over_cleared for label in labels)
+    rows["confirmed"] = [label.confirmed for label in labels]
+    return [piece + tenant for piece, tenant in zip(_pieces(rows), tenants, strict=True)]
+
+
 def is_payment_from(frame: bytes, origin: Origin) -> bool:
     """Whether ``frame`` carries the payment that was read at ``origin``."""
     if len(frame) < HEADER.itemsize or not frame.startswith(_MAGIC):
@@ -131,7 +153,8 @@ def is_payment_from(frame: bytes, origin: Origin) -> bool:
 
 @dataclass(slots=True)
 class Frames:
-    """A batch of ``payments.by-payee.v1``, read: n records of which m are payments, and those that cannot be read."""
+    """A batch of ``payments.by-payee.v1``, read: n payments and outflows, of which m are payments; k labels among them;
+    and those that cannot be read."""
 
     records: list[Inbound]
     headers: NDArray[Any]
@@ -144,13 +167,17 @@ class Frames:
     """m."""
     raw_payments: list[bytes] = field(default_factory=list)
     """m."""
+    labels: LabelColumns = field(default_factory=lambda: label_columns([], []))
+    """k."""
+    labelled: list[bytes] = field(default_factory=list)
+    """The keys in state of the accounts of the labels' payees, k."""
     duplicates: int = 0
     """Payments among the records that came again."""
     rejected: list[tuple[Inbound, Rejection]] = field(default_factory=list)
 
     @property
     def outflow(self) -> NDArray[np.bool_]:
-        """bool[n]: which records are notes of money paid out."""
+        """bool[n]: which of them are notes of money paid out."""
         return np.asarray(self.headers["kind"] == OUTFLOW)
 
     def payer_features(self) -> NDArray[np.float64]:
@@ -192,6 +219,7 @@ class Frames:
             text=spread(told["text"]),
             confirmed=spread(told["confirmed"]),
             in_lexicon=spread(told["in_lexicon"]),
+            over_cleared=spread(features[:, INDEX["payer_amount_over_cleared"]]),
             is_small=spread(features[:, INDEX["amount_is_small"]]),
             cross_border=spread(features[:, INDEX["is_cross_border"]]),
             roundness=spread(features[:, INDEX["amount_roundness"]]),
@@ -217,17 +245,25 @@ def read_frames(records: Sequence[Inbound], schema: bytes, seen: NDArray[np.int6
     ]
     kept = headers[fresh]
     frames = Frames(
-        records=[records[at] for at in chosen],
-        headers=kept,
+        records=[],
+        headers=kept[kept["kind"] != LABEL],
         told=np.empty(0, dtype=TOLD),
         tenants=[],
         duplicates=int(np.count_nonzero(sound & ~fresh & (headers["kind"] == PAYMENT))),
         rejected=rejected,
     )
     told: list[bytes] = []
+    labels: list[bytes] = []
+    before: list[int] = []
     lengths = zip(chosen, kept["kind"].tolist(), kept["tenant"].tolist(), kept["payment_id"].tolist(), strict=True)
     for at, kind, tenant_bytes, id_bytes in lengths:
-        value = values[at]
+        value, record = values[at], records[at]
+        if kind == LABEL:
+            frames.labelled.append(account_key(value[_LABEL.itemsize :], record.key or b""))
+            labels.append(value[: _LABEL.itemsize])
+            before.append(len(frames.records))
+            continue
+        frames.records.append(record)
         if kind == OUTFLOW:
             frames.tenants.append(value[HEADER.itemsize :])
             continue
@@ -238,7 +274,19 @@ def read_frames(records: Sequence[Inbound], schema: bytes, seen: NDArray[np.int6
         frames.payment_ids.append(value[tenant:payment_id])
         frames.raw_payments.append(value[payment_id:])
     frames.told = np.frombuffer(b"".join(told), dtype=TOLD)
+    if labels:
+        frames.labels = _label_columns(np.frombuffer(b"".join(labels), dtype=_LABEL), before)
     return frames
+
+
+def _label_columns(rows: NDArray[Any], before: Sequence[int]) -> LabelColumns:
+    return LabelColumns(
+        before=np.array(before, dtype=np.int64),
+        event_ms=np.ascontiguousarray(rows["header"]["event_ms"]),
+        value=np.ascontiguousarray(rows["over_cleared"]),
+        confirmed=rows["confirmed"] != 0,
+        digest=np.zeros(len(rows), dtype=np.uint64),
+    )
 
 
 def _headers(values: Sequence[bytes]) -> NDArray[Any]:
@@ -249,12 +297,12 @@ def _headers(values: Sequence[bytes]) -> NDArray[Any]:
 
 def _sound(values: Sequence[bytes], headers: NDArray[Any], schema: int, partitions: int) -> NDArray[np.bool_]:
     """bool[n]: which values are frames of this code's."""
-    least = np.where(headers["kind"] == PAYMENT, _PAYMENT.itemsize + 1, HEADER.itemsize)
+    least = _LEAST[np.minimum(headers["kind"], LABEL)]
     sizes = _lengths(values)
     return np.asarray(
         (headers["magic"] == _MAGIC)
         & (headers["schema"] == schema)
-        & (headers["kind"] <= OUTFLOW)
+        & (headers["kind"] <= LABEL)
         & (headers["partition"] < partitions)
         & (headers["size"] == sizes)
         & (least + headers["tenant"] + headers["payment_id"] <= sizes)
@@ -264,7 +312,7 @@ def _sound(values: Sequence[bytes], headers: NDArray[Any], schema: int, partitio
 @njit(cache=True)
 def _fresh_kernel(partition: Any, offset: Any, kind: Any, sound: Any, seen: Any, fresh: Any) -> None:
     for i in range(len(sound)):
-        position = 2 * offset[i] + kind[i]
+        position = 2 * offset[i] + (1 if kind[i] == OUTFLOW else 0)  # a note follows its payment
         if sound[i] and position > seen[partition[i]]:
             seen[partition[i]] = position
             fresh[i] = True

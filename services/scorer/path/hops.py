@@ -2,6 +2,8 @@
 
     payments.v1 ─► PayerHop ─► payments.by-payee.v1 ─► PayeeHop ─► decisions.v1, reviews.by-subject.v1
 
+Labels of payments, which the learner writes into ``payments.v1``, go the same way as far as the payee hop.
+
 A hop is a pure function of its input log: ``process`` takes the next records of one partition and returns what to
 write. How the log is cut into batches changes nothing. The model is given with each batch and named in each decision.
 """
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scorer.path.columns import corridor_slots, payer_columns
+from services.scorer.path.columns import corridor_slots, label_columns, payer_columns
 from services.scorer.path.decision import DecisionWriter, decide
 from services.scorer.path.decode import Decoded, dead_letter, decode
 from services.scorer.path.encode import decisions, forwarded
@@ -34,11 +36,11 @@ from services.scorer.path.tokens import write_linked
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A batch at the payer hop: n payments, of which m go on to their payees."""
+    """A batch at the payer hop: n payments, of which m go on to their payees, and k labels."""
 
     batch: Decoded
-    slots: NDArray[np.int64]
-    """int64[n]: the payers' rows in state."""
+    touched: NDArray[np.int64]
+    """int64[n + k]: the payers' rows in state; -1 for a label whose payer has none."""
     verdicts: NDArray[np.uint8]
     """uint8[n]: ``FORWARD``, ``DUPLICATE`` or ``STATUS_UPDATE``."""
     onward: NDArray[np.int64]
@@ -47,6 +49,8 @@ class Measured:
     """``HEADER[m]``, without the lengths."""
     told: NDArray[Any]
     """``TOLD[m]``."""
+    labels: NDArray[np.int64]
+    """Which labels go on: those that are no repeats."""
 
 
 class PayerHop:
@@ -66,14 +70,19 @@ class PayerHop:
         """The outputs of the next ``records`` of the log. ``model`` is not used here: payers are not scored alone."""
         found = self.measure(records, mark)
         batch, verdicts = found.batch, found.verdicts
-        frames = forwarded(batch, found.onward, found.headers, found.told, self._payee_partitions)
+        frames = forwarded(
+            batch, found.onward, found.headers, found.told,
+            found.labels, self._partition, self._schema_number, self._payee_partitions,
+        )  # fmt: skip
         mark("encode")
         return HopResult(
             outputs={"payments_by_payee": frames, "dead_letters": batch.dead},
-            touched=found.slots,
+            touched=found.touched,
             counts=Counter(
                 forwarded=len(found.onward),
                 duplicate=int(np.count_nonzero(verdicts == DUPLICATE)),
+                label=len(found.labels),
+                label_duplicate=len(batch.labels) - len(found.labels),
                 status_update=int(np.count_nonzero(verdicts == STATUS_UPDATE)),
                 dead_letter=len(batch.dead),
             ),
@@ -88,18 +97,25 @@ class PayerHop:
         slots = self.state.slots(
             [account_key(p.tenant.encode(), r.key or b"") for p, r in zip(batch.payments, batch.records, strict=True)]
         )
+        labels = label_columns(batch.labels, batch.payments_before)
+        label_slots = self.state.known_slots(
+            [account_key(label.tenant.encode(), label.payer.encode()) for label in batch.labels]
+        )
         corridors = corridor_slots(batch.payments, self.state.corridors)
         mark("state")
         now_ms = self.state.times(columns.event_ms)
-        features, verdicts, recent = payer_features(columns, slots, corridors, self.state, self._parameters)
+        features, verdicts, recent, fresh = payer_features(
+            columns, slots, corridors, self.state, self._parameters, labels, label_slots
+        )
         write_linked(features, verdicts == FORWARD, batch.payments, self.state.tokens, now_ms)
         mark("kernel")
         onward = np.flatnonzero(verdicts == FORWARD)
         offsets = [batch.records[at].offset for at in onward.tolist()]
         return Measured(
-            batch, slots, verdicts, onward,
+            batch, np.concatenate([slots, label_slots]), verdicts, onward,
             headers=headers_of(columns, onward, offsets, self._partition, self._schema_number),
             told=told_of(columns, features, recent, onward),
+            labels=np.flatnonzero(fresh),
         )  # fmt: skip
 
 
@@ -140,22 +156,24 @@ class PayeeHop:
             outputs=outputs,
             touched=slots,
             counts=Counter(
-                decided=len(features), duplicate=frames.duplicates, dead_letter=len(frames.rejected),
-                review=int(verdicts.review.sum()),
+                decided=len(features), label=len(frames.labelled), duplicate=frames.duplicates,
+                dead_letter=len(frames.rejected), review=int(verdicts.review.sum()),
             ),
             reasons=Counter(why.reason for _, why in frames.rejected),
             rules=Counter((named[rule].id, OUTCOMES[verdicts.results.outcome[row, rule]]) for row, rule in hits),
         )  # fmt: skip
 
     def measure(self, frames: Frames, mark: Mark = no_mark) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The accounts' rows in state, and of the payments among ``frames`` all features, float64[n, len(FEATURES)]."""
+        """The accounts' rows in state, those of labels last, and of the payments among ``frames`` all features,
+        float64[n, len(FEATURES)]."""
         columns = frames.columns()
         slots = self.state.payee_slots(
             [account_key(t, r.key or b"") for t, r in zip(frames.tenants, frames.records, strict=True)],
             columns.outflow,
         )
+        label_slots = self.state.known_slots(frames.labelled)
         mark("state")
-        on_payee_side = payee_features(columns, slots, self.state, self._parameters)
+        on_payee_side = payee_features(columns, slots, self.state, self._parameters, frames.labels, label_slots)
         features = np.hstack([frames.payer_features(), on_payee_side[~columns.outflow]])
         mark("kernel")
-        return slots, features
+        return np.concatenate([slots, label_slots]), features

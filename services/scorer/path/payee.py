@@ -1,6 +1,7 @@
 """The payee hop's kernel: features from the payee's side, then the payee's state, payment by payment.
 
-Besides payments the hop's log carries *outflows*: notes that an account, seen here as a payee, has paid money out.
+Besides payments the hop's log carries *outflows*, notes that an account, seen here as a payee, has paid money out, and
+the labels of payments.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.scorer.path.columns import PayeeColumns
-from services.scorer.path.features import PAYEE_HOP, RECENT_PAYEES
+from services.scorer.path.columns import LabelColumns, PayeeColumns
+from services.scorer.path.confirmed import add_excess, label_payee, write_payee_confirmed
+from services.scorer.path.features import PAYEE_CONFIRMED, PAYEE_HOP, RECENT_PAYEES
 from services.scorer.path.kernels import (
     ACTIVITY,
     DAY_MS,
@@ -32,14 +34,20 @@ from services.scorer.path.state import HALF_LIVES, PRICES, AccountState
 
 PASSED_ON_MAX = 10.0
 _REMITTANCES = ACTIVITY + 2
-assert len(PAYEE_HOP) == _REMITTANCES + 9, "the kernel and the registry must agree"
+_CONFIRMED = _REMITTANCES + 9
+assert len(PAYEE_HOP) == _CONFIRMED + len(PAYEE_CONFIRMED), "the kernel and the registry must agree"
 _H180_MS = 180.0 * DAY_MS
 RISKY_SIGNS_MIN = 3.0
 RISKY_MS = 360 * 86_400_000
 
 
 def payee_features(
-    columns: PayeeColumns, slots: NDArray[np.int64], state: AccountState, parameters: Parameters
+    columns: PayeeColumns,
+    slots: NDArray[np.int64],
+    state: AccountState,
+    parameters: Parameters,
+    labels: LabelColumns,
+    label_slots: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Features of a batch at the payee hop, in the order of the log, and the state after it.
 
@@ -50,6 +58,8 @@ def payee_features(
     slots
         int64[n]: the payees' rows in ``state``, which is updated in place; -1 for an outflow of an account that has
         received nothing here.
+    labels, label_slots
+        The batch's k labels, and int64[k], their payees' rows; -1 where an account has none.
 
     Returns
     -------
@@ -60,7 +70,8 @@ def payee_features(
         state.rows, slots, state.watermark, parameters.account_idle_ms, columns.outflow,
         columns.event_ms, columns.amount, columns.status, columns.is_small, columns.cross_border, columns.roundness,
         columns.payer_country, columns.opened_ms, columns.payer_digest, columns.payer_signs, columns.is_remittance,
-        columns.text, columns.confirmed, columns.in_lexicon, columns.recent_payees, features,
+        columns.text, columns.confirmed, columns.in_lexicon, columns.recent_payees,
+        columns.over_cleared, labels.before, label_slots, labels.event_ms, labels.value, labels.confirmed, features,
     )  # fmt: skip
     return features
 
@@ -70,10 +81,15 @@ def _payee_kernel(
     rows: Any, slots: Any, watermark: Any, idle_ms: int, outflow: Any,
     event_ms: Any, amount: Any, status: Any, is_small: Any, cross_border: Any, roundness: Any,
     payer_country: Any, opened_ms: Any, payer_digest: Any, payer_signs: Any, is_remittance: Any,
-    text: Any, confirmed: Any, in_lexicon: Any, recent_payees: Any, features: Any,
+    text: Any, confirmed: Any, in_lexicon: Any, recent_payees: Any, over_cleared: Any,
+    label_before: Any, label_slots: Any, label_ms: Any, label_ratio: Any, label_confirmed: Any, features: Any,
 ) -> None:  # fmt: skip
     factors = np.empty(HALF_LIVES)
+    k = 0
     for i in range(len(slots)):
+        while k < len(label_slots) and label_before[k] <= i:
+            _take_label(rows, label_slots[k], watermark[0], idle_ms, label_ms[k], label_ratio[k], label_confirmed[k])
+            k += 1
         watermark[0] = max(watermark[0], event_ms[i])
         if slots[i] < 0:
             continue
@@ -96,14 +112,30 @@ def _payee_kernel(
         x[_REMITTANCES + 7] = confirmed[i]
         x[_REMITTANCES + 8] = in_lexicon[i]
         _write_remittances(x, _REMITTANCES, row, effective_ms, payer_digest[i], is_remittance[i], recent_payees[i])
+        write_payee_confirmed(x, _CONFIRMED, row.labels, effective_ms)
 
         position = partner_position(row, payer_digest[i])
         if is_remittance[i] == 1.0:
             _update_remittance(row, effective_ms, is_small[i], payer_digest[i], position < 0, payer_country[i],
                                payer_signs[i], text[i], recent_payees[i])  # fmt: skip
         remember_partner(row, position, payer_digest[i], effective_ms)
+        add_excess(row.labels, effective_ms, over_cleared[i])
         update_activity(row, effective_ms, factors, amount[i], status[i] < 2, is_small[i], cross_border[i],
                         roundness[i] >= ROUND_MIN, payer_digest[i], position < 0, payer_country[i])  # fmt: skip
+    while k < len(label_slots):
+        _take_label(rows, label_slots[k], watermark[0], idle_ms, label_ms[k], label_ratio[k], label_confirmed[k])
+        k += 1
+
+
+@njit(cache=True)
+def _take_label(
+    rows: Any, slot: int, watermark: int, idle_ms: int, event_ms: int, ratio: float, confirmed: bool
+) -> None:
+    """Take a label; one of an account that has received nothing here says nothing of it."""
+    if slot < 0 or rows[slot].payments == 0 or watermark - rows[slot].last_ms > idle_ms:
+        return
+    row = rows[slot]
+    label_payee(row.labels, row.last_ms, event_ms, ratio, confirmed)
 
 
 @njit(cache=True)

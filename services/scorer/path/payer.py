@@ -8,8 +8,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.scorer.path.columns import UNKNOWN_OFFSET, PayerColumns
-from services.scorer.path.features import PAYER_HOP, RECENT_PAYEES
+from services.scorer.path.columns import UNKNOWN_OFFSET, LabelColumns, PayerColumns
+from services.scorer.path.confirmed import AMOUNT_OVER_CLEARED, add_excess, label_payer, write_payer_confirmed
+from services.scorer.path.features import PAYER_CONFIRMED, PAYER_HOP, RECENT_PAYEES
 from services.scorer.path.kernels import (
     ACTIVITY,
     DAY_MS,
@@ -51,7 +52,8 @@ _PAYER_ONLY = _PAYMENT + ACTIVITY
 _PAIR = _PAYER_ONLY + 5
 _TYPOLOGY = _PAIR + 4
 _DEVICE = _TYPOLOGY + TYPOLOGY
-assert len(PAYER_HOP) == _DEVICE + 1 + LINKED, "the kernel and the registry must agree"
+_CONFIRMED = _DEVICE + 1 + LINKED
+assert len(PAYER_HOP) == _CONFIRMED + len(PAYER_CONFIRMED), "the kernel and the registry must agree"
 
 _REFUSED = 2  # statuses are attempted 0, accepted 1, rejected 2, returned 3
 _REFUSED_BITS = np.uint64(12)  # 1 << 2 | 1 << 3
@@ -64,7 +66,9 @@ def payer_features(
     corridor_slots: NDArray[np.int64],
     state: AccountState,
     parameters: Parameters,
-) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.uint16]]:
+    labels: LabelColumns,
+    label_slots: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.uint16], NDArray[np.bool_]]:
     """Features of a batch at the payer hop, in the order of the log, and the state after it.
 
     Parameters
@@ -75,22 +79,27 @@ def payer_features(
         int64[n], the payers' rows in ``state``, which is updated in place.
     corridor_slots
         int64[n], the corridors' rows in ``state.corridors``; -1 for payments that are no remittance.
+    labels, label_slots
+        The batch's k labels, and int64[k], their payers' rows; -1 where an account has none.
 
     Returns
     -------
     features
         float64[n, len(PAYER_HOP)]; rows of payments that do not go on are unspecified, and so are the
-        last features, of shared tokens, which ``tokens.write_linked`` writes.
+        features of shared tokens, which ``tokens.write_linked`` writes.
     verdicts
         uint8[n]: ``FORWARD``, ``DUPLICATE`` or ``STATUS_UPDATE``.
     recent_payees
         uint16[n, RECENT_PAYEES]: marks of the payees of remittances that the payer paid last, the latest first, 0 for
         none: what the payee hop is told of them.
+    fresh
+        bool[k]: which labels are no repeats.
     """
     n = len(slots)
     features = np.empty((n, len(PAYER_HOP)), dtype=np.float64)
     verdicts = np.empty(n, dtype=np.uint8)
     recent_payees = np.zeros((n, RECENT_PAYEES), dtype=np.uint16)
+    fresh = np.ones(len(label_slots), dtype=np.bool_)
     bands = np.array(
         [
             parameters.small_from,
@@ -106,9 +115,10 @@ def payer_features(
         columns.reference_absent, columns.payment_digest, columns.payee_digest,
         state.corridors.rows, corridor_slots, columns.is_handle, columns.excuse, columns.currency, columns.merchant,
         columns.payee_minor, columns.unrelated, columns.rail, columns.device,
-        features, verdicts, recent_payees,
+        labels.before, label_slots, labels.event_ms, labels.value, labels.confirmed, labels.digest,
+        features, verdicts, recent_payees, fresh,
     )  # fmt: skip
-    return features, verdicts, recent_payees
+    return features, verdicts, recent_payees, fresh
 
 
 @njit(cache=True)
@@ -119,10 +129,16 @@ def _payer_kernel(
     reference_absent: Any, payment_digest: Any, payee_digest: Any,
     corridors: Any, corridor_slots: Any, is_handle: Any, excuse: Any, currency: Any, merchant: Any,
     payee_minor: Any, unrelated: Any, rail: Any, device: Any,
-    features: Any, verdicts: Any, recent_payees: Any,
+    label_before: Any, label_slots: Any, label_ms: Any, label_amount: Any, label_confirmed: Any, label_digest: Any,
+    features: Any, verdicts: Any, recent_payees: Any, fresh: Any,
 ) -> None:  # fmt: skip
     factors = np.empty(HALF_LIVES)
+    k = 0
     for i in range(len(slots)):
+        while k < len(label_slots) and label_before[k] <= i:
+            fresh[k] = _take_label(rows, label_slots[k], watermark[0], idle_ms, label_digest[k], label_ms[k],
+                                   label_amount[k], label_confirmed[k])  # fmt: skip
+            k += 1
         row = rows[slots[i]]
         watermark[0] = max(watermark[0], event_ms[i])
         if row.payments > 0 and watermark[0] - row.last_ms > idle_ms:
@@ -154,6 +170,7 @@ def _payer_kernel(
         )
         write_remittances(x, _TYPOLOGY + PAYMENT, row, effective_ms, factors)
         x[_DEVICE] = _device_is_new(row, device[i])
+        write_payer_confirmed(x, _CONFIRMED, row.labels, effective_ms, amount[i])
         if row.remits > 0:
             write_recent_payees(recent_payees[i], row, payee_digest[i])
 
@@ -165,8 +182,24 @@ def _payer_kernel(
             update_remittance(row, corridor, x, _TYPOLOGY, effective_ms, watermark[0], amount[i], payee_digest[i],
                               rail[i], amount_minor[i], currency[i], excuse[i])  # fmt: skip
         _update_payer_only(row, x, factors, amount[i], status[i])
+        add_excess(row.labels, effective_ms, x[_CONFIRMED + AMOUNT_OVER_CLEARED])
         update_activity(row, effective_ms, factors, amount[i], status[i] < _REFUSED, x[3], x[5], x[1] >= ROUND_MIN,
                         payee_digest[i], position < 0, payee_country[i])  # fmt: skip
+    while k < len(label_slots):
+        fresh[k] = _take_label(rows, label_slots[k], watermark[0], idle_ms, label_digest[k], label_ms[k],
+                               label_amount[k], label_confirmed[k])  # fmt: skip
+        k += 1
+
+
+@njit(cache=True)
+def _take_label(
+    rows: Any, slot: int, watermark: int, idle_ms: int, digest: Any, event_ms: int, amount: float, confirmed: bool
+) -> bool:
+    """Whether a label is no repeat. One of an account that has no payment here says nothing of it."""
+    if slot < 0 or rows[slot].payments == 0 or watermark - rows[slot].last_ms > idle_ms:
+        return True
+    row = rows[slot]
+    return bool(label_payer(row.labels, row.last_ms, digest, event_ms, amount, confirmed))
 
 
 @njit(cache=True)

@@ -1,6 +1,7 @@
 """Both hops over a whole stream in memory: the features that workers would serve, without the bytes in between.
 
-For evaluation and training. With one partition of each topic workers serve the same numbers, to the bit.
+For evaluation and training. With one partition of each topic workers serve the same numbers, to the bit. Labels stand
+in the log as the learner writes them (``label_record``).
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from services.contract.types import Payment
-from services.scorer.path.encode import moves_money
+from services.contract.codec import encode
+from services.contract.events import PAYMENT_LABEL, cloud_event
+from services.contract.types import Payment, PaymentLabel
+from services.scorer.path.columns import LabelColumns, known_or_nan
+from services.scorer.path.encode import frames_before, moves_money
 from services.scorer.path.frame import Frames, outflow_headers
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Inbound, Record
 from services.scorer.path.ruleset import Ruleset
+from services.scorer.path.state import account_key
 
 
 class Replay:
@@ -31,7 +36,7 @@ class Replay:
         Returns
         -------
         payments
-            n payments; repeats, changes of status and what cannot be read are left out.
+            n payments; repeats, changes of status, labels and what cannot be read are left out.
         features
             float64[n, len(FEATURES)].
         """
@@ -43,12 +48,35 @@ class Replay:
         both[places] = headers
         both[places[moved] + 1] = outflow_headers(headers[moved])
         payments = [found.batch.payments[at] for at in found.onward.tolist()]
-        frames = Frames([], both, told, [])
+        labels = [found.batch.labels[at] for at in found.labels.tolist()]
+        before = np.array([found.batch.payments_before[at] for at in found.labels.tolist()], dtype=np.int64)
+        frames = Frames(
+            [], both, told, [],
+            labels=on_payee_side(labels, frames_before(before, found.onward, moved)),
+            labelled=[account_key(label.tenant.encode(), label.payee.encode()) for label in labels],
+        )  # fmt: skip
         for payment, noted in zip(payments, moved.tolist(), strict=True):
             _add(frames, payment, payment.payee.account)
             if noted:
                 _add(frames, payment, payment.payer.account)
         return payments, self._payee.measure(frames)[1]
+
+
+def label_record(label: PaymentLabel, offset: int = 0, timestamp: int = -1) -> Record:
+    """A label as a record of ``payments.v1``."""
+    headers = cloud_event(PAYMENT_LABEL, f"{label.tenant}/{label.payment_id}")
+    return Record(offset, timestamp, label.payer.encode(), encode(label), headers)
+
+
+def on_payee_side(labels: Sequence[PaymentLabel], before: NDArray[np.int64]) -> LabelColumns:
+    """Columns of k labels at the payee hop; ``before`` (int64[k]) is how many frames stand before each."""
+    return LabelColumns(
+        before=before,
+        event_ms=np.array([label.event_time_ms for label in labels], dtype=np.int64),
+        value=known_or_nan(label.amount_over_cleared for label in labels),
+        confirmed=np.array([label.confirmed for label in labels], dtype=np.bool_),
+        digest=np.zeros(len(labels), dtype=np.uint64),
+    )
 
 
 def _add(frames: Frames, payment: Payment, account: str) -> None:

@@ -41,6 +41,8 @@ DEVICES = 4
 """Devices remembered per payer."""
 RAILS = 8
 """Kinds of rail told apart."""
+LABEL_IDS = 8
+"""Labelled payments remembered per payer: a label that comes again is a repeat."""
 CORRIDORS_MAX = 20_000
 """Corridors with a baseline of their own in one partition; further ones share one row."""
 
@@ -75,6 +77,44 @@ _COMMON = [
     ("partners", _PARTNER, (PARTNERS,)),
     ("registers", "u1", (2, REGISTERS)),
 ]
+# What labels say (``confirmed.py``): all zero while an account has none.
+PAYER_LABELS = np.dtype(
+    [
+        ("excess_ms", "i8"),
+        ("excess", "f8", (3,)),  # half-lives 1, 7 and 30 d, as of excess_ms
+        ("labels", "i8"),
+        ("label_ms", "i8"),
+        ("confirmed_30d", "f8"),  # as of label_ms, like all that follows
+        ("matured_30d", "f8"),
+        ("confirmations", "i8"),
+        ("confirmed_ms", "i8"),
+        ("cleared", "i8"),
+        ("weight", "f8"),  # half-life 90 d, of cleared payments with a known amount
+        ("amount", "f8"),
+        ("squares", "f8"),
+        ("ids", "u8", (LABEL_IDS,)),
+    ],
+    align=True,
+)
+PAYEE_LABELS = np.dtype(
+    [
+        ("excess_ms", "i8"),
+        ("excess", "f8", (2,)),  # half-lives 1 and 7 d, as of excess_ms
+        ("labels", "i8"),
+        ("label_ms", "i8"),
+        ("confirmed", "f8", (3,)),  # half-lives 1, 7 and 30 d, as of label_ms, like all that follows
+        ("matured", "f8", (3,)),
+        ("usual_confirmed_7d", "f8"),
+        ("usual_matured_7d", "f8"),
+        ("usual_matured_30d", "f8"),
+        ("run", "i8"),
+        ("run_ms", "i8"),
+        ("run_gap_ms", "i8"),  # -1 where nothing was cleared before the run
+        ("usual_cleared", "i8"),
+        ("cleared_ms", "i8"),
+    ],
+    align=True,
+)
 # Entries of the changelog end with the last word that is not zero, so what most accounts lack stands last.
 PAYER_ROW = np.dtype(
     [
@@ -124,6 +164,7 @@ PAYER_ROW = np.dtype(
         ("excuse_kinds", "u8"),
         ("excuse_payees", "u8"),
         ("remit_payees", _PARTNER, (REMIT_PAYEES,)),
+        ("labels", PAYER_LABELS),
     ],
     align=True,
 )
@@ -142,6 +183,7 @@ PAYEE_ROW = np.dtype(
         ("payer_countries", _COUNTRY, (PRICES,)),
         ("texts", _TEXT, (PRICES,)),
         ("risky_payers", _RISKY, (PRICES,)),
+        ("labels", PAYEE_LABELS),
     ],
     align=True,
 )
@@ -252,6 +294,10 @@ class AccountState:
         known = self._slots
         return np.array([known[key] if key in known else self._allocate(key) for key in keys], dtype=np.int64)
 
+    def known_slots(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
+        """int64[n]: the rows of ``keys``, in order; -1 where an account has none."""
+        return np.array([self._slots.get(key, -1) for key in keys], dtype=np.int64)
+
     def payee_slots(self, keys: Sequence[bytes], outflow: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The same for a batch with outflows: an outflow makes no row, and is -1 while its account has none."""
         known = self._slots
@@ -305,14 +351,13 @@ class AccountState:
         evicted = self.evict_idle()
         entries: list[tuple[bytes, bytes | None]] = [(key, None) for key in evicted]
         unique = np.unique(touched[touched >= 0])
-        chosen = self.rows[unique]
-        packed, size = chosen.tobytes(), self.rows.dtype.itemsize
-        ends = _ends(chosen.view(np.uint64).reshape(len(unique), size // 8)).tolist()
-        for position, slot in enumerate(unique.tolist()):
+        size = self.rows.dtype.itemsize
+        starts, ends = unique * size, _ends(self.rows.view(np.uint64).reshape(len(self.rows), size // 8), unique)
+        packed = self.rows.view(np.uint8).data
+        for slot, start, stop in zip(unique.tolist(), starts.tolist(), (starts + ends).tolist(), strict=True):
             key = self._keys[slot]
             if key is not None:
-                at = position * size
-                entries.append((key, self._format + packed[at : at + ends[position]]))
+                entries.append((key, b"".join((self._format, packed[start:stop]))))
         entries += [(CORRIDOR_PREFIX + key, self._format + row) for key, row in self.corridors.changelog()]
         shared = self.tokens.changelog(int(self.watermark[0]))
         entries += [(TOKEN_PREFIX + key, None if row is None else self._format + row) for key, row in shared]
@@ -367,12 +412,12 @@ TOKEN_PREFIX = b"\x02"
 
 
 @njit(cache=True)
-def _ends(words: Any) -> Any:
-    """int64[n]: up to which byte each row of ``words`` (uint64[n, w]) holds anything."""
-    ends = np.zeros(words.shape[0], dtype=np.int64)
-    for i in range(words.shape[0]):
+def _ends(words: Any, slots: Any) -> Any:
+    """int64[n]: up to which byte each row ``slots`` (int64[n]) of ``words`` (uint64[m, w]) holds anything."""
+    ends = np.zeros(len(slots), dtype=np.int64)
+    for i in range(len(slots)):
         last = words.shape[1]
-        while last > 0 and words[i, last - 1] == 0:
+        while last > 0 and words[slots[i], last - 1] == 0:
             last -= 1
         ends[i] = 8 * last
     return ends

@@ -139,6 +139,9 @@ class PartitionLane:
         for kind in ("forwarded", "decided", "duplicate", "status_update", "dead_letter"):
             if result.counts[kind]:
                 metrics.payments.labels(name, kind).inc(result.counts[kind])
+        for kind, label in (("label", "read"), ("label_duplicate", "duplicate")):
+            if result.counts[kind]:
+                metrics.payment_labels.labels(name, label).inc(result.counts[kind])
         if result.counts["duplicate"]:
             metrics.duplicates.labels(name).inc(result.counts["duplicate"])
         for reason, count in result.reasons.items():
