@@ -353,7 +353,7 @@ class AccountState:
         unique = np.unique(touched[touched >= 0])
         size = self.rows.dtype.itemsize
         starts, ends = unique * size, _ends(self.rows.view(np.uint64).reshape(len(self.rows), size // 8), unique)
-        packed = memoryview(self.rows.view(np.uint8))
+        packed = self.rows.view(np.uint8).data
         for slot, start, stop in zip(unique.tolist(), starts.tolist(), (starts + ends).tolist(), strict=True):
             key = self._keys[slot]
             if key is not None:
