@@ -31,6 +31,7 @@ def fill_scorer(metrics: Metrics) -> None:
         metrics.payments.labels(hop, "duplicate").inc(1)
         metrics.dead_letters.labels(hop, "invalid_field").inc(1)
         metrics.duplicates.labels(hop).inc(1)
+        metrics.payment_labels.labels(hop, "read").inc(1)
         metrics.batch.observe(float(PAYMENTS), hop)
         metrics.transactions.labels(hop, "committed").inc()
         metrics.state_accounts.labels(hop, "0").inc(3)
