@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from models.drift import count_bins, deciles, stability_index
 from services.evaluate.measures import Floats
 from services.scorer.path.features import NAMES
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
 from services.workbench.measures import DAY_MS, calibration, recall_at_budget
 
 MONTH_MS = 28 * DAY_MS
-PSI_BINS = 10
 PSI_FEATURES = 20
 
 
@@ -39,23 +39,13 @@ def draw(data: Dataset, scores: Floats, budget_share: float, folder: Path) -> li
 
 
 def psi(before: Floats, after: Floats) -> float:
-    """Population stability index between two samples of a feature: the deciles of ``before``, and missing ones apart.
-
-    ``sum((q - p) ln(q / p))`` over the bins' shares (Siddiqi 2006); a half is added to each count, so that an empty bin
-    does not make it infinite. Below 0.1 little has changed, above 0.25 much has, by a rule of thumb.
+    """Population stability index of a feature between two samples: that of the live drift watch (``models.drift``).
 
     >>> psi(np.arange(100.0), np.arange(100.0))
     0.0
     """
-    told = before[~np.isnan(before)]
-    edges = np.unique(np.quantile(told, np.linspace(0, 1, PSI_BINS + 1)[1:-1])) if len(told) else told
-    shares = []
-    for sample in (before, after):
-        told = sample[~np.isnan(sample)]
-        in_bins = np.bincount(np.searchsorted(edges, told, side="right"), minlength=len(edges) + 1)
-        counts = np.append(in_bins, len(sample) - len(told)) + 0.5
-        shares.append(counts / counts.sum())
-    return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
+    edges = deciles(before[:, None])
+    return float(stability_index(count_bins(before[:, None], edges), count_bins(after[:, None], edges))[0])
 
 
 def _picture(path: Path, paint: Callable[[Any], None]) -> Path:
@@ -109,7 +99,8 @@ def _calibration(axes: Any, data: Dataset, scores: Floats) -> None:
 def _drift(axes: Any, data: Dataset) -> None:
     middle = np.median(data.event_ms) if len(data) else 0
     before, after = data.features[data.event_ms <= middle], data.features[data.event_ms > middle]
-    found = sorted((psi(before[:, at], after[:, at]), name) for at, name in enumerate(NAMES))
+    indices = ((psi(before[:, at], after[:, at]), name) for at, name in enumerate(NAMES))
+    found = sorted(each for each in indices if not np.isnan(each[0]))
     top = found[-PSI_FEATURES:]
     axes.barh([name for _, name in top], [value for value, _ in top], color="tab:blue")
     for line in (0.1, 0.25):

@@ -21,9 +21,8 @@ SCHEMA = "iso20022/moov_xsd/pacs.008.001.09.xsd"
 
 def schema() -> Schema:
     folder = Path(os.environ.get("TOCSIN_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    for each in (folder, Path("/work/shared/data")):
-        if (each / SCHEMA).is_file():
-            return Schema(each / SCHEMA)
+    if (folder / SCHEMA).is_file():
+        return Schema(folder / SCHEMA)
     pytest.skip(f"no ISO 20022 schema: {folder / SCHEMA} is not there (set TOCSIN_DATA)")
 
 
