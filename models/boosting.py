@@ -68,7 +68,12 @@ class BoostingError(ValueError):
     """A text is not a boosted ensemble that can be compiled. The message says where and why."""
 
 
-def fit(features: NDArray[np.float64], labels: NDArray[np.bool_], weights: NDArray[np.float64]) -> str:
+def fit(
+    features: NDArray[np.float64],
+    labels: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    share: Callable[[float], None] | None = None,
+) -> str:
     """Fit the ensemble, and return it as LightGBM writes it.
 
     Parameters
@@ -79,6 +84,8 @@ def fit(features: NDArray[np.float64], labels: NDArray[np.bool_], weights: NDArr
         bool[n]: suspicious.
     weights
         float64[n], positive.
+    share
+        Is told what share of the trees is grown, after each.
 
     Raises
     ------
@@ -98,7 +105,8 @@ def fit(features: NDArray[np.float64], labels: NDArray[np.bool_], weights: NDArr
     if labels.all() or not labels.any():
         raise ValueError("examples of both labels are needed")
     data = lightgbm.Dataset(features, label=labels.astype(np.float64), weight=weights, feature_name=list(NAMES))
-    text: str = lightgbm.train(PARAMETERS, data, num_boost_round=ROUNDS).model_to_string()
+    told = [] if share is None else [lambda grown: share((grown.iteration + 1) / ROUNDS)]
+    text: str = lightgbm.train(PARAMETERS, data, num_boost_round=ROUNDS, callbacks=told).model_to_string()
     return text
 
 

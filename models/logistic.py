@@ -8,6 +8,10 @@ What River 0.26 does, and what this definition makes of it:
   product is clipped at ``GRADIENT_MAX``, so no single label, however rare its kind, can throw the model.
 - ``LogisticRegression`` adds ``weight * x`` in the order of the example's keys and the intercept last. Compiled
   arrays start at the bias and add the contributions in canonical order, so the two differ by rounding only.
+- A scaled feature beyond ``SCALED_MAX`` in size counts as it. Ratios and standard deviations have heavy tails: one
+  payment at 100 standard deviations would otherwise move its weight as far as a hundred ordinary ones.
+- What serves is the running mean of the weights over the last ``AVERAGED_EXAMPLES`` (Polyak and Juditsky, *SIAM Journal
+  on Control and Optimization* 30(4), 1992): a step of constant size never comes to rest, its mean does.
 - The log-odds start at the prior of the untrained model, so an early snapshot does not send every payment to review.
 """
 
@@ -24,13 +28,14 @@ from river import compose, linear_model, optim, preprocessing
 from river.utils import VectorDict
 
 from services.scorer.path.features import FEATURES, INDEX, NAMES
-from services.scorer.path.model import LogisticModel, read_features
+from services.scorer.path.model import SCALED_MAX, LogisticModel, probability, read_features
 
 LEARNING_RATE = 0.01
 """Of weights and intercept, constant: behaviour drifts, so learning never stops."""
 L2 = 1e-4
 GRADIENT_MAX = 5.0
 """Bound of ``weight * (probability - label)`` in one step."""
+AVERAGED_EXAMPLES = 1_000
 SCALE_MIN = 0.1
 """Smallest standard deviation that a feature is divided by, in its unit as read. Without it a flag that was set once
 in ten thousand payments would enter at 100, and one step of SGD on it would outvote everything else."""
@@ -43,7 +48,9 @@ DEFINITION: dict[str, Any] = {
     "learning_rate": LEARNING_RATE,
     "l2": L2,
     "gradient_max": GRADIENT_MAX,
+    "averaged_examples": AVERAGED_EXAMPLES,
     "scale_min": SCALE_MIN,
+    "scaled_max": SCALED_MAX,
     "read_max": READ_MAX,
     "prior_log_odds": PRIOR_LOG_ODDS,
 }
@@ -51,7 +58,8 @@ DEFINITION: dict[str, Any] = {
 
 
 class FlooredScaler(preprocessing.StandardScaler):  # type: ignore[misc]
-    """River's ``StandardScaler`` with standard deviations of at least ``scale_min``; a constant feature gives 0."""
+    """River's ``StandardScaler`` with standard deviations of at least ``scale_min`` and values within ``SCALED_MAX``;
+    a constant feature gives 0."""
 
     def __init__(self, scale_min: float = SCALE_MIN) -> None:
         super().__init__()
@@ -63,9 +71,42 @@ class FlooredScaler(preprocessing.StandardScaler):  # type: ignore[misc]
         return max(variance**0.5, self.scale_min) if variance else 0.0
 
     def transform_one(self, x: dict[str, float]) -> dict[str, float]:
-        """``x`` centred and scaled."""
+        """``x`` centred, scaled and held within bounds."""
         means, scales = self.means, {name: self.scale(name) for name in x}
-        return {name: (value - means[name]) / scales[name] if scales[name] else 0.0 for name, value in x.items()}
+        return {
+            name: min(max((value - means[name]) / scales[name], -SCALED_MAX), SCALED_MAX) if scales[name] else 0.0
+            for name, value in x.items()
+        }
+
+
+class AveragedRegression(linear_model.LogisticRegression):  # type: ignore[misc]
+    """River's ``LogisticRegression``, which learns as ever and predicts by the running mean of what it has learned."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            optimizer=optim.SGD(LEARNING_RATE),
+            loss=optim.losses.Log(),
+            l2=L2,
+            intercept_init=PRIOR_LOG_ODDS,
+            intercept_lr=LEARNING_RATE,
+            clip_gradient=GRADIENT_MAX,
+        )
+        self.mean_weights = VectorDict()
+        self.mean_intercept = PRIOR_LOG_ODDS
+
+    def learn_one(self, x: dict[str, float], y: bool, w: float = 1.0) -> None:
+        """One step, then the mean of all steps, or of about the last ``AVERAGED_EXAMPLES``, moves."""
+        super().learn_one(x, y, w)
+        share = 1.0 / min(self.optimizer.n_iterations, AVERAGED_EXAMPLES)
+        self.mean_weights = self.mean_weights + (self._weights - self.mean_weights) * share
+        self.mean_intercept += (self.intercept - self.mean_intercept) * share
+
+    def predict_proba_one(self, x: dict[str, float]) -> dict[bool, float]:
+        """By the mean weights."""
+        said = probability(
+            sum(self.mean_weights.get(name, 0.0) * value for name, value in x.items()) + self.mean_intercept
+        )
+        return {False: 1.0 - said, True: said}
 
 
 class LogisticState(msgspec.Struct, frozen=True):
@@ -76,20 +117,14 @@ class LogisticState(msgspec.Struct, frozen=True):
     variances: tuple[float, ...]
     weights: tuple[float, ...]
     intercept: float
+    mean_weights: tuple[float, ...]
+    mean_intercept: float
     iterations: int
 
 
 def create_logistic() -> compose.Pipeline:
     """A model that has learned nothing."""
-    regression = linear_model.LogisticRegression(
-        optimizer=optim.SGD(LEARNING_RATE),
-        loss=optim.losses.Log(),
-        l2=L2,
-        intercept_init=PRIOR_LOG_ODDS,
-        intercept_lr=LEARNING_RATE,
-        clip_gradient=GRADIENT_MAX,
-    )
-    return compose.Pipeline(FlooredScaler(), regression)
+    return compose.Pipeline(FlooredScaler(), AveragedRegression())
 
 
 def readable(features: Sequence[float | None]) -> dict[str, float]:
@@ -121,8 +156,8 @@ def compile_logistic(
     return LogisticModel(
         version=version,
         feature_schema_hash=feature_schema_hash,
-        bias=float(regression.intercept),
-        weights=_column(regression.weights),
+        bias=float(regression.mean_intercept),
+        weights=_column(regression.mean_weights),
         means=_column(scaler.means),
         scales=scales,
         review_probability=review_probability,
@@ -138,6 +173,8 @@ def logistic_state(pipeline: compose.Pipeline) -> LogisticState:
         variances=tuple(_column(scaler.vars).tolist()),
         weights=tuple(_column(regression.weights).tolist()),
         intercept=float(regression.intercept),
+        mean_weights=tuple(_column(regression.mean_weights).tolist()),
+        mean_intercept=float(regression.mean_intercept),
         iterations=int(regression.optimizer.n_iterations),
     )
 
@@ -150,7 +187,7 @@ def restore_logistic(state: LogisticState) -> compose.Pipeline:
     ValueError
         When the state does not have one number for each feature of the registry.
     """
-    for name in ("counts", "means", "variances", "weights"):
+    for name in ("counts", "means", "variances", "weights", "mean_weights"):
         if len(getattr(state, name)) != len(FEATURES):
             raise ValueError(f"{name}: not one number for each of {len(FEATURES)} features")
     pipeline = create_logistic()
@@ -162,13 +199,15 @@ def restore_logistic(state: LogisticState) -> compose.Pipeline:
     # River offers no way to set weights. Those of features never met are left out: River starts them at 0 itself.
     regression._weights = VectorDict({NAMES[position]: state.weights[position] for position in seen})
     regression.intercept = state.intercept
+    regression.mean_weights = VectorDict({NAMES[position]: state.mean_weights[position] for position in seen})
+    regression.mean_intercept = state.mean_intercept
     regression.optimizer.n_iterations = state.iterations
     return pipeline
 
 
-def _steps(pipeline: compose.Pipeline) -> tuple[FlooredScaler, Any]:
+def _steps(pipeline: compose.Pipeline) -> tuple[FlooredScaler, AveragedRegression]:
     scaler, regression = pipeline.steps.values()
-    return cast(FlooredScaler, scaler), regression
+    return cast(FlooredScaler, scaler), cast(AveragedRegression, regression)
 
 
 def _column(values: dict[str, float]) -> NDArray[np.float64]:

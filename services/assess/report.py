@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from services.assess.run import VARIANTS
+from services.assess.run import TRAINING_RATE, VARIANTS
 
 _ROWS = (
     ("recall of payers at precision 0.5", "recall_at_precision_50"),
@@ -23,8 +23,9 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         "# Assessment",
         "",
-        f"{options['payers']:,} payers over {options['months']} months, seed {options['seed']}; the model learned from "
-        f"{options['training_payers']:,} payers of seed {options['training_seed']}, with the truth as labels.",
+        f"{options['payers']:,} payers over {options['months']} months, seed {options['seed']}; the model "
+        f"({options['kind']}) learned from {options['training_payers']:,} payers of seed {options['training_seed']}, "
+        f"of whom {TRAINING_RATE} are of the kind, with the truth as labels.",
         "",
         f"{result['note']}",
     ]

@@ -17,7 +17,7 @@ from services.contract.types import Payment, Role
 from services.generator import AccountTruth, Configuration, Stream
 from services.scorer.pack_file import pack_text
 from services.scorer.path.features import INDEX, feature_schema_hash
-from services.scorer.path.model import LogisticModel
+from services.scorer.path.model import Model
 from services.scorer.path.pack import Packs
 from services.scorer.path.pack_format import ROLES
 from services.scorer.path.pack_parse import parse_pack
@@ -29,7 +29,9 @@ NOTE = "Results on synthetic data show that the software works as specified, not
 VARIANTS = ("rules", "model", "combined")
 PRECISION = 0.5
 PAYERS_PER_ALERT_A_MONTH = 10_000
-TRAINING_RATE = "unit_test"
+TRAINING_RATE = "0.02"
+"""Of the stream that is learned from: a rate at which there is something to learn. Scores are ranked, and at a rarer
+kind they rank alike."""
 CORRIDOR_FEATURES = ("corridor_is_new", "payer_corridors", "payee_corridors", "payee_country_entropy_180d")
 """What knows countries: everything else is relative to the corridor, or does not look at it."""
 CORRIDOR_INDICATORS = ("R4", "B2")
@@ -48,7 +50,9 @@ class Options:
     months: int = 18
     seed: int = 2
     training_seed: int = 1
-    training_payers: int = 40_000
+    training_payers: int = 80_000
+    kind: str = "boosting"
+    """Of the model, as ``services.assess.train.KINDS`` has them."""
     base_rates: tuple[str, ...] = ("bench", "realistic")
     hard: bool = False
 
@@ -57,30 +61,35 @@ class Options:
 class Scorers:
     """A model and the lsac pack, the latter without a threshold of its own: rankings set it."""
 
-    model: LogisticModel
+    model: Model
     packs: Packs
+    hidden: tuple[str, ...] = ()
+    """Features that the model never saw."""
 
-    def scores(self, features: Floats, role: Role) -> Floats:
-        """float64[n, V] by variant; minus infinity where rules are needed and their combination is not met."""
-        contributions, scores = self.model.contributions(features)
-        results = self.packs.evaluate(features, contributions.sum(axis=1))
-        side = ROLES.index(role)
-        met = results.review[:, 0, side]
+    def scores(self, features: Floats) -> dict[Role, Floats]:
+        """float64[n, V] by role and variant; minus infinity where rules are needed and their combination is not met."""
+        evidence = self.evidence(features)
+        results = self.packs.evaluate(features, evidence)
         applies = features[:, INDEX["is_remittance"]] == 1.0
-        return np.column_stack(
-            [
-                np.where(met, results.score[:, 0, side], -np.inf),
-                np.where(applies, scores, -np.inf),
-                np.where(met, results.risk[:, 0, side], -np.inf),
-            ]
-        )
+        said = np.where(applies, evidence, -np.inf)
+        return {
+            role: np.column_stack(
+                [
+                    np.where(results.review[:, 0, side], results.score[:, 0, side], -np.inf),
+                    said,
+                    np.where(results.review[:, 0, side], results.risk[:, 0, side], -np.inf),
+                ]
+            )
+            for side, role in enumerate(ROLES)
+        }
 
-    def without_corridor(self) -> Scorers:
-        """The same, blind to countries."""
-        scales = self.model.scales.copy()
-        scales[[INDEX[name] for name in CORRIDOR_FEATURES]] = 0.0
-        blind = tuple(each for each in self.packs.packs[0].indicators if each.id not in CORRIDOR_INDICATORS)
-        return Scorers(replace(self.model, scales=scales), Packs((replace(self.packs.packs[0], indicators=blind),)))
+    def evidence(self, features: Floats) -> Floats:
+        """float64[n]: what the model says of each payment beyond its bias, log-odds."""
+        shown = features
+        if self.hidden:
+            shown = features.copy()
+            shown[:, [INDEX[name] for name in self.hidden]] = np.nan
+        return np.asarray(self.model.scores(shown) - self.model.bias)
 
 
 @dataclass(slots=True)
@@ -106,14 +115,14 @@ def assess(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> dict
     -------
     The result as JSON: ``base_rates`` by rate and variant, ``fairness``, and the ``note`` that goes with every figure.
     """
-    scorers = train(options, ruleset, tell, share)
+    scorers, blind = train(options, ruleset, tell, share)
     rates: dict[str, dict[str, Any]] = {}
     curves: dict[str, Any] = {}
     fairness: dict[str, Any] = {}
     for rate in options.base_rates:
         tell(f"base rate {rate}")
         configuration = _configuration(options, rate)
-        ranked = rank(configuration, ruleset, (scorers, scorers.without_corridor()), share)
+        ranked = rank(configuration, ruleset, (scorers, blind), share)
         rates[rate] = {variant: figures(ranked[0], variant, options) for variant in VARIANTS}
         curves[rate] = {variant: curve(ranked[0], variant) for variant in VARIANTS}
         rates[rate]["extortion_victims_in_lsac_queue"] = ranked[0].extortion_victims_in_lsac
@@ -124,8 +133,14 @@ def assess(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> dict
     return {"base_rates": rates, "fairness": fairness, "options": _described(options), "curves": curves, "note": NOTE}
 
 
-def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> Scorers:
-    """A model of the training seed's stream, and the lsac pack."""
+def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> tuple[Scorers, Scorers]:
+    """A model of the training seed's stream, and the lsac pack; then both again, blind to countries.
+
+    Raises
+    ------
+    ImportError
+        When the kind of model needs an extra that is not installed.
+    """
     tell("training on another seed")
     configuration = replace(
         _configuration(options, TRAINING_RATE), seed=options.training_seed, payers=options.training_payers
@@ -137,10 +152,14 @@ def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> Score
         applies = features[:, INDEX["is_remittance"]] == 1.0
         truth = np.array([payment.payer.account in wanted for payment in payments], dtype=np.bool_)
         trainer.take(features[applies], truth[applies])
+    schema = feature_schema_hash(ruleset.parameters)
     tell(f"learning {trainer.examples:,} examples")
-    model = trainer.model(feature_schema_hash(ruleset.parameters), share)
+    model = trainer.model(options.kind, schema, share)
+    tell("learning them again, blind to countries")
+    blind_model = trainer.model(options.kind, schema, share, CORRIDOR_FEATURES)
     pack = parse_pack(pack_text("lsac"), {"combination": {"score_min": ANY_SCORE}})
-    return Scorers(model, Packs((pack,)))
+    blind_pack = replace(pack, indicators=tuple(each for each in pack.indicators if each.id not in CORRIDOR_INDICATORS))
+    return Scorers(model, Packs((pack,))), Scorers(blind_model, Packs((blind_pack,)), CORRIDOR_FEATURES)
 
 
 def rank(
@@ -158,10 +177,10 @@ def rank(
         payers = [payment.payer.account for payment in payments]
         payees = [payment.payee.account for payment in payments]
         for each, ranked in zip(scorers, found, strict=True):
-            ranked.payers.take(payers, each.scores(features, "payer"))
-            ranked.payees.take(payees, each.scores(features, "payee"))
-        contributions = scorers[0].model.contributions(features)[0].sum(axis=1)
-        asked = lsac.evaluate(features, contributions).review[:, 0, 0]
+            scores = each.scores(features)
+            ranked.payers.take(payers, scores["payer"])
+            ranked.payees.take(payees, scores["payee"])
+        asked = lsac.evaluate(features, scorers[0].evidence(features)).review[:, 0, 0]
         in_lsac.update(payers[at] for at in np.flatnonzero(asked).tolist() if payers[at] in victims)
     found[0].extortion_victims_in_lsac = len(in_lsac)
     return found

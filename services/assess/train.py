@@ -1,4 +1,4 @@
-"""A model for assessment: the learner's own kind, from another seed's stream.
+"""A model for assessment: of the kinds that serve, from another seed's stream.
 
 The labels are truth, which no deployment has: what this shows is what the features can carry. How learning fares under
 late and missing labels is the business of the prequential evaluation.
@@ -6,19 +6,23 @@ late and missing labels is the business of the prequential evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.boosting import compile_boosting, fit
 from models.logistic import compile_logistic, create_logistic, readable
-from services.scorer.path.model import LogisticModel
+from services.scorer.path.ensemble import EnsembleModel
+from services.scorer.path.features import INDEX
+from services.scorer.path.model import LogisticModel, Model
 
 SAMPLE = 0.3
 """Share of the payments of other payers that are learned."""
+KINDS = ("boosting", "logistic")
 PASSES = 3
-"""How often each example is learned, each time in another order."""
+"""How often the logistic model learns each example, each time in another order."""
 AVERAGED_EVERY = 200
 """Examples of the last pass between two looks at the weights, whose mean is the model."""
 
@@ -47,13 +51,24 @@ class TruthTrainer:
         self._features.append(features[chosen])
         self._truth.append(truth[chosen])
 
-    def model(self, feature_schema_hash: str, share: Callable[[float], None]) -> LogisticModel:
-        """Learn what was taken; ``share`` is told how much is done.
+    def model(
+        self, kind: str, feature_schema_hash: str, share: Callable[[float], None], hidden: Sequence[str] = ()
+    ) -> Model:
+        """Learn what was taken, without the features ``hidden``; ``share`` is told how much is done.
 
         The model's operating threshold is 1: the assessment sets its own.
+
+        Raises
+        ------
+        ImportError
+            When ``kind`` is ``boosting`` and LightGBM is not installed.
         """
-        pipeline = create_logistic()
         features, truth = np.concatenate(self._features), np.concatenate(self._truth)
+        features[:, [INDEX[name] for name in hidden]] = np.nan
+        if kind == "boosting":
+            text = fit(features, truth, np.ones(len(truth)), share)
+            return EnsembleModel(compile_boosting(text, 1, feature_schema_hash), review_probability=1.0)
+        pipeline = create_logistic()
         seen: list[LogisticModel] = []
         for turn in range(PASSES):
             for done, row in enumerate(self._draw.permutation(len(truth)).tolist()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,7 +21,10 @@ def assess(
     months: Annotated[int, typer.Option(min=1, max=120, help="Length of the streams.")] = 18,
     seed: Annotated[int, typer.Option(help="Of the stream that is assessed.")] = 2,
     training_seed: Annotated[int, typer.Option(help="Of the stream that the model learns from.")] = 1,
-    training_payers: Annotated[int, typer.Option(min=1_000, help="Payers of that stream.")] = 40_000,
+    training_payers: Annotated[int, typer.Option(min=1_000, help="Payers of that stream.")] = 80_000,
+    model: Annotated[
+        Literal["boosting", "logistic"], typer.Option(help="Its kind; boosting needs the extra `boosting`.")
+    ] = "boosting",
     base_rates: Annotated[str, typer.Option(help="Profiles: unit_test, bench, realistic, needle.")] = "bench,realistic",
     hard: Annotated[bool, typer.Option("--hard", help="Payers who evade.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the Markdown report here.")] = None,
@@ -36,13 +39,17 @@ def assess(
     from services.assess.run import Options
     from services.assess.run import assess as run
 
-    options = Options(payers, months, seed, training_seed, training_payers, tuple(base_rates.split(",")), hard)
+    options = Options(payers, months, seed, training_seed, training_payers, model, tuple(base_rates.split(",")), hard)
     with Progress("assessing", STEPS) as progress:
 
         def tell(doing: str) -> None:
             print(f"assess: {doing}", file=sys.stderr)
 
-        result = run(options, load_ruleset(load_settings()), tell, lambda share: progress.at(round(STEPS * share)))
+        try:
+            result = run(options, load_ruleset(load_settings()), tell, lambda share: progress.at(round(STEPS * share)))
+        except ImportError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from None
     text = reports.markdown(result)
     if report is not None:
         report.write_text(text, "utf-8")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from river import compose, linear_model, optim, preprocessing
 
 from models.logistic import (
+    AVERAGED_EXAMPLES,
     GRADIENT_MAX,
     L2,
     LEARNING_RATE,
@@ -25,7 +26,7 @@ from models.logistic import (
     restore_logistic,
 )
 from services.scorer.path.features import FEATURES, NAMES
-from services.scorer.path.model import probability
+from services.scorer.path.model import SCALED_MAX, probability
 from tests.learner.streams import features_of
 
 COUNT = len(FEATURES)
@@ -65,7 +66,7 @@ def test_contributions_sum_to_the_score_to_the_bit() -> None:
         assert total == score
 
 
-def test_with_wide_features_the_model_is_rivers_own_scaled_logistic_regression() -> None:
+def test_with_wide_features_it_learns_as_rivers_own_does_and_serves_the_mean_of_it() -> None:
     draw, ours = random.Random(3), create_logistic()
     regression = linear_model.LogisticRegression(
         optimizer=optim.SGD(LEARNING_RATE),
@@ -75,14 +76,40 @@ def test_with_wide_features_the_model_is_rivers_own_scaled_logistic_regression()
         clip_gradient=GRADIENT_MAX,
     )
     rivers = preprocessing.StandardScaler() | regression
+    weights, intercepts = [], []
     for number in range(300):
-        x = {name: draw.gauss(0.0, 5.0) for name in NAMES if draw.random() < 0.9}
+        x = {name: max(-8.0, min(8.0, draw.gauss(0.0, 5.0))) for name in NAMES if draw.random() < 0.9}
         if number < 2:
             x = dict.fromkeys(NAMES, float(5 * number))  # wide from the start
         label = draw.random() < 0.3
-        assert ours.predict_proba_one(x) == rivers.predict_proba_one(x)
         ours.learn_one(x, label, w=2.0)
         rivers.learn_one(x, label, w=2.0)
+        weights.append([regression.weights.get(name, 0.0) for name in NAMES])
+        intercepts.append(regression.intercept)
+    state = logistic_state(ours)
+    assert state.weights == tuple(weights[-1])
+    assert state.intercept == intercepts[-1]
+    assert state.mean_weights == pytest.approx(np.mean(weights, axis=0), abs=1e-12)
+    assert state.mean_intercept == pytest.approx(np.mean(intercepts), abs=1e-12)
+
+
+def test_what_serves_is_the_mean_of_about_the_latest_examples() -> None:
+    draw, pipeline = random.Random(2), create_logistic()
+    mean = 0.0
+    for number in range(1, AVERAGED_EXAMPLES + 300):
+        pipeline.learn_one(readable(features_of(draw)), draw.random() < 0.3, w=1.0)
+        mean += (logistic_state(pipeline).intercept - mean) / min(number, AVERAGED_EXAMPLES)
+    assert logistic_state(pipeline).mean_intercept == pytest.approx(mean, abs=1e-9)
+
+
+@given(size=st.floats(0.0, 1e6), seed=st.integers(0, 2**32))
+@settings(max_examples=25, deadline=None)
+def test_no_single_value_adds_more_than_its_weight_times_the_bound(size: float, seed: int) -> None:
+    pipeline, draw = taught(seed, 60)
+    model = compile_logistic(pipeline, 1, "s", 0.5)
+    rows = np.abs(as_matrix([features_of(draw)])) * size
+    contributions, _ = model.contributions(rows)
+    assert (np.abs(contributions) <= SCALED_MAX * np.abs(model.weights) + 1e-15).all()
 
 
 def test_a_missing_feature_moves_neither_its_scale_nor_its_weight() -> None:

@@ -21,6 +21,8 @@ from services.contract.types import ModelAnnouncement
 from services.scorer.path.features import FEATURES
 
 LOG_SCALE: NDArray[np.bool_] = np.array([feature.scale == "log" for feature in FEATURES])
+SCALED_MAX = 5.0
+"""Standard deviations beyond which a scaled feature counts as it: no single measurement outvotes all others."""
 
 
 class ModelRefused(ValueError):
@@ -55,7 +57,8 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class LogisticModel:
-    """Scaled logistic regression: ``sum(weight * (read(x) - mean) / scale) + bias``.
+    """Scaled logistic regression: ``sum(weight * (read(x) - mean) / scale) + bias``, each quotient held within
+    ``SCALED_MAX``.
 
     ``weights``, ``means`` and ``scales`` are float64[k] in canonical feature order; a scale of 0 leaves its feature
     out. A missing feature (NaN) contributes 0, as if it stood at its mean.
@@ -80,6 +83,7 @@ class LogisticModel:
             "weights": self.weights.tolist(),
             "means": self.means.tolist(),
             "scales": self.scales.tolist(),
+            "scaled_max": SCALED_MAX,
             "review_probability": self.review_probability,
         }
         return hash_of(orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS))
@@ -170,7 +174,7 @@ def _logistic_kernel(
             contribution = 0.0
             if scales[j] != 0.0 and not np.isnan(x):
                 read = np.log1p(x) if log_scale[j] else x
-                contribution = weights[j] * ((read - means[j]) / scales[j])
+                contribution = weights[j] * min(max((read - means[j]) / scales[j], -SCALED_MAX), SCALED_MAX)
             out[i, j] = contribution
             score += contribution
         scores[i] = score
