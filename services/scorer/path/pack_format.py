@@ -79,7 +79,7 @@ class ModelShare(Struct, frozen=True, forbid_unknown_fields=True):
     from everybody is no reason to look at one of them.
     """
 
-    weight: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    weight: Annotated[float, Meta(ge=0, le=4)] = 0.0
     beyond: Annotated[float, Meta(ge=0, le=20)] = 0.0
     limit: Annotated[float, Meta(ge=0, le=20)] = 4.0
 
