@@ -161,10 +161,8 @@ def _opened(data: bytes) -> tuple[_Session, tuple[type[Exception], ...]]:
         from onnxruntime.capi import onnxruntime_pybind11_state as binding
     except ImportError:
         raise ModelRefused("is of kind onnx, which needs onnxruntime: install the extra `onnx`") from None
-    failures = (
-        binding.Fail, binding.InvalidArgument, binding.InvalidGraph, binding.InvalidProtobuf, binding.NoSuchFile,
-        binding.NotImplemented, binding.RuntimeException, RuntimeError, ValueError,
-    )  # fmt: skip
+    own = [each for each in vars(binding).values() if isinstance(each, type) and issubclass(each, Exception)]
+    failures: tuple[type[Exception], ...] = (*own, RuntimeError, ValueError)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.use_deterministic_compute = True

@@ -254,6 +254,10 @@ def _compare_shadow(settings: Settings, share: float, plots: Path | None, json: 
     if json:
         print_json({"decisions": len(data), "challengers": found})
         return
+    _show_shadow(found)
+
+
+def _show_shadow(found: dict[str, dict[str, Any]]) -> None:
     for name, said in found.items():
         if "why" in said:
             typer.echo(f"{name}: {said['why']}")

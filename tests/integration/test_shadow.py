@@ -58,23 +58,24 @@ async def write_decisions(deployment: Deployment, decisions: list[Outbound]) -> 
 
 
 async def shadow_under_kills(deployment: Deployment, decisions: list[Outbound]) -> Logs:
-    """The records of a shadow worker that was killed in the middle of transactions, when all that was written is read."""
+    """What a shadow worker wrote that was killed in the middle of transactions, and then read all that was there."""
     topics, worker = deployment.settings.topics, deployment.worker("shadow")
     share = len(decisions) // (KILLS + 1)
     async with observer(deployment) as seen:
 
-        async def some_more(than: int) -> bool | None:
-            return sum(await seen.ends(topics.shadow_scores)) > than or None
+        async def grown() -> bool | None:
+            return sum(await seen.ends(topics.shadow_scores)) > before + 60 or None
 
         async def all_read() -> bool | None:
             group = f"{deployment.settings.identity}.shadow"
             return await seen.committed(group, topics.decisions) == await seen.ends(topics.decisions) or None
 
+        before = 0
         for kill in range(KILLS):
             await write_decisions(deployment, decisions[kill * share : (kill + 1) * share])
             before = sum(await seen.ends(topics.shadow_scores))
             worker.start()
-            await deployment.wait_for(lambda before=before: some_more(before + 60), "shadow records")
+            await deployment.wait_for(grown, "shadow records")
             worker.kill()
         await write_decisions(deployment, decisions[KILLS * share :])
         worker.start()
@@ -91,14 +92,18 @@ async def label(deployment: Deployment, decisions: list[Outbound]) -> None:
     async with producer(deployment.settings) as sending:
         for at, (each, score) in enumerate(zip(said, scores.tolist(), strict=True)):
             if at % 2 == 0:
-                disposition = "suspicious" if score > limit else "not_suspicious"
-                known = Label(f"l-{at}", each["payment_id"], disposition, each["event_time_ms"] + 86_400_000 * (at % 9))
+                known = Label(
+                    f"l-{at}", each["payment_id"], "suspicious" if score > limit else "not_suspicious",
+                    each["event_time_ms"] + 86_400_000 * (at % 9),
+                )  # fmt: skip
                 name = deployment.settings.topics.labels.name
                 await sending.send(name, encode(known), each["payment_id"].encode(), partition=at % 2)
         await sending.flush()
 
 
-@pytest.mark.parametrize("deployment", [{"partitions": 2, "batch_payments_max": 20, "session_timeout_ms": 1_000}], indirect=True)
+@pytest.mark.parametrize(
+    "deployment", [{"partitions": 2, "batch_payments_max": 20, "session_timeout_ms": 1_000}], indirect=True
+)
 def test_killed_shadow_workers_score_each_decision_once_and_challengers_are_compared(
     deployment: Deployment, tmp_path: Path
 ) -> None:
@@ -126,7 +131,9 @@ def test_killed_shadow_workers_score_each_decision_once_and_challengers_are_comp
             assert record.partition == partition
     wanted = [orjson.loads(each.value) for each in decisions]
     assert found.keys() == {each["decision_id"] for each in wanted}
-    assert [[record.key for record in log] for log in logs] == [[each.key for each in decisions[at::2]] for at in (0, 1)]
+    assert [[record.key for record in log] for log in logs] == [
+        [each.key for each in decisions[at::2]] for at in (0, 1)
+    ]
 
     features = np.array([each["features"] for each in wanted], dtype=np.float64)
     models: list[Any] = [LOGISTIC, BOOSTING, registry.scoring(mine, SCHEMA)]

@@ -1,4 +1,4 @@
-"""A graph in the ONNX format: what it says is scored as it says it, and what it must not be is refused before it runs."""
+"""A graph in the ONNX format: its probability is scored as it is, and what it must not be is refused before it runs."""
 
 from __future__ import annotations
 

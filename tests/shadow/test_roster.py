@@ -21,7 +21,9 @@ Entry = tuple[bytes, bytes | None]
 
 def challenger(name: str, version: int, **changed: Any) -> ModelAnnouncement:
     seed = sum(name.encode()) * 100 + version
-    return announcement_of(random_model(seed, SCHEMA), **{"name": name, "version": version, "challenger": True} | changed)
+    return announcement_of(
+        random_model(seed, SCHEMA), **{"name": name, "version": version, "challenger": True} | changed
+    )
 
 
 def entry(said: ModelAnnouncement) -> Entry:
@@ -101,9 +103,10 @@ def test_a_compacted_log_gives_the_challengers_of_the_whole_one() -> None:
     draw = random.Random(5)
     said = [challenger(name, version) for name in "abc" for version in range(1, 5)]
     for _ in range(200):
-        log: list[Entry] = []
-        for each in draw.choices(said, k=20):
-            log.append(draw.choice([entry(each), entry(each), gone(f"{each.name}/{each.version}"), champion(each)]))
+        log = [
+            draw.choice([entry(each), entry(each), gone(f"{each.name}/{each.version}"), champion(each)])
+            for each in draw.choices(said, k=20)
+        ]
         last = {key: at for at, (key, _) in enumerate(log)}
         compacted = [each for at, each in enumerate(log) if last[each[0]] == at]
         assert run(compacted, most=2) == run(log, most=2)

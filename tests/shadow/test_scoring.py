@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_each_record_names_its_decision_and_what_was_served_and_lies_where_it_li
 @given(cuts=st.lists(st.integers(0, len(DECISIONS)), max_size=8))
 def test_how_the_log_is_cut_into_batches_changes_no_byte(cuts: list[int]) -> None:
     bounds = [0, *sorted(set(cuts)), len(DECISIONS)]
-    parts = [shadowed(DECISIONS[a:b], CHALLENGERS)[0] for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [shadowed(DECISIONS[a:b], CHALLENGERS)[0] for a, b in pairwise(bounds)]
     assert [each for part in parts for each in part] == shadowed(DECISIONS, CHALLENGERS)[0]
 
 

@@ -46,7 +46,7 @@ def linear_graph(
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(made)
-    return made.SerializeToString()
+    return bytes(made.SerializeToString())
 
 
 def linear_scores(seed: int, features: np.ndarray) -> np.ndarray:

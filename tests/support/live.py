@@ -23,7 +23,11 @@ SLICE = 20
 PAUSE_S = 0.1
 LABELS_BEHIND = 10
 """Slices between a payment and its label."""
-WARM = (("scorer", "tocsin_alerts_total", 20.0), ("learner", "tocsin_examples_total", 200.0), ("shadow", "tocsin_shadow_decisions_total", 200.0))
+WARM = (
+    ("scorer", "tocsin_alerts_total", 20.0),
+    ("learner", "tocsin_examples_total", 200.0),
+    ("shadow", "tocsin_shadow_decisions_total", 200.0),
+)
 """What must have been counted before anybody looks."""
 DRIFT = {"drift_sample": 1, "drift_window_days": 1, "drift_window_decisions": 100}
 """A day's decisions, all of them, against those of the first day: an index within seconds."""
