@@ -27,6 +27,8 @@ BLOCK = 256
 BYTES_MAX = 256 * 1024 * 1024
 _PROBABILITY_MIN, _PROBABILITY_MAX = 1e-300, 1.0 - 2.0**-53
 """What 0 and 1 count as, so that log-odds are finite: about -691 and 36.7."""
+ROUNDING = 1e-6
+"""How far beyond 0 and 1 a probability in single precision may come out."""
 _TYPES: dict[str, Any] = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 _WEIGHTS_ELSEWHERE = b"\x0a\x08location\x12"
 """How a tensor whose numbers stand in another file begins to say where (``external_data`` of onnx.proto)."""
@@ -192,7 +194,7 @@ def _probabilities(
         table = np.asarray(said, dtype=np.float64)
         if table.shape in ((BLOCK,), (BLOCK, 1), (BLOCK, 2)):
             out[start : start + len(rows)] = table.reshape(BLOCK, -1)[: len(rows), -1]
-    out[~((out >= 0.0) & (out <= 1.0))] = np.nan
+    out[~((out >= -ROUNDING) & (out <= 1.0 + ROUNDING))] = np.nan
     return out
 
 
@@ -203,7 +205,7 @@ def _log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _takes_rows(shape: list[Any]) -> bool:
     """Whether an input of ``shape`` takes any number of payments; a dimension that has no number is free."""
-    return len(shape) == 2 and not isinstance(shape[0], int) and shape[1] in (len(FEATURES), None)
+    return len(shape) == 2 and not isinstance(shape[0], int) and shape[1] in (len(FEATURES), None, str(shape[1]))
 
 
 def _described(tensors: list[Any]) -> str:
