@@ -108,8 +108,8 @@ def register(
     """Register your own model as a challenger: it scores in shadow beside the champion, and can never be promoted.
 
     It takes one table of float or double, a row a payment, features in canonical order (the feature columns of `tocsin
-    dataset export`), NaN where one is missing; it gives the probability of suspicious, or a table of both. Needs the extra
-    `onnx`. Of scikit-learn: `skl2onnx.to_onnx(model, features[:1], options={"zipmap": False})`.
+    dataset export`), NaN where one is missing; it gives the probability of suspicious, or a table of both. Needs the
+    extra `onnx`. Of scikit-learn: `skl2onnx.to_onnx(model, features[:1], options={"zipmap": False})`.
     """
     from models.registry import Registry, RegistryError
     from services.scorer.path.model import ModelRefused
