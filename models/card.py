@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from models.training import Snapshot
 from services.contract.types import ModelAnnouncement
 from services.scorer.path.features import FEATURES, INDEX
@@ -15,15 +17,18 @@ LIMITS = (
     "Trained on synthetic labels it shows that the software works as specified, not that it finds offenders.",
 )
 
+BLACK_BOX = "It shows no reasons: nobody can say what made its score. So it scores in shadow, and cannot be promoted."
+
 
 def card_of(snapshot: Snapshot, feature_schema_hash: str) -> dict[str, Any]:
     """The card of a model, as JSON; ``feature_schema_hash`` is that of the features computed now.
 
     ``features`` are those that it uses, the most telling first: of a logistic model by the size of their weight
     (log-odds for one scale, a standard deviation, of the feature as read), of a boosted one by the mean size of what
-    they added to the score of held-out decisions.
+    they added to the score of held-out decisions; of a graph there are none.
     """
     said = snapshot.announcement
+    graph = {} if said.onnx is None else {"graph": msgspec.to_builtins(said.onnx)}
     return {
         "name": said.name,
         "version": said.version,
@@ -35,8 +40,9 @@ def card_of(snapshot: Snapshot, feature_schema_hash: str) -> dict[str, Any]:
         "trained_event_time_ms": said.trained_event_time_ms,
         "review_probability": said.review_probability,
         **{name: value for name, value in snapshot.about.items() if name != "most_contributing"},
+        **graph,
         "features": _weights(said) if said.kind == "logistic" else _contributions(snapshot.about),
-        "limits": list(LIMITS),
+        "limits": [*LIMITS, BLACK_BOX] if graph else list(LIMITS),
     }
 
 

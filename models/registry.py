@@ -2,7 +2,8 @@
 
 ``<folder>/<name>/<version, eight digits>.json`` holds one line of JSON: the SHA-256 of the snapshot's bytes, then the
 snapshot. A file is written beside its place, flushed to the disk and renamed, so that it is there whole or not at all.
-Nothing in it is executed.
+Nothing in it is executed. The graph of a model of kind ``onnx`` stands beside as ``<name>/<SHA-256>.onnx``, and is
+parsed by nobody before it is known to have that hash.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from pathlib import Path
 
 import msgspec
 
+from models.onnx import OnnxModel, checked_graph, onnx_from
 from models.training import Snapshot
 from services.contract.codec import encode
 from services.contract.identity import hash_of
+from services.contract.types import ModelAnnouncement
 from services.files import write_durably
 from services.scorer.path.ensemble import model_from
-from services.scorer.path.model import ModelRefused
+from services.scorer.path.model import Model, ModelRefused
 
 _VERSION = re.compile(r"^(\d{8})\.json$")
 
@@ -98,10 +101,43 @@ class Registry:
         if (said.name, said.version) != (name, version):
             raise RegistryError(f"{path}: holds version {said.version} of {said.name}")
         try:
-            model_from(said, said.feature_schema_hash)
+            if said.kind == "onnx":
+                checked_graph(said, self._graph(said))
+            else:
+                model_from(said, said.feature_schema_hash)
         except ModelRefused as error:
             raise RegistryError(f"{path}: {error}") from error
         return snapshot
+
+    def scoring(self, said: ModelAnnouncement, feature_schema_hash: str) -> Model | OnnxModel:
+        """What scores as ``said`` announces: the model that the announcement carries, or a graph of this registry.
+
+        Raises
+        ------
+        ModelRefused
+            When it cannot be used, or its graph is not here.
+        """
+        if said.kind == "onnx":
+            return onnx_from(said, self._graph(said), feature_schema_hash)
+        return model_from(said, feature_schema_hash)
+
+    def save_graph(self, name: str, data: bytes) -> None:
+        """Put the graph of a model of the line ``name`` under its hash, before the snapshot that names it."""
+        path = self._graph_path(name, hash_of(data))
+        if not path.exists() or path.read_bytes() != data:
+            write_durably(path, data)
+
+    def _graph(self, said: ModelAnnouncement) -> bytes:
+        if said.onnx is None:
+            return b""
+        path = self._graph_path(said.name, said.onnx.sha256)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise ModelRefused(f"{path}: {error.strerror}") from error
+
+    def _graph_path(self, name: str, sha256: str) -> Path:
+        return self.folder / name / f"{sha256}.onnx"
 
     def save(self, snapshot: Snapshot) -> Path:
         """Write a version so that it survives a crash of the machine. To write the same again changes nothing.

@@ -192,6 +192,31 @@ class Metrics:
             start_http_server(port, host, registry=self.registry)
 
 
+class ShadowMetrics:
+    """What a shadow worker counts beside transactions, stages and lag, which are a lane's."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.decisions = Counter(
+            "tocsin_shadow_decisions_total",
+            "Decisions by what challengers made of them: scored, failed, feature_schema, no_challenger, invalid",
+            ("result",),
+            registry=registry,
+        )
+        self.failed = Counter(
+            "tocsin_shadow_failed_scores_total",
+            "Scores that a challenger could not compute or that are no number, by its kind",
+            ("kind",),
+            registry=registry,
+        )
+        self.cpu = Counter(
+            "tocsin_shadow_cpu_seconds_total", "CPU time of scoring, by the challenger's kind", ("kind",),
+            registry=registry,
+        )  # fmt: skip
+        self.challengers = Gauge("tocsin_shadow_challengers", "Challengers that score, by kind", ("kind",),
+            registry=registry,
+        )  # fmt: skip
+
+
 class ModelHealth:
     """What a learner knows of how well payments are scored, and whether it drifts. NaN: not known, or not yet."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
 from services import kafka
@@ -19,7 +20,7 @@ POLL_MS = 200
 
 
 class PromotionError(RuntimeError):
-    """There is nothing to promote or to go back to. The message says what."""
+    """A model cannot be promoted, or there is nothing to go back to. The message says what."""
 
 
 def name_of(announcement: ModelAnnouncement) -> str:
@@ -28,7 +29,18 @@ def name_of(announcement: ModelAnnouncement) -> str:
 
 
 def promoted(champion: ModelAnnouncement, current: Promotion | None) -> Promotion:
-    """The promotion that makes ``champion`` follow ``current``. To promote the champion again changes nothing."""
+    """The promotion that makes ``champion`` follow ``current``. To promote the champion again changes nothing.
+
+    Raises
+    ------
+    PromotionError
+        When it is of a kind that scorers refuse.
+    """
+    if champion.kind == "onnx":
+        raise PromotionError(
+            f"{name_of(champion)} is of kind onnx: it says a probability and nothing of how it came about, so a review "
+            "by it would have no reasons to show. It can score in shadow only"
+        )
     if current is None:
         return Promotion(champion)
     if current.champion == champion:
@@ -73,6 +85,24 @@ async def read_champion(settings: Settings) -> Promotion | None:
         await consumer.stop()
 
 
+async def announce(settings: Settings, announcement: ModelAnnouncement) -> None:
+    """Announce a model under its own name; a challenger scores in shadow from then on. Durable on return."""
+    producer = kafka.producer(settings)
+    await producer.start()
+    try:
+        await _announce(producer, settings, announcement)
+    finally:
+        await producer.stop()
+
+
+async def _announce(producer: AIOKafkaProducer, settings: Settings, announcement: ModelAnnouncement) -> None:
+    key = name_of(announcement)
+    await producer.send_and_wait(
+        settings.topics.models.name, encode(announcement), key.encode(), partition=0,
+        headers=cloud_event("model-announcement.v1", f"{key}/{announcement.model_hash}"),
+    )  # fmt: skip
+
+
 async def write_champion(settings: Settings, promotion: Promotion | None) -> None:
     """Make ``promotion`` the one in force; ``None`` hands the choice back to the learner. Durable on return.
 
@@ -84,12 +114,7 @@ async def write_champion(settings: Settings, promotion: Promotion | None) -> Non
     await producer.start()
     try:
         if promotion is not None and promotion.champion.challenger:
-            champion = promotion.champion
-            key = name_of(champion)
-            await producer.send_and_wait(
-                settings.topics.models.name, encode(champion), key.encode(), partition=0,
-                headers=cloud_event("model-announcement.v1", f"{key}/{champion.model_hash}"),
-            )  # fmt: skip
+            await _announce(producer, settings, promotion.champion)
         await producer.send_and_wait(
             settings.topics.models.name, value, CHAMPION, partition=0,
             headers=cloud_event("model-promotion.v1", f"champion/{said}"),

@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     lexicon: Path | None = Field(None, description="file of a private lexicon's keyed hashes, one term a line")
     account_idle_days: int = Field(400, ge=1, le=3_650, description="event time after which an account is forgotten")
     pinned_model: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="hash of the only model to score with")
+    shadow_challengers_max: int = Field(
+        8, ge=1, le=64, description="challengers that score in shadow: those announced last"
+    )
     snapshot_examples: int = Field(2_000, ge=1, description="examples between two model snapshots")
     alerts_per_day: float = Field(
         0, ge=0, le=1e6, description="subjects a day that people can take up in each queue, the riskiest; 0: all"

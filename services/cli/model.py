@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.options import Bootstrap, Json, print_json
-from services.contract.types import Promotion
+from services.cli.options import Bootstrap, Json, moment_ms, print_json
+from services.contract.types import ModelAnnouncement, Promotion
 from services.models_admin import (
     PromotionError,
+    announce,
     champion_of,
     name_of,
     promoted,
@@ -26,7 +28,10 @@ from services.settings import Settings, load_settings
 if TYPE_CHECKING:
     from models.training import Snapshot
 
-app = typer.Typer(help="Models in the registry: list them, show one.", no_args_is_help=True)
+app = typer.Typer(
+    help="Models in the registry: list them, show one, register your own, let one score in shadow.",
+    no_args_is_help=True,
+)
 Name = Annotated[str, typer.Argument(help="NAME/VERSION; NAME alone: its latest version.")]
 TOP = 12
 
@@ -61,8 +66,9 @@ def show(model: Name, json: Json = False) -> None:
     for key, value in card.items():
         if not isinstance(value, dict | list):
             table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
-    for part in ("data", "definition"):
-        table.add_row(part, ", ".join(f"{name} {value}" for name, value in card.get(part, {}).items()))
+    for part in ("data", "definition", "graph"):
+        if part in card:
+            table.add_row(part, ", ".join(f"{name} {value}" for name, value in card[part].items()))
     Console().print(table)
     of = Table(
         "feature",
@@ -74,9 +80,64 @@ def show(model: Name, json: Json = False) -> None:
     for each in card["features"][:TOP]:
         size = f"{each['weight']:+.4f}" if "weight" in each else f"{each['mean_contribution']:.4f}"
         of.add_row(each["feature"], size, each["meaning"])
-    Console().print(of)
+    if card["features"]:
+        Console().print(of)
     for limit in card["limits"]:
         typer.echo(f"- {limit}")
+
+
+@app.command()
+def register(
+    file: Annotated[Path, typer.Argument(help="A model in the ONNX format.")],
+    name: Annotated[str, typer.Option(help="Line in the registry; each registration is a version of it.")],
+    output: Annotated[
+        str | None, typer.Option(help="The graph's output to take.", show_default="the only one that can be")
+    ] = None,
+    trained_until: Annotated[
+        str | None,
+        typer.Option(
+            help="Latest label among what it learned from: ISO 8601 or milliseconds. Comparisons start there."
+        ),
+    ] = None,
+    announced: Annotated[
+        bool, typer.Option("--announce/--no-announce", help="Let shadow workers score with it at once.")
+    ] = True,
+    bootstrap: Bootstrap = None,
+    json: Json = False,
+) -> None:
+    """Register your own model as a challenger: it scores in shadow beside the champion, and can never be promoted.
+
+    It takes one table of float or double, a row a payment, features in canonical order (the feature columns of `tocsin
+    dataset export`), NaN where one is missing; it gives the probability of suspicious, or a table of both. Needs the
+    extra `onnx`. Of scikit-learn: `skl2onnx.to_onnx(model, features[:1], options={"zipmap": False})`.
+    """
+    from models.registry import Registry, RegistryError
+    from services.scorer.path.model import ModelRefused
+    from services.workbench.register import register as run
+
+    settings = load_settings(bootstrap=bootstrap)
+    until = 0 if trained_until is None else moment_ms(trained_until)
+    try:
+        made = run(file, name, Registry(settings.registry), _schema_hash(settings), output, until)
+    except (ModelRefused, RegistryError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    said = made.announcement
+    if announced:
+        asyncio.run(announce(settings, said))
+    _tell_challenger(said, announced, json)
+
+
+@app.command("announce")
+def announce_model(model: Name, bootstrap: Bootstrap = None, json: Json = False) -> None:
+    """Announce a trained model as a challenger: shadow workers score with it, and nobody acts on what it says."""
+    settings = load_settings(bootstrap=bootstrap)
+    said = _load(settings, model, current_schema=True).announcement
+    if not said.challenger:
+        typer.echo(f"{name_of(said)} is the learner's, which announces it itself", err=True)
+        raise typer.Exit(1)
+    asyncio.run(announce(settings, said))
+    _tell_challenger(said, True, json)
 
 
 def promote(model: Name, bootstrap: Bootstrap = None, json: Json = False) -> None:
@@ -87,9 +148,13 @@ def promote(model: Name, bootstrap: Bootstrap = None, json: Json = False) -> Non
     """
     settings = load_settings(bootstrap=bootstrap)
     current = champion_of(settings)
-    promotion = (
-        None if model == "learner" else promoted(_load(settings, model, current_schema=True).announcement, current)
-    )
+    try:
+        promotion = (
+            None if model == "learner" else promoted(_load(settings, model, current_schema=True).announcement, current)
+        )
+    except PromotionError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
     asyncio.run(write_champion(settings, promotion))
     _tell(promotion, json)
 
@@ -107,6 +172,16 @@ def rollback(bootstrap: Bootstrap = None, json: Json = False) -> None:
         raise typer.Exit(1) from None
     asyncio.run(write_champion(settings, promotion))
     _tell(promotion, json)
+
+
+def _tell_challenger(said: ModelAnnouncement, is_announced: bool, json: bool) -> None:
+    if json:
+        print_json({"model": name_of(said), "model_hash": said.model_hash, "announced": is_announced})
+    else:
+        does = (
+            "scores in shadow" if is_announced else f"`tocsin model announce {name_of(said)}` lets it score in shadow"
+        )
+        typer.echo(f"{name_of(said)}, hash {said.model_hash[:12]}: {does}")
 
 
 def _tell(promotion: Promotion | None, json: bool) -> None:

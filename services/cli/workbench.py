@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -13,11 +12,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.options import Bootstrap, Json, print_json
+from services.cli.options import Bootstrap, Json, moment_ms, print_json
 from services.progress import Progress
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.ruleset_file import load_ruleset
-from services.settings import load_settings
+from services.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from services.workbench.dataset import Dataset
@@ -59,7 +58,7 @@ def export(
 
     settings = load_settings(bootstrap=bootstrap)
     schema = feature_schema_hash(load_ruleset(settings).parameters)
-    data, left_out = asyncio.run(run(settings, schema, None if as_of is None else _moment(as_of)))
+    data, left_out = asyncio.run(run(settings, schema, None if as_of is None else moment_ms(as_of)))
     data.write(out)
     said = {**described(data), "left_out_other_schema": left_out, "feature_schema_hash": schema}
     if json:
@@ -185,32 +184,95 @@ def evaluate(
 
 
 def compare(
-    champion: Name,
-    challenger: Name,
+    champion: Annotated[
+        str | None, typer.Argument(help="NAME/VERSION in the registry; NAME alone: its latest version.")
+    ] = None,
+    challenger: Annotated[str | None, typer.Argument(help="Likewise.")] = None,
     files: Annotated[
-        list[Path], typer.Option("--data", help="Parquet file of `tocsin dataset export`; may come again.")
-    ],
+        list[Path] | None, typer.Option("--data", help="Parquet file of `tocsin dataset export`; may come again.")
+    ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Every challenger on the live stream, against what was served.")
+    ] = False,
+    plots: Annotated[
+        Path | None, typer.Option(help="With --shadow: draw each against the champion into this folder (matplotlib).")
+    ] = None,
     budget: Budget = None,
+    bootstrap: Bootstrap = None,
     json: Json = False,
 ) -> None:
-    """Score the decisions that neither model has seen with both, and say how sure the difference is."""
+    """Score the decisions that neither model has seen with both, and say how sure the difference is.
+
+    With --shadow nothing is scored: what challengers said of live decisions (`tocsin worker shadow`) is set beside what
+    was served, against the labels known now. Only decisions count that a challenger scored, made after all that it
+    learned from.
+    """
+    settings = load_settings(bootstrap=bootstrap)
+    share = settings.alert_budget_share if budget is None else budget
+    if shadow:
+        if champion is not None or files:
+            raise typer.BadParameter("--shadow reads models and decisions from Kafka: name no model and no --data")
+        _compare_shadow(settings, share, plots, json)
+        return
+    if champion is None or challenger is None or not files or plots is not None:
+        raise typer.BadParameter("two models and --data, or --shadow")
     from models.registry import Registry, RegistryError
-    from services.scorer.path.ensemble import model_from
     from services.workbench.compare import ComparisonError, unseen
     from services.workbench.compare import compare as run
 
-    settings = load_settings()
-    data = _read(files)
+    data, registry = _read(files), Registry(settings.registry)
     try:
-        said = [Registry(settings.registry).named(each).announcement for each in (champion, challenger)]
-        models = [model_from(each, data.feature_schema_hash) for each in said]
+        said = [registry.named(each).announcement for each in (champion, challenger)]
+        models = [registry.scoring(each, data.feature_schema_hash) for each in said]
         rest = unseen(data, (said[0].trained_event_time_ms, said[1].trained_event_time_ms))
-        found = run(rest, models[0], models[1], settings.alert_budget_share if budget is None else budget)
+        found = run(rest, models[0], models[1], share)
     except (RegistryError, ComparisonError, ValueError) as error:
         _fail(error)
     if json:
         print_json(found)
+    else:
+        _show_comparison(champion, challenger, found)
+
+
+def _compare_shadow(settings: Settings, share: float, plots: Path | None, json: bool) -> None:
+    from services.workbench.export import export as run
+    from services.workbench.shadow import against_champion, read_shadow, rows_of
+
+    data, _ = asyncio.run(run(settings, feature_schema_hash(load_ruleset(settings).parameters), None))
+    challengers = asyncio.run(read_shadow(settings, data))
+    if not challengers:
+        _fail("no challenger scored a decision: does `tocsin worker shadow` run, and is one announced?")
+    found = {each.name: against_champion(data, each, share) for each in challengers}
+    if plots is not None:
+        from services.workbench.plots import draw_against
+
+        for each in challengers:
+            rows = rows_of(data, each)
+            if rows.any():
+                part = data.chosen(rows)
+                draw_against(part, part.score, each.scores[rows], share, each.name, plots)
+    if json:
+        print_json({"decisions": len(data), "challengers": found})
         return
+    _show_shadow(found)
+
+
+def _show_shadow(found: dict[str, dict[str, Any]]) -> None:
+    for name, said in found.items():
+        if "why" in said:
+            typer.echo(f"{name}: {said['why']}")
+            continue
+        _show_comparison("served", name, said)
+        table = Table("label within", "served, miscal.", f"{name}, miscal.", box=None, header_style="bold")
+        for cohort, figures in said["cohorts"]["champion"].items():
+            other = said["cohorts"]["challenger"][cohort]
+            table.add_row(cohort, *(_text(each["calibration_error"]) for each in (figures, other)))
+        Console().print(table)
+        if not said["trained_until_known"]:
+            typer.echo(f"{name} does not say what it learned from (--trained-until): some of these it may have seen")
+
+
+def _show_comparison(champion: str, challenger: str, found: dict[str, Any]) -> None:
     _show({champion: found["champion"], challenger: found["challenger"]}, "model")
     for name, each in found["difference"].items():
         low, high = each["interval_95"]
@@ -313,17 +375,6 @@ def _show(figures: dict[str, dict[str, Any]], what: str) -> None:
 
 def _text(value: float | None) -> str:
     return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
-
-
-def _moment(text: str) -> int:
-    """Milliseconds of an ISO time, or of themselves."""
-    if text.isdecimal():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is neither an ISO 8601 time nor milliseconds") from None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
 
 
 def _tell(doing: str) -> None:

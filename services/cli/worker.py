@@ -45,3 +45,15 @@ def learner(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None) -> No
     from services.learner.app import run_learner
 
     run_learner(load_settings(bootstrap=bootstrap, metrics_port=metrics_port))
+
+
+@app.command()
+def shadow(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, loglevel: Loglevel = "INFO") -> None:
+    """Score what was decided with every challenger, off the payments' path. Start more to share the partitions.
+
+    What they say goes to `shadow-scores.v1`, and nothing acts on it: `tocsin compare --shadow` sets it beside the
+    champion's.
+    """
+    from services.shadow.app import run_shadow
+
+    run_shadow(load_settings(bootstrap=bootstrap, metrics_port=metrics_port), loglevel)

@@ -18,6 +18,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "example.v1": types.Example,
     "model-announcement.v1": types.ModelAnnouncement,
     "model-promotion.v1": types.Promotion,
+    "shadow-scores.v1": types.ShadowScores,
     "dead-letter.v1": types.DeadLetter,
 }
 

@@ -70,6 +70,10 @@ class Topics:
         return self._topic("decisions.v1", "payee account", "one decision for every payment")
 
     @property
+    def shadow_scores(self) -> Topic:
+        return self._topic("shadow-scores.v1", "payee account", "what challengers say of each decision")
+
+    @property
     def reviews(self) -> Topic:
         return self._topic("reviews.by-subject.v1", "subject", "decisions to review, and snoozes", internal=True)
 
@@ -124,6 +128,7 @@ class Topics:
             self.labels,
             self.examples,
             self.models,
+            self.shadow_scores,
             self.dead_letters,
             self.payer_state,
             self.payee_state,

@@ -328,6 +328,17 @@ class Example(Struct, frozen=True):
     model_hash: str
 
 
+class OnnxGraph(Struct, frozen=True):
+    """A graph in the ONNX format, kept as a file in the registry: which one, and how it is asked."""
+
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    """Of the file's bytes; it is also the file's name."""
+    input: str
+    """float32 or float64 [n, features] in canonical order, natural units, NaN where missing."""
+    output: str
+    """Probability of suspicious, [n] or [n, 1], or of not suspicious and suspicious, [n, 2]."""
+
+
 class ModelAnnouncement(Struct, frozen=True, omit_defaults=True):
     """A model that scorers can load: its identity, and its parameters as flat arrays."""
 
@@ -335,7 +346,7 @@ class ModelAnnouncement(Struct, frozen=True, omit_defaults=True):
     version: int
     model_hash: str
     feature_schema_hash: str
-    kind: Literal["logistic", "boosting"]
+    kind: Literal["logistic", "boosting", "onnx"]
     review_probability: float
     """The operating threshold: decisions at or above it go to review."""
     examples_offset: int
@@ -354,6 +365,29 @@ class ModelAnnouncement(Struct, frozen=True, omit_defaults=True):
     """Of a boosted ensemble with a corrector: the latter, packed likewise."""
     challenger: bool = False
     """Nobody scores with it unless it is promoted."""
+    onnx: OnnxGraph | None = None
+    """Of the kind ``onnx``, which is a challenger only: it has no contributions, so no reasons to show."""
+
+
+class ShadowScores(Struct, frozen=True, omit_defaults=True):
+    """What challengers say of a decided payment, beside what was served. Nothing acts on it.
+
+    Every decision that can be read has one, without ``scores`` where nobody could score it.
+    """
+
+    decision_id: str
+    payment_id: str
+    tenant: str
+    event_time_ms: int
+    model_hash: str
+    """Of the model that decided."""
+    score: float
+    """As served, log-odds."""
+    scores: dict[str, float] = {}
+    """Log-odds, by the challenger's model hash."""
+    unscored: str | None = None
+    """Why there are no scores: ``feature_schema`` (the decision has another), ``no_challenger``, or ``failed``: those
+    there are gave no number."""
 
 
 class Promotion(Struct, frozen=True, omit_defaults=True):

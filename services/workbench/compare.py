@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from services.evaluate.measures import Flags, Floats
-from services.scorer.path.model import Model
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
 from services.workbench.measures import average_precision, figures, recall_at_budget
 
@@ -18,13 +17,32 @@ class ComparisonError(ValueError):
     """The data set says nothing of these two models. The message says why."""
 
 
+class Scoring(Protocol):
+    """A model, as far as it is compared: log-odds float64[n] of features float64[n, k] as served."""
+
+    def scores(self, features: Floats) -> Floats: ...
+
+
 def unseen(data: Dataset, trained_ms: tuple[int, int]) -> Dataset:
     """The decisions that neither model can have learned from: made after the latest label of both."""
     return data.chosen(data.event_ms > max(trained_ms))
 
 
-def compare(data: Dataset, champion: Model, challenger: Model, budget_share: float, seed: int = 1) -> dict[str, Any]:
-    """Score the labelled decisions of ``data`` with both.
+def compare(
+    data: Dataset, champion: Scoring, challenger: Scoring, budget_share: float, seed: int = 1
+) -> dict[str, Any]:
+    """Score the decisions of ``data`` with both, and compare the scores as ``compared`` does.
+
+    Raises
+    ------
+    ComparisonError
+        As ``compared``.
+    """
+    return compared(data, champion.scores(data.features), challenger.scores(data.features), budget_share, seed)
+
+
+def compared(data: Dataset, champion: Floats, challenger: Floats, budget_share: float, seed: int = 1) -> dict[str, Any]:
+    """Two scores, float64[n] each, of the decisions of ``data``, against the labels of those that have one.
 
     The intervals are of the difference, challenger less champion: the middle 95 % over ``RESAMPLES`` bootstrap samples
     (Efron 1979) of *payers*, whose payments stay together, because those of one payer are alike.
@@ -39,13 +57,13 @@ def compare(data: Dataset, champion: Model, challenger: Model, budget_share: flo
     ComparisonError
         When no decision, or no suspicious one, is labelled.
     """
-    known = data.chosen(data.label != UNLABELLED)
+    labelled = data.label != UNLABELLED
+    known = data.chosen(labelled)
     truth, weights = known.label == SUSPICIOUS, known.weight
     if not truth.any():
         raise ComparisonError(f"of {len(known):,} labelled decisions that neither has seen none is suspicious")
-    scores = [model.scores(known.features) for model in (champion, challenger)]
-    every = [model.scores(data.features) for model in (champion, challenger)]
-    reviewed = [_top(each, budget_share) for each in every]
+    scores = [champion[labelled], challenger[labelled]]
+    reviewed = [top(each, budget_share) for each in (champion, challenger)]
     both = int((reviewed[0] & reviewed[1]).sum())
     return {
         "decisions": len(data),
@@ -87,7 +105,7 @@ def _differences(
     }
 
 
-def _top(scores: Floats, share: float) -> Flags:
+def top(scores: Floats, share: float) -> Flags:
     """bool[n]: the highest-scored ``share``, at least one."""
     count = max(1, round(share * len(scores)))
     return np.asarray(scores >= np.sort(scores)[::-1][min(count, len(scores)) - 1])

@@ -11,11 +11,14 @@ import numpy as np
 from models.drift import count_bins, deciles, stability_index
 from services.evaluate.measures import Floats
 from services.scorer.path.features import NAMES
-from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
+from services.workbench.compare import top
+from services.workbench.dataset import NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
 from services.workbench.measures import DAY_MS, calibration, recall_at_budget
 
 MONTH_MS = 28 * DAY_MS
 PSI_FEATURES = 20
+POINTS_MAX = 2_000
+"""Labelled decisions of one kind that are drawn, evenly taken."""
 
 
 def draw(data: Dataset, scores: Floats, budget_share: float, folder: Path) -> list[Path]:
@@ -107,3 +110,38 @@ def _drift(axes: Any, data: Dataset) -> None:
         axes.axvline(line, color="grey", linewidth=0.8)
     axes.tick_params(axis="y", labelsize=6)
     axes.set(xlabel="population stability index", title="Drift of features, second half against first")
+
+
+def draw_against(
+    data: Dataset, champion: Floats, challenger: Floats, budget_share: float, name: str, folder: Path
+) -> Path:
+    """Write the picture of one score against the other, both float64[n]: every decision, labels among them, and whose
+    reviews at the budget are whose. ``name`` is the challenger's.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"champion-against-{name.replace('/', '-')}.svg"
+    return _picture(path, lambda axes: _against(axes, data, champion, challenger, budget_share, name))
+
+
+def _against(axes: Any, data: Dataset, champion: Floats, challenger: Floats, share: float, name: str) -> None:
+    shown = axes.hexbin(champion, challenger, gridsize=50, bins="log", mincnt=1, cmap="Greys", linewidths=0.1)
+    axes.figure.colorbar(shown, ax=axes, label="decisions")
+    for what, label, style in ((NOT_SUSPICIOUS, "not suspicious", "tab:blue"), (SUSPICIOUS, "suspicious", "tab:red")):
+        rows = np.flatnonzero(data.label == what)
+        rows = rows[:: max(1, len(rows) // POINTS_MAX)]
+        axes.scatter(champion[rows], challenger[rows], s=4, color=style, alpha=0.6, label=f"labelled {label}")
+    first, other = top(champion, share), top(challenger, share)
+    axes.axvline(champion[first].min(), color="grey", linewidth=0.8)
+    axes.axhline(challenger[other].min(), color="grey", linewidth=0.8)
+    said = f"{int((first & other).sum()):,} both, {int((first & ~other).sum()):,} champion, "
+    axes.set(
+        xlabel="champion as served, log-odds",
+        ylabel=f"{name} in shadow, log-odds",
+        title=f"Reviews at a budget of {share:.2%}: {said}{int((other & ~first).sum()):,} challenger",
+    )
+    axes.legend(frameon=False, loc="upper left")

@@ -35,6 +35,7 @@ from services.contract.types import (
     Promotion,
     Reason,
     RuleResult,
+    ShadowScores,
     Snooze,
     Subject,
 )
@@ -354,6 +355,7 @@ EXAMPLES: dict[str, msgspec.Struct] = {
     "label.v1": Label("l", "p", "suspicious", 5, tenant="t", source="authority", weight=2.5),
     "example.v1": Example("e", "p", "t", 1, 2, True, 1.0, "analyst", (1.0, None), HASH, -1.0, HASH),
     "model-announcement.v1": ANNOUNCEMENT,
+    "shadow-scores.v1": ShadowScores("d-1", "p-1", "default", 1, HASH, -1.5, {HASH: 0.25}, None),
     "model-promotion.v1": Promotion(ANNOUNCEMENT, ("logistic-0/1",)),
     "dead-letter.v1": DeadLetter("not_json", "", "unexpected end", "payments.v1", 0, 12),
 }  # fmt: skip

@@ -27,8 +27,8 @@ def _serves(port: int) -> bool:
 
 @pytest.fixture(scope="module")
 def plausible_run() -> Iterator[dict[str, int]]:
-    """Two processes with plausible, moving metrics: the ports of a ``scorer`` and a ``learner``."""
-    ports = dict(zip(("scorer", "learner"), free_ports(2), strict=True))
+    """Processes with plausible, moving metrics: the ports of a ``scorer``, a ``learner`` and a ``shadow``."""
+    ports = dict(zip(("scorer", "learner", "shadow"), free_ports(3), strict=True))
     processes = [
         subprocess.Popen([sys.executable, "-m", "tests.deploy.plausible", role, str(port)], cwd=ROOT)
         for role, port in ports.items()
@@ -60,5 +60,5 @@ def live_targets(request: pytest.FixtureRequest) -> dict[str, int]:
         pytest.skip("there is no fixture live_run (tests/conftest.py): real workers under load")
     if not ports:
         pytest.skip("live_run names no worker")
-    assert ports.keys() == {"scorer", "learner"}, "every panel is asked for, so both kinds of worker must run"
+    assert ports.keys() == {"scorer", "learner", "shadow"}, "every panel is asked for, so each kind of worker must run"
     return ports

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from services.metrics import Metrics, ModelHealth
+from services.metrics import Metrics, ModelHealth, ShadowMetrics
 
 TICK_S = 0.1
 PAYMENTS = 200
@@ -89,6 +89,18 @@ def fill_health(health: ModelHealth) -> None:
     health.refit_requested.labels("feature").set(1)
 
 
+def fill_shadow(metrics: Metrics, shadow: ShadowMetrics) -> None:
+    """One more tick of a shadow worker's life."""
+    shadow.decisions.labels("scored").inc(PAYMENTS - 1)
+    for result in ("failed", "feature_schema", "no_challenger", "invalid"):
+        shadow.decisions.labels(result).inc(1)
+    for kind in ("logistic", "onnx"):
+        shadow.cpu.labels(kind).inc(0.001)
+        shadow.failed.labels(kind).inc(1)
+        shadow.challengers.labels(kind).set(1)
+    metrics.lag.labels("decisions.v1", "0").set(float(_RANDOM.integers(0, 500)))
+
+
 def main(role: str, port: int) -> None:
     """Serve until ended."""
     metrics = Metrics()
@@ -96,6 +108,8 @@ def main(role: str, port: int) -> None:
     if role == "scorer":
         start_scorer(metrics)
         tick = partial(fill_scorer, metrics)
+    elif role == "shadow":
+        tick = partial(fill_shadow, metrics, ShadowMetrics(metrics.registry))
     else:
         health = ModelHealth(metrics.registry)
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from services.metrics import Metrics, ModelHealth
-from tests.deploy.plausible import fill_health, fill_learner, fill_scorer, start_scorer
+from services.metrics import Metrics, ModelHealth, ShadowMetrics
+from tests.deploy.plausible import fill_health, fill_learner, fill_scorer, fill_shadow, start_scorer
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _RECORDED = re.compile(r"\b[a-z_]+:tocsin_[a-z_]+:[a-z0-9_]+\b")
@@ -66,6 +66,7 @@ def exposed() -> dict[str, frozenset[str]]:
     """Every series name that a worker can expose, with its labels."""
     metrics = Metrics()
     fill_health(ModelHealth(metrics.registry))
+    fill_shadow(metrics, ShadowMetrics(metrics.registry))
     start_scorer(metrics)
     fill_scorer(metrics)
     fill_learner(metrics)
@@ -81,6 +82,7 @@ def families() -> frozenset[str]:
     """The metric families of a worker, as their first series is named without ``_total``, ``_bucket`` and so on."""
     metrics = Metrics()
     ModelHealth(metrics.registry)
+    ShadowMetrics(metrics.registry)
     return frozenset(family.name for family in metrics.registry.collect())
 
 

@@ -21,7 +21,7 @@ from tests.deploy.files import COMPOSE, ROOT, docker_instructions, image_environ
 SCHEMA = "check_jsonschema/builtin_schemas/vendor/compose-spec.json"
 SERVICES = load_services()
 OURS = [name for name, service in SERVICES.items() if service["image"].startswith("tocsin:")]
-WORKERS = ["scorer", "learner"]
+WORKERS = ["scorer", "learner", "shadow"]
 ONE_SHOT = ["topics", "replay"]
 PINNED = re.compile(r"^[a-z0-9./-]+:v?\d+\.\d+\.\d+$")
 
@@ -124,10 +124,11 @@ def test_our_containers_write_only_where_they_must(name: str) -> None:
     assert writable | temporary - {"/tmp"} == written | temporary - {"/tmp"}
 
 
-def test_scorers_read_the_registry_that_the_learner_writes() -> None:
+def test_scorers_and_the_shadow_read_the_registry_that_the_learner_writes() -> None:
     registry = image_environment()["TOCSIN_REGISTRY"]
     assert _mounts(SERVICES["learner"])[registry] == ("registry", True)
-    assert _mounts(SERVICES["scorer"])[registry] == ("registry", False)
+    for name in ("scorer", "shadow"):
+        assert _mounts(SERVICES[name])[registry] == ("registry", False)
 
 
 def test_every_volume_is_declared_and_used() -> None:
@@ -147,10 +148,11 @@ def test_every_mounted_file_exists() -> None:
     assert [source for source in mounted if not (COMPOSE.parent / source).exists()] == []
 
 
-def test_the_scorer_can_be_scaled() -> None:
-    assert "container_name" not in SERVICES["scorer"]
-    assert "ports" not in SERVICES["scorer"], "a second scorer could not bind the same port"
-    assert "hostname" not in SERVICES["scorer"]
+@pytest.mark.parametrize("name", ["scorer", "shadow"])
+def test_a_worker_that_shares_partitions_can_be_scaled(name: str) -> None:
+    assert "container_name" not in SERVICES[name]
+    assert "ports" not in SERVICES[name], "a second one could not bind the same port"
+    assert "hostname" not in SERVICES[name]
 
 
 def test_ports_are_bound_to_loopback() -> None:

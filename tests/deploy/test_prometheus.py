@@ -44,7 +44,7 @@ def test_every_job_finds_all_containers_of_a_worker_on_the_port_that_it_serves()
     services = load_compose()["services"]
     jobs = load_yaml(PROMETHEUS)["scrape_configs"]
     workers = {name for name, service in services.items() if "TOCSIN_METRICS_PORT" in service.get("environment", {})}
-    assert {job["job_name"] for job in jobs} == workers == {"scorer", "learner"}
+    assert {job["job_name"] for job in jobs} == workers == {"scorer", "learner", "shadow"}
     for job in jobs:
         (found,) = job["dns_sd_configs"]
         service = services[job["job_name"]]

@@ -39,7 +39,7 @@ class Deployment:
         self.settings, self.folder = settings, folder
         self.workers: list[Worker] = []
 
-    def worker(self, role: Literal["scorer", "learner"] = "scorer", name: str = "", **changed: Any) -> Worker:
+    def worker(self, role: Literal["scorer", "learner", "shadow"] = "scorer", name: str = "", **changed: Any) -> Worker:
         """A worker of this deployment, not yet started; ``changed`` are settings of its own."""
         settings = self.settings
         if changed:

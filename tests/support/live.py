@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -24,7 +23,11 @@ SLICE = 20
 PAUSE_S = 0.1
 LABELS_BEHIND = 10
 """Slices between a payment and its label."""
-WARM = (("scorer", "tocsin_alerts_total", 20.0), ("learner", "tocsin_examples_total", 200.0))
+WARM = (
+    ("scorer", "tocsin_alerts_total", 20.0),
+    ("learner", "tocsin_examples_total", 200.0),
+    ("shadow", "tocsin_shadow_decisions_total", 200.0),
+)
 """What must have been counted before anybody looks."""
 DRIFT = {"drift_sample": 1, "drift_window_days": 1, "drift_window_decisions": 100}
 """A day's decisions, all of them, against those of the first day: an index within seconds."""
@@ -33,9 +36,7 @@ DRIFT = {"drift_sample": 1, "drift_window_days": 1, "drift_window_decisions": 10
 @contextmanager
 def live_ports(bootstrap: str, folder: Path) -> Iterator[dict[str, int]]:
     """The metrics ports of workers that have been at it for a while, by role. The load goes on until the end."""
-    roles: tuple[Literal["scorer", "learner"], ...] = ("scorer",)
-    if importlib.util.find_spec("services.learner.app") is not None:
-        roles = ("scorer", "learner")
+    roles: tuple[Literal["scorer", "learner", "shadow"], ...] = ("scorer", "learner", "shadow")
     ports: dict[str, int] = dict(zip(roles, free_ports(len(roles)), strict=True))
     deployment = make_deployment(
         bootstrap, "live", folder, partitions=2, snapshot_examples=100, alerts_per_day=2.0, **DRIFT
@@ -60,6 +61,7 @@ def live_ports(bootstrap: str, folder: Path) -> Iterator[dict[str, int]]:
 async def _feed(deployment: Deployment, stop: threading.Event) -> None:
     """Payments at a steady rate, and a label for each a little later."""
     await deployment.announce(random_model(1, schema_hash(deployment.settings)))
+    await deployment.announce(random_model(2, schema_hash(deployment.settings)), name="other", challenger=True)
     log = payment_log(1, 100_000)
     behind: deque[list[Entry]] = deque()
     async with producer(deployment.settings) as sending:

@@ -43,7 +43,9 @@ def _die_with_the_tests() -> None:
 class Worker:
     """One worker at a time, under one name; its log goes on in the same file from start to start."""
 
-    def __init__(self, role: Literal["scorer", "learner"], settings: Settings, folder: Path, name: str) -> None:
+    def __init__(
+        self, role: Literal["scorer", "learner", "shadow"], settings: Settings, folder: Path, name: str
+    ) -> None:
         self.settings, self.name = settings, name
         self.log = folder / f"{name}.log"
         self.starts = 0

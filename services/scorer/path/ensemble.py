@@ -14,7 +14,7 @@ from services.contract.identity import hash_of
 from services.contract.types import ModelAnnouncement
 from services.scorer.path.correction import CorrectedForest, correction_from
 from services.scorer.path.forest import Forest, forest_from
-from services.scorer.path.model import Model, ModelRefused, logistic_from
+from services.scorer.path.model import Model, ModelRefused, logistic_from, require_schema
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +68,11 @@ def model_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> Mod
     ModelRefused
         When it was trained on other features, its parameters cannot be, or its hash does not fit them.
     """
-    if announcement.feature_schema_hash != feature_schema_hash:
+    require_schema(announcement, feature_schema_hash)
+    if announcement.kind == "onnx":
         raise ModelRefused(
-            f"model {announcement.version} was trained on feature schema {announcement.feature_schema_hash[:12]}, "
-            f"this scorer computes {feature_schema_hash[:12]}"
+            f"model {announcement.version} of {announcement.name} is of kind onnx, which has no contributions and so "
+            "no reasons to show: it can score in shadow only"
         )
     model: Model
     if announcement.kind == "logistic":

@@ -138,6 +138,21 @@ def untrained_model(feature_schema_hash: str) -> LogisticModel:
     return LogisticModel(0, feature_schema_hash, prior, zeros, zeros, zeros, review_probability=1.0)
 
 
+def require_schema(announcement: ModelAnnouncement, feature_schema_hash: str) -> None:
+    """Let pass what was trained on the features computed here.
+
+    Raises
+    ------
+    ModelRefused
+        When it was trained on others.
+    """
+    if announcement.feature_schema_hash != feature_schema_hash:
+        raise ModelRefused(
+            f"model {announcement.version} was trained on feature schema {announcement.feature_schema_hash[:12]}, "
+            f"this scorer computes {feature_schema_hash[:12]}"
+        )
+
+
 def logistic_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> LogisticModel:
     """The logistic model that an announcement carries.
 

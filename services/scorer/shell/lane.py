@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.abc import ConsumerRebalanceListener
@@ -15,8 +16,8 @@ from mode import Service
 
 from services import kafka
 from services.metrics import Metrics
+from services.scorer.path.records import HopResult
 from services.scorer.shell.delivery import AtLeastOnce, Delivery, ExactlyOnce
-from services.scorer.shell.models import ModelFollower
 from services.scorer.shell.partition import Hop, PartitionLane
 from services.settings import Settings
 
@@ -27,10 +28,27 @@ RELEASE_S = 20.0
 """How long a lane may take to finish its batch when its partition leaves; cut off, it leaves nothing half done."""
 
 
-class Lane(Service):
+M = TypeVar("M")
+M_co = TypeVar("M_co", covariant=True)
+
+
+class Follower(Protocol[M_co]):
+    """Knows what a lane's next batch is to be computed with (``ModelFollower``)."""
+
+    @property
+    def current(self) -> M_co: ...
+    async def wait_until_current(self) -> None: ...
+
+
+def count_nothing_more(result: HopResult) -> None:
+    """The lane's own counts are all."""
+
+
+class Lane(Service, Generic[M]):
     """Reads ``topic`` in a consumer group and runs a ``PartitionLane`` on each partition assigned to this worker.
 
-    ``make_hop`` builds the hop of a partition; ``changelog`` names the topic of its state.
+    ``make_hop`` builds the hop of a partition; ``changelog`` names the topic of its state, ``None`` where it has none.
+    ``count_more`` is told of every batch once it is committed.
     """
 
     def __init__(
@@ -38,16 +56,18 @@ class Lane(Service):
         name: str,
         settings: Settings,
         metrics: Metrics,
-        models: ModelFollower,
+        models: Follower[M],
         topic: str,
-        changelog: str,
-        make_hop: Callable[[int], Hop],
+        changelog: str | None,
+        make_hop: Callable[[int], Hop[M]],
+        count_more: Callable[[HopResult], None] = count_nothing_more,
     ) -> None:
         super().__init__()
         self._name, self._settings, self._metrics, self._models = name, settings, metrics, models
         self._topic, self._changelog, self._make_hop = topic, changelog, make_hop
+        self._count_more = count_more
         self._group = f"{settings.identity}.{name}"
-        self._lanes: dict[TopicPartition, tuple[PartitionLane, asyncio.Task[None]]] = {}
+        self._lanes: dict[TopicPartition, tuple[PartitionLane[M], asyncio.Task[None]]] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._crashing: asyncio.Future[None] | None = None
 
@@ -81,7 +101,7 @@ class Lane(Service):
             return
         self._consumer.pause(*partitions)
         for source in partitions:
-            lane = PartitionLane(
+            lane: PartitionLane[M] = PartitionLane(
                 self._settings,
                 self._metrics,
                 self._consumer,
@@ -90,6 +110,7 @@ class Lane(Service):
                 partial(self._make_hop, source.partition),
                 partial(self._delivery, source),
                 lambda: self._models.current,
+                self._count_more,
             )
             self._lanes[source] = (lane, asyncio.create_task(lane.run(), name=f"{self._name}-{source.partition}"))
             self._lanes[source][1].add_done_callback(self._lane_ended)
@@ -114,9 +135,9 @@ class Lane(Service):
     def _delivery(self, source: TopicPartition) -> Delivery:
         if self._settings.delivery == "exactly_once":
             transactional_id = f"{self._group}.{source.partition}"
-            return ExactlyOnce(self._settings, transactional_id, source, self._group, self._changelog)
+            return ExactlyOnce(self._settings, transactional_id, source, self._group, self._changelog or "")
         assert self._consumer is not None, "deliveries are made only after the start"
-        return AtLeastOnce(self._settings, self._consumer, source, self._changelog)
+        return AtLeastOnce(self._settings, self._consumer, source, self._changelog or "")
 
     @Service.timer(LAG_EVERY_S)
     async def _show_lag(self) -> None:
@@ -132,7 +153,7 @@ class Lane(Service):
 class _Handover(ConsumerRebalanceListener):
     """Tells the lane which partitions come and go."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane[M]) -> None:
         self._lane = lane
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
@@ -20,20 +21,12 @@ from services.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-class ModelFollower(Service):
-    """Keeps ``current`` at the champion, or, while none is promoted, at the model announced last. Lanes read it between
-    batches, so a batch has one model.
+class AnnouncementFollower(Service, ABC):
+    """Reads ``models.v1`` from its beginning and goes on with what is written to it."""
 
-    With ``settings.pinned_model`` only that model is ever taken. An announcement that cannot be used is counted and
-    logged, and the model in use stays.
-    """
-
-    def __init__(self, settings: Settings, metrics: Metrics, feature_schema_hash: str) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         super().__init__()
-        self.current: Model = untrained_model(feature_schema_hash)
-        self._champion: Model | None = None
-        self._latest: Model = self.current
-        self._settings, self._metrics, self._schema_hash = settings, metrics, feature_schema_hash
+        self._settings, self._metrics = settings, metrics
         self._source = TopicPartition(settings.topics.models.name, 0)
         self._consumer: AIOKafkaConsumer | None = None
         self._caught_up = asyncio.Event()
@@ -42,8 +35,16 @@ class ModelFollower(Service):
         """Return once every announcement made before the start has been read."""
         await self._caught_up.wait()
 
+    @abstractmethod
+    def consider(self, key: bytes | None, value: bytes | None) -> None:
+        """Take a record: an announcement, the promotion, or a tombstone."""
+
+    def refuse(self, why: object) -> None:
+        """Count and log an announcement that cannot be used."""
+        self._metrics.models_refused.inc()
+        logger.warning("announced model refused: %s", why)
+
     async def on_start(self) -> None:
-        self._use(self.current)
         self._consumer = kafka.consumer(self._settings)
         await self._consumer.start()
         self._consumer.assign([self._source])
@@ -63,25 +64,47 @@ class ModelFollower(Service):
             found = await self._consumer.getmany(self._source, timeout_ms=200)
             for records in found.values():
                 for record in records:
-                    self._consider(record.key, record.value)
+                    self.consider(record.key, record.value)
 
-    def _consider(self, key: bytes | None, value: bytes | None) -> None:
+
+class ModelFollower(AnnouncementFollower):
+    """Keeps ``current`` at the champion, or, while none is promoted, at the model announced last. Lanes read it between
+    batches, so a batch has one model.
+
+    With ``settings.pinned_model`` only that model is ever taken. An announcement that cannot be used is counted and
+    logged, and the model in use stays. Challengers are passed over unread: they are the shadow worker's.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics, feature_schema_hash: str) -> None:
+        super().__init__(settings, metrics)
+        self.current: Model = untrained_model(feature_schema_hash)
+        self._champion: Model | None = None
+        self._latest: Model = self.current
+        self._schema_hash = feature_schema_hash
+
+    async def on_start(self) -> None:
+        self._use(self.current)
+        await super().on_start()
+
+    def consider(self, key: bytes | None, value: bytes | None) -> None:
+        """As ``AnnouncementFollower``."""
+        pinned = self._settings.pinned_model
         if value is None:
             if key == CHAMPION:
                 self._champion = None
         else:
             try:
                 announcement = decode_announcement(key, value)
+                if key != CHAMPION and announcement.challenger and announcement.model_hash != pinned:
+                    return
                 model = model_from(announcement, self._schema_hash)
             except (ModelRefused, msgspec.MsgspecError) as error:
-                self._metrics.models_refused.inc()
-                logger.warning("announced model refused: %s", error)
+                self.refuse(error)
                 return
             if key == CHAMPION:
                 self._champion = model
-            elif self._settings.pinned_model in (model.hash, "" if not announcement.challenger else model.hash):
+            elif pinned in ("", model.hash):
                 self._latest = model
-        pinned = self._settings.pinned_model
         model = self._champion if self._champion is not None and not pinned else self._latest
         if model.hash != self.current.hash:
             self._use(model)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from services.clock import now_ms
 from services.metrics import Metrics
-from services.scorer.path.model import Model
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound
 from services.scorer.shell.delivery import ChangelogEntry, Delivery
 from services.scorer.shell.restore import restore_state
@@ -25,6 +24,8 @@ from services.settings import Settings
 logger = logging.getLogger(__name__)
 
 RETRY_S = 1.0
+M = TypeVar("M")
+M_contra = TypeVar("M_contra", contravariant=True)
 
 
 class State(Protocol):
@@ -37,24 +38,25 @@ class State(Protocol):
     def restore(self, entries: Iterable[ChangelogEntry]) -> None: ...
 
 
-class Hop(Protocol):
-    """A pure function of an input log, with the state it keeps (``PayerHop``, ``PayeeHop``, ``Alerter``)."""
+class Hop(Protocol[M_contra]):
+    """A pure function of an input log, with the state it keeps (``PayerHop``, ``PayeeHop``, ``Alerter``; ``Shadow``
+    keeps none). ``model`` is what the lane's follower has at the time: one for a batch."""
 
     name: str
 
     @property
     def state(self) -> State: ...
 
-    def process(self, records: list[Inbound], model: Model, mark: Mark) -> HopResult: ...
+    def process(self, records: list[Inbound], model: M_contra, mark: Mark) -> HopResult: ...
 
 
-class PartitionLane:
+class PartitionLane(Generic[M]):
     """Runs one hop on one partition.
 
     The five steps of its protocol:
 
     1. Take possession: opening the delivery fences the previous owner and aborts its open transaction.
-    2. Restore the state from the changelog, up to the last committed transaction.
+    2. Restore the state from the changelog, up to the last committed transaction; a hop without one has no state.
     3. Read the committed position, and seek there.
     4. Batch after batch: read, compute, write outputs, state and position in one transaction.
     5. On any failure to write: forget the state and begin again at 1. Nothing uncommitted was visible, so nothing is
@@ -67,13 +69,14 @@ class PartitionLane:
         metrics: Metrics,
         consumer: AIOKafkaConsumer,
         source: TopicPartition,
-        changelog: str,
-        make_hop: Callable[[], Hop],
+        changelog: str | None,
+        make_hop: Callable[[], Hop[M]],
         make_delivery: Callable[[], Delivery],
-        current_model: Callable[[], Model],
+        current_model: Callable[[], M],
+        count_more: Callable[[HopResult], None],
     ) -> None:
         self._settings, self._metrics, self._consumer, self._source = settings, metrics, consumer, source
-        self._changelog = changelog
+        self._changelog, self._count_more = changelog, count_more
         self._make_hop, self._make_delivery, self._current_model = make_hop, make_delivery, current_model
         self._stopping = False
 
@@ -97,12 +100,13 @@ class PartitionLane:
             finally:
                 await _close(delivery)
 
-    async def _restored(self) -> Hop:
+    async def _restored(self) -> Hop[M]:
         hop = self._make_hop()
-        started = time.perf_counter()
-        entries = await restore_state(
-            hop.state.restore, self._settings, self._changelog, self._source.partition, lambda: self._stopping
-        )
+        started, entries = time.perf_counter(), 0
+        if self._changelog is not None:
+            entries = await restore_state(
+                hop.state.restore, self._settings, self._changelog, self._source.partition, lambda: self._stopping
+            )
         seconds = time.perf_counter() - started
         self._metrics.restore.observe(seconds, hop.name)
         committed = await self._consumer.committed(self._source)
@@ -112,7 +116,7 @@ class PartitionLane:
         self._show_state(hop)
         return hop
 
-    async def _batch(self, hop: Hop, delivery: Delivery) -> None:
+    async def _batch(self, hop: Hop[M], delivery: Delivery) -> None:
         found = await self._consumer.getmany(
             self._source, timeout_ms=self._settings.batch_wait_ms, max_records=self._settings.batch_payments_max
         )
@@ -131,7 +135,7 @@ class PartitionLane:
         topics = self._settings.topics
         return {getattr(topics, role).name: records for role, records in result.outputs.items() if records}
 
-    def _account(self, hop: Hop, result: HopResult, records: int) -> None:
+    def _account(self, hop: Hop[M], result: HopResult, records: int) -> None:
         """Count a committed batch. What was not committed is never counted."""
         metrics, name = self._metrics, hop.name
         self._count("transactions", "committed", name)
@@ -159,9 +163,10 @@ class PartitionLane:
             metrics.decisions.labels("pass").inc(len(decided) - review)
             appended = np.array([record.timestamp for record in decided], dtype=np.float64)
             metrics.end_to_end.observe_many(np.maximum(now_ms() - appended, 0.0) / 1_000.0)
+        self._count_more(result)
         self._show_state(hop)
 
-    def _show_state(self, hop: Hop) -> None:
+    def _show_state(self, hop: Hop[M]) -> None:
         partition = str(self._source.partition)
         self._metrics.state_accounts.labels(hop.name, partition).set(len(hop.state))
         self._metrics.state_bytes.labels(hop.name, partition).set(hop.state.nbytes)

@@ -1,0 +1,123 @@
+"""The shadow worker: challengers score what was decided, off the payments' path. It shares partitions as scorers do.
+
+It is a lane like the scorer's, of a consumer group of its own: batch after batch, the records and the position in
+``decisions.v1`` in one transaction. It keeps no state, so recovery is to go on at the committed position.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+
+import faust
+import numpy as np
+from mode import Service
+from numpy.typing import NDArray
+
+from models.registry import Registry
+from services.contract.types import ModelAnnouncement
+from services.faust_app import create_app
+from services.metrics import Metrics, ShadowMetrics
+from services.scorer.path.features import feature_schema_hash
+from services.scorer.path.records import HopResult
+from services.scorer.ruleset_file import load_ruleset
+from services.scorer.shell.lane import Lane
+from services.scorer.shell.models import AnnouncementFollower
+from services.settings import Settings
+from services.shadow.roster import Challenger, Roster, Scoring
+from services.shadow.scoring import NAME, RESULTS, Shadow
+from services.topics_admin import require_topics
+
+logger = logging.getLogger(__name__)
+
+
+class Measured:
+    """A model whose scores are counted: CPU time, and those that are no number. It says what ``model`` says."""
+
+    def __init__(self, model: Scoring, kind: str, metrics: ShadowMetrics) -> None:
+        self._model = model
+        self._cpu, self._failed = metrics.cpu.labels(kind), metrics.failed.labels(kind)
+
+    def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As ``Scoring``."""
+        began = time.thread_time()
+        found = self._model.scores(features)
+        self._cpu.inc(time.thread_time() - began)
+        self._failed.inc(int(np.isnan(found).sum()))
+        return found
+
+
+class ChallengerFollower(AnnouncementFollower):
+    """Keeps ``current`` at the challengers that ``models.v1`` announces. What cannot be used is counted and logged."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, shadow: ShadowMetrics, feature_schema_hash: str) -> None:
+        super().__init__(settings, metrics)
+        self._schema_hash, self._shadow = feature_schema_hash, shadow
+        self._registry = Registry(settings.registry)
+        self._roster = Roster(settings.shadow_challengers_max, self._build, self.refuse, settings.pinned_model)
+        self._current: tuple[Challenger, ...] | None = None
+
+    @property
+    def current(self) -> tuple[Challenger, ...]:
+        """Those that score the next batch."""
+        if self._current is None:
+            self._current = self._roster.challengers()
+            logger.info("challengers: %s", ", ".join(each.model_hash[:12] for each in self._current) or "none")
+            self._shadow.challengers.clear()
+            for kind, count in Counter(each.kind for each in self._current).items():
+                self._shadow.challengers.labels(kind).set(count)
+        return self._current
+
+    def consider(self, key: bytes | None, value: bytes | None) -> None:
+        """As ``AnnouncementFollower``."""
+        self._roster.take(key, value)
+        self._current = None
+
+    def _build(self, said: ModelAnnouncement) -> Scoring:
+        return Measured(self._registry.scoring(said, self._schema_hash), said.kind, self._shadow)
+
+
+class ShadowService(Service):
+    """The shadow of one worker."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, shadow: ShadowMetrics, schema_hash: str) -> None:
+        super().__init__()
+        self._settings, self._metrics, self._shadow = settings, metrics, shadow
+        self._follower = ChallengerFollower(settings, metrics, shadow, schema_hash)
+        self._lane: Lane[tuple[Challenger, ...]] = Lane(
+            NAME, settings, metrics, self._follower, settings.topics.decisions.name, None,
+            lambda partition: Shadow(schema_hash, partition), self._count,
+        )  # fmt: skip
+
+    async def on_start(self) -> None:
+        await require_topics(self._settings)
+        self._metrics.serve(self._settings.metrics_host, self._settings.metrics_port)
+        for service in (self._follower, self._lane):
+            await self.add_runtime_dependency(service)
+
+    def _count(self, result: HopResult) -> None:
+        for name in RESULTS:
+            if result.counts[name]:
+                self._shadow.decisions.labels(name).inc(result.counts[name])
+
+
+def create_shadow(settings: Settings, metrics: Metrics) -> faust.App:
+    """The shadow worker's Faust app.
+
+    Raises
+    ------
+    SettingsError
+        When the ruleset, whose parameters decide features, cannot be read.
+    """
+    app = create_app(settings, NAME)
+    schema_hash = feature_schema_hash(load_ruleset(settings).parameters)
+    app.add_dependency(ShadowService(settings, metrics, ShadowMetrics(metrics.registry), schema_hash))
+    return app
+
+
+def run_shadow(settings: Settings, loglevel: str = "INFO") -> None:
+    """Run a shadow worker until SIGTERM or SIGINT."""
+    app = create_shadow(settings, Metrics())
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    faust.Worker(app, loglevel=loglevel, quiet=True).execute_from_commandline()

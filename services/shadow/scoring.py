@@ -1,0 +1,102 @@
+"""A batch of decisions through the challengers: one record a decision. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from services.contract.codec import encode
+from services.contract.events import cloud_event
+from services.contract.types import ShadowScores
+from services.scorer.path.features import NAMES
+from services.scorer.path.records import HopResult, Inbound, Mark, Outbound
+from services.shadow.roster import Challenger
+
+NAME = "shadow"
+RESULTS = ("scored", "failed", "feature_schema", "no_challenger", "invalid")
+
+
+class Decided(Struct, frozen=True, gc=False):
+    """A decision, as far as challengers need it. The rest of the record is skipped unread."""
+
+    decision_id: str
+    payment_id: str
+    tenant: str
+    event_time_ms: int
+    score: float
+    features: tuple[float | None, ...]
+    model_hash: str
+    feature_schema_hash: str
+
+
+class NoState:
+    """What shadow remembers of its log: nothing."""
+
+    nbytes = 0
+
+    def __len__(self) -> int:
+        return 0
+
+    def changelog(self, touched: NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
+        """Nothing to write."""
+        return []
+
+    def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Nothing to take."""
+
+
+class Shadow:
+    """Scores a partition of ``decisions.v1``: a function of its log and of the challengers of each batch.
+
+    A record under another feature schema than ``feature_schema_hash`` gets a record without scores, so that every
+    decision that can be read has exactly one and a lost one shows. What cannot be read is counted only: the learner,
+    which reads the same log, puts it aside with its bytes.
+    """
+
+    name = NAME
+
+    def __init__(self, feature_schema_hash: str, partition: int) -> None:
+        self._schema_hash, self._partition = feature_schema_hash, partition
+        self._decoder = msgspec.json.Decoder(Decided)
+        self.state = NoState()
+
+    def process(self, records: list[Inbound], model: Sequence[Challenger], mark: Mark) -> HopResult:
+        """One record of ``shadow-scores.v1`` for each decision of ``records``, by the challengers ``model``."""
+        read = [(record, decided) for record in records if (decided := self._decoded(record.value)) is not None]
+        fits = [each.feature_schema_hash == self._schema_hash and len(each.features) == len(NAMES) for _, each in read]
+        rows = [decided.features for (_, decided), fit in zip(read, fits, strict=True) if fit]
+        features = np.array(rows, dtype=np.float64).reshape(len(rows), len(NAMES))
+        mark("decode")
+        said = [(each.model_hash, each.model.scores(features).tolist()) for each in model] if rows else []
+        mark("model")
+        result = HopResult({}, np.empty(0, dtype=np.int64))
+        out: list[Outbound] = []
+        row = 0
+        for (record, decided), fit in zip(read, fits, strict=True):
+            scores = {name: of[row] for name, of in said if of[row] == of[row]} if fit else {}
+            row += fit
+            unscored = None
+            if not scores:
+                unscored = "feature_schema" if not fit else "failed" if model else "no_challenger"
+            result.counts[unscored or "scored"] += 1
+            value = ShadowScores(
+                decided.decision_id, decided.payment_id, decided.tenant, decided.event_time_ms, decided.model_hash,
+                decided.score, scores, unscored,
+            )  # fmt: skip
+            headers = cloud_event("shadow-scores.v1", decided.decision_id)
+            out.append(Outbound(self._partition, record.timestamp, record.key, encode(value), headers))
+        if len(read) < len(records):
+            result.counts["invalid"] = len(records) - len(read)
+        result.outputs["shadow_scores"] = out
+        mark("encode")
+        return result
+
+    def _decoded(self, value: bytes | None) -> Decided | None:
+        try:
+            return self._decoder.decode(value or b"")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None

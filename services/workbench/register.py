@@ -1,0 +1,75 @@
+"""Registering a model that was made elsewhere: a graph in the ONNX format becomes a version of a line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from models.onnx import graph_of, hash_of_graph
+from models.registry import Registry
+from models.training import Snapshot
+from services.contract.types import ModelAnnouncement
+from services.scorer.path.model import ModelRefused
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+
+
+def register(
+    file: Path,
+    name: str,
+    registry: Registry,
+    feature_schema_hash: str,
+    output: str | None = None,
+    trained_event_time_ms: int = 0,
+) -> Snapshot:
+    """Try the graph of ``file``, and save it as the next version of the line ``name``, a challenger.
+
+    To register the latest version again changes nothing.
+
+    Parameters
+    ----------
+    feature_schema_hash
+        Of the features that it was trained on, which are those computed now.
+    output
+        The graph's output to take; ``None``: the only one that can be.
+    trained_event_time_ms
+        Latest label time among what it learned from; 0: not told.
+
+    Raises
+    ------
+    ModelRefused
+        When it cannot score in shadow, the file cannot be read, or ``name`` is no name. The message says why.
+    RegistryError
+        When the line's latest version cannot be read.
+    """
+    if not _NAME.match(name):
+        raise ModelRefused(f"{name!r}: a name is letters, digits, dots, dashes and underscores, 64 at most")
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ModelRefused(f"{file}: {error.strerror}") from error
+    try:
+        graph = graph_of(data, output)
+    except ModelRefused as error:
+        raise ModelRefused(f"{file}: {error}") from None
+    latest = registry.latest(name)
+    said = ModelAnnouncement(
+        name=name,
+        version=1 if latest is None else latest.announcement.version + 1,
+        model_hash=hash_of_graph(graph, feature_schema_hash),
+        feature_schema_hash=feature_schema_hash,
+        kind="onnx",
+        review_probability=1.0,
+        examples_offset=0,
+        trained_event_time_ms=trained_event_time_ms,
+        challenger=True,
+        onnx=graph,
+    )
+    if latest is not None and latest.announcement == msgspec.structs.replace(said, version=said.version - 1):
+        return latest
+    snapshot = Snapshot(said, None, {"file": file.name, "bytes": len(data)})
+    registry.save_graph(name, data)
+    registry.save(snapshot)
+    return snapshot

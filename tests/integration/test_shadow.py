@@ -1,0 +1,155 @@
+"""Challengers in shadow on a real Kafka: each decision scored once, whatever is killed, and compared as a command."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from models.registry import Registry
+from services.bench.models import random_forest
+from services.contract.codec import decode, encode
+from services.contract.types import Label, ShadowScores
+from services.models_admin import announce
+from services.scorer.path.ensemble import EnsembleModel
+from services.scorer.path.ensemble import announcement_of as announcement_of_boosting
+from services.scorer.path.records import Outbound
+from services.workbench.register import register
+from tests.path.test_hops import SCHEMA, both_hops, seeded_log, written
+from tests.support.deployment import Deployment, Logs, observer, producer, read_logs
+from tests.support.graphs import linear_graph
+from tests.support.models import announcement_of, random_model
+from tests.support.offline import schema_hash
+from tests.support.worker import command, environment
+
+pytestmark = pytest.mark.kafka
+
+KILLS = 2
+LENGTH = 1_200
+LOGISTIC = random_model(4, SCHEMA)
+BOOSTING = EnsembleModel(replace(random_forest(np.random.default_rng(7)), feature_schema_hash=SCHEMA), 0.9)
+
+
+def answer(deployment: Deployment, *arguments: str) -> Any:
+    """What ``tocsin`` prints."""
+    done = subprocess.run(
+        [command(), *arguments, "--json"],
+        cwd=deployment.folder,
+        env=environment(deployment.settings),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return orjson.loads(done.stdout)
+
+
+async def write_decisions(deployment: Deployment, decisions: list[Outbound]) -> None:
+    name, partitions = deployment.settings.topics.decisions.name, deployment.settings.partitions
+    async with producer(deployment.settings) as sending:
+        for at, each in enumerate(decisions):
+            await sending.send(name, each.value, each.key, partition=at % partitions, timestamp_ms=each.timestamp)
+        await sending.flush()
+
+
+async def shadow_under_kills(deployment: Deployment, decisions: list[Outbound]) -> Logs:
+    """What a shadow worker wrote that was killed in the middle of transactions, and then read all that was there."""
+    topics, worker = deployment.settings.topics, deployment.worker("shadow")
+    share = len(decisions) // (KILLS + 1)
+    async with observer(deployment) as seen:
+
+        async def grown() -> bool | None:
+            return sum(await seen.ends(topics.shadow_scores)) > before + 60 or None
+
+        async def all_read() -> bool | None:
+            group = f"{deployment.settings.identity}.shadow"
+            return await seen.committed(group, topics.decisions) == await seen.ends(topics.decisions) or None
+
+        before = 0
+        for kill in range(KILLS):
+            await write_decisions(deployment, decisions[kill * share : (kill + 1) * share])
+            before = sum(await seen.ends(topics.shadow_scores))
+            worker.start()
+            await deployment.wait_for(grown, "shadow records")
+            worker.kill()
+        await write_decisions(deployment, decisions[KILLS * share :])
+        worker.start()
+        await deployment.wait_for(all_read, "every decision is read")
+    worker.stop()
+    return await read_logs(deployment, topics.shadow_scores)
+
+
+async def label(deployment: Deployment, decisions: list[Outbound]) -> None:
+    """Every second payment; what the boosted challenger scores highest is suspicious."""
+    said = [orjson.loads(each.value) for each in decisions]
+    scores = BOOSTING.scores(np.array([each["features"] for each in said], dtype=np.float64))
+    limit = np.quantile(scores, 0.9)
+    async with producer(deployment.settings) as sending:
+        for at, (each, score) in enumerate(zip(said, scores.tolist(), strict=True)):
+            if at % 2 == 0:
+                known = Label(
+                    f"l-{at}", each["payment_id"], "suspicious" if score > limit else "not_suspicious",
+                    each["event_time_ms"] + 86_400_000 * (at % 9),
+                )  # fmt: skip
+                name = deployment.settings.topics.labels.name
+                await sending.send(name, encode(known), each["payment_id"].encode(), partition=at % 2)
+        await sending.flush()
+
+
+@pytest.mark.parametrize(
+    "deployment", [{"partitions": 2, "batch_payments_max": 20, "session_timeout_ms": 1_000}], indirect=True
+)
+def test_killed_shadow_workers_score_each_decision_once_and_challengers_are_compared(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    assert schema_hash(deployment.settings) == SCHEMA
+    decisions = written(both_hops(seeded_log(LENGTH)), "decisions")
+    file = tmp_path / "mine.onnx"
+    file.write_bytes(linear_graph(3))
+    registry = Registry(deployment.settings.registry)
+    mine = register(file, "mine", registry, SCHEMA).announcement
+    for said in (
+        mine,
+        announcement_of(LOGISTIC, name="logistic", version=1, challenger=True),
+        announcement_of_boosting("boosting", BOOSTING, 0, challenger=True),
+        announcement_of(random_model(9, "0" * 64), name="foreign", challenger=True),
+    ):
+        asyncio.run(announce(deployment.settings, said))
+
+    logs = asyncio.run(shadow_under_kills(deployment, decisions))
+    found = {}
+    for partition, log in enumerate(logs):
+        for record in log:
+            scored = decode(record.value, ShadowScores)
+            assert scored.decision_id not in found, "scored twice"
+            found[scored.decision_id] = scored
+            assert record.partition == partition
+    wanted = [orjson.loads(each.value) for each in decisions]
+    assert found.keys() == {each["decision_id"] for each in wanted}
+    assert [[record.key for record in log] for log in logs] == [
+        [each.key for each in decisions[at::2]] for at in (0, 1)
+    ]
+
+    features = np.array([each["features"] for each in wanted], dtype=np.float64)
+    models: list[Any] = [LOGISTIC, BOOSTING, registry.scoring(mine, SCHEMA)]
+    for model in models:
+        scores = [found[each["decision_id"]].scores[model.hash] for each in wanted]
+        assert scores == model.scores(features).tolist(), "to the bit, across crashes"
+    assert all(len(each.scores) == 3 for each in found.values())
+
+    asyncio.run(label(deployment, decisions))
+    compared = answer(deployment, "compare", "--shadow", "--budget", "0.1", "--plots", str(tmp_path / "plots"))
+    assert compared["decisions"] == len(decisions)
+    best = compared["challengers"]["boosting/1"]
+    assert set(compared["challengers"]) == {"boosting/1", "logistic/1", "mine/1"}
+    assert best["challenger"]["average_precision"] == 1.0
+    assert best["difference"]["average_precision"]["interval_95"][0] > 0.0
+    assert best["cohorts"]["challenger"]["1d"]["payments"] < best["challenger"]["payments"] == len(decisions) // 2
+    assert {each.name for each in (tmp_path / "plots").iterdir()} == {
+        f"champion-against-{name}-1.svg" for name in ("boosting", "logistic", "mine")
+    }
