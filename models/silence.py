@@ -31,4 +31,6 @@ def certainty(score: float, label_frequency: float) -> float:
     >>> round(certainty(4.0, 0.3), 4)
     0.0255
     """
-    return probability(-score) / (1.0 - label_frequency * probability(score))
+    fine = probability(-score)
+    # 1 - c f, without the cancellation where f is near 1. Beyond 745 log-odds nothing is left of 1 - f.
+    return fine / (fine + (1.0 - label_frequency) * probability(score)) if fine > 0.0 else 0.0

@@ -1,9 +1,9 @@
 """A soak of the learner's join: many decisions and labels over years of event time, through a real store and no Kafka.
 
-What it shows is whether anything grows that should not: memory, disk, rows and waiting labels at every tenth of the way.
-Decisions hold as many numbers as real ones, noise that no compression makes much of, so bytes are an upper bound. Of the
-labels some are for payments half a year old, for payments that are forgotten, for payments that nobody decided; some
-come before their decision, some twice, and some contradict an earlier one.
+What it shows is whether anything grows that should not: memory, disk, rows and waiting labels, at every tenth of the
+way. Decisions hold as many numbers as real ones, noise that no compression makes much of, so bytes are an upper bound.
+Of the labels some are for payments half a year old, for payments that are forgotten, for payments that nobody decided;
+some come before their decision, some twice, and some contradict an earlier one.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class SyntheticLog:
 def soak(
     folder: Path, decisions: int, days: float, limits: Limits, at: Callable[[int], None], seed: int = 1
 ) -> list[dict[str, Any]]:
-    """Work through ``decisions`` of ``days`` of event time with a store in ``folder``; ``at`` is told how many are done.
+    """Work through ``decisions`` of ``days`` of event time with a store in ``folder``; ``at`` is told how far it is.
 
     Returns
     -------
@@ -117,7 +117,6 @@ def soak(
         counts += join.counts
         store.write(changes)
         join.written()
-        examples += len(join.sweep(2 * BATCH)[1])
         at(done)
         if done * TENTHS >= decisions * (len(rows) + 1):
             rows.append(
@@ -133,6 +132,7 @@ def soak(
                     "results": dict(sorted(counts.items())),
                 }
             )
+        examples += len(join.sweep(2 * BATCH)[1])
     store.close()
     return rows
 

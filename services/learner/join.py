@@ -17,12 +17,12 @@ Rules, each a function of the records themselves:
 - The first label of a payment also goes to the scorers, whose features it feeds; corrections do not.
 
 **Silence.** ``sweep`` passes once over the kept decisions, by day of event time and within it by digest, a bounded
-number at a time and never beyond the days that ended ``label_maturity_ms`` ago. Those without a label then make a weak
-example. How far it has come is one key, ``swept``; the caller makes it durable together with the examples. All else here
-is what the records made it: a replay takes records without sweeping and then calls ``pass_over`` with that key, and from
-there on makes what it would have made. A decision that comes when the sweep has passed its place is not swept. Which
-decisions are unlabelled when the sweep passes does depend on how the topics were read, as a label may be on its way: it
-then makes its own example, which outranks silence.
+number at a time and never beyond the days that ended ``label_maturity_ms`` ago. Those without a label then make a
+weak example. How far it has come is one key, ``swept``; the caller makes it durable together with the examples. All
+else here is what the records made it: a replay takes records without sweeping, then calls ``pass_over`` with that key,
+and from there on makes what it would have made. A decision that comes when the sweep has passed its place is not
+swept. Which decisions are unlabelled when the sweep passes does depend on how the topics were read, as a label may be
+on its way: it then makes its own example, which outranks silence.
 
 What bounds the state, always counted and never silent: decisions are forgotten ``decision_retention_ms`` and
 ``slack_ms`` behind the latest event time; labels without a decision wait ``label_wait_ms``, or ``unsure_wait_ms`` where
