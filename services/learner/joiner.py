@@ -302,8 +302,8 @@ class _Session:
 def place_of(metadata: str) -> bytes:
     """The place that ``metadata`` of an offset tells; empty where it tells none.
 
-    >>> place_of("7401"), place_of("by somebody else")
-    (b"t\x01", b"")
+    >>> place_of(b"here".hex()), place_of("by somebody else")
+    (b'here', b'')
     """
     try:
         return bytes.fromhex(metadata)
