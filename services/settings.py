@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from services.contract.topics import Topics
+from services.workbench.labels import LABEL_FREQUENCY
 
 PREFIX = "TOCSIN_"
 
@@ -79,7 +80,10 @@ class Settings(BaseSettings):
         90, ge=0, le=400, description="event time after which no label is a weak sign that all is well; 0: never"
     )
     label_frequency: float = Field(
-        0.3, gt=0, le=1, description="share of suspicious payments that ever get a label, for what silence weighs"
+        LABEL_FREQUENCY,
+        gt=0,
+        le=1,
+        description="share of suspicious payments that ever get a label, for what silence weighs",
     )
     alerts_per_day: float = Field(
         0, ge=0, le=1e6, description="subjects a day that people can take up in each queue, the riskiest; 0: all"

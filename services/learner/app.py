@@ -88,7 +88,7 @@ def run_learner(settings: Settings) -> None:
     ------
     SettingsError
         As ``plan_of``, before anything is started.
-    LearnerError, RegistryError, StoreError, ProducerFenced
+    LearnerError, RegistryError, StoreError, StateRefused, ProducerFenced
         When it cannot go on by itself.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")

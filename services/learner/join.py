@@ -55,7 +55,7 @@ from services.learner.records import (
     silent_example_of,
 )
 from services.learner.sampling import drawn, inclusion
-from services.workbench.labels import Rank, rank
+from services.workbench.labels import LABEL_FREQUENCY, Rank, rank
 
 DAY_MS = 86_400_000
 Changes = dict[bytes, bytes | None]
@@ -87,7 +87,7 @@ class Limits:
     slack_ms: int = 30 * DAY_MS
     label_maturity_ms: int = 0
     """0: silence never counts."""
-    label_frequency: float = 0.3
+    label_frequency: float = LABEL_FREQUENCY
     """Share of suspicious payments that ever get a label."""
     label_wait_ms: int = 400 * DAY_MS
     unsure_wait_ms: int = 7 * DAY_MS

@@ -88,7 +88,8 @@ def live(cluster: Cluster, folder: Path, draw: random.Random, kill_at: int) -> i
             store.write(join.seal(), offsets)
             join.written()
         join.pass_over(cluster.place)
-        left, nothing = batches(cluster, dict(cluster.offsets), draw, replay=False), ([], {})
+        left = batches(cluster, dict(cluster.offsets), draw, replay=False)
+        nothing: tuple[list[Read], dict[Position, int]] = ([], {})
         while True:
             output = Output()
             passed, (batch, offsets) = sweep(join, 5, TOPICS, output), next(left, nothing)

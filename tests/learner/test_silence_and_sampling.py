@@ -18,8 +18,10 @@ from services.contract.topics import Topics
 from services.contract.types import Example
 from services.learner.batch import Output, Read, apply, sweep
 from services.learner.join import DAY_MS, Join, Limits, StateRefused, payment_key
+from services.learner.measures import Measures
 from services.learner.records import EXAMPLE_WEIGHT_MAX, ServedDecision, decode_decision
 from services.learner.sampling import drawn, inclusion
+from services.metrics import Metrics
 from services.scorer.path.model import probability
 from services.workbench.labels import RELIABILITY, SILENCE
 from tests.learner.streams import START_MS, MemoryStore, decision, label, served
@@ -154,6 +156,35 @@ def test_a_weight_stays_what_a_trainer_takes() -> None:
 def test_a_store_of_another_format_is_refused_with_what_to_do() -> None:
     with pytest.raises(StateRefused, match="delete its folder"):
         Join(MemoryStore({b"m": b"\x93\x00\x00\x00"}))
+
+
+def test_what_becomes_of_decisions_and_labels_is_counted() -> None:
+    store, metrics = MemoryStore(), Metrics()
+    join, measures = Join(store, LIMITS), Measures(metrics)
+    for number in range(100):
+        join.take_label(label(f"p-{number}", "l", START_MS + 2, source="authority"))
+        join.take_decision(served(f"p-{number}", score=-9.0), LATER_MS)
+        join.take_label(label(f"p-{number}", "m", START_MS + 2))
+        join.take_decision(served(f"q-{number}", score=-9.0), LATER_MS)
+    join.take_decision(served("now", START_MS + 91 * DAY_MS), LATER_MS)
+    measures.joined(join.counts, {}, 1)
+    store.write(join.seal())
+    join.written()
+    join.sweep(1_000)
+    measures.joined(join.counts, {}, 1)
+
+    def counted(name: str, result: str) -> float | None:
+        return metrics.registry.get_sample_value(f"tocsin_{name}_total", {"result": result})
+
+    names = [f"{side}-{number}" for side in "pq" for number in range(100)]
+    kept = [name for name in names if drawn(payment_key("default", name)) < 0.1]
+    labelled = sum(name.startswith("p") for name in kept)
+    assert counted("learner_decisions", "kept") == len(kept) + 1
+    assert counted("learner_decisions", "not_kept") == 200 - len(kept)
+    assert counted("learner_decisions", "matured") == len(kept) - labelled > 0
+    assert counted("learner_decisions", "forgotten") == 0
+    assert counted("labels", "joined") == counted("labels", "outranked") == labelled > 0
+    assert counted("labels", "not_kept") == 100 - labelled
 
 
 def test_a_small_soak_grows_to_its_bounds_and_no_further(tmp_path: Path) -> None:
