@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint bench soak lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ lint: $(BIN)/tocsin ## ruff, mypy strict, import contracts
 
 bench: $(BIN)/tocsin ## payments a second through both hops, beside a Faust agent doing the same work
 	$(BIN)/tocsin bench
+
+soak: $(BIN)/tocsin ## ten million decisions over four years through the learner's join: nothing grows
+	$(BIN)/tocsin bench --soak 10000000
 
 lock: $(BIN)/tocsin ## resolve the lock files anew
 	$(BIN)/python -m pip install --quiet uv

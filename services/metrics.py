@@ -165,7 +165,8 @@ class Metrics:
         )
         self.labels = Counter(
             "tocsin_labels_total",
-            "Labels by result: joined, duplicate, waiting, invalid, or dropped: excess, too_late, expired, overflow",
+            "Labels by result: joined, outranked (by the one that stands), duplicate, waiting, invalid, or dropped: "
+            "excess, too_late, expired, not_kept (its decision was not kept), overflow",
             ("result",),
             registry=registry,
         )

@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from services.contract.topics import Topics
+from services.workbench.labels import LABEL_FREQUENCY
 
 PREFIX = "TOCSIN_"
 
@@ -74,6 +75,19 @@ class Settings(BaseSettings):
         8, ge=1, le=64, description="challengers that score in shadow: those announced last"
     )
     snapshot_examples: int = Field(2_000, ge=1, description="examples between two model snapshots")
+    keep_share: float = Field(
+        0.1, gt=0, le=1, description="of decisions of low probability that the learner keeps for their labels; 1: all"
+    )
+    keep_probability: float = Field(0.05, gt=0, le=1, description="probability from which on it keeps every decision")
+    label_maturity_days: int = Field(
+        90, ge=0, le=400, description="event time after which no label is a weak sign that all is well; 0: never"
+    )
+    label_frequency: float = Field(
+        LABEL_FREQUENCY,
+        gt=0,
+        le=1,
+        description="share of suspicious payments that ever get a label, for what silence weighs",
+    )
     alerts_per_day: float = Field(
         0, ge=0, le=1e6, description="subjects a day that people can take up in each queue, the riskiest; 0: all"
     )

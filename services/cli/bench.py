@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +13,7 @@ from rich.table import Table
 
 from services.broker import BrokerError, open_broker
 from services.cli.options import Bootstrap, Json, print_json
+from services.progress import Progress
 from services.settings import load_settings
 
 
@@ -18,6 +21,10 @@ def bench(
     bootstrap: Bootstrap = None,
     payments: Annotated[int, typer.Option(min=40_000, help="Payments in each scorer run.")] = 150_000,
     baseline_payments: Annotated[int, typer.Option(min=2_000, help="Payments for the Faust agent.")] = 6_000,
+    soak: Annotated[
+        int | None,
+        typer.Option(min=10_000, help="Instead: so many decisions through the learner's join, without Kafka."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure one scorer process on one core, exactly once, on a real Kafka; and a Faust agent doing the same work.
@@ -25,6 +32,9 @@ def bench(
     Rates are taken between two moments inside each run, so that starting up is not part of them. CPU times are those
     of the whole worker process: decoding, both hops, compression, the Kafka clients, metrics.
     """
+    if soak is not None:
+        _soak(soak, json)
+        return
     from services.bench.run import run_bench
     from services.bench.worker import reserve_core
 
@@ -48,6 +58,28 @@ def bench(
         print_json(figures)
     else:
         _show(figures)
+
+
+def _soak(decisions: int, json: bool) -> None:
+    from services.bench.soak import SOAK_DAYS, soak
+    from services.learner.app import limits_of
+
+    with (
+        TemporaryDirectory(prefix="tocsin-soak-") as folder,
+        Progress("decisions", decisions) as progress,
+    ):
+        rows = soak(Path(folder), decisions, SOAK_DAYS, limits_of(load_settings()), progress.at)
+    if json:
+        print_json(rows)
+        return
+    columns = ("decisions", "days", "kept", "labels waiting", "examples", "store, MB", "peak memory, MB", "s")
+    table = Table(*columns, box=None, header_style="bold")
+    for row in rows:
+        counted = (row[each] for each in ("decisions", "days", "kept", "labels_waiting", "examples"))
+        sizes = (row[each] / 1e6 for each in ("store_bytes", "peak_memory_bytes"))
+        table.add_row(*(f"{each:,}" for each in counted), *(f"{each:.0f}" for each in sizes), f"{row['seconds']:.0f}")
+    Console().print(table)
+    Console().print(", ".join(f"{name} {count:,}" for name, count in rows[-1]["results"].items()))
 
 
 def _show(figures: dict[str, Any]) -> None:

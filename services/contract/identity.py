@@ -44,3 +44,8 @@ def alert_id(tenant: str, role: str, account: str, queue: str, opened_by: str) -
 def example_id(tenant: str, payment_id: str, label_id: str) -> str:
     """The id of the training example that a label makes of a payment."""
     return uuid5("example", tenant, payment_id, label_id)
+
+
+def silent_example_id(tenant: str, payment_id: str) -> str:
+    """The id of the one training example that is made of a payment because nobody labelled it; no label's has it."""
+    return uuid5("silence", tenant, payment_id)

@@ -11,6 +11,7 @@ import faust
 from models.training import Plan
 from services.faust_app import create_app
 from services.learner.alarms import Alarms, Hook
+from services.learner.join import DAY_MS, Limits
 from services.learner.joiner import Joiner
 from services.learner.measures import Measures
 from services.learner.served import ServedPlan
@@ -31,6 +32,17 @@ def plan_of(settings: Settings) -> Plan:
     """
     schema = feature_schema_hash(load_ruleset(settings).parameters)
     return Plan(schema, settings.snapshot_examples, settings.alert_budget_share)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What a deployment's join keeps. It forgets, and passes over in silence, faster than decisions can come."""
+    return Limits(
+        keep_share=settings.keep_share,
+        keep_probability=settings.keep_probability,
+        label_maturity_ms=settings.label_maturity_days * DAY_MS,
+        label_frequency=settings.label_frequency,
+        forgotten_per_seal_max=max(Limits().forgotten_per_seal_max, 2 * settings.batch_payments_max),
+    )
 
 
 def drift_plan_of(settings: Settings) -> ServedPlan:
@@ -62,7 +74,9 @@ def create_learner(settings: Settings, metrics: Metrics | None = None, hooks: Se
     measures = Measures(metrics or Metrics())
     alarms = Alarms(settings.state_dir, measures.health, hooks)
     app, plan = create_app(settings, "learner"), plan_of(settings)
-    app.service(Joiner(settings, measures, plan.feature_schema_hash, drift_plan_of(settings), alarms))
+    app.service(
+        Joiner(settings, measures, plan.feature_schema_hash, drift_plan_of(settings), alarms, limits_of(settings))
+    )
     app.service(TrainerService(settings, measures, plan, alarms))
     return app
 
@@ -74,7 +88,7 @@ def run_learner(settings: Settings) -> None:
     ------
     SettingsError
         As ``plan_of``, before anything is started.
-    LearnerError, RegistryError, StoreError, ProducerFenced
+    LearnerError, RegistryError, StoreError, StateRefused, ProducerFenced
         When it cannot go on by itself.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")

@@ -51,7 +51,7 @@ def apply(
 ) -> None:
     """Take ``records`` into ``join``; examples, payments' first labels and dead letters are added to ``output``.
 
-    ``served`` sees each decision that is new to the join.
+    ``served`` sees each decision that is new to the join, whether or not the join keeps it.
     """
     decisions = topics.decisions.name
     for record in records:
@@ -60,9 +60,9 @@ def apply(
             if isinstance(decision, Rejection):
                 _reject(record, decision, topics, output)
                 continue
-            known = join.decisions
+            seen = join.seen
             made = join.take_decision(decision, record.timestamp_ms)
-            if served is not None and join.decisions > known:
+            if served is not None and join.seen > seen:
                 served.take(decision, record.timestamp_ms)
         else:
             label = decode_label(record.value)
@@ -72,10 +72,25 @@ def apply(
             joined = join.take_label(label)
             made = [] if joined is None else [joined]
         for example, first in made:
-            output.records.append(example_record(example, topics))
-            output.examples += 1
+            _add(example, topics, output)
             if first is not None:
                 output.records.append(payment_label_record(first, topics))
+
+
+def sweep(join: Join, decisions_max: int, topics: Topics, output: Output) -> int:
+    """Let ``join`` pass over the next ``decisions_max`` decisions that silence may speak of; returns how many it was.
+
+    The examples are added to ``output``. Scorers' features hear nothing of it: that nobody said anything is no label.
+    """
+    passed, examples = join.sweep(decisions_max)
+    for example in examples:
+        _add(example, topics, output)
+    return passed
+
+
+def _add(example: Example, topics: Topics, output: Output) -> None:
+    output.records.append(example_record(example, topics))
+    output.examples += 1
 
 
 def example_record(example: Example, topics: Topics) -> Outbound:

@@ -3,20 +3,23 @@ first label of each payment into ``payments.v1``, where features learn of it.
 
 A batch goes through five steps:
 
-1. Read records of both topics.
-2. Take them into the join (``services.learner.join``): examples and dead letters come out.
-3. Write those and the offsets of both topics in one transaction.
+1. Let the join (``services.learner.join``) pass over decisions that nobody has labelled for long: weak examples come
+   out. Read records of both topics.
+2. Take them into the join: examples and dead letters come out.
+3. Write all of those in one transaction with the offsets of both topics and, as metadata of one of these, the place
+   that the sweep of step 1 has come to.
 4. Write the join's changes, with the same offsets, to the store: after the commit, so the store is never ahead. What is
    known of drift in what is served (``services.learner.served``) is written with them, and its alarms are heard first.
 5. Count.
 
 A crash before the commit leaves nothing behind: the next learner fences the producer, which aborts the transaction.
 After it, the store may be one batch behind the committed offsets. A session therefore starts by taking the records
-between the two into the join without emitting, all of them before the first record above. A lost store is the same
-case from offset 0.
+between the two into the join without emitting, all of them before the first record above, and then lets the sweep pass
+over what lies below the committed place, without emitting either. A lost store is the same case from offset 0.
 
 Without transactions (``at_least_once``) step 3 is: write, wait, commit the offsets. A crash in between repeats
-examples of one batch under the same ids, which the trainer drops.
+examples of one batch under the same ids, which the trainer drops. So it does where a broker keeps no metadata: the
+sweep then stands where the store has it.
 """
 
 from __future__ import annotations
@@ -28,11 +31,12 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.structs import OffsetAndMetadata
 from faust import Service
 
 from services import kafka
 from services.learner.alarms import Alarms
-from services.learner.batch import Output, Read, apply
+from services.learner.batch import Output, Read, apply, sweep
 from services.learner.join import Join, Limits
 from services.learner.measures import HOP, Measures
 from services.learner.served import ServedDrift, ServedPlan
@@ -41,6 +45,8 @@ from services.settings import Settings
 
 CHUNK_RECORDS = 250
 """Records taken in one go; the event loop breathes between two chunks."""
+SWEPT_MIN = 4_000
+"""Decisions that a batch passes over, at most: so many, or twice its records, so that the sweep keeps up."""
 POLL_MS = 100
 LINGER_S = 0.05
 """Rest after a small batch: a learner is in no hurry, and each transaction has its price."""
@@ -139,6 +145,8 @@ class _Session:
         measures.served(self._served)
         self._decisions: list[TopicPartition] = []
         self._labels: list[TopicPartition] = []
+        self._stand: Offsets = {}
+        """The next record of each partition, as committed."""
 
     async def open(self) -> None:
         """Fence the previous producer, find the offsets, bring the store up to them, and stand at the first new record.
@@ -155,16 +163,20 @@ class _Session:
         every = self._decisions + self._labels
         self._consumer.assign(every)
         ends = await self._consumer.end_offsets(every)
+        found = await self._committed(every)
         committed: Offsets = {}
         for each in every:
             seen = self._store.offset((each.topic, each.partition))
-            committed[each] = max(seen, await self._consumer.committed(each) or _FIRST_RECORD)
+            committed[each] = max(seen, found[each].offset if each in found else _FIRST_RECORD)
             if committed[each] > ends[each]:
                 raise LearnerError(
                     f"{each.topic}/{each.partition} ends at {ends[each]} and {committed[each]} was read before: the "
                     f"topic was made anew; empty state_dir and registry, and choose another app_id"
                 )
         await self._replay(committed)
+        if self._anchor in found:
+            self._join.pass_over(place_of(found[self._anchor].metadata))
+        self._stand = committed
         self._consumer.assign(every)
         for each in every:
             self._consumer.seek(each, committed[each])
@@ -183,24 +195,26 @@ class _Session:
 
     async def step(self) -> int:
         """One batch, read to written; returns its number of records."""
-        count = self._settings.batch_payments_max
+        count, output = self._settings.batch_payments_max, Output()
+        passed = await self._sweep(max(SWEPT_MIN, 2 * count), output)
         got = await self._consumer.getmany(*self._labels, timeout_ms=0, max_records=count)
-        wait_ms = 0 if got else POLL_MS
+        wait_ms = 0 if got or passed else POLL_MS
         got |= await self._consumer.getmany(*self._decisions, timeout_ms=wait_ms, max_records=count)
-        if not got:
+        if not (got or passed):
             return 0
-        output, offsets = Output(), {each: records[-1].offset + 1 for each, records in got.items()}
+        offsets = {each: records[-1].offset + 1 for each, records in got.items()}
         records = [_read(record) for each in sorted(got) for record in got[each]]
         await self._take(records, output)
         await self._commit(output, offsets)
         self._write(offsets)
+        self._stand |= offsets
         self._measures.joined(self._join.counts, output.rejected, len(records))
         self._measures.pending(self._join.decisions, self._join.waiting_labels)
         self._measures.served(self._served)
         self._join.written()
         for each, offset in offsets.items():
             self._measures.lag(each.topic, each.partition, (self._consumer.highwater(each) or offset) - offset)
-        return len(records)
+        return max(len(records), passed)
 
     async def _replay(self, committed: Offsets) -> None:
         """Take what lies between the store's offsets and the committed ones into the join, without emitting."""
@@ -222,6 +236,28 @@ class _Session:
             self._join.written()
             behind = [each for each in behind if offsets[each] < committed[each]]
 
+    @property
+    def _anchor(self) -> TopicPartition:
+        """The partition whose committed offset tells the sweep's place in its metadata."""
+        return self._decisions[0]
+
+    async def _committed(self, every: list[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
+        """What the group has committed; aiokafka's consumer would not tell the metadata."""
+        admin = kafka.admin(self._settings)
+        await admin.start()
+        try:
+            found = await admin.list_consumer_group_offsets(self._group, partitions=every)
+        finally:
+            await admin.close()
+        return {each: known for each, known in found.items() if known.offset >= _FIRST_RECORD}
+
+    async def _sweep(self, decisions_max: int, output: Output) -> int:
+        passed = 0
+        while passed < decisions_max and (count := sweep(self._join, CHUNK_RECORDS, self._topics, output)):
+            passed += count
+            await asyncio.sleep(0)
+        return passed
+
     async def _take(self, records: list[Read], output: Output) -> None:
         remaining = iter(records)
         while chunk := list(islice(remaining, CHUNK_RECORDS)):
@@ -229,13 +265,15 @@ class _Session:
             await asyncio.sleep(0)
 
     async def _commit(self, output: Output, offsets: Offsets) -> None:
+        anchor = offsets.get(self._anchor, self._stand[self._anchor])
+        committed = {**offsets, self._anchor: OffsetAndMetadata(anchor, self._join.swept.hex())}
         if not self._transactional:
             await self._send(output)
-            await self._consumer.commit(offsets)
+            await self._consumer.commit(committed)
             return
         async with kafka.transaction(self._producer):
             await self._send(output)
-            await self._producer.send_offsets_to_transaction(offsets, self._group)
+            await self._producer.send_offsets_to_transaction(committed, self._group)
 
     async def _send(self, output: Output) -> None:
         futures = [
@@ -259,6 +297,18 @@ class _Session:
     async def _partitions(self, topic: str) -> list[TopicPartition]:
         found = await self._producer.partitions_for(topic)
         return [TopicPartition(topic, partition) for partition in sorted(found)]
+
+
+def place_of(metadata: str) -> bytes:
+    """The place that ``metadata`` of an offset tells; empty where it tells none.
+
+    >>> place_of(b"here".hex()), place_of("by somebody else")
+    (b'here', b'')
+    """
+    try:
+        return bytes.fromhex(metadata)
+    except ValueError:
+        return b""
 
 
 def _read(record: Any) -> Read:

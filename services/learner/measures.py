@@ -12,16 +12,25 @@ from services.metrics import Metrics, ModelHealth
 from services.workbench.measures import Figures
 
 HOP = "learner"
-_LABEL_RESULTS = ("joined", "duplicate", "waiting", "excess", "too_late", "expired", "overflow")
+_LABEL_RESULTS = (
+    "joined", "outranked", "duplicate", "waiting", "excess", "too_late", "expired", "not_kept", "overflow"
+)  # fmt: skip
 
 
 class Measures:
-    """The metrics of a learner: the worker's, the models' health, and one of its own."""
+    """The metrics of a learner: the worker's, the models' health, and two of its own."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
         self.health = ModelHealth(metrics.registry)
         self._evaluations = 0
+        self.decisions = Counter(
+            "tocsin_learner_decisions_total",
+            "Decisions by result: kept, not_kept (not of the sample); and of the kept ones later: matured (nobody "
+            "labelled them, so they made a weak example), forgotten",
+            ("result",),
+            registry=metrics.registry,
+        )
         self.skipped = Counter(
             "tocsin_learner_skipped_total",
             "Records that teach nothing: decision_too_old, example_duplicate, example_foreign_schema, example_invalid",
@@ -36,6 +45,9 @@ class Measures:
         metrics.batch.observe(records, HOP)
         for result in _LABEL_RESULTS:
             metrics.labels.labels(result).inc(counts.get(result, 0))
+        for result in ("kept", "not_kept", "forgotten"):
+            self.decisions.labels(result).inc(counts.get(f"decision_{result}", 0))
+        self.decisions.labels("matured").inc(counts.get("matured", 0))
         metrics.labels.labels("invalid").inc(rejected.get("label_invalid", 0))
         metrics.duplicates.labels(HOP).inc(counts.get("decision_duplicate", 0))
         self.skipped.labels("decision_too_old").inc(counts.get("decision_too_old", 0))

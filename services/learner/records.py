@@ -9,12 +9,24 @@ import msgspec
 import orjson
 from msgspec import Meta, Struct
 
+from models.silence import certainty
 from services.contract.codec import RECORD_BYTES_MAX, Rejection, decode_payment, rejection_of
-from services.contract.identity import example_id
+from services.contract.identity import example_id, silent_example_id
 from services.contract.types import EventTimeMs, Example, Id, Label, PaymentLabel
 from services.scorer.path.features import INDEX, NAMES
+from services.workbench.labels import SILENCE, reliability
 
 _Hash = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+EXAMPLE_WEIGHT_MAX = 1e6
+"""As of a label: what a trainer takes."""
+
+
+class RuleSaid(Struct, frozen=True, gc=False):
+    """Of a rule's result, what it came to."""
+
+    outcome: str
 
 
 class ServedDecision(Struct, frozen=True, gc=False):
@@ -28,6 +40,9 @@ class ServedDecision(Struct, frozen=True, gc=False):
     model_hash: _Hash
     feature_schema_hash: _Hash
     payment: msgspec.Raw = msgspec.Raw(b"")
+    outcome: str = "review"
+    """Where it is not told, the decision is kept like a review."""
+    rules: tuple[RuleSaid, ...] = ()
 
 
 class Served(Struct, frozen=True, array_like=True, gc=False):
@@ -41,6 +56,10 @@ class Served(Struct, frozen=True, array_like=True, gc=False):
     payer: str = ""
     """Account; empty where it was not kept."""
     payee: str = ""
+    payment_id: str = ""
+    tenant: str = ""
+    inclusion: float = 1.0
+    """The probability with which the decision was kept."""
 
 
 class _Party(Struct, frozen=True, gc=False):
@@ -99,7 +118,11 @@ def decode_label(value: bytes | None) -> Label | Rejection:
 
 
 def example_of(label: Label, served: Served) -> Example:
-    """The training example that a label makes of what was served."""
+    """The training example that a label makes of what was served.
+
+    It weighs what the label does (the inverse of the share of such payments that are labelled at all), over the
+    probability with which the decision was kept, times the reliability of the label's source.
+    """
     return Example(
         example_id=example_id(label.tenant, label.payment_id, label.label_id),
         payment_id=label.payment_id,
@@ -107,13 +130,43 @@ def example_of(label: Label, served: Served) -> Example:
         event_time_ms=served.event_time_ms,
         label_time_ms=label.label_time_ms,
         label=label.disposition == "suspicious",
-        weight=label.weight,
+        weight=_weight(label.weight * reliability(label.source), served),
         source=label.source,
         features=served.features,
         feature_schema_hash=served.feature_schema_hash,
         score=served.score,
         model_hash=served.model_hash,
     )
+
+
+def silent_example_of(served: Served, maturity_ms: int, label_frequency: float) -> Example | None:
+    """The weak example that a kept decision makes which nobody has labelled for ``maturity_ms`` of event time; ``None``
+    where it would weigh nothing.
+
+    It says *not suspicious* with the reliability of silence, times the probability that this is so
+    (``models.silence.certainty``), over the probability with which the decision was kept.
+    """
+    weight = _weight(reliability(SILENCE) * certainty(served.score, label_frequency), served)
+    if weight <= 0.0:
+        return None
+    return Example(
+        example_id=silent_example_id(served.tenant, served.payment_id),
+        payment_id=served.payment_id,
+        tenant=served.tenant,
+        event_time_ms=served.event_time_ms,
+        label_time_ms=served.event_time_ms + maturity_ms,
+        label=False,
+        weight=weight,
+        source=SILENCE,
+        features=served.features,
+        feature_schema_hash=served.feature_schema_hash,
+        score=served.score,
+        model_hash=served.model_hash,
+    )
+
+
+def _weight(weight: float, served: Served) -> float:
+    return min(EXAMPLE_WEIGHT_MAX, weight / served.inclusion)
 
 
 def payment_label_of(label: Label, served: Served, schema: str) -> PaymentLabel | None:

@@ -13,9 +13,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.silence import certainty
 from services.evaluate.measures import Flags, Floats
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
-from services.workbench.labels import reliability
+from services.workbench.labels import LABEL_FREQUENCY, SILENCE, reliability
 
 BLOCK = 5_000
 """Decisions scored at a time, at most."""
@@ -45,13 +46,19 @@ def with_silence(data: Dataset, matured_days: float) -> Dataset:
         data,
         label=np.where(silent, NOT_SUSPICIOUS, data.label).astype(np.int8),
         label_ms=np.where(silent, at, data.label_ms),
-        source=np.where(silent, "matured", data.source).astype(object),
+        source=np.where(silent, SILENCE, data.source).astype(object),
     )
 
 
-def learning_weights(data: Dataset) -> Floats:
-    """float64[n]: the inverse sampling share of each label times the reliability of its source."""
-    return data.weight * np.array([reliability(each) for each in data.source.tolist()], dtype=np.float64)
+def learning_weights(data: Dataset, label_frequency: float = LABEL_FREQUENCY) -> Floats:
+    """float64[n]: the inverse sampling share of each label times the reliability of its source, and of silence times
+    the probability that it is right (``models.silence``): what an example of the learner weighs of a decision that was
+    kept with certainty."""
+    said = zip(data.source.tolist(), data.score.tolist(), strict=True)
+    weights = [
+        reliability(each) * (certainty(score, label_frequency) if each == SILENCE else 1.0) for each, score in said
+    ]
+    return data.weight * np.array(weights, dtype=np.float64)
 
 
 def prequential(data: Dataset, learner: Learner, share: Share) -> Floats:

@@ -61,16 +61,27 @@ def features_of(draw: random.Random, suspicious: bool = False) -> tuple[float | 
     return tuple(values)
 
 
-def served(payment_id: str, event_time_ms: int = START_MS, features: tuple[float | None, ...] = ()) -> ServedDecision:
+def served(
+    payment_id: str,
+    event_time_ms: int = START_MS,
+    features: tuple[float | None, ...] = (),
+    score: float = -3.0,
+    outcome: str = "pass",
+) -> ServedDecision:
     """A decision, as far as the learner reads it."""
-    return ServedDecision(payment_id, "default", event_time_ms, -3.0, features, MODEL, SCHEMA, msgspec.Raw(PAYMENT))
+    payment = msgspec.Raw(PAYMENT)
+    return ServedDecision(payment_id, "default", event_time_ms, score, features, MODEL, SCHEMA, payment, outcome)
 
 
 def label(
-    payment_id: str, label_id: str, label_time_ms: int = START_MS, disposition: Disposition = "suspicious"
+    payment_id: str,
+    label_id: str,
+    label_time_ms: int = START_MS,
+    disposition: Disposition = "suspicious",
+    source: str = "analyst",
 ) -> Label:
     """A label of a payment."""
-    return Label(label_id, payment_id, disposition, label_time_ms)
+    return Label(label_id, payment_id, disposition, label_time_ms, source=source)
 
 
 def decision(payment_id: str, event_time_ms: int, features: tuple[float | None, ...], schema: str = SCHEMA) -> bytes:
@@ -102,14 +113,16 @@ def decision(payment_id: str, event_time_ms: int, features: tuple[float | None, 
     )
 
 
-def scenario(seed: int, payments: int, schema: str = SCHEMA) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]]:
-    """Decision and label records as (payment id, value). Some labels come twice, some are corrected, some are for
-    payments that nobody decided."""
+def scenario(
+    seed: int, payments: int, schema: str = SCHEMA, step_ms: int = MINUTE_MS
+) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]]:
+    """Decision and label records as (payment id, value), the decisions ``step_ms`` apart. Some labels come twice, some
+    are corrected, some are for payments that nobody decided."""
     draw = random.Random(seed)
     decisions: list[tuple[str, bytes]] = []
     labels: list[tuple[str, bytes]] = []
     for number in range(payments):
-        payment_id, at = f"p-{number}", START_MS + number * MINUTE_MS
+        payment_id, at = f"p-{number}", START_MS + number * step_ms
         suspicious = draw.random() < 0.1
         decisions.append((payment_id, decision(payment_id, at, features_of(draw, suspicious), schema)))
         if draw.random() < 0.8:

@@ -10,11 +10,14 @@ from zlib import crc32
 
 import pytest
 
+from services.contract.codec import decode
 from services.contract.topics import Topics
-from services.learner.batch import Output, Read, apply
-from services.learner.join import Join
+from services.contract.types import Example
+from services.learner.batch import Output, Read, apply, sweep
+from services.learner.join import DAY_MS, Join, Limits
 from services.learner.store import Store
-from tests.learner.streams import scenario
+from services.workbench.labels import SILENCE
+from tests.learner.streams import MINUTE_MS, START_MS, scenario
 
 TOPICS = Topics()
 Position = tuple[str, int]
@@ -26,25 +29,44 @@ class Killed(Exception):
 
 @dataclass
 class Cluster:
-    """Two topics to read, and what transactions have made durable: records and offsets together, or nothing."""
+    """Two topics to read, and what transactions have made durable: records, offsets and the place of the sweep
+    together, or nothing."""
 
     logs: dict[Position, list[Read]]
+    limits: Limits
     records: list[bytes] = field(default_factory=list)
     offsets: dict[Position, int] = field(default_factory=dict)
+    place: bytes = b""
 
-    def commit(self, records: list[bytes], offsets: dict[Position, int]) -> None:
+    def commit(self, records: list[bytes], offsets: dict[Position, int], place: bytes) -> None:
         self.records += records
         self.offsets |= offsets
+        self.place = place
+
+    def silent(self) -> list[str]:
+        """The payments of which silence made an example, in order."""
+        return [each.payment_id for each in map(_example, self.records) if each is not None and each.source == SILENCE]
+
+    def of_labels(self) -> list[bytes]:
+        """The records that labels made, sorted."""
+        return sorted(each for each in self.records if b'"source":"matured"' not in each)
 
 
-def cluster_of(seed: int) -> Cluster:
+def _example(value: bytes) -> Example | None:
+    return decode(value, Example) if b'"example_id"' in value else None
+
+
+def cluster_of(
+    seed: int, limits: Limits | None = None, step_ms: int = MINUTE_MS, decision_partitions: int = 2
+) -> Cluster:
     logs: dict[Position, list[Read]] = {}
-    for topic, records in zip((TOPICS.decisions.name, TOPICS.labels.name), scenario(seed, 60), strict=True):
+    topics = (TOPICS.decisions.name, decision_partitions), (TOPICS.labels.name, 2)
+    for (topic, partitions), records in zip(topics, scenario(seed, 60, step_ms=step_ms), strict=True):
         for key, value in records:
-            partition = crc32(key.encode()) % 2
+            partition = crc32(key.encode()) % partitions
             log = logs.setdefault((topic, partition), [])
             log.append(Read(topic, partition, len(log), 2**42, key.encode(), value))
-    return Cluster(logs)
+    return Cluster(logs, limits or Limits())
 
 
 def live(cluster: Cluster, folder: Path, draw: random.Random, kill_at: int) -> int:
@@ -59,17 +81,23 @@ def live(cluster: Cluster, folder: Path, draw: random.Random, kill_at: int) -> i
 
     store = Store(folder)
     try:
-        join = Join(store)
+        join = Join(store, cluster.limits)
         for batch, offsets in batches(cluster, {each: store.offset(each) for each in cluster.logs}, draw, replay=True):
             apply(join, batch, TOPICS, Output())
             tick()
             store.write(join.seal(), offsets)
             join.written()
-        for batch, offsets in batches(cluster, dict(cluster.offsets), draw, replay=False):
+        join.pass_over(cluster.place)
+        left = batches(cluster, dict(cluster.offsets), draw, replay=False)
+        nothing: tuple[list[Read], dict[Position, int]] = ([], {})
+        while True:
             output = Output()
+            passed, (batch, offsets) = sweep(join, 5, TOPICS, output), next(left, nothing)
+            if not (passed or batch):
+                break
             apply(join, batch, TOPICS, output)
             tick()
-            cluster.commit([record.value or b"" for record in output.records], offsets)
+            cluster.commit([record.value or b"" for record in output.records], offsets, join.swept)
             tick()
             store.write(join.seal(), offsets)
             join.written()
@@ -128,3 +156,31 @@ def test_a_learner_that_lost_its_store_rebuilds_it_and_repeats_nothing(tmp_path:
             live(cluster, tmp_path / str(life), random.Random(life), kill_at=8 + 4 * life)
     live(cluster, tmp_path / "last", random.Random(5), kill_at=-1)
     assert sorted(cluster.records) == sorted(undisturbed.records)
+
+
+@pytest.mark.parametrize("life_of_a_store", ["kept", "lost"])
+def test_silence_speaks_once_of_each_unlabelled_payment_whatever_is_killed(
+    life_of_a_store: str, tmp_path: Path
+) -> None:
+    """Payments of 20 days, silence after 5. A label may come before or after its payment was passed over in silence."""
+    limits = Limits(label_maturity_ms=5 * DAY_MS)
+    undisturbed, *disturbed = (cluster_of(3, limits, 8 * 3_600_000, decision_partitions=1) for _ in range(9))
+    live(undisturbed, tmp_path / "undisturbed", random.Random(1), kill_at=-1)
+    for number, cluster in enumerate(disturbed):
+        draw, lives, killed = random.Random(number), 0, True
+        while killed:
+            lives += 1
+            folder = tmp_path / f"{number}-{lives if life_of_a_store == 'lost' else 0}"
+            try:
+                live(cluster, folder, draw, kill_at=draw.randint(1, 15 + 5 * lives))
+                killed = False
+            except Killed:
+                continue
+        assert cluster.of_labels() == undisturbed.of_labels()
+        assert len(set(cluster.records)) == len(cluster.records)
+        assert len(set(cluster.silent())) == len(cluster.silent())
+        labelled = {each.payment_id for each in map(_example, cluster.of_labels()) if each is not None}
+        days = {f"p-{at}": (START_MS + at * 8 * 3_600_000) // DAY_MS for at in range(60)}
+        ended = {payment for payment, day in days.items() if day < max(days.values()) - 5}
+        assert ended - labelled <= set(cluster.silent()) <= ended
+    assert 5 < len(undisturbed.silent()) < 40

@@ -18,19 +18,21 @@ from models.training import Snapshot, Trainer
 from services import kafka as clients
 from services.broker import KafkaBroker
 from services.contract.codec import decode, encode
+from services.contract.identity import example_id
 from services.contract.topics import Topics
-from services.contract.types import Example, ModelAnnouncement
+from services.contract.types import Example, ModelAnnouncement, PaymentLabel
 from services.learner.alarms import Alarms
 from services.learner.app import plan_of
 from services.learner.batch import Output, Read, apply
-from services.learner.join import Join
+from services.learner.join import DAY_MS, Join
 from services.learner.joiner import LearnerError
 from services.learner.measures import Measures
 from services.learner.trainer import TrainerService
 from services.metrics import Metrics
 from services.settings import Settings
+from services.workbench.labels import SILENCE
 from tests.learner.cluster import Record, create_topics, read_all, write
-from tests.learner.streams import START_MS, MemoryStore, example, label, scenario
+from tests.learner.streams import MINUTE_MS, START_MS, MemoryStore, example, label, scenario
 from tests.learner.worker import PATIENCE_S, POLL_S, LearnerProcess
 
 pytestmark = pytest.mark.kafka
@@ -90,9 +92,9 @@ async def end_of(settings: Settings, topic: str) -> int:
         await consumer.stop()
 
 
-def prepare(settings: Settings, seed: int, payments: int) -> list[str]:
-    """Topics with decisions and labels, some of them broken; returns the ids of the examples to come."""
-    decisions, labels = scenario(seed, payments, plan_of(settings).feature_schema_hash)
+def prepare(settings: Settings, seed: int, payments: int, step_ms: int = MINUTE_MS) -> list[str]:
+    """Topics with decisions and labels, some of them broken; returns the ids of the examples that labels will make."""
+    decisions, labels = scenario(seed, payments, plan_of(settings).feature_schema_hash, step_ms)
 
     async def fill() -> None:
         await create_topics(settings)
@@ -207,6 +209,38 @@ def test_without_transactions_a_killed_learner_may_repeat_examples_and_learns_ea
     assert announced(settings) == [snapshot.announcement for snapshot in snapshots]
 
 
+def test_silence_makes_each_example_once_though_learner_and_store_are_lost(kafka: KafkaBroker, tmp_path: Path) -> None:
+    """Payments of 100 days, silence after 60. What was passed over before is known from the committed offsets alone."""
+    settings = settings_for(kafka, tmp_path, "silent.", partitions=1, label_maturity_days=60)
+    step_ms = 6 * 60 * MINUTE_MS
+    expected = prepare(settings, seed=6, payments=400, step_ms=step_ms)
+    days = {f"p-{at}": (START_MS + at * step_ms) // DAY_MS for at in range(400)}
+    ended = {payment for payment, day in days.items() if day < max(days.values()) - 60}
+    with LearnerProcess(settings, tmp_path / "log") as learner:
+        learner.until(lambda: any(each.source == SILENCE for each in examples_of(settings)))
+    shutil.rmtree(settings.state_dir / "learner")
+    last = label("p-1", "last", START_MS + 400 * DAY_MS - 1, source="authority")
+    with LearnerProcess(settings, tmp_path / "log") as learner:
+        learner.until(lambda: ended <= {each.payment_id for each in examples_of(settings)})
+        asyncio.run(write(settings, settings.topics.labels.name, [("p-1", encode(last))]))
+        expected = sorted([*expected, example_id("default", "p-1", "last")])
+        learner.until(lambda: examples_of(settings)[-1].source == "authority")
+        assert learner.stop() == 0
+
+    made = examples_of(settings)
+    silent = [each for each in made if each.source == SILENCE]
+    assert sorted(each.example_id for each in made if each.source != SILENCE) == expected
+    assert len({each.example_id for each in made}) == len(made)
+    labelled = {each.payment_id for each in made if each.source != SILENCE}
+    assert ended - labelled <= {each.payment_id for each in silent} <= ended
+    told = [value for _, _, value in asyncio.run(read_all(settings, settings.topics.payments.name))]
+    assert sorted(decode(value, PaymentLabel).payment_id for value in told) == sorted(labelled), "of labels only"
+
+
+def examples_of(settings: Settings) -> list[Example]:
+    return [decode(value, Example) for _, _, value in asyncio.run(read_all(settings, settings.topics.examples.name))]
+
+
 def test_a_second_learner_fences_the_first_and_nothing_is_made_twice(kafka: KafkaBroker, tmp_path: Path) -> None:
     settings = settings_for(kafka, tmp_path, "fenced.")
     expected = prepare(settings, seed=8, payments=100)
@@ -215,7 +249,13 @@ def test_a_second_learner_fences_the_first_and_nothing_is_made_twice(kafka: Kafk
         first.until(lambda: distinct(settings) >= len(expected))
         with LearnerProcess(elsewhere, tmp_path / "second") as second:
             second.until(lambda: "joiner: replaying" in (tmp_path / "second").read_text())
-            asyncio.run(write(settings, settings.topics.labels.name, [("p-1", encode(label("p-1", "last")))]))
+            asyncio.run(
+                write(
+                    settings,
+                    settings.topics.labels.name,
+                    [("p-1", encode(label("p-1", "last", START_MS + 400 * MINUTE_MS)))],
+                )
+            )
             second.until(lambda: distinct(settings) > len(expected))
             assert first.status() != 0
             assert second.stop() == 0

@@ -111,7 +111,7 @@ def test_what_cannot_be_read_is_dead_lettered_as_it_came_and_the_rest_goes_on() 
 def test_the_first_label_of_a_payment_tells_scorers_what_was_served() -> None:
     features, schema = features_of(random.Random(1)), "ab" * 32
     decided = decision("p", START_MS, features, schema)
-    said = [encode(label("p", "l")), encode(label("p", "l")), encode(label("p", "m", disposition="not_suspicious"))]
+    said = [encode(label("p", "l")), encode(label("p", "l")), encode(label("p", "m", START_MS + 1, "not_suspicious"))]
     told: dict[str, list[PaymentLabel]] = {}
     for known in (schema, "cd" * 32):
         output = Output()

@@ -69,6 +69,9 @@ def test_silence_counts_weakly_and_only_once_it_has_lasted() -> None:
     assert (found.label_ms[matured] == data.event_ms[matured] + 14 * DAY_MS).all()
     weights = learning_weights(found)
     assert weights[matured].max() < learning_weights(data)[~silent].min()
+    certain = replace(found, score=np.full(len(found), 20.0))
+    assert learning_weights(certain)[matured].max() < 1e-6, "silence says nothing against a score so high"
+    assert (learning_weights(certain)[~silent] == weights[~silent]).all()
 
 
 def test_a_time_split_trains_on_what_was_known_and_tests_on_what_came_after() -> None:
