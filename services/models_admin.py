@@ -11,6 +11,7 @@ from services import kafka
 from services.contract.codec import CHAMPION, decode, encode
 from services.contract.events import cloud_event
 from services.contract.types import ModelAnnouncement, Promotion
+from services.scorer.path.ensemble import SHADOW_ONLY
 from services.settings import Settings
 
 BEFORE_MAX = 32
@@ -19,7 +20,7 @@ POLL_MS = 200
 
 
 class PromotionError(RuntimeError):
-    """There is nothing to promote or to go back to. The message says what."""
+    """A model cannot be promoted, or there is none to go back to. The message says what."""
 
 
 def name_of(announcement: ModelAnnouncement) -> str:
@@ -28,7 +29,15 @@ def name_of(announcement: ModelAnnouncement) -> str:
 
 
 def promoted(champion: ModelAnnouncement, current: Promotion | None) -> Promotion:
-    """The promotion that makes ``champion`` follow ``current``. To promote the champion again changes nothing."""
+    """The promotion that makes ``champion`` follow ``current``. To promote the champion again changes nothing.
+
+    Raises
+    ------
+    PromotionError
+        When ``champion`` is of a kind that nobody decides with.
+    """
+    if champion.kind in SHADOW_ONLY:
+        raise PromotionError(f"{name_of(champion)} is of kind {champion.kind}: {SHADOW_ONLY[champion.kind]}")
     if current is None:
         return Promotion(champion)
     if current.champion == champion:

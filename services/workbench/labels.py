@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.contract.types import Label
+from services.contract.identity import example_id
+from services.contract.types import Example, Label
 
+SILENCE = "matured"
+"""The source of what is concluded from silence alone."""
 RANKS: dict[str, int] = {
     "authority": 6,
     "correction": 5,
     "report": 4,
     "chargeback": 3,
     "analyst": 2,
-    "matured": 0,
+    SILENCE: 0,
 }
 """What is taken over what: an authority's confirmation over all; a correction over what it corrects; a report that was
 filed over a chargeback, that over an analyst's disposition; and any of them over mere silence (``matured``)."""
@@ -23,16 +26,21 @@ RELIABILITY: dict[str, float] = {
     "report": 0.9,
     "chargeback": 0.9,
     "analyst": 0.8,
-    "matured": 0.3,
+    SILENCE: 0.3,
 }
 """How much a label of each source weighs in learning, on top of the inverse of its sampling share. Tocsin's assumption:
 silence is weak evidence, because most of what is suspicious is never looked at."""
 OTHER_RELIABILITY = 0.5
 
 
-def rank(label: Label) -> tuple[int, int, str]:
-    """What labels of one payment are ordered by; the highest counts."""
-    return RANKS.get(label.source, OTHER_RANK), label.label_time_ms, label.label_id
+Rank = tuple[int, int, str]
+"""Of the source, time in ms, and the id of the example that the label makes."""
+
+
+def rank(said: Label | Example) -> Rank:
+    """What labels of one payment are ordered by; the highest counts. An example ranks as the label that made it."""
+    name = said.example_id if isinstance(said, Example) else example_id(said.tenant, said.payment_id, said.label_id)
+    return RANKS.get(said.source, OTHER_RANK), said.label_time_ms, name
 
 
 def resolved(labels: Iterable[Label], as_of_ms: int | None = None) -> Label | None:
