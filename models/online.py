@@ -41,8 +41,8 @@ from services.workbench.labels import Rank, rank
 REFIT_LABELS_MIN = 20
 """Of each kind in the window, before an ensemble is fitted."""
 ROUNDING = 1e-9
-"""How far, relative to it, a compiled model's probability may be off what was said while learning, where many payments say
-the same: votes and leaves are few. Of the others the distance is none, or no two payments are on a threshold."""
+"""How far, relative to it, a compiled model's probability may be off what was said while learning, where votes and leaves
+are so few that many payments say the same. Half-spaces are exact, and of the logistic model no two payments are alike."""
 
 Compiled = LogisticModel | EnsembleModel | VotingModel | AnomalyModel
 Fit = Literal["fitted", "too_few_labels"]
@@ -71,7 +71,7 @@ class Online(ABC):
     def state(self) -> dict[str, Any]:
         """What it has learned, as the field of ``TrainerState`` that is its own."""
 
-    def remember(self, example: Example, offset: int) -> None:
+    def remember(self, example: Example, offset: int) -> None:  # noqa: B027 - most kinds remember nothing
         """Keep an example for a later fit. All that fit the line come by here, repeats among them, in order."""
 
     def fit(self) -> Fit:
@@ -133,7 +133,7 @@ class ForestOnline(Online):
     Raises
     ------
     CheckpointRefused
-        When ``checkpoint`` was written by another release of Python, NumPy or River.
+        When ``checkpoint`` is empty, or was written by another release of Python, NumPy or River.
     """
 
     rounding = ROUNDING
@@ -269,6 +269,8 @@ def _written_by() -> bytes:
 def _unpickled(checkpoint: bytes) -> Any:
     """The forest of a checkpoint, whose hash its caller has found in the registry."""
     said = _written_by()
+    if not checkpoint:
+        raise CheckpointRefused("has no checkpoint that is the one it was saved with")
     if not checkpoint.startswith(said):
-        raise CheckpointRefused(f"the checkpoint was not written by {said.decode().strip()}")
+        raise CheckpointRefused(f"its checkpoint was not written by {said.decode().strip()}")
     return pickle.loads(checkpoint[len(said) :])  # noqa: S301 - the registry vouches for its hash

@@ -3,6 +3,10 @@
 ``<folder>/<name>/<version, eight digits>.json`` holds one line of JSON: the SHA-256 of the snapshot's bytes, then the
 snapshot. A file is written beside its place, flushed to the disk and renamed, so that it is there whole or not at all.
 Nothing in it is executed.
+
+What a line learns with that has no form but River's own is kept beside, as ``<version>.checkpoint``, of the latest
+version only. That is a pickle: it is given to nobody unless it has the SHA-256 that the version's file names. Whoever can
+write both can have the learner execute what they like: the folder is for the learner and for people who train models.
 """
 
 from __future__ import annotations
@@ -16,19 +20,22 @@ from models.training import Snapshot
 from services.contract.codec import encode
 from services.contract.identity import hash_of
 from services.files import write_durably
-from services.scorer.path.ensemble import model_from
+from services.scorer.path.ensemble import scoring_from
 from services.scorer.path.model import ModelRefused
 
 _VERSION = re.compile(r"^(\d{8})\.json$")
+_CHECKPOINT = ".checkpoint"
 
 
 class RegistryError(RuntimeError):
     """A version cannot be read, or would be replaced by another one. The message names the file."""
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     sha256: str
     snapshot: msgspec.Raw
+    checkpoint: str = ""
+    """SHA-256 of the checkpoint beside it; empty where there is none."""
 
 
 class Registry:
@@ -85,26 +92,39 @@ class Registry:
             When the file is missing, is not as it was written, or is not what its name says.
         """
         path = self.path(name, version)
+        file = _read(path)
         try:
-            file = msgspec.json.decode(path.read_bytes(), type=_File)
             snapshot = msgspec.json.decode(file.snapshot, type=Snapshot)
-        except OSError as error:
-            raise RegistryError(f"{path}: {error.strerror}") from error
         except msgspec.DecodeError as error:
             raise RegistryError(f"{path}: not a snapshot: {error}") from error
-        if hash_of(bytes(file.snapshot)) != file.sha256:
-            raise RegistryError(f"{path}: its content does not have the SHA-256 it was written with")
         said = snapshot.announcement
         if (said.name, said.version) != (name, version):
             raise RegistryError(f"{path}: holds version {said.version} of {said.name}")
         try:
-            model_from(said, said.feature_schema_hash)
+            scoring_from(said, said.feature_schema_hash)
         except ModelRefused as error:
             raise RegistryError(f"{path}: {error}") from error
         return snapshot
 
-    def save(self, snapshot: Snapshot) -> Path:
-        """Write a version so that it survives a crash of the machine. To write the same again changes nothing.
+    def checkpoint(self, name: str, version: int) -> bytes | None:
+        """What was saved beside a version; ``None`` where that is gone, or is not what the version's file names.
+
+        Raises
+        ------
+        RegistryError
+            When the version's file is missing or is not as it was written.
+        """
+        path = self.path(name, version)
+        expected = _read(path).checkpoint
+        try:
+            data = path.with_suffix(_CHECKPOINT).read_bytes()
+        except OSError:
+            return None
+        return data if hash_of(data) == expected else None
+
+    def save(self, snapshot: Snapshot, checkpoint: bytes = b"") -> Path:
+        """Write a version so that it survives a crash of the machine. To write the same again changes nothing, but that
+        a checkpoint takes the place of the one before.
 
         Raises
         ------
@@ -113,10 +133,37 @@ class Registry:
         """
         path = self.path(snapshot.announcement.name, snapshot.announcement.version)
         content = encode(snapshot)
-        data = encode(_File(hash_of(content), msgspec.Raw(content))) + b"\n"
+        sha256 = hash_of(content)
         if path.exists():
-            if path.read_bytes() != data:
+            if _read(path).sha256 != sha256:
                 raise RegistryError(f"{path}: is there already, with other content")
-            return path
-        write_durably(path, data)
+            if not checkpoint:
+                return path
+        if checkpoint:
+            write_durably(path.with_suffix(_CHECKPOINT), checkpoint)
+        write_durably(
+            path, encode(_File(sha256, msgspec.Raw(content), hash_of(checkpoint) if checkpoint else "")) + b"\n"
+        )
+        for earlier in path.parent.glob(f"*{_CHECKPOINT}"):
+            if earlier.stem < path.stem:
+                earlier.unlink()
         return path
+
+
+def _read(path: Path) -> _File:
+    """A version's file, whose snapshot has the hash that it was written with.
+
+    Raises
+    ------
+    RegistryError
+        When it is missing or is not as it was written.
+    """
+    try:
+        file = msgspec.json.decode(path.read_bytes(), type=_File)
+    except OSError as error:
+        raise RegistryError(f"{path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise RegistryError(f"{path}: not a snapshot: {error}") from error
+    if hash_of(bytes(file.snapshot)) != file.sha256:
+        raise RegistryError(f"{path}: its content does not have the SHA-256 it was written with")
+    return file

@@ -71,6 +71,15 @@ class Settings(BaseSettings):
     account_idle_days: int = Field(400, ge=1, le=3_650, description="event time after which an account is forgotten")
     pinned_model: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="hash of the only model to score with")
     snapshot_examples: int = Field(2_000, ge=1, description="examples between two model snapshots")
+    challengers: str = Field(
+        "adaptive_forest,halfspace,boosting",
+        pattern=r"^((adaptive_forest|halfspace|boosting)(,(?!$)|$))*$",
+        description="kinds of models that the learner trains beside the logistic one; empty: none",
+    )
+    refit_examples: int = Field(10_000, ge=1, description="examples between two fits of the boosted challenger")
+    refit_window_examples: int = Field(
+        50_000, ge=1, le=1_000_000, description="the latest examples that such a fit looks at: 1.4 KB of memory each"
+    )
     alerts_per_day: float = Field(
         0, ge=0, le=1e6, description="subjects a day that people can take up in each queue, the riskiest; 0: all"
     )

@@ -41,7 +41,7 @@ class Scoring(Protocol):
     @property
     def review_probability(self) -> float: ...
     def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """float64[n]: the score of each payment. ``features`` float64[n, k] as served: natural units, NaN where missing."""
+        """float64[n]: the score of each payment of ``features``, float64[n, k] as served."""
 
 
 class Model(Scoring, Protocol):
