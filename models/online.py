@@ -41,8 +41,8 @@ from services.workbench.labels import Rank, rank
 REFIT_LABELS_MIN = 20
 """Of each kind in the window, before an ensemble is fitted."""
 ROUNDING = 1e-9
-"""How far, relative to it, a compiled model's probability may be off what was said while learning, where votes and leaves
-are so few that many payments say the same. Half-spaces are exact, and of the logistic model no two payments are alike."""
+"""How far, relative to it, a compiled model's probability may be off what was said while learning, where votes or
+leaves are so few that many payments say the same. Half-spaces are exact, and the logistic model says each its own."""
 
 Compiled = LogisticModel | EnsembleModel | VotingModel | AnomalyModel
 Fit = Literal["fitted", "too_few_labels"]

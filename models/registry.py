@@ -5,8 +5,8 @@ snapshot. A file is written beside its place, flushed to the disk and renamed, s
 Nothing in it is executed.
 
 What a line learns with that has no form but River's own is kept beside, as ``<version>.checkpoint``, of the latest
-version only. That is a pickle: it is given to nobody unless it has the SHA-256 that the version's file names. Whoever can
-write both can have the learner execute what they like: the folder is for the learner and for people who train models.
+version only. That is a pickle: it is given to nobody unless it has the SHA-256 that the version's file names. Whoever
+can write both can have the learner execute what they like: it is a folder for the learner and those who train models.
 """
 
 from __future__ import annotations

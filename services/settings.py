@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     snapshot_examples: int = Field(2_000, ge=1, description="examples between two model snapshots")
     challengers: str = Field(
         "adaptive_forest,halfspace,boosting",
-        pattern=r"^((adaptive_forest|halfspace|boosting)(,(?!$)|$))*$",
+        pattern=r"^((adaptive_forest|halfspace|boosting)(,(adaptive_forest|halfspace|boosting))*)?$",
         description="kinds of models that the learner trains beside the logistic one; empty: none",
     )
     refit_examples: int = Field(10_000, ge=1, description="examples between two fits of the boosted challenger")

@@ -223,6 +223,7 @@ def make_deployment(bootstrap: str, name: str, folder: Path, **chosen: Any) -> D
         "transaction_timeout_ms": 20_000,
         "registry": folder / "registry",
         "state_dir": folder / "state",
+        "challengers": "",
     }
     deployment = Deployment(Settings(**plain | chosen), folder)
     asyncio.run(create_topics(deployment.settings))
