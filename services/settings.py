@@ -78,7 +78,10 @@ class Settings(BaseSettings):
     )
     refit_examples: int = Field(10_000, ge=1, description="examples between two fits of the boosted challenger")
     refit_window_examples: int = Field(
-        50_000, ge=1, le=1_000_000, description="the latest examples that such a fit looks at: 1.4 KB of memory each"
+        50_000,
+        ge=1,
+        le=1_000_000,
+        description="the latest examples that such a fit looks at: about 2 KB of memory each",
     )
     alerts_per_day: float = Field(
         0, ge=0, le=1e6, description="subjects a day that people can take up in each queue, the riskiest; 0: all"

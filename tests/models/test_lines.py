@@ -201,8 +201,7 @@ def test_too_few_labels_of_one_kind_make_no_fit_and_no_version() -> None:
         each = msgspec.structs.replace(example(number, draw), label=number < REFIT_LABELS_MIN - 1)
         assert trainer.learn(each, number).snapshot is None
     assert trainer.fit_due
-    assert trainer.fit() == "too_few_labels"
-    assert not trainer.fit_due
+    assert (trainer.fit(), trainer.fit_due) == ("too_few_labels", False)
     assert trainer.learn(example(100, draw), 100).result == "learned"
 
 
