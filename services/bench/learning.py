@@ -19,8 +19,8 @@ SUSPICIOUS_SHARE = 0.1
 
 
 def learning_cost() -> dict[str, Any]:
-    """``cpu_us_per_example`` by kind of model, over ``EXAMPLES``, without snapshots and fits; and ``fit_cpu_s``, seconds of
-    one fit of ``FIT_EXAMPLES``. Without the extra ``boosting`` its two figures are left out."""
+    """``cpu_us_per_example`` by kind of model, without snapshots and fits; and ``fit_cpu_s``, seconds of a fit of
+    ``FIT_EXAMPLES``. Without the extra ``boosting`` its two figures are left out."""
     kinds: dict[str, float] = {}
     found: dict[str, Any] = {"cpu_us_per_example": kinds}
     for kind in ("logistic", *CHALLENGERS):

@@ -87,9 +87,13 @@ def promote(model: Name, bootstrap: Bootstrap = None, json: Json = False) -> Non
     """
     settings = load_settings(bootstrap=bootstrap)
     current = champion_of(settings)
-    promotion = (
-        None if model == "learner" else promoted(_load(settings, model, current_schema=True).announcement, current)
-    )
+    try:
+        promotion = (
+            None if model == "learner" else promoted(_load(settings, model, current_schema=True).announcement, current)
+        )
+    except PromotionError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
     asyncio.run(write_champion(settings, promotion))
     _tell(promotion, json)
 

@@ -124,6 +124,7 @@ def _open(options: Options, view: View, stack: ExitStack) -> tuple[Place, Worker
     folder = _folder(options, stack)
     chosen: dict[str, object] = {"registry": folder / "registry", "state_dir": folder / "state", "pinned_model": ""}
     chosen |= {"snapshot_examples": snapshot_examples(options.payments), "metrics_port": 0}
+    chosen |= {"challengers": ""}  # learning them takes as much CPU again as all the rest of the learner
     if options.bootstrap is None:
         view.phase("starting the broker")
         broker = open_broker(options.broker)

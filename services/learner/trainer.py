@@ -232,7 +232,8 @@ class _Session:
 
     async def _publish(self, snapshot: Snapshot) -> None:
         """First the file, then the announcement."""
-        self._registry.save(snapshot, self._trainer.checkpoint())
+        checkpoint = self._trainer.checkpoint()
+        await asyncio.to_thread(self._registry.save, snapshot, checkpoint)
         announcement = snapshot.announcement
         if announcement.version in self._announced:
             self._check(announcement)  # learned again from the log, after the registry was lost

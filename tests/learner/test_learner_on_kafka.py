@@ -21,6 +21,7 @@ from services.broker import KafkaBroker
 from services.contract.codec import decode, encode
 from services.contract.topics import Topics
 from services.contract.types import Example, ModelAnnouncement
+from services.learner import trainer
 from services.learner.alarms import Alarms
 from services.learner.app import challenger_plans_of, plan_of
 from services.learner.batch import Output, Read, apply
@@ -288,3 +289,23 @@ def test_a_wrong_example_record_and_a_foreign_schema_are_skipped(kafka: KafkaBro
     lessons = [clean.learn(decode(value, Example), offset) for offset, value in enumerate(good)]
     wanted = [lesson.snapshot.announcement.model_hash for lesson in lessons if lesson.snapshot is not None]
     assert [each.model_hash for each in announced(settings)] == wanted
+
+
+def test_a_version_too_large_to_announce_is_kept_and_stops_nobody(
+    kafka: KafkaBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_for(kafka, tmp_path, "large.", snapshot_examples=20, challengers="halfspace")
+    draw, schema = random.Random(9), plan_of(settings).feature_schema_hash
+    values = [encode(example(number, draw, schema)) for number in range(40)]
+    asyncio.run(create_topics(settings))
+    asyncio.run(write(settings, settings.topics.examples.name, [("k", value) for value in values]))
+    monkeypatch.setattr(trainer, "ANNOUNCEMENT_BYTES_MAX", 50_000)
+    asyncio.run(train(settings, registered_versions(settings, 4)))
+    assert [(each.kind, each.version) for each in announced(settings)] == [("logistic", 1), ("logistic", 2)]
+    assert [each.announcement.kind for each in registered(settings)] == [
+        "logistic",
+        "logistic",
+        "halfspace",
+        "halfspace",
+    ]
+    assert "too many to announce" in caplog.text

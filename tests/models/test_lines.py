@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from models.adaptive_forest import create_adaptive_forest
 from models.anomaly import create_anomaly
@@ -18,13 +21,18 @@ from models.logistic import readable
 from models.online import REFIT_LABELS_MIN, CheckpointRefused
 from models.registry import Registry
 from models.training import CHALLENGERS, Plan, Snapshot, Trainer, TrainerState
+from services.cli.model import app
 from services.contract.codec import decode, encode
 from services.contract.types import Example, Kind, ModelAnnouncement
-from services.learner.trainer import ANNOUNCEMENT_BYTES_MAX, resumed
+from services.learner.app import challenger_plans_of
+from services.learner.measures import Measures
+from services.learner.trainer import ANNOUNCEMENT_BYTES_MAX, can_run, resumed
+from services.metrics import Metrics
 from services.models_admin import PromotionError, promoted
 from services.scorer.path.ensemble import EnsembleModel, model_from, scoring_from
 from services.scorer.path.model import ModelRefused
 from services.scorer.path.votes import share_log_odds
+from services.settings import SettingsError, load_settings
 from services.workbench.labels import rank
 from tests.learner.streams import SCHEMA, example
 from tests.models.tables import as_matrix, examples, odd
@@ -153,15 +161,20 @@ def test_an_announcement_that_was_changed_or_is_of_other_features_is_refused(
 def test_the_reasons_of_an_adaptive_forest_add_up_to_its_score_to_the_bit(whole: dict[str, Made]) -> None:
     model = model_from(whole["adaptive_forest"][-1][0].announcement, SCHEMA)
     table = as_matrix(examples(7, 60)[0])
-    contributions, scores = model.contributions(np.concatenate([table, odd(table, 8), np.full_like(table[:1], np.nan)]))
+    table = np.concatenate([table, odd(table, 8), np.full_like(table[:1], np.nan)])
+    contributions, scores = model.contributions(table)
+    assert scores.tobytes() == model.scores(table).tobytes()
     for row, score in zip(contributions.tolist(), scores.tolist(), strict=True):
-        total = model.bias
-        for contribution in row:
-            total += contribution
-        assert total.hex() == score.hex()
+        for order in (row, sorted(row)):
+            total = model.bias
+            for contribution in order:
+                total += contribution
+            assert total.hex() == score.hex()
+        assert all(0.0 <= each * np.sign(score - model.bias) <= abs(score - model.bias) for each in row)
     used = model.forest.trees.features[~model.forest.trees.leaves]  # type: ignore[attr-defined]
     assert {column for column in range(table.shape[1]) if contributions[:, column].any()} <= set(used.tolist())
-    assert contributions.any()
+    assert (contributions > 0.0).any(axis=1).any()
+    assert (np.count_nonzero(contributions, axis=1) > 1).sum() > 10
 
 
 def test_an_anomaly_model_scores_and_is_never_promoted(whole: dict[str, Made]) -> None:
@@ -172,6 +185,21 @@ def test_an_anomaly_model_scores_and_is_never_promoted(whole: dict[str, Made]) -
         promoted(said, None)
     for kind in ("boosting", "adaptive_forest", "logistic"):
         assert promoted(whole[kind][-1][0].announcement, None).champion.kind == kind
+
+
+def test_several_lines_are_listed_and_shown(
+    tmp_path: Path, whole: dict[str, Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOCSIN_REGISTRY", str(tmp_path))
+    for kind in KINDS:
+        for snapshot, checkpoint in whole[kind][:2]:
+            Registry(tmp_path).save(snapshot, checkpoint)
+    listed = CliRunner().invoke(app, ["list", "--json"])
+    assert json.loads(listed.stdout) == {plan_of(kind).name: [1, 2] for kind in KINDS}
+    for kind in KINDS:
+        shown = CliRunner().invoke(app, ["show", plan_of(kind).name, "--json"])
+        assert json.loads(shown.stdout)["kind"] == kind
+        assert CliRunner().invoke(app, ["show", f"{plan_of(kind).name}/1"]).exit_code == 0
 
 
 def test_a_fit_learns_the_label_that_counts_of_each_payment_in_its_window(log: list[tuple[int, Example]]) -> None:
@@ -240,6 +268,35 @@ def test_a_forest_goes_on_from_the_latest_checkpoint_that_is_the_one_it_saved(
     for snapshot, checkpoint in run(again, log):
         registry.save(snapshot, checkpoint)  # the same versions, with checkpoints again
     assert resumed(plan, registry).version == made[-1][0].announcement.version
+
+
+def test_a_line_whose_extra_is_missing_does_not_run_and_the_others_do(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    measures = Measures(Metrics())
+    running = {kind for kind in KINDS if can_run(plan_of(kind), measures)}
+    assert running == {"logistic", "adaptive_forest", "halfspace"}
+    assert caplog.text.count("no boosting challenger: the boosted ensemble needs LightGBM") == 1
+    assert measures.metrics.registry.get_sample_value("tocsin_line_running", {"kind": "boosting"}) == 0.0
+    assert measures.metrics.registry.get_sample_value("tocsin_line_running", {"kind": "halfspace"}) == 1.0
+
+
+@pytest.mark.parametrize(
+    "chosen, kinds",
+    [("", []), ("boosting", ["boosting"]), ("boosting,halfspace", ["halfspace", "boosting"])],
+)
+def test_settings_choose_which_challengers_are_trained(chosen: str, kinds: list[str]) -> None:
+    plans = challenger_plans_of(load_settings(challengers=chosen, refit_examples=7, refit_window_examples=9))
+    assert [plan.kind for plan in plans] == kinds
+    assert {(plan.refit_examples, plan.refit_window_examples) for plan in plans} <= {(7, 9)}
+    assert [plan.kind for plan in challenger_plans_of(load_settings())] == list(CHALLENGERS)
+
+
+@pytest.mark.parametrize("wrong", ["oracle", "boosting,", ",boosting", "boosting halfspace"])
+def test_a_challenger_that_there_is_not_is_an_error_that_names_the_setting(wrong: str) -> None:
+    with pytest.raises(SettingsError, match="TOCSIN_CHALLENGERS"):
+        load_settings(challengers=wrong)
 
 
 def test_a_checkpoint_of_another_release_is_not_opened(whole: dict[str, Made]) -> None:

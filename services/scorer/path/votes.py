@@ -6,10 +6,11 @@ payment, which is not the same as that it cannot be.
 
 Contributions. Each node has votes: a leaf its own, any other node the mean of its leaves. ``S`` and ``I`` are the sums
 of what a payment's leaves vote, ``S0`` and ``I0`` those of the roots, ``dS`` and ``dI`` what the splits of one feature
-change along the paths. The share moves from ``S0 / (S0 + I0)`` to ``S / (S + I)``. That move is a sum over features,
-exactly: ``(dS * I0 - dI * S0) / ((S + I) * (S0 + I0))``. A feature's contribution is its part of the move, times the
-log-odds that the whole move is worth for each unit of it. So contributions and bias, the log-odds at the roots, add up
-to the score; where features move the share to and fro, they say so with both signs.
+change along the paths. The share moves from ``S0 / (S0 + I0)`` to ``S / (S + I)``, and a feature's part in that is in
+proportion to ``dS * I0 - dI * S0``: the parts sum to the move, exactly. The features that moved it the way it went
+divide the move's worth in log-odds among them; the others contribute nothing. So no contribution is larger than the
+score is away from the bias, which is the log-odds at the roots. All of them are multiples of ``GRID``: the bias and the
+contributions, added in any order, are the score to the bit.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ import orjson
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
-from services.scorer.path.features import FEATURES
 from services.scorer.path.model import ModelRefused
 from services.scorer.path.packed import pack, unpack
 from services.scorer.path.readings import learnable
@@ -33,9 +33,9 @@ from services.scorer.path.trees import LAYOUT, Trees
 KIND = "votes"
 VOTE_MAX = 1e6
 SHARE_FLOOR = 1e-4
-"""Log-odds are at most 9.2 in size: more than that, ten trees cannot tell."""
-_MOVE_MIN = 1e-9
-"""A share that moved less counts as one that stood still: there the secant is the tangent."""
+"""Log-odds are at most 9.3 in size: more than that, ten trees cannot tell."""
+GRID = 2.0**-46
+"""What scores and contributions are multiples of: sums of numbers up to 128 are exact."""
 _ARRAYS = {**LAYOUT, "suspicious": "<f8", "innocent": "<f8"}
 
 
@@ -84,36 +84,24 @@ class VotingForest:
         -------
         float64[n], from 0 to 1.
         """
-        return self._share(learnable(features))[0]
-
-    def moves(self, features: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        """The share at the roots, the share of each payment, and the part that each feature has in the difference.
-
-        Parameters
-        ----------
-        features
-            float64[n, k] as served.
-
-        Returns
-        -------
-        share at the roots, shares float64[n], parts float64[n, k]. Where nobody votes, the share is that of the roots.
-        """
         read = learnable(features)
-        shares, cast = self._share(read)
-        for_it, against = (math.fsum(votes[self.trees.roots].tolist()) for votes in (self.suspicious, self.innocent))
+        suspicious = self.trees.sums(read, self.suspicious)
+        cast = suspicious + self.trees.sums(read, self.innocent)
+        return np.divide(suspicious, cast, out=np.zeros_like(cast), where=cast > 0.0)
+
+    def parts(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float64[n, k]: what each feature's splits did to each payment's share, in a unit of the payment's own."""
+        read, (for_it, against) = learnable(features), self.at_roots
         suspicious, innocent = np.zeros(features.shape), np.zeros(features.shape)
         self.trees.paths(read, self.suspicious, suspicious)
         self.trees.paths(read, self.innocent, innocent)
-        scale = cast * (for_it + against)
-        parts = suspicious * against - innocent * for_it
-        parts = np.divide(parts, scale[:, None], out=np.zeros_like(parts), where=scale[:, None] > 0.0)
-        at_roots = for_it / (for_it + against) if for_it + against > 0.0 else 0.0
-        return at_roots, np.where(cast > 0.0, shares, at_roots), parts
+        return suspicious * against - innocent * for_it
 
-    def _share(self, read: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        suspicious = self.trees.sums(read, self.suspicious)
-        cast = suspicious + self.trees.sums(read, self.innocent)
-        return np.divide(suspicious, cast, out=np.zeros_like(cast), where=cast > 0.0), cast
+    @cached_property
+    def at_roots(self) -> tuple[float, float]:
+        """Suspicious and innocent votes of the mean of what the forest has learned."""
+        sums = [math.fsum(votes[self.trees.roots].tolist()) for votes in (self.suspicious, self.innocent)]
+        return sums[0], sums[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +110,7 @@ class VotingModel:
 
     forest: VotingForest
     review_probability: float
-    explains_all: ClassVar[bool] = True
+    explains_all: ClassVar[bool] = False
 
     @property
     def version(self) -> int:
@@ -147,33 +135,34 @@ class VotingModel:
 
     @cached_property
     def bias(self) -> float:
-        """As ``Model``: the log-odds at the roots, of the mean of what it has learned."""
-        return share_log_odds(self.forest.moves(np.empty((0, len(FEATURES))))[0])
+        """As ``Model``."""
+        for_it, against = self.forest.at_roots
+        return share_log_odds(for_it / (for_it + against) if for_it > 0.0 else 0.0)
 
     def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """As ``Model``: ``share_log_odds`` of the votes' share, within 1e-12."""
-        return self.contributions(features)[1]
+        """As ``Model``: ``share_log_odds`` of each payment's share."""
+        return np.array([share_log_odds(share) for share in self.forest.probabilities(features).tolist()])
 
     def contributions(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """As ``Model``; scores are bias and contributions added in canonical order."""
-        at_roots, shares, parts = self.forest.moves(features)
-        move = shares - at_roots
-        wide = np.abs(move) > _MOVE_MIN
-        worth = np.array([share_log_odds(share) for share in shares.tolist()]) - self.bias
-        tangent = 1.0 / (at_roots + SHARE_FLOOR) + 1.0 / (1.0 - at_roots + SHARE_FLOOR)
-        slope = np.divide(worth, move, out=np.full_like(move, tangent), where=wide)
-        out = parts * slope[:, None]
-        sums = np.cumsum(np.column_stack([np.full(len(out), self.bias), out]), axis=1)  # one after the other
-        return out, sums[:, -1].copy()
+        """As ``Model``, in any order of addition; for those whose reasons are wanted."""
+        scores = self.scores(features)
+        worth = scores - self.bias
+        parts = np.maximum(self.forest.parts(features) * np.sign(worth)[:, None], 0.0)
+        sums = parts.sum(axis=1, keepdims=True)
+        out = np.rint(worth[:, None] * np.divide(parts, sums, out=np.zeros_like(parts), where=sums > 0.0) / GRID) * GRID
+        # What rounding left; and all of it where nobody votes, which is less than the mean and so no reason.
+        out[np.arange(len(out)), np.argmax(np.abs(out), axis=1)] += worth - out.sum(axis=1)
+        return out, scores
 
 
 def share_log_odds(share: float) -> float:
-    """Log-odds of a share of votes from 0 to 1.
+    """Log-odds of a share of votes from 0 to 1, a multiple of ``GRID``.
 
     >>> share_log_odds(0.5), round(share_log_odds(0.0), 1)
     (0.0, -9.2)
     """
-    return math.log(share + SHARE_FLOOR) - math.log(1.0 - share + SHARE_FLOOR)
+    log_odds = math.log(share + SHARE_FLOOR) - math.log(1.0 - share + SHARE_FLOOR)
+    return round(log_odds / GRID) * GRID
 
 
 def votes_from(packed: bytes, version: int, feature_schema_hash: str) -> VotingForest:

@@ -25,7 +25,7 @@ class ModelFollower(Service):
     batches, so a batch has one model.
 
     With ``settings.pinned_model`` only that model is ever taken. An announcement that cannot be used is counted and
-    logged, and the model in use stays.
+    logged, and the model in use stays. Challengers are passed over unread.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, feature_schema_hash: str) -> None:
@@ -66,12 +66,15 @@ class ModelFollower(Service):
                     self._consider(record.key, record.value)
 
     def _consider(self, key: bytes | None, value: bytes | None) -> None:
+        pinned = self._settings.pinned_model
         if value is None:
             if key == CHAMPION:
                 self._champion = None
         else:
             try:
                 announcement = decode_announcement(key, value)
+                if key != CHAMPION and announcement.challenger and announcement.model_hash != pinned:
+                    return
                 model = model_from(announcement, self._schema_hash)
             except (ModelRefused, msgspec.MsgspecError) as error:
                 self._metrics.models_refused.inc()
@@ -79,9 +82,8 @@ class ModelFollower(Service):
                 return
             if key == CHAMPION:
                 self._champion = model
-            elif self._settings.pinned_model in (model.hash, "" if not announcement.challenger else model.hash):
+            elif pinned in ("", model.hash):
                 self._latest = model
-        pinned = self._settings.pinned_model
         model = self._champion if self._champion is not None and not pinned else self._latest
         if model.hash != self.current.hash:
             self._use(model)
