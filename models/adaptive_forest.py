@@ -51,6 +51,8 @@ def create_adaptive_forest() -> forest.ARFClassifier:
 def compile_adaptive_forest(model: forest.ARFClassifier, version: int, feature_schema_hash: str) -> VotingForest:
     """The forest as it stands, as flat arrays that vote as it does, to the bit.
 
+    The votes of a node that is not a leaf are the mean of the leaves under it, weighted by the examples that made each.
+
     Raises
     ------
     ValueError
@@ -98,6 +100,7 @@ class _Layout:
             self.leaf_tree()
             return
         start, order, at = len(self.features), [tree._root], 0
+        seen: dict[int, float] = {}  # weights of the examples that made each leaf
         self.roots.append(start)
         while at < len(order):
             node = order[at]
@@ -112,7 +115,21 @@ class _Layout:
                 innocent, suspicious = (float(shares.get(label, 0.0)) for label in (False, True))
                 votes = (innocent, suspicious) if worth is None else (innocent * worth, suspicious * worth)
                 self._node(0, 0.0, start + at, MISSING_IS_ZERO, votes)
+                seen[at] = float(node.total_weight)
             at += 1
+        self._fill_means(start, [seen.get(at, 0.0) for at in range(len(order))])
+
+    def _fill_means(self, start: int, seen: list[float]) -> None:
+        """Votes of the nodes that are no leaves, from the last to the first: children stand after their parent."""
+        for at in range(len(seen) - 1, -1, -1):
+            left = self.lefts[start + at] - start
+            if left == at:
+                continue
+            seen[at] = seen[left] + seen[left + 1]
+            share = seen[left + 1] / seen[at] if seen[at] > 0.0 else 0.5
+            of_left, of_right = self.votes[start + left], self.votes[start + left + 1]
+            innocent, suspicious = (a + (b - a) * share for a, b in zip(of_left, of_right, strict=True))
+            self.votes[start + at] = (innocent, suspicious)
 
     def _node(self, feature: int, threshold: float, left: int, missing: int, votes: tuple[float, float]) -> None:
         self.features.append(feature)

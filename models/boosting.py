@@ -94,10 +94,7 @@ def fit(
     ValueError
         When shapes do not fit, a weight is not positive, or one of the two labels is missing.
     """
-    try:
-        import lightgbm
-    except ImportError as error:
-        raise ImportError("the boosted ensemble needs LightGBM: pip install 'tocsin[boosting]'") from error
+    lightgbm = _library()
     if features.shape != (len(labels), len(NAMES)) or weights.shape != (len(labels),):
         raise ValueError(f"features {features.shape} and weights {weights.shape} for {len(labels)} labels")
     if not (np.isfinite(weights) & (weights > 0.0)).all():
@@ -108,6 +105,17 @@ def fit(
     told = [] if share is None else [lambda grown: share((grown.iteration + 1) / ROUNDS)]
     text: str = lightgbm.train(PARAMETERS, data, num_boost_round=ROUNDS, callbacks=told).model_to_string()
     return text
+
+
+def release() -> str:
+    """LightGBM's release.
+
+    Raises
+    ------
+    ImportError
+        When LightGBM is not installed, or cannot be loaded.
+    """
+    return str(_library().__version__)
 
 
 def compile_boosting(text: str, version: int, feature_schema_hash: str) -> Forest:
@@ -146,6 +154,14 @@ def compile_boosting(text: str, version: int, feature_schema_hash: str) -> Fores
         return Forest(version, feature_schema_hash, trees, values)
     except ModelRefused as error:
         raise BoostingError(str(error)) from error
+
+
+def _library() -> Any:
+    try:
+        import lightgbm
+    except (ImportError, OSError) as error:  # OSError: without the OpenMP runtime that it links to
+        raise ImportError("the boosted ensemble needs LightGBM: pip install 'tocsin[boosting]'") from error
+    return lightgbm
 
 
 class _Tree:

@@ -4,6 +4,10 @@
 snapshot. A file is written beside its place, flushed to the disk and renamed, so that it is there whole or not at all.
 Nothing in it is executed. The graph of a model of kind ``onnx`` stands beside as ``<name>/<SHA-256>.onnx``, and is
 parsed by nobody before it is known to have that hash.
+
+What a line learns with that has no form but River's own is kept beside, as ``<version>.checkpoint``, of the latest
+version only. That is a pickle: it is given to nobody unless it has the SHA-256 that the version's file names. Whoever
+can write both can have the learner execute what they like: it is a folder for the learner and those who train models.
 """
 
 from __future__ import annotations
@@ -13,25 +17,28 @@ from pathlib import Path
 
 import msgspec
 
-from models.onnx import OnnxModel, checked_graph, onnx_from
+from models.onnx import checked_graph, onnx_from
 from models.training import Snapshot
 from services.contract.codec import encode
 from services.contract.identity import hash_of
 from services.contract.types import ModelAnnouncement
 from services.files import write_durably
-from services.scorer.path.ensemble import model_from
-from services.scorer.path.model import Model, ModelRefused
+from services.scorer.path.ensemble import scoring_from
+from services.scorer.path.model import ModelRefused, Scoring
 
 _VERSION = re.compile(r"^(\d{8})\.json$")
+_CHECKPOINT = ".checkpoint"
 
 
 class RegistryError(RuntimeError):
     """A version cannot be read, or would be replaced by another one. The message names the file."""
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     sha256: str
     snapshot: msgspec.Raw
+    checkpoint: str = ""
+    """SHA-256 of the checkpoint beside it; empty where there is none."""
 
 
 class Registry:
@@ -88,15 +95,11 @@ class Registry:
             When the file is missing, is not as it was written, or is not what its name says.
         """
         path = self.path(name, version)
+        file = _read(path)
         try:
-            file = msgspec.json.decode(path.read_bytes(), type=_File)
             snapshot = msgspec.json.decode(file.snapshot, type=Snapshot)
-        except OSError as error:
-            raise RegistryError(f"{path}: {error.strerror}") from error
         except msgspec.DecodeError as error:
             raise RegistryError(f"{path}: not a snapshot: {error}") from error
-        if hash_of(bytes(file.snapshot)) != file.sha256:
-            raise RegistryError(f"{path}: its content does not have the SHA-256 it was written with")
         said = snapshot.announcement
         if (said.name, said.version) != (name, version):
             raise RegistryError(f"{path}: holds version {said.version} of {said.name}")
@@ -104,12 +107,12 @@ class Registry:
             if said.kind == "onnx":
                 checked_graph(said, self._graph(said))
             else:
-                model_from(said, said.feature_schema_hash)
+                scoring_from(said, said.feature_schema_hash)
         except ModelRefused as error:
             raise RegistryError(f"{path}: {error}") from error
         return snapshot
 
-    def scoring(self, said: ModelAnnouncement, feature_schema_hash: str) -> Model | OnnxModel:
+    def scoring(self, said: ModelAnnouncement, feature_schema_hash: str) -> Scoring:
         """What scores as ``said`` announces: the model that the announcement carries, or a graph of this registry.
 
         Raises
@@ -119,7 +122,7 @@ class Registry:
         """
         if said.kind == "onnx":
             return onnx_from(said, self._graph(said), feature_schema_hash)
-        return model_from(said, feature_schema_hash)
+        return scoring_from(said, feature_schema_hash)
 
     def save_graph(self, name: str, data: bytes) -> None:
         """Put the graph of a model of the line ``name`` under its hash, before the snapshot that names it."""
@@ -139,8 +142,25 @@ class Registry:
     def _graph_path(self, name: str, sha256: str) -> Path:
         return self.folder / name / f"{sha256}.onnx"
 
-    def save(self, snapshot: Snapshot) -> Path:
-        """Write a version so that it survives a crash of the machine. To write the same again changes nothing.
+    def checkpoint(self, name: str, version: int) -> bytes | None:
+        """What was saved beside a version; ``None`` where that is gone, or is not what the version's file names.
+
+        Raises
+        ------
+        RegistryError
+            When the version's file is missing or is not as it was written.
+        """
+        path = self.path(name, version)
+        expected = _read(path).checkpoint
+        try:
+            data = path.with_suffix(_CHECKPOINT).read_bytes()
+        except OSError:
+            return None
+        return data if hash_of(data) == expected else None
+
+    def save(self, snapshot: Snapshot, checkpoint: bytes = b"") -> Path:
+        """Write a version so that it survives a crash of the machine. To write the same again changes nothing, but that
+        a checkpoint takes the place of the one before.
 
         Raises
         ------
@@ -149,10 +169,37 @@ class Registry:
         """
         path = self.path(snapshot.announcement.name, snapshot.announcement.version)
         content = encode(snapshot)
-        data = encode(_File(hash_of(content), msgspec.Raw(content))) + b"\n"
+        sha256 = hash_of(content)
         if path.exists():
-            if path.read_bytes() != data:
+            if _read(path).sha256 != sha256:
                 raise RegistryError(f"{path}: is there already, with other content")
-            return path
-        write_durably(path, data)
+            if not checkpoint:
+                return path
+        if checkpoint:
+            write_durably(path.with_suffix(_CHECKPOINT), checkpoint)
+        write_durably(
+            path, encode(_File(sha256, msgspec.Raw(content), hash_of(checkpoint) if checkpoint else "")) + b"\n"
+        )
+        for earlier in path.parent.glob(f"*{_CHECKPOINT}"):
+            if earlier.stem < path.stem:
+                earlier.unlink()
         return path
+
+
+def _read(path: Path) -> _File:
+    """A version's file, whose snapshot has the hash that it was written with.
+
+    Raises
+    ------
+    RegistryError
+        When it is missing or is not as it was written.
+    """
+    try:
+        file = msgspec.json.decode(path.read_bytes(), type=_File)
+    except OSError as error:
+        raise RegistryError(f"{path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise RegistryError(f"{path}: not a snapshot: {error}") from error
+    if hash_of(bytes(file.snapshot)) != file.sha256:
+        raise RegistryError(f"{path}: its content does not have the SHA-256 it was written with")
+    return file

@@ -37,11 +37,14 @@ class ThresholdWindow:
         """The window as little-endian float64 pairs, oldest first: ``ThresholdWindow(window.pack())`` is its equal."""
         return np.array(list(self._pairs), dtype="<f8").tobytes()
 
-    def threshold(self, share: float) -> float:
+    def threshold(self, share: float, rounding: float = 0.0) -> float:
         """The lowest probability in the window such that the weighted share at or above it is at most ``share``.
 
         Equal probabilities stand or fall together. When even the highest holds more than ``share``, the answer is
         the next number above it: on the evidence of the window, no threshold would keep within the budget.
+
+        ``rounding`` is how far, relative to it, a scorer may be off a probability of the window: the answer keeps that
+        distance, so that payments which say the same do not fall on either side of it.
         """
         if not self._pairs:
             return 1.0
@@ -50,4 +53,6 @@ class ThresholdWindow:
         falling, mass = probabilities[order], np.cumsum(weights[order])
         ends = np.append(falling[1:] != falling[:-1], True)
         fits = np.flatnonzero(ends & (mass <= share * mass[-1]))
-        return float(falling[fits[-1]]) if len(fits) else math.nextafter(float(falling[0]), math.inf)
+        if len(fits):
+            return float(falling[fits[-1]]) * (1.0 - rounding)
+        return math.nextafter(float(falling[0]), math.inf) * (1.0 + rounding)

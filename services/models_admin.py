@@ -12,6 +12,7 @@ from services import kafka
 from services.contract.codec import CHAMPION, decode, encode
 from services.contract.events import cloud_event
 from services.contract.types import ModelAnnouncement, Promotion
+from services.scorer.path.ensemble import SHADOW_ONLY
 from services.settings import Settings
 
 BEFORE_MAX = 32
@@ -34,13 +35,10 @@ def promoted(champion: ModelAnnouncement, current: Promotion | None) -> Promotio
     Raises
     ------
     PromotionError
-        When it is of a kind that scorers refuse.
+        When ``champion`` is of a kind that nobody decides with.
     """
-    if champion.kind == "onnx":
-        raise PromotionError(
-            f"{name_of(champion)} is of kind onnx: it says a probability and nothing of how it came about, so a review "
-            "by it would have no reasons to show. It can score in shadow only"
-        )
+    if champion.kind in SHADOW_ONLY:
+        raise PromotionError(f"{name_of(champion)} is of kind {champion.kind}: {SHADOW_ONLY[champion.kind]}")
     if current is None:
         return Promotion(champion)
     if current.champion == champion:

@@ -88,6 +88,18 @@ class Settings(BaseSettings):
         le=1,
         description="share of suspicious payments that ever get a label, for what silence weighs",
     )
+    challengers: str = Field(
+        "adaptive_forest,halfspace,boosting",
+        pattern=r"^((adaptive_forest|halfspace|boosting)(,(adaptive_forest|halfspace|boosting))*)?$",
+        description="kinds of models that the learner trains beside the logistic one; empty: none",
+    )
+    refit_examples: int = Field(10_000, ge=1, description="examples between two fits of the boosted challenger")
+    refit_window_examples: int = Field(
+        50_000,
+        ge=1,
+        le=1_000_000,
+        description="the latest examples that such a fit looks at: about 2 KB of memory each",
+    )
     alerts_per_day: float = Field(
         0, ge=0, le=1e6, description="subjects a day that people can take up in each queue, the riskiest; 0: all"
     )

@@ -13,7 +13,7 @@ from services.scorer.path.forest import Forest
 from services.scorer.path.halfspace import HalfSpaceModel
 from services.scorer.path.model import LogisticModel
 from services.scorer.path.trees import MISSING_LEFT, MISSING_RIGHT, Trees
-from services.scorer.path.votes import VotingForest
+from services.scorer.path.votes import VotingForest, VotingModel
 
 ROWS = 2_000
 ROUNDS = 10
@@ -29,7 +29,7 @@ def models_us_per_payment() -> dict[str, float]:
         "logistic": _best(lambda: logistic.contributions(table)),
         "ensemble": _best(lambda: ensemble.scores(table)),
         "ensemble_reasons": _best(lambda: ensemble.contributions(table)),
-        "adaptive_forest": _best(lambda: votes.probabilities(table)),
+        "adaptive_forest": _best(lambda: votes.scores(table)),
         "halfspace": _best(lambda: halfspace.scores(table)),
     }
 
@@ -83,10 +83,10 @@ def _logistic(rng: np.random.Generator) -> LogisticModel:
     return LogisticModel(1, SCHEMA, -6.0, weights, means, np.abs(scales), review_probability=0.5)
 
 
-def _votes(rng: np.random.Generator) -> VotingForest:
+def _votes(rng: np.random.Generator) -> VotingModel:
     trees = random_trees(rng, 10, 60, 8)
     votes = np.where(trees.leaves, rng.random((2, len(trees))), 0.0)
-    return VotingForest(1, SCHEMA, trees, votes[0], votes[1])
+    return VotingModel(VotingForest(1, SCHEMA, trees, votes[0], votes[1]), review_probability=0.5)
 
 
 def _halfspace(rng: np.random.Generator, count: int = 25, height: int = 8) -> HalfSpaceModel:

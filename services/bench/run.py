@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
+from services.bench.learning import learning_cost
 from services.bench.models import models_us_per_payment
 from services.bench.packs import packs_us_per_payment
 from services.bench.stream import bench_payments
@@ -64,6 +65,7 @@ def run_bench(
             "packs": round(packs_us_per_payment(settings), 2),
             "models": {name: round(cost, 2) for name, cost in models_us_per_payment().items()},
         },
+        "learning": learning_cost(),
         "model_swap": taken_up,
         "baselines": {
             "faust_agent": {

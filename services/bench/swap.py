@@ -13,7 +13,8 @@ from aiokafka.structs import TopicPartition
 from services import kafka
 from services.clock import now_ms
 from services.contract.codec import encode
-from services.contract.types import ModelAnnouncement, Party, Payment
+from services.contract.types import Party, Payment
+from services.scorer.path.ensemble import announcement_of
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.model import LogisticModel, untrained_model
 from services.scorer.ruleset_file import load_ruleset
@@ -63,7 +64,7 @@ async def _swap(
 ) -> float:
     topics = settings.topics
     await producer.send_and_wait(
-        topics.models.name, encode(_announcement(model)), f"bench/{model.version}".encode(), partition=0
+        topics.models.name, encode(announcement_of("bench", model, 0)), f"bench/{model.version}".encode(), partition=0
     )
     began = time.perf_counter()
     while time.perf_counter() - began < PATIENCE_S:
@@ -77,15 +78,6 @@ async def _swap(
                 if msgspec.json.decode(record.value, type=_Named).model_hash == model.hash:
                     return time.perf_counter() - began
     raise TimeoutError(f"no decision by model {model.version} within {PATIENCE_S:.0f} s")
-
-
-def _announcement(model: LogisticModel) -> ModelAnnouncement:
-    return ModelAnnouncement(
-        name="bench", version=model.version, model_hash=model.hash, feature_schema_hash=model.feature_schema_hash,
-        kind="logistic", review_probability=model.review_probability, examples_offset=0, trained_event_time_ms=0,
-        bias=model.bias, weights=tuple(model.weights.tolist()), means=tuple(model.means.tolist()),
-        scales=tuple(model.scales.tolist()),
-    )  # fmt: skip
 
 
 def swaps(settings: Settings) -> dict[str, float]:

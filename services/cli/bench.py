@@ -97,5 +97,8 @@ def _show(figures: dict[str, Any]) -> None:
         f"{figures['times_faust_agent']} times the Faust agents' rate; {figures['payments']:,} payments, "
         f"{figures['partitions']} partitions, {figures['delivery']}, {figures['broker']}"
     )
+    learning = figures["learning"]["cpu_us_per_example"].items()
+    said = ", ".join(f"{name.replace('_', ' ')} {cost:.0f}" for name, cost in learning)
+    Console().print(f"an example costs to learn, in CPU µs: {said}")
     swap = figures["model_swap"]
     Console().print(f"a model that is announced decides after {swap['median_ms']} ms, {swap['longest_ms']} ms at most")

@@ -339,6 +339,10 @@ class OnnxGraph(Struct, frozen=True):
     """Probability of suspicious, [n] or [n, 1], or of not suspicious and suspicious, [n, 2]."""
 
 
+Kind = Literal["logistic", "boosting", "adaptive_forest", "halfspace", "onnx"]
+"""What a model is: how its parameters are read, and what they mean."""
+
+
 class ModelAnnouncement(Struct, frozen=True, omit_defaults=True):
     """A model that scorers can load: its identity, and its parameters as flat arrays."""
 
@@ -346,7 +350,7 @@ class ModelAnnouncement(Struct, frozen=True, omit_defaults=True):
     version: int
     model_hash: str
     feature_schema_hash: str
-    kind: Literal["logistic", "boosting", "onnx"]
+    kind: Kind
     review_probability: float
     """The operating threshold: decisions at or above it go to review."""
     examples_offset: int
@@ -365,6 +369,11 @@ class ModelAnnouncement(Struct, frozen=True, omit_defaults=True):
     """Of a boosted ensemble with a corrector: the latter, packed likewise."""
     challenger: bool = False
     """Nobody scores with it unless it is promoted."""
+    votes: bytes = b""
+    """Of an adaptive forest: its trees, as ``services.scorer.path.votes`` packs them, in base64."""
+    halfspace: bytes = b""
+    """Of an anomaly model: its half-space trees, as ``services.scorer.path.halfspace`` packs them, in base64. Its
+    ``review_probability`` is a score of its own, no probability, and nobody decides with it."""
     onnx: OnnxGraph | None = None
     """Of the kind ``onnx``, which is a challenger only: it has no contributions, so no reasons to show."""
 

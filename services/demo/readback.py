@@ -32,6 +32,10 @@ class Served(msgspec.Struct, frozen=True, gc=False):
     model_version: int
 
 
+class _Announced(msgspec.Struct, frozen=True, gc=False):
+    challenger: bool = False
+
+
 class _AlertName(msgspec.Struct, frozen=True, gc=False):
     alert_id: str
 
@@ -57,6 +61,7 @@ class Evidence:
     dead_letters: Counter[str] = field(default_factory=Counter)
     """By origin: ``ingest`` or ``scorer``."""
     models: int = 0
+    """Announced for scorers to follow; challengers are not counted."""
 
     @property
     def records(self) -> int:
@@ -96,7 +101,8 @@ async def gather_evidence(settings: Settings) -> Evidence:
     async for record in committed(settings, topics.dead_letters):
         origin = read_dead_letter(list(record.headers)).topic
         evidence.dead_letters["ingest" if origin.startswith("stream:") else "scorer"] += 1
-    evidence.models = await count(settings, topics.models)
+    async for record in committed(settings, topics.models):
+        evidence.models += not msgspec.json.decode(record.value or b"", type=_Announced).challenger
     return evidence
 
 

@@ -1,21 +1,22 @@
-"""The learner as a worker: a Faust app that hosts joiner and trainer."""
+"""The learner as a worker: a Faust app that hosts the joiner and a trainer for each line of models."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import faust
 
-from models.training import Plan
+from models.training import CHALLENGERS, Plan
 from services.faust_app import create_app
 from services.learner.alarms import Alarms, Hook
 from services.learner.join import DAY_MS, Limits
 from services.learner.joiner import Joiner
 from services.learner.measures import Measures
 from services.learner.served import ServedPlan
-from services.learner.trainer import TrainerService
+from services.learner.trainer import TrainerService, can_run
 from services.metrics import Metrics
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.ruleset_file import load_ruleset
@@ -23,7 +24,7 @@ from services.settings import Settings
 
 
 def plan_of(settings: Settings) -> Plan:
-    """The line of models that a deployment trains.
+    """The line of models that a deployment's scorers follow.
 
     Raises
     ------
@@ -43,6 +44,23 @@ def limits_of(settings: Settings) -> Limits:
         label_frequency=settings.label_frequency,
         forgotten_per_seal_max=max(Limits().forgotten_per_seal_max, 2 * settings.batch_payments_max),
     )
+
+
+def challenger_plans_of(settings: Settings) -> list[Plan]:
+    """The lines of challengers that a deployment trains beside it, those included whose extra is not installed.
+
+    Raises
+    ------
+    SettingsError
+        As ``plan_of``.
+    """
+    beside = replace(
+        plan_of(settings),
+        refit_examples=settings.refit_examples,
+        refit_window_examples=settings.refit_window_examples,
+    )
+    chosen = settings.challengers.split(",")
+    return [replace(beside, kind=kind) for kind in CHALLENGERS if kind in chosen]
 
 
 def drift_plan_of(settings: Settings) -> ServedPlan:
@@ -78,6 +96,9 @@ def create_learner(settings: Settings, metrics: Metrics | None = None, hooks: Se
         Joiner(settings, measures, plan.feature_schema_hash, drift_plan_of(settings), alarms, limits_of(settings))
     )
     app.service(TrainerService(settings, measures, plan, alarms))
+    for challenger in challenger_plans_of(settings):
+        if can_run(challenger, measures):
+            app.service(TrainerService(settings, measures, challenger))
     return app
 
 

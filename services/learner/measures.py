@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from services.learner.served import SCORE, ServedDrift
 from services.metrics import Metrics, ModelHealth
@@ -35,6 +35,37 @@ class Measures:
             "tocsin_learner_skipped_total",
             "Records that teach nothing: decision_too_old, example_duplicate, example_foreign_schema, example_invalid",
             ("reason",),
+            registry=metrics.registry,
+        )
+
+        self.line_running = Gauge(
+            "tocsin_line_running",
+            "By kind of model: 1 for a line that is trained, 0 for one whose extra is not installed",
+            ("kind",),
+            registry=metrics.registry,
+        )
+        self.line_examples = Counter(
+            "tocsin_line_examples_total", "Examples learned, by kind of model", ("kind",), registry=metrics.registry
+        )
+        self.line_version = Gauge(
+            "tocsin_line_version", "Version made last, by kind of model", ("kind",), registry=metrics.registry
+        )
+        self.line_lag = Gauge(
+            "tocsin_line_lag_records",
+            "Examples not yet learned, by kind of model",
+            ("kind",),
+            registry=metrics.registry,
+        )
+        self.line_refused = Counter(
+            "tocsin_line_refused_total",
+            "Versions too large to be announced, by kind of model",
+            ("kind",),
+            registry=metrics.registry,
+        )
+        self.line_fits = Counter(
+            "tocsin_line_fits_total",
+            "Fits of the boosted line that were due, by result: fitted, too_few_labels",
+            ("result",),
             registry=metrics.registry,
         )
 

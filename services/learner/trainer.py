@@ -1,11 +1,15 @@
-"""The trainer's shell: ``examples.v1`` in, registry and ``models.v1`` out.
+"""A trainer's shell: ``examples.v1`` in, registry and ``models.v1`` out. Each line of models has one of its own.
 
 A version is first a file in the registry, then an announcement, and only then is the next example learned. So a crash
 leaves at most one version without its announcement, and a session starts by announcing what is missing. The sequence
 of versions is the one that ``models.training.Trainer`` makes of the log: nothing else decides it.
 
-Before an example is learned its score as served is judged (``services.learner.judge``). Judge and trainer each know how
-far they have read; a session begins at the earlier of the two places, and each takes only what is new to it.
+Before the line that scorers follow learns an example, its score as served is judged (``services.learner.judge``).
+Judge and trainer each know how far they have read; a session begins at the earlier of the two places, and each takes
+only what is new to it.
+
+Lines share nothing but the log and the event loop: each has its consumer, its offset and its part of the registry, and
+a fit of one runs in a thread while the others go on.
 """
 
 from __future__ import annotations
@@ -20,11 +24,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from faust import Service
 
+from models.online import CheckpointRefused
 from models.registry import Registry
 from models.training import Lesson, Plan, Snapshot, Trainer
 from services import kafka
 from services.contract.codec import decode, encode
 from services.contract.events import cloud_event
+from services.contract.topics import BATCH_BYTES_MAX
 from services.contract.types import Example, ModelAnnouncement
 from services.learner.alarms import Alarms
 from services.learner.joiner import RETRY_S, LearnerError
@@ -33,17 +39,59 @@ from services.learner.measures import Measures
 from services.settings import Settings
 
 EXAMPLES_MAX = 200
-"""Examples learned between two polls; the event loop breathes every ``EXAMPLES_BREATH`` of them."""
-EXAMPLES_BREATH = 50
+"""Examples learned between two polls."""
+BREATH_S = 0.02
+"""After learning for so long, a line lets the joiner and the other lines have the event loop."""
 POLL_MS = 200
+ANNOUNCEMENT_BYTES_MAX = 2 * BATCH_BYTES_MAX - 64 * 1024
+"""What ``models.v1`` takes, less what a record costs beside its value. The models of today are a tenth of it."""
 
 logger = logging.getLogger(__name__)
 
 
-class TrainerService(Service):
-    """Learns the log until it is stopped. A Kafka error ends a session; the next goes on from the registry."""
+def can_run(plan: Plan, measures: Measures) -> bool:
+    """Whether a line can be trained here; if not, it is said once in the log, and in the metrics."""
+    try:
+        plan.name  # noqa: B018 - it names the library's release
+    except ImportError as error:
+        logger.warning("no %s challenger: %s", plan.kind, error)
+        measures.line_running.labels(plan.kind).set(0)
+        return False
+    measures.line_running.labels(plan.kind).set(1)
+    return True
 
-    def __init__(self, settings: Settings, measures: Measures, plan: Plan, alarms: Alarms, **options: Any) -> None:
+
+def resumed(plan: Plan, registry: Registry) -> Trainer:
+    """A trainer that goes on from the registry's latest version of a line.
+
+    An adaptive forest goes on from the latest version whose checkpoint is there, is the one that was saved, and comes
+    from this release of its library; without any it learns the log again from the beginning. It makes the same
+    versions either way.
+    """
+    refused = ""
+    for version in reversed(registry.versions(plan.name)):
+        try:
+            trainer = Trainer(plan, registry.load(plan.name, version).state, registry.checkpoint(plan.name, version))
+        except CheckpointRefused as error:
+            refused = refused or f"{plan.name}/{version}: {error}"
+            continue
+        break
+    else:
+        trainer = Trainer(plan)
+    if refused:
+        logger.warning("%s; learning the log again from offset %d", refused, trainer.next_offset)
+    return trainer
+
+
+class TrainerService(Service):
+    """Learns the log until it is stopped. A Kafka error ends a session; the next goes on from the registry.
+
+    With ``alarms`` it also judges scores as served, which one line of a deployment does.
+    """
+
+    def __init__(
+        self, settings: Settings, measures: Measures, plan: Plan, alarms: Alarms | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
         self._settings = settings
         self._measures = measures
@@ -70,7 +118,7 @@ class TrainerService(Service):
             while not self.should_stop:
                 await session.step()
         except KafkaError as error:
-            logger.warning("trainer: %s; trying again", type(error).__name__)
+            logger.warning("%s trainer: %s; trying again", self._plan.kind, type(error).__name__)
             await self.sleep(RETRY_S)
         finally:
             await session.close()
@@ -79,19 +127,19 @@ class TrainerService(Service):
 class _Session:
     """From the registry's latest version to the first failure."""
 
-    def __init__(self, settings: Settings, measures: Measures, plan: Plan, alarms: Alarms) -> None:
-        self._measures = measures
-        self._judge = Judge(settings, measures, alarms)
+    def __init__(self, settings: Settings, measures: Measures, plan: Plan, alarms: Alarms | None) -> None:
+        self._measures, self._plan = measures, plan
+        self._judge = Judge(settings, measures, alarms) if alarms is not None else None
         self._registry = Registry(settings.registry)
-        latest = self._registry.latest(plan.name)
-        self._trainer = Trainer(plan, latest.state if latest else None)
+        self._trainer = resumed(plan, self._registry)
         self._producer: AIOKafkaProducer = kafka.producer(settings)
         self._consumer: AIOKafkaConsumer = kafka.consumer(settings)
         self._examples = TopicPartition(settings.topics.examples.name, 0)
         self._models = TopicPartition(settings.topics.models.name, 0)
         self._announced: dict[int, str] = {}
-        if latest:
-            measures.metrics.use_model(latest.announcement.version, latest.announcement.model_hash)
+        self._breathed_s = 0.0
+        if self._trainer.version:
+            self._show(self._registry.load(plan.name, self._trainer.version).announcement)
 
     async def open(self) -> None:
         """Announce the versions that ``models.v1`` lacks, and stand at the first example not yet learned or judged.
@@ -104,7 +152,7 @@ class _Session:
         await self._producer.start()
         await self._consumer.start()
         await self._read_announced()
-        name = self._trainer.plan.name
+        name = self._plan.name
         for version in self._registry.versions(name):
             if version not in self._announced:
                 await self._announce(self._registry.load(name, version).announcement)
@@ -117,67 +165,100 @@ class _Session:
                 f"{self._examples.topic} ends at {end} and was learned up to {self._trainer.next_offset}: the registry "
                 f"belongs to another cluster; choose another folder"
             )
-        if self._judge.next_offset > end:
+        if self._judge is not None and self._judge.next_offset > end:
             raise LearnerError(
                 f"{self._examples.topic} ends at {end} and was judged up to {self._judge.next_offset}: state_dir "
                 f"belongs to another cluster; choose another folder"
             )
-        self._consumer.seek(self._examples, min(self._trainer.next_offset, self._judge.next_offset))
+        start = self._trainer.position
+        self._consumer.seek(self._examples, start if self._judge is None else min(start, self._judge.next_offset))
 
     async def close(self) -> None:
         """Let go of the clients, and keep what was judged."""
         await self._consumer.stop()
         await self._producer.stop()
-        self._judge.save()
+        if self._judge is not None:
+            self._judge.save()
 
     async def step(self) -> None:
         """Learn the next examples, and publish the versions that they complete."""
         got = await self._consumer.getmany(self._examples, timeout_ms=POLL_MS, max_records=EXAMPLES_MAX)
-        for count, record in enumerate(got.get(self._examples, ()), start=1):
+        clock = asyncio.get_running_loop().time
+        for record in got.get(self._examples, ()):
             await self._learn(record)
-            if count % EXAMPLES_BREATH == 0:
+            if clock() - self._breathed_s > BREATH_S:
                 await asyncio.sleep(0)
-        self._judge.show(asyncio.get_running_loop().time())
+                self._breathed_s = clock()
+        if self._judge is not None:
+            self._judge.show(clock())
         high = self._consumer.highwater(self._examples)
         if high is not None:
-            self._measures.lag(self._examples.topic, 0, high - await self._consumer.position(self._examples))
+            unread = high - await self._consumer.position(self._examples)
+            self._measures.line_lag.labels(self._plan.kind).set(max(0, unread))
+            if not self._plan.challenger:
+                self._measures.lag(self._examples.topic, 0, unread)
 
     async def _learn(self, record: Any) -> None:
+        trainer = self._trainer
         try:
             example = decode(record.value or b"", Example)
         except msgspec.DecodeError:
-            if record.offset >= self._trainer.next_offset:
-                self._measures.skipped.labels("example_invalid").inc()
+            if record.offset >= trainer.next_offset:
+                self._skipped("example_invalid")
             return
-        self._judge.take(example, record.offset)
-        if record.offset < self._trainer.next_offset:
+        if self._judge is not None:
+            self._judge.take(example, record.offset)
+        if record.offset < trainer.position:
             return  # learned before: only the judge had not seen it
-        lesson: Lesson = self._trainer.learn(example, record.offset)
-        if lesson.result != "learned":
-            self._measures.skipped.labels(f"example_{lesson.result}").inc()
-            return
-        label = "suspicious" if example.label else "not_suspicious"
-        self._measures.metrics.examples.labels(label).inc()
+        if trainer.fit_due:
+            result = await asyncio.to_thread(trainer.fit)
+            self._measures.line_fits.labels(result).inc()
+            logger.info("%s: fit after %d examples: %s", self._plan.name, trainer.examples, result)
+        lesson: Lesson = trainer.learn(example, record.offset)
+        if lesson.result == "learned":
+            self._measures.line_examples.labels(self._plan.kind).inc()
+            if not self._plan.challenger:
+                label = "suspicious" if example.label else "not_suspicious"
+                self._measures.metrics.examples.labels(label).inc()
+        elif lesson.result != "remembered":
+            self._skipped(f"example_{lesson.result}")
         if lesson.snapshot is not None:
             await self._publish(lesson.snapshot)
 
+    def _skipped(self, reason: str) -> None:
+        """Counted once, by the line that scorers follow: every line skips the same."""
+        if not self._plan.challenger:
+            self._measures.skipped.labels(reason).inc()
+
     async def _publish(self, snapshot: Snapshot) -> None:
         """First the file, then the announcement."""
-        self._registry.save(snapshot)
+        checkpoint = self._trainer.checkpoint()
+        await asyncio.to_thread(self._registry.save, snapshot, checkpoint)
         announcement = snapshot.announcement
         if announcement.version in self._announced:
             self._check(announcement)  # learned again from the log, after the registry was lost
         else:
             await self._announce(announcement)
-        self._measures.metrics.snapshots.inc()
-        self._measures.metrics.use_model(announcement.version, announcement.model_hash)
+        if not self._plan.challenger:
+            self._measures.metrics.snapshots.inc()
+        self._show(announcement)
         logger.info("model %s/%d: %s", announcement.name, announcement.version, announcement.model_hash[:12])
+
+    def _show(self, latest: ModelAnnouncement) -> None:
+        self._measures.line_version.labels(self._plan.kind).set(latest.version)
+        if not self._plan.challenger:
+            self._measures.metrics.use_model(latest.version, latest.model_hash)
 
     async def _announce(self, announcement: ModelAnnouncement) -> None:
         key = f"{announcement.name}/{announcement.version}"
+        value = encode(announcement)
+        if len(value) > ANNOUNCEMENT_BYTES_MAX:
+            self._measures.line_refused.labels(self._plan.kind).inc()
+            logger.warning("model %s: %d bytes, too many to announce; it is in the registry only", key, len(value))
+            return
         await self._producer.send_and_wait(
             self._models.topic,
-            encode(announcement),
+            value,
             key.encode(),
             partition=0,
             headers=cloud_event("model-announcement.v1", f"{key}/{announcement.model_hash}"),
@@ -194,7 +275,7 @@ class _Session:
 
     async def _read_announced(self) -> None:
         """The versions of this line that ``models.v1`` has, with their hashes."""
-        name = self._trainer.plan.name
+        name = self._plan.name
         async for record in self._all_of(self._models):
             try:
                 announcement = decode(record.value or b"", ModelAnnouncement)

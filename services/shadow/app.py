@@ -25,7 +25,7 @@ from services.scorer.ruleset_file import load_ruleset
 from services.scorer.shell.lane import Lane
 from services.scorer.shell.models import AnnouncementFollower
 from services.settings import Settings
-from services.shadow.roster import Challenger, Roster, Scoring
+from services.shadow.roster import Challenger, HasScores, Roster
 from services.shadow.scoring import NAME, RESULTS, Shadow
 from services.topics_admin import require_topics
 
@@ -35,12 +35,12 @@ logger = logging.getLogger(__name__)
 class Measured:
     """A model whose scores are counted: CPU time, and those that are no number. It says what ``model`` says."""
 
-    def __init__(self, model: Scoring, kind: str, metrics: ShadowMetrics) -> None:
+    def __init__(self, model: HasScores, kind: str, metrics: ShadowMetrics) -> None:
         self._model = model
         self._cpu, self._failed = metrics.cpu.labels(kind), metrics.failed.labels(kind)
 
     def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """As ``Scoring``."""
+        """As ``HasScores``."""
         began = time.thread_time()
         found = self._model.scores(features)
         self._cpu.inc(time.thread_time() - began)
@@ -74,7 +74,7 @@ class ChallengerFollower(AnnouncementFollower):
         self._roster.take(key, value)
         self._current = None
 
-    def _build(self, said: ModelAnnouncement) -> Scoring:
+    def _build(self, said: ModelAnnouncement) -> HasScores:
         return Measured(self._registry.scoring(said, self._schema_hash), said.kind, self._shadow)
 
 

@@ -18,7 +18,7 @@ VERSIONS_MAX = 8
 """Versions of a line that are remembered: where the latest is withdrawn or refused, the one before scores again."""
 
 
-class Scoring(Protocol):
+class HasScores(Protocol):
     """As much of a model as shadow needs."""
 
     def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]: ...
@@ -30,14 +30,14 @@ class Challenger:
 
     model_hash: str
     kind: str
-    model: Scoring
+    model: HasScores
 
 
 @dataclass(slots=True)
 class _Announced:
     order: int
     said: ModelAnnouncement
-    model: Scoring | None = None
+    model: HasScores | None = None
     is_refused: bool = False
 
 
@@ -62,7 +62,7 @@ class Roster:
     def __init__(
         self,
         most: int,
-        build: Callable[[ModelAnnouncement], Scoring],
+        build: Callable[[ModelAnnouncement], HasScores],
         refuse: Callable[[object], None],
         pinned: str = "",
     ) -> None:

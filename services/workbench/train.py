@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from models.logistic import DEFINITION as LOGISTIC_DEFINITION
 from models.logistic import compile_logistic, create_logistic, readable
 from models.registry import Registry
 from models.training import Snapshot
-from services.contract.types import ModelAnnouncement
 from services.evaluate.measures import Floats
 from services.scorer.path.ensemble import EnsembleModel, announcement_of
 from services.scorer.path.features import NAMES
@@ -36,6 +35,7 @@ LABELS_MIN = 10
 """Of each kind, before anything is fitted."""
 
 Tell = Callable[[str], None]
+_Fitted: TypeAlias = LogisticModel | EnsembleModel
 
 
 class TrainingError(ValueError):
@@ -86,7 +86,7 @@ def train(
     threshold = _threshold(scores, budget_share)
     tell("fitting on all labels")
     version = (registry.versions(name) or [0])[-1] + 1
-    kept = _with_threshold(_fit(whole, kind, version, "the data set"), threshold)
+    kept = replace(_fit(whole, kind, version, "the data set"), review_probability=threshold)
     known = whole.label != UNLABELLED
     about: dict[str, Any] = {
         "definition": BOOSTING_DEFINITION if kind == "boosting" else LOGISTIC_DEFINITION,
@@ -95,7 +95,8 @@ def train(
         "matured_days": matured_days,
         "most_contributing": most_contributing(kept, held_out.features),
     }
-    snapshot = Snapshot(_announced(name, kept, int(whole.label_ms[known].max())), None, about)
+    said = announcement_of(name, kept, int(whole.label_ms[known].max()), challenger=True)
+    snapshot = Snapshot(said, None, about)
     registry.save(snapshot)
     return snapshot
 
@@ -108,7 +109,7 @@ def most_contributing(model: Model, features: Floats, rows_max: int = 5_000) -> 
     return {NAMES[at]: float(sizes[at]) for at in order.tolist() if sizes[at] > 0.0}
 
 
-def _fit(data: Dataset, kind: str, version: int, what: str) -> Model:
+def _fit(data: Dataset, kind: str, version: int, what: str) -> _Fitted:
     known = data.chosen(data.label != UNLABELLED)
     labels, weights = known.label == SUSPICIOUS, learning_weights(known)
     if min(labels.sum(), len(labels) - labels.sum()) < LABELS_MIN:
@@ -133,29 +134,3 @@ def _threshold(scores: Floats, budget_share: float) -> float:
     counts = np.searchsorted(-falling, -falling, side="right")  # how many reach each
     fits = np.flatnonzero(counts <= budget_share * len(falling))
     return probability(float(falling[fits[-1]])) if len(fits) else 1.0
-
-
-def _with_threshold(model: Model, threshold: float) -> Model:
-    assert isinstance(model, LogisticModel | EnsembleModel), "what _fit makes"
-    return replace(model, review_probability=threshold)
-
-
-def _announced(name: str, model: Model, trained_event_time_ms: int) -> ModelAnnouncement:
-    if isinstance(model, EnsembleModel):
-        return announcement_of(name, model, trained_event_time_ms, challenger=True)
-    assert isinstance(model, LogisticModel), "the other kind"
-    return ModelAnnouncement(
-        name=name,
-        version=model.version,
-        model_hash=model.hash,
-        feature_schema_hash=model.feature_schema_hash,
-        kind="logistic",
-        review_probability=model.review_probability,
-        examples_offset=0,
-        trained_event_time_ms=trained_event_time_ms,
-        bias=model.bias,
-        weights=tuple(model.weights.tolist()),
-        means=tuple(model.means.tolist()),
-        scales=tuple(model.scales.tolist()),
-        challenger=True,
-    )

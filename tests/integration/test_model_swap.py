@@ -102,6 +102,7 @@ def test_a_model_that_cannot_be_used_is_refused_and_counted_and_the_one_in_use_s
         await probe.until(good)
         other = random_model(2, "f" * 64)
         await deployment.announce(other)
+        await deployment.announce(random_model(2, "e" * 64), challenger=True)  # nobody here would score with it
         await deployment.announce(random_model(3, schema), model_hash="0" * 64)
         await deployment.announce(random_model(4, schema), weights=(1.0, 2.0))
         await deployment.announce(random_model(5, schema), kind="oracle")
@@ -113,6 +114,7 @@ def test_a_model_that_cannot_be_used_is_refused_and_counted_and_the_one_in_use_s
         assert probe.in_use() == {"1"}
         await deployment.announce(random_model(8, schema))
         await probe.until(random_model(8, schema))
+        await probe.until_refused(5)
 
     with probed(deployment) as probe:
         asyncio.run(refusals(probe))

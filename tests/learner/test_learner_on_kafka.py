@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import shutil
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -14,15 +15,16 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from models.registry import Registry
-from models.training import Snapshot, Trainer
+from models.training import Plan, Snapshot, Trainer
 from services import kafka as clients
 from services.broker import KafkaBroker
 from services.contract.codec import decode, encode
 from services.contract.identity import example_id
 from services.contract.topics import Topics
 from services.contract.types import Example, ModelAnnouncement, PaymentLabel
+from services.learner import trainer
 from services.learner.alarms import Alarms
-from services.learner.app import plan_of
+from services.learner.app import challenger_plans_of, plan_of
 from services.learner.batch import Output, Read, apply
 from services.learner.join import DAY_MS, Join
 from services.learner.joiner import LearnerError
@@ -52,6 +54,9 @@ def settings_for(kafka: KafkaBroker, folder: Path, prefix: str, **chosen: object
             "snapshot_examples": 100,
             "batch_payments_max": 40,
             "alert_budget_share": 0.02,
+            "challengers": "",
+            "refit_examples": 250,
+            "refit_window_examples": 400,
             **chosen,
         }
     )
@@ -66,19 +71,35 @@ def expected_ids(decisions: Records, labels: Records) -> list[str]:
     return sorted(decode(each.value or b"", Example).example_id for each in output.records if "examples" in each.topic)
 
 
+def plans_of(settings: Settings) -> list[Plan]:
+    """The lines of a deployment."""
+    return [plan_of(settings), *challenger_plans_of(settings)]
+
+
 def offline(settings: Settings, examples: list[Record]) -> list[Snapshot]:
-    """The versions that the log makes, without Kafka and without a crash."""
-    trainer = Trainer(plan_of(settings))
-    lessons = [trainer.learn(decode(value, Example), offset) for offset, _, value in examples]
-    return [lesson.snapshot for lesson in lessons if lesson.snapshot is not None]
+    """The versions that the log makes, without Kafka and without a crash, line after line."""
+    found = []
+    for plan in plans_of(settings):
+        trainer = Trainer(plan)
+        lessons = [trainer.learn(decode(value, Example), offset) for offset, _, value in examples]
+        found += [lesson.snapshot for lesson in lessons if lesson.snapshot is not None]
+    return found
 
 
 def announced(settings: Settings) -> list[ModelAnnouncement]:
-    """What ``models.v1`` says, in order; a repeat must be the same to the byte, and is left out."""
+    """What ``models.v1`` says, in order, line after line; a repeat must be the same to the byte, and is left out."""
     by_key: dict[bytes | None, bytes] = {}
     for _, key, value in asyncio.run(read_all(settings, settings.topics.models.name)):
         assert by_key.setdefault(key, value) == value
-    return [decode(value, ModelAnnouncement) for value in by_key.values()]
+    lines = [plan.name for plan in plans_of(settings)]
+    found = [decode(value, ModelAnnouncement) for value in by_key.values()]
+    return sorted(found, key=lambda each: lines.index(each.name))
+
+
+def registered(settings: Settings) -> list[Snapshot]:
+    """What the registry holds, line after line."""
+    registry = Registry(settings.registry)
+    return [registry.load(plan.name, at) for plan in plans_of(settings) for at in registry.versions(plan.name)]
 
 
 async def end_of(settings: Settings, topic: str) -> int:
@@ -114,30 +135,34 @@ def reached(settings: Settings, goal: int, examples: int) -> bool:
 def run_with_kills(settings: Settings, expected: list[str], seed: int, kills: int, log: Path) -> None:
     """Lives of a learner, each killed when ``examples.v1`` has grown by a random number; the last one to the end."""
     draw, topic = random.Random(seed), settings.topics.examples.name
-    versions = len(expected) // settings.snapshot_examples
     for _ in range(kills):
         goal = asyncio.run(end_of(settings, topic)) + draw.randint(1, len(expected) // (kills + 1))
         with LearnerProcess(settings, log) as learner:
             learner.until(partial(reached, settings, goal, len(expected)))
     with LearnerProcess(settings, log) as learner:
         learner.until(lambda: distinct(settings) >= len(expected))
+        versions = len(offline(settings, asyncio.run(read_all(settings, topic))))
         learner.until(lambda: len(announced(settings)) >= versions)
         assert learner.stop() == 0
 
 
 async def train(settings: Settings, done: Callable[[], Awaitable[bool]]) -> None:
-    """The trainer in this process, until ``done``; raises what it crashed of."""
+    """The trainers of all lines in this process, until ``done``; raises what one crashed of."""
     measures = Measures(Metrics())
-    service = TrainerService(settings, measures, plan_of(settings), Alarms(settings.state_dir, measures.health))
-    await service.start()
+    services = [TrainerService(settings, measures, plan_of(settings), Alarms(settings.state_dir, measures.health))]
+    services += [TrainerService(settings, measures, plan) for plan in challenger_plans_of(settings)]
+    for service in services:
+        await service.start()
     try:
         async with asyncio.timeout(PATIENCE_S):
-            while not (service.crashed or await done()):
-                await service.sleep(POLL_S)
+            while not (any(service.crashed for service in services) or await done()):
+                await services[0].sleep(POLL_S)
     finally:
-        await service.stop()
-    if service.crashed:
-        raise service.crash_reason
+        for service in services:
+            await service.stop()
+    for service in services:
+        if service.crashed:
+            raise service.crash_reason
 
 
 def announced_versions(settings: Settings, versions: int) -> Callable[[], Awaitable[bool]]:
@@ -153,7 +178,8 @@ def registered_versions(settings: Settings, versions: int) -> Callable[[], Await
     """Whether the registry has so many versions."""
 
     async def reached() -> bool:
-        return len(Registry(settings.registry).versions(plan_of(settings).name)) >= versions
+        registry = Registry(settings.registry)
+        return sum(len(registry.versions(plan.name)) for plan in plans_of(settings)) >= versions
 
     return reached
 
@@ -171,17 +197,16 @@ def dead_letters(settings: Settings, partition: int) -> list[bytes]:
 def test_a_learner_killed_at_random_makes_each_example_once_and_the_models_of_an_offline_run(
     kafka: KafkaBroker, tmp_path: Path
 ) -> None:
-    settings = settings_for(kafka, tmp_path, "killed.")
+    settings = settings_for(kafka, tmp_path, "killed.", challengers="adaptive_forest,halfspace,boosting")
     expected = prepare(settings, seed=1, payments=800)
     run_with_kills(settings, expected, seed=2, kills=3, log=tmp_path / "log")
 
     examples = asyncio.run(read_all(settings, settings.topics.examples.name))
     assert sorted(decode(value, Example).example_id for _, _, value in examples) == expected
     snapshots = offline(settings, examples)
-    assert len(snapshots) >= 6
+    assert min(Counter(each.announcement.kind for each in snapshots)[plan.kind] for plan in plans_of(settings)) >= 4
     assert announced(settings) == [snapshot.announcement for snapshot in snapshots]
-    registry, name = Registry(settings.registry), plan_of(settings).name
-    assert [registry.load(name, version) for version in registry.versions(name)] == snapshots
+    assert registered(settings) == snapshots
     letters = [each for partition in (0, 1) for each in dead_letters(settings, partition)]
     assert sorted(letters) == sorted(value for _, value in BROKEN)
     said = (tmp_path / "log").read_text()
@@ -190,7 +215,7 @@ def test_a_learner_killed_at_random_makes_each_example_once_and_the_models_of_an
 
     shutil.rmtree(settings.registry)  # the registry is lost: the log makes the same versions again
     asyncio.run(train(settings, registered_versions(settings, len(snapshots))))
-    assert [registry.load(name, version) for version in registry.versions(name)] == snapshots
+    assert registered(settings) == snapshots
     assert announced(settings) == [snapshot.announcement for snapshot in snapshots]
 
 
@@ -304,3 +329,23 @@ def test_a_wrong_example_record_and_a_foreign_schema_are_skipped(kafka: KafkaBro
     lessons = [clean.learn(decode(value, Example), offset) for offset, value in enumerate(good)]
     wanted = [lesson.snapshot.announcement.model_hash for lesson in lessons if lesson.snapshot is not None]
     assert [each.model_hash for each in announced(settings)] == wanted
+
+
+def test_a_version_too_large_to_announce_is_kept_and_stops_nobody(
+    kafka: KafkaBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_for(kafka, tmp_path, "large.", snapshot_examples=20, challengers="halfspace")
+    draw, schema = random.Random(9), plan_of(settings).feature_schema_hash
+    values = [encode(example(number, draw, schema)) for number in range(40)]
+    asyncio.run(create_topics(settings))
+    asyncio.run(write(settings, settings.topics.examples.name, [("k", value) for value in values]))
+    monkeypatch.setattr(trainer, "ANNOUNCEMENT_BYTES_MAX", 50_000)
+    asyncio.run(train(settings, registered_versions(settings, 4)))
+    assert [(each.kind, each.version) for each in announced(settings)] == [("logistic", 1), ("logistic", 2)]
+    assert [each.announcement.kind for each in registered(settings)] == [
+        "logistic",
+        "logistic",
+        "halfspace",
+        "halfspace",
+    ]
+    assert "too many to announce" in caplog.text

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from services.contract.types import ModelAnnouncement
-from services.scorer.path.ensemble import model_from
+from services.scorer.path.ensemble import announcement_of, model_from
 from services.scorer.path.features import FEATURES, NAMES, feature_schema_hash
 from services.scorer.path.model import (
     SCALED_MAX,
@@ -50,12 +50,7 @@ def features() -> NDArray[np.float64]:
 
 
 def announcement(of: LogisticModel) -> ModelAnnouncement:
-    return ModelAnnouncement(
-        name="general", version=of.version, model_hash=of.hash, feature_schema_hash=of.feature_schema_hash,
-        kind="logistic", bias=of.bias, weights=tuple(of.weights.tolist()), means=tuple(of.means.tolist()),
-        scales=tuple(of.scales.tolist()), review_probability=of.review_probability, examples_offset=10,
-        trained_event_time_ms=1,
-    )  # fmt: skip
+    return announcement_of("general", of, trained_event_time_ms=1, examples_offset=10)
 
 
 def test_contributions_added_to_the_bias_from_first_to_last_are_the_score_bit_for_bit() -> None:

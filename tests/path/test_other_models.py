@@ -121,7 +121,6 @@ def test_a_correction_that_changes_nothing_says_what_the_ensemble_says() -> None
         ({"suspicious": -1.0}, "not a vote"),
         ({"innocent": np.inf}, "not a vote"),
         ({"innocent": np.nan}, "not a vote"),
-        ({"innocent": 1.0}, "not a leaf"),
     ],
 )
 def test_votes_that_cannot_be_counted_are_refused(change: dict[str, float], message: str) -> None:

@@ -224,6 +224,7 @@ def make_deployment(bootstrap: str, name: str, folder: Path, **chosen: Any) -> D
         "registry": folder / "registry",
         "state_dir": folder / "state",
         "keep_share": 1.0,
+        "challengers": "",
     }
     deployment = Deployment(Settings(**plain | chosen), folder)
     asyncio.run(create_topics(deployment.settings))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from services.contract.types import ModelAnnouncement
+from services.scorer.path.ensemble import announcement_of as announced
 from services.scorer.path.features import FEATURES
 from services.scorer.path.model import LogisticModel
 
@@ -25,18 +27,4 @@ def random_model(version: int, schema_hash: str, *, review_probability: float = 
 
 def announcement_of(model: LogisticModel, **changed: Any) -> ModelAnnouncement:
     """What is announced of ``model``; ``changed`` are fields that are not as they should be."""
-    fields: dict[str, Any] = {
-        "name": "test",
-        "version": model.version,
-        "model_hash": model.hash,
-        "feature_schema_hash": model.feature_schema_hash,
-        "kind": "logistic",
-        "bias": model.bias,
-        "weights": tuple(model.weights.tolist()),
-        "means": tuple(model.means.tolist()),
-        "scales": tuple(model.scales.tolist()),
-        "review_probability": model.review_probability,
-        "examples_offset": 0,
-        "trained_event_time_ms": 0,
-    }
-    return ModelAnnouncement(**fields | changed)
+    return msgspec.structs.replace(announced("test", model, 0), **changed)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
-from services.contract.types import ModelAnnouncement
+from services.contract.types import Kind, ModelAnnouncement
 from services.scorer.path.correction import CorrectedForest, correction_from
 from services.scorer.path.forest import Forest, forest_from
-from services.scorer.path.model import Model, ModelRefused, logistic_from, require_schema
+from services.scorer.path.halfspace import AnomalyModel, halfspace_from
+from services.scorer.path.model import LogisticModel, Model, ModelRefused, Scoring, logistic_from, require_schema
+from services.scorer.path.votes import VotingModel, votes_from
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +63,15 @@ class EnsembleModel:
         return self.trees.contributions(features)
 
 
-def model_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> Model:
-    """The model that an announcement carries.
+SHADOW_ONLY = {
+    "halfspace": "it says how unusual a payment is, which is no probability that it is suspicious; it scores in shadow",
+    "onnx": "it has no contributions, so a review by it would have no reasons to show; it scores in shadow",
+}
+"""Kinds that nobody decides with, and why."""
+
+
+def scoring_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> Scoring:
+    """What an announcement carries, of any kind but ``onnx``: it can score, in shadow at least.
 
     Raises
     ------
@@ -69,41 +79,87 @@ def model_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> Mod
         When it was trained on other features, its parameters cannot be, or its hash does not fit them.
     """
     require_schema(announcement, feature_schema_hash)
-    if announcement.kind == "onnx":
-        raise ModelRefused(
-            f"model {announcement.version} of {announcement.name} is of kind onnx, which has no contributions and so "
-            "no reasons to show: it can score in shadow only"
-        )
-    model: Model
-    if announcement.kind == "logistic":
-        model = logistic_from(announcement, feature_schema_hash)
-    else:
-        forest = forest_from(announcement.forest, announcement.version, feature_schema_hash)
-        trees: Forest | CorrectedForest = forest
-        if announcement.correction:
-            correction = correction_from(announcement.correction, feature_schema_hash)
-            trees = CorrectedForest(announcement.version, forest, correction)
-        model = EnsembleModel(trees, announcement.review_probability)
+    if announcement.kind not in _BY_KIND:
+        raise ModelRefused(f"model {announcement.version} is of kind {announcement.kind}: its parameters are elsewhere")
+    model = _BY_KIND[announcement.kind](announcement, feature_schema_hash)
     if model.hash != announcement.model_hash:
         raise ModelRefused(f"model {announcement.version}: parameters do not have the hash they are announced with")
     return model
 
 
+def model_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> Model:
+    """The model that an announcement carries, if it is one that can decide.
+
+    Raises
+    ------
+    ModelRefused
+        As ``scoring_from``, and when it is of a kind that scores in shadow only.
+    """
+    require_schema(announcement, feature_schema_hash)
+    if announcement.kind in SHADOW_ONLY:
+        raise ModelRefused(
+            f"model {announcement.version} is of kind {announcement.kind}: {SHADOW_ONLY[announcement.kind]}"
+        )
+    model = scoring_from(announcement, feature_schema_hash)
+    assert isinstance(model, LogisticModel | EnsembleModel | VotingModel), "the kinds that are left"
+    return model
+
+
 def announcement_of(
-    name: str, model: EnsembleModel, trained_event_time_ms: int, challenger: bool = False
+    name: str,
+    model: LogisticModel | EnsembleModel | VotingModel | AnomalyModel,
+    trained_event_time_ms: int,
+    examples_offset: int = 0,
+    challenger: bool = False,
 ) -> ModelAnnouncement:
-    """What is announced of ``model``."""
-    trees = model.trees
+    """What is announced of ``model``; the arguments are fields of the announcement."""
+    kind: Kind
+    carried: dict[str, Any]
+    if isinstance(model, LogisticModel):
+        arrays = {"weights": model.weights, "means": model.means, "scales": model.scales}
+        kind, carried = "logistic", {name: tuple(array.tolist()) for name, array in arrays.items()}
+        carried["bias"] = model.bias
+    elif isinstance(model, EnsembleModel):
+        trees = model.trees
+        kind, carried = "boosting", {"forest": model.forest.packed}
+        carried["correction"] = trees.correction.packed if isinstance(trees, CorrectedForest) else b""
+    elif isinstance(model, VotingModel):
+        kind, carried = "adaptive_forest", {"votes": model.forest.packed}
+    else:
+        kind, carried = "halfspace", {"halfspace": model.trees.packed}
     return ModelAnnouncement(
         name=name,
         version=model.version,
         model_hash=model.hash,
         feature_schema_hash=model.feature_schema_hash,
-        kind="boosting",
+        kind=kind,
         review_probability=model.review_probability,
-        examples_offset=0,
+        examples_offset=examples_offset,
         trained_event_time_ms=trained_event_time_ms,
-        forest=model.forest.packed,
-        correction=trees.correction.packed if isinstance(trees, CorrectedForest) else b"",
         challenger=challenger,
+        **carried,
     )
+
+
+def _ensemble_from(said: ModelAnnouncement, feature_schema_hash: str) -> EnsembleModel:
+    forest = forest_from(said.forest, said.version, feature_schema_hash)
+    trees: Forest | CorrectedForest = forest
+    if said.correction:
+        trees = CorrectedForest(said.version, forest, correction_from(said.correction, feature_schema_hash))
+    return EnsembleModel(trees, said.review_probability)
+
+
+def _voting_from(said: ModelAnnouncement, feature_schema_hash: str) -> VotingModel:
+    return VotingModel(votes_from(said.votes, said.version, feature_schema_hash), said.review_probability)
+
+
+def _anomaly_from(said: ModelAnnouncement, feature_schema_hash: str) -> AnomalyModel:
+    return AnomalyModel(halfspace_from(said.halfspace, said.version, feature_schema_hash), said.review_probability)
+
+
+_BY_KIND: dict[str, Callable[[ModelAnnouncement, str], Scoring]] = {
+    "logistic": logistic_from,
+    "boosting": _ensemble_from,
+    "adaptive_forest": _voting_from,
+    "halfspace": _anomaly_from,
+}

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import orjson
 from numba import njit
 from numpy.typing import NDArray
 
@@ -107,6 +108,35 @@ class HalfSpaceModel:
             _mass_kernel(*scaling, *splits, self.height, 0.1 * self.window, out)
             out = 1.0 - out / largest
         return out
+
+
+@dataclass(frozen=True, eq=False)
+class AnomalyModel:
+    """Half-space trees with an operating threshold, which is a score too. It decides nothing: how unusual a payment is
+    says nothing of how likely it is to be suspicious, so its score is no log-odds and has no contributions."""
+
+    trees: HalfSpaceModel
+    review_probability: float
+
+    @property
+    def version(self) -> int:
+        """As ``Scoring``."""
+        return self.trees.version
+
+    @property
+    def feature_schema_hash(self) -> str:
+        """As ``Scoring``."""
+        return self.trees.feature_schema_hash
+
+    @cached_property
+    def hash(self) -> str:
+        """As ``Scoring``."""
+        parameters = {"kind": KIND, "trees": self.trees.hash, "review_probability": self.review_probability}
+        return hash_of(orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS))
+
+    def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As ``HalfSpaceModel.scores``."""
+        return self.trees.scores(features)
 
 
 def halfspace_from(packed: bytes, version: int, feature_schema_hash: str) -> HalfSpaceModel:

@@ -29,8 +29,8 @@ class ModelRefused(ValueError):
     """An announced model cannot score this feature schema. The message says why."""
 
 
-class Model(Protocol):
-    """A learned model, compiled. Its score is log-odds: the bias and a contribution of each feature."""
+class Scoring(Protocol):
+    """A learned model, compiled: what can score in shadow."""
 
     @property
     def version(self) -> int: ...
@@ -40,19 +40,39 @@ class Model(Protocol):
     def hash(self) -> str:
         """SHA-256 over all that decides a score and an outcome; the version is only a number."""
 
-    @property
-    def bias(self) -> float: ...
+    def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float64[n]: the score of each payment of ``features``, float64[n, k] as served."""
+
+
+class Model(Scoring, Protocol):
+    """A model that can decide. Its score is log-odds: the bias and a contribution of each feature."""
+
     @property
     def review_probability(self) -> float: ...
+    @property
+    def bias(self) -> float:
+        """The score of a payment of which nothing is known."""
+
     @property
     def explains_all(self) -> bool:
         """Whether contributions come with the score at no price; else they are computed for reviews only."""
 
-    def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """float64[n]: the score of each payment of ``features`` (float64[n, k] as served)."""
-
     def contributions(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Contributions float64[n, k] and scores float64[n], which are their sums and the bias."""
+        """Contributions and score of each payment.
+
+        Parameters
+        ----------
+        features
+            float64[n, k] as served: natural units, NaN where missing.
+
+        Returns
+        -------
+        contributions
+            float64[n, k], log-odds.
+        scores
+            float64[n]: ``bias``, then the contributions from first to last, added one by one; those of ``scores``, to
+            the bit.
+        """
 
 
 @dataclass(frozen=True)
@@ -93,20 +113,7 @@ class LogisticModel:
         return self.contributions(features)[1]
 
     def contributions(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Contributions and score of each payment of a batch.
-
-        Parameters
-        ----------
-        features
-            float64[n, k] as served: natural units, NaN where missing.
-
-        Returns
-        -------
-        contributions
-            float64[n, k], log-odds.
-        scores
-            float64[n]: bias, then the contributions from first to last, added one by one.
-        """
+        """As ``Model``."""
         out = np.empty_like(features)
         scores = np.empty(len(features), dtype=np.float64)
         _logistic_kernel(features, LOG_SCALE, self.weights, self.means, self.scales, self.bias, out, scores)

@@ -1,0 +1,276 @@
+"""What the lines of models learn with: one class for each kind, behind one interface.
+
+Each learns examples one by one and says, of each, what it would have said before. What has been learned is written down
+as a struct of numbers, from which learning goes on to the bit; only the adaptive forest has none and is kept as a
+checkpoint (``ForestOnline.checkpoint``).
+"""
+
+from __future__ import annotations
+
+import pickle
+import platform
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+import river
+from numpy.typing import NDArray
+
+from models.adaptive_forest import compile_adaptive_forest, create_adaptive_forest
+from models.anomaly import AnomalyState, anomaly_state, compile_anomaly, create_anomaly, restore_anomaly
+from models.boosting import compile_boosting, fit
+from models.corrector import Corrector, CorrectorState, new_corrector
+from models.logistic import (
+    LogisticState,
+    compile_logistic,
+    create_logistic,
+    logistic_state,
+    readable,
+    restore_logistic,
+)
+from services.contract.types import Example
+from services.scorer.path.ensemble import EnsembleModel
+from services.scorer.path.forest import Forest, forest_from
+from services.scorer.path.halfspace import AnomalyModel
+from services.scorer.path.model import LogisticModel, probability
+from services.scorer.path.votes import VotingModel, share_log_odds
+from services.workbench.labels import Rank, rank
+
+REFIT_LABELS_MIN = 20
+"""Of each kind in the window, before an ensemble is fitted."""
+ROUNDING = 1e-9
+"""How far, relative to it, a compiled model's probability may be off what was said while learning, where votes or
+leaves are so few that many payments say the same. Half-spaces are exact, and the logistic model says each its own."""
+
+Compiled = LogisticModel | EnsembleModel | VotingModel | AnomalyModel
+Fit = Literal["fitted", "too_few_labels"]
+
+
+class Online(ABC):
+    """A model that learns example by example."""
+
+    fit_due = False
+    """Whether ``fit`` is to be called before the next example is learned."""
+    rounding = 0.0
+    """As of ``ThresholdWindow.threshold``."""
+    since: int | None = None
+    """The first offset of the log that it remembers, where its state does not hold what it remembers."""
+
+    @abstractmethod
+    def learn(self, example: Example) -> float | None:
+        """Learn an example, and return what was said of it before: a probability (of the kind halfspace, a score);
+        ``None`` while there is nothing that could say it."""
+
+    @abstractmethod
+    def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> Compiled | None:
+        """What it says as it stands, with an operating threshold; ``None`` while there is nothing."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What it has learned, as the field of ``TrainerState`` that is its own."""
+
+    def remember(self, example: Example, offset: int) -> None:  # noqa: B027 - most kinds remember nothing
+        """Keep an example for a later fit. All that fit the line come by here, repeats among them, in order."""
+
+    def fit(self) -> Fit:
+        """Fit anew what it remembers. It takes seconds, and needs no example meanwhile."""
+        raise NotImplementedError
+
+    def checkpoint(self) -> bytes:
+        """What it has learned, where it has no other form; else nothing."""
+        return b""
+
+
+class LogisticOnline(Online):
+    """River's scaled logistic regression."""
+
+    def __init__(self, state: LogisticState | None) -> None:
+        self._pipeline = restore_logistic(state) if state else create_logistic()
+
+    def learn(self, example: Example) -> float:
+        """As ``Online``."""
+        x = readable(example.features)
+        said = float(self._pipeline.predict_proba_one(x)[True])
+        self._pipeline.learn_one(x, example.label, w=example.weight)
+        return said
+
+    def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> LogisticModel:
+        """As ``Online``."""
+        return compile_logistic(self._pipeline, version, feature_schema_hash, threshold)
+
+    def state(self) -> dict[str, Any]:
+        """As ``Online``."""
+        return {"logistic": logistic_state(self._pipeline)}
+
+
+class AnomalyOnline(Online):
+    """River's half-space trees, which learn from every example alike."""
+
+    def __init__(self, state: AnomalyState | None) -> None:
+        self._pipeline = restore_anomaly(state) if state else create_anomaly()
+
+    def learn(self, example: Example) -> float:
+        """As ``Online``."""
+        x = readable(example.features)
+        said = float(self._pipeline.score_one(x))
+        self._pipeline.learn_one(x)
+        return said
+
+    def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> AnomalyModel:
+        """As ``Online``."""
+        return AnomalyModel(compile_anomaly(self._pipeline, version, feature_schema_hash), threshold)
+
+    def state(self) -> dict[str, Any]:
+        """As ``Online``."""
+        return {"halfspace": anomaly_state(self._pipeline)}
+
+
+class ForestOnline(Online):
+    """River's adaptive random forest. It has no state but its checkpoint.
+
+    Raises
+    ------
+    CheckpointRefused
+        When ``checkpoint`` is empty, or was written by another release of Python, NumPy or River.
+    """
+
+    rounding = ROUNDING
+
+    def __init__(self, checkpoint: bytes | None) -> None:
+        self._model = create_adaptive_forest() if checkpoint is None else _unpickled(checkpoint)
+
+    def learn(self, example: Example) -> float:
+        """As ``Online``."""
+        x = readable(example.features)
+        share = float(self._model.predict_proba_one(x).get(True, 0.0))
+        self._model.learn_one(x, example.label)
+        return probability(share_log_odds(share))
+
+    def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> VotingModel:
+        """As ``Online``."""
+        forest = compile_adaptive_forest(self._model, version, feature_schema_hash)
+        return VotingModel(forest, threshold)
+
+    def state(self) -> dict[str, Any]:
+        """As ``Online``."""
+        return {}
+
+    def checkpoint(self) -> bytes:
+        """A line that says who wrote it, then River's forest, pickled. To be read only by who knows its hash."""
+        return _written_by() + pickle.dumps(self._model, protocol=5)
+
+
+class CheckpointRefused(ValueError):
+    """A checkpoint cannot be used here. The message says why."""
+
+
+class BoostingState(msgspec.Struct, frozen=True):
+    """What a boosted line has come to."""
+
+    forest: bytes
+    """The ensemble, packed; empty before the first fit."""
+    corrector: CorrectorState | None
+    since: int
+    """Offset of the first example that it remembers. The others follow in the log."""
+
+
+class BoostingOnline(Online):
+    """LightGBM, fitted anew after every ``refit_examples`` on the latest ``window_examples``, and a corrector on top of
+    it, which learns every example and begins anew with each fit.
+
+    Parameters
+    ----------
+    examples
+        How many were learned before.
+    """
+
+    rounding = ROUNDING
+
+    def __init__(
+        self, refit_examples: int, window_examples: int, schema: str, state: BoostingState | None, examples: int
+    ) -> None:
+        self._refit_examples, self._schema = refit_examples, schema
+        self._window: deque[_Remembered] = deque(maxlen=window_examples)
+        self._forest: Forest | None = None
+        self._corrector: Corrector | None = None
+        self._examples = examples
+        self.since = 0 if state is None else state.since
+        self.fit_due = examples > 0 and examples % refit_examples == 0
+        if state is not None and state.corrector is not None:
+            self._forest = forest_from(state.forest, 0, schema)
+            self._corrector = Corrector(state.corrector)
+
+    def remember(self, example: Example, offset: int) -> None:
+        """As ``Online``."""
+        row = np.array(example.features, dtype=np.float64)
+        payment = (example.tenant, example.payment_id)
+        self._window.append(_Remembered(offset, payment, rank(example), row, example.label, example.weight))
+        self.since = self._window[0].offset
+
+    def learn(self, example: Example) -> float | None:
+        """As ``Online``."""
+        said = None
+        if self._forest is not None and self._corrector is not None:
+            score = float(self._forest.scores(np.array([example.features], dtype=np.float64))[0])
+            said = probability(self._corrector.log_odds_one(score, {}))
+            self._corrector.learn_one(score, {}, example.label, example.weight)
+        self._examples += 1
+        self.fit_due = self._examples % self._refit_examples == 0
+        return said
+
+    def fit(self) -> Fit:
+        """Fit the window. Of several labels of a payment the one that counts by their ``rank`` is learned."""
+        self.fit_due = False
+        counting: dict[tuple[str, str], _Remembered] = {}
+        for each in self._window:
+            known = counting.get(each.payment)
+            if known is None or each.rank > known.rank:
+                counting[each.payment] = each
+        chosen = list(counting.values())
+        labels = np.array([each.label for each in chosen], dtype=np.bool_)
+        if min(labels.sum(), len(labels) - labels.sum()) < REFIT_LABELS_MIN:
+            return "too_few_labels"
+        rows, weights = np.stack([each.row for each in chosen]), np.array([each.weight for each in chosen])
+        self._forest = compile_boosting(fit(rows, labels, weights), 0, self._schema)
+        self._corrector = Corrector(new_corrector(self._forest.hash))
+        return "fitted"
+
+    def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> EnsembleModel | None:
+        """As ``Online``."""
+        if self._forest is None or self._corrector is None:
+            return None
+        return EnsembleModel(self._corrector.compiled(self._forest, version), threshold)
+
+    def state(self) -> dict[str, Any]:
+        """As ``Online``."""
+        forest = b"" if self._forest is None else self._forest.packed
+        corrector = None if self._corrector is None else self._corrector.state()
+        return {"boosting": BoostingState(forest, corrector, self.since or 0)}
+
+
+class _Remembered(NamedTuple):
+    """An example, as far as a fit needs it."""
+
+    offset: int
+    payment: tuple[str, str]
+    rank: Rank
+    row: NDArray[np.float64]
+    label: bool
+    weight: float
+
+
+def _written_by() -> bytes:
+    python = ".".join(platform.python_version_tuple()[:2])
+    return f"adaptive_forest python {python} numpy {np.__version__} river {river.__version__}\n".encode()
+
+
+def _unpickled(checkpoint: bytes) -> Any:
+    """The forest of a checkpoint, whose hash its caller has found in the registry."""
+    said = _written_by()
+    if not checkpoint:
+        raise CheckpointRefused("has no checkpoint that is the one it was saved with")
+    if not checkpoint.startswith(said):
+        raise CheckpointRefused(f"its checkpoint was not written by {said.decode().strip()}")
+    return pickle.loads(checkpoint[len(said) :])  # noqa: S301 - the registry vouches for its hash
