@@ -221,34 +221,57 @@ def compare(
 
 
 def backtest(
-    files: Files,
     model: Annotated[str, typer.Option(help="NAME/VERSION in the registry; `untrained`: rules and packs alone.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Parquet files that `tocsin dataset export` wrote; none: decisions and labels from Kafka."),
+    ] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Event time of the first decisions, as --to.")] = None,
+    end: Annotated[
+        str | None,
+        typer.Option("--to", help="Of the last: an ISO 8601 time (UTC without an offset) or milliseconds, inclusive."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.", show_default="all cores")] = os.cpu_count() or 1,
+    bootstrap: Bootstrap = None,
     json: Json = False,
 ) -> None:
     """Decide past payments again with another model, rules or packs, and set what would go to review beside what did.
 
     Rules and packs are those of the settings (`TOCSIN_RULESET`, `TOCSIN_PACKS`, `TOCSIN_PACK_OVERRIDE`). It runs the
-    path's own code over the features as served: with what served, it says what was said.
+    path's own code over the features as served: with what served, it says what was said. From Kafka memory grows with
+    the decisions in review, from files with all.
     """
     from models.registry import Registry, RegistryError
     from services.scorer.path.ensemble import model_from
     from services.scorer.path.model import Model, untrained_model
+    from services.workbench.export import Stretch
+    from services.workbench.history import backtest as from_kafka
     from services.workbench.whatif import compared, reviewed
 
-    settings = load_settings()
-    data, ruleset = _read(files), load_ruleset(settings)
-    chosen: Model
+    settings = load_settings(bootstrap=bootstrap)
+    ruleset, data = load_ruleset(settings), _read(files) if files else None
+    schema = feature_schema_hash(ruleset.parameters) if data is None else data.feature_schema_hash
+    whole = Stretch(schema)
+    chosen = Stretch(
+        schema,
+        whole.from_ms if start is None else _moment(start),
+        whole.upto_ms if end is None else _moment(end),
+    )
+    by: Model
     try:
         if model == "untrained":
-            chosen = untrained_model(data.feature_schema_hash)
+            by = untrained_model(schema)
         else:
-            chosen = model_from(Registry(settings.registry).named(model).announcement, data.feature_schema_hash)
+            by = model_from(Registry(settings.registry).named(model).announcement, schema)
     except (RegistryError, ValueError) as error:
         _fail(error)
-    with Progress("deciding again", STEPS) as progress:
-        found = reviewed(data, ruleset, chosen, lambda part: progress.at(round(STEPS * part)), workers)
-    said = compared(data, found)
+    if data is None:
+        said = asyncio.run(from_kafka(settings, ruleset, by, chosen, workers))
+    else:
+        data = data.chosen((data.event_ms >= chosen.from_ms) & (data.event_ms <= chosen.upto_ms))
+        with Progress("deciding again", STEPS) as progress:
+            found = reviewed(data, ruleset, by, lambda part: progress.at(round(STEPS * part)), workers)
+        said = compared(data, found)
     if json:
         print_json(said)
         return

@@ -96,11 +96,22 @@ def test_a_model_trained_on_an_export_is_promoted_decides_and_is_rolled_back(
     assert again["did"] == again["would"]
     assert again["both"] == sum(each["outcome"] == "review" for each in first) > 0
 
+    assert orjson.loads(tocsin(deployment, "backtest", "--model", "untrained", "--json")) == {
+        **again, "left_out_other_schema": 0
+    }  # fmt: skip
+
     made = orjson.loads(tocsin(deployment, "train", str(file), "--json", "--budget", "0.05"))
     assert made["model"] == "boosting/1"
     assert made["held_out"]["all"]["auc"] > 0.9
     assert orjson.loads(tocsin(deployment, "model", "show", "boosting", "--json"))["data"]["decisions"] == len(data)
     assert b"boosting" in tocsin(deployment, "model", "list")
+
+    stretch = ("--from", str(int(data.event_ms[500])), "--to", str(int(data.event_ms[3_000])))
+    what_if = ("backtest", "--model", "boosting/1", *stretch, "--json")
+    past = orjson.loads(tocsin(deployment, *what_if, str(file)))
+    assert orjson.loads(tocsin(deployment, *what_if)) == {**past, "left_out_other_schema": 0}
+    assert past["would"]["labelled_suspicious"] > 0
+    assert 2_501 <= past["decisions"] < len(data)
 
     tocsin(deployment, "promote", "boosting/1")
     rounds = count(100)
