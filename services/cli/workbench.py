@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -17,9 +18,10 @@ from services.cli.options import Bootstrap, Json, print_json
 from services.progress import Progress
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.ruleset_file import load_ruleset
-from services.settings import load_settings
+from services.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from services.learner.alarms import RefitRequest
     from services.workbench.dataset import Dataset
 
 app = typer.Typer(help="Data sets of decisions and their labels.", no_args_is_help=True)
@@ -110,23 +112,37 @@ def train(
     delay_days: Annotated[float, typer.Option(help="How late labels are, at the edge of the held-out part.")] = 7.0,
     matured_days: Matured = None,
     budget: Budget = None,
+    if_drifted: Annotated[
+        bool, typer.Option("--if-drifted", help="Train only if the drift watch asks for a refit, and settle that.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Train a model, measure it on the last quarter of the period, and save it in the registry as a challenger.
 
-    Nothing scores with it until `tocsin promote`.
+    Nothing scores with it until `tocsin promote`. With --if-drifted nothing is trained unless a request to refit stands
+    (`drift.json` in `TOCSIN_STATE_DIR`); once the version is saved the request is settled.
     """
     from models.registry import Registry
+    from services.learner.alarms import settle
     from services.workbench.train import TrainingError
     from services.workbench.train import train as run
 
     settings = load_settings()
+    request = _refit_request(settings) if if_drifted else None
+    if if_drifted and request is None:
+        if json:
+            print_json({"model": None})
+        else:
+            typer.echo(f"no refit is requested in {settings.state_dir}: nothing is trained")
+        return
     data = _read(files)
     share = settings.alert_budget_share if budget is None else budget
     try:
         made = run(data, kind, name or kind, Registry(settings.registry), share, delay_days, matured_days, _tell)
     except (TrainingError, ImportError) as error:
         _fail(error)
+    if request is not None:
+        settle(settings.state_dir, request)
     said = made.announcement
     if json:
         print_json({"model": f"{said.name}/{said.version}", "model_hash": said.model_hash, **made.about})
@@ -313,6 +329,19 @@ def _evaluate_handbook(folder: Path | None, json: bool) -> None:
         table.add_row(name, *("" if each[key] is None else f"{each[key]:.3f}" for key in keys))
     Console().print(table)
     typer.echo(found["note"])
+
+
+def _refit_request(settings: Settings) -> RefitRequest | None:
+    """The request of the drift watch that stands; its alarms are said."""
+    from services.learner.alarms import FILE, described, read_request
+
+    try:
+        request = read_request(settings.state_dir)
+    except msgspec.DecodeError as error:
+        _fail(f"{settings.state_dir / FILE}: is no request to refit: {error}")
+    for alarm in request.alarms.values() if request else ():
+        _tell(f"a refit is requested: drift of {described(alarm)}")
+    return request
 
 
 def _read(files: list[Path]) -> Dataset:
