@@ -21,7 +21,9 @@ from services.scorer.ruleset_file import load_ruleset
 from services.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from services.evaluate.measures import Floats
     from services.learner.alarms import RefitRequest
+    from services.scorer.path.model import Model
     from services.workbench.dataset import Dataset
 
 app = typer.Typer(help="Data sets of decisions and their labels.", no_args_is_help=True)
@@ -115,6 +117,7 @@ def train(
     if_drifted: Annotated[
         bool, typer.Option("--if-drifted", help="Train only if the drift watch asks for a refit, and settle that.")
     ] = False,
+    plots: Annotated[Path | None, typer.Option(help="Write plots of the held-out part into this folder.")] = None,
     json: Json = False,
 ) -> None:
     """Train a model, measure it on the last quarter of the period, and save it in the registry as a challenger.
@@ -124,6 +127,7 @@ def train(
     """
     from models.registry import Registry
     from services.learner.alarms import settle
+    from services.workbench.mlflow_registry import tell_mlflow
     from services.workbench.train import TrainingError
     from services.workbench.train import train as run
 
@@ -137,12 +141,23 @@ def train(
         return
     data = _read(files)
     share = settings.alert_budget_share if budget is None else budget
+    registry = Registry(settings.registry)
+
+    def look(held_out: Dataset, scores: Floats, model: Model) -> None:
+        if plots is not None:
+            from services.workbench.plots import draw
+
+            draw(held_out, scores, share, plots, model)
+
     try:
-        made = run(data, kind, name or kind, Registry(settings.registry), share, delay_days, matured_days, _tell)
+        made = run(data, kind, name or kind, registry, share, delay_days, matured_days, _tell, look)
     except (TrainingError, ImportError) as error:
         _fail(error)
     if request is not None:
         settle(settings.state_dir, request)
+    wrong = tell_mlflow(settings, lambda mlflow: mlflow.saved(made))
+    if wrong is not None:
+        _tell(wrong)
     said = made.announcement
     if json:
         print_json({"model": f"{said.name}/{said.version}", "model_hash": said.model_hash, **made.about})

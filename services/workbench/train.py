@@ -36,6 +36,7 @@ LABELS_MIN = 10
 """Of each kind, before anything is fitted."""
 
 Tell = Callable[[str], None]
+Look = Callable[[Dataset, Floats, Model], object]
 
 
 class TrainingError(ValueError):
@@ -51,6 +52,7 @@ def train(
     delay_days: float,
     matured_days: float | None,
     tell: Tell,
+    look: Look | None = None,
 ) -> Snapshot:
     """Fit, measure, and save the next version of the line ``name``.
 
@@ -65,6 +67,8 @@ def train(
         in yet.
     matured_days
         After how many days silence counts as weakly not suspicious; ``None``: never.
+    look
+        Is shown the held-out decisions, their scores, and the model that gave them.
 
     Raises
     ------
@@ -84,6 +88,8 @@ def train(
     scores = model.scores(held_out.features)
     found = {cohort: figures.as_dict() for cohort, figures in measured(held_out, scores, budget_share).items()}
     threshold = _threshold(scores, budget_share)
+    if look is not None:
+        look(held_out, scores, model)
     tell("fitting on all labels")
     version = (registry.versions(name) or [0])[-1] + 1
     kept = _with_threshold(_fit(whole, kind, version, "the data set"), threshold)
