@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from models.influence import MEDIANS_MAX, bounded_weights
 from services.scorer.path.features import NAMES
 from services.scorer.path.forest import Forest
 from services.scorer.path.model import ModelRefused
@@ -45,7 +46,7 @@ PARAMETERS: dict[str, Any] = {
     "num_threads": 1,
     "verbosity": -1,
 }
-DEFINITION: dict[str, Any] = {"kind": "boosting", "rounds": ROUNDS, **PARAMETERS}
+DEFINITION: dict[str, Any] = {"kind": "boosting", "rounds": ROUNDS, "medians_max": MEDIANS_MAX, **PARAMETERS}
 """All that decides what this model makes of a set of examples, besides LightGBM's release."""
 
 ZERO_BELOW = float(np.float32(1e-35))
@@ -68,7 +69,9 @@ class BoostingError(ValueError):
     """A text is not a boosted ensemble that can be compiled. The message says where and why."""
 
 
-def fit(features: NDArray[np.float64], labels: NDArray[np.bool_], weights: NDArray[np.float64]) -> str:
+def fit(
+    features: NDArray[np.float64], labels: NDArray[np.bool_], weights: NDArray[np.float64], bounded: bool = True
+) -> str:
     """Fit the ensemble, and return it as LightGBM writes it.
 
     Parameters
@@ -79,6 +82,8 @@ def fit(features: NDArray[np.float64], labels: NDArray[np.bool_], weights: NDArr
         bool[n]: suspicious.
     weights
         float64[n], positive.
+    bounded
+        Whether no label may outvote the others (``models.influence.bounded_weights``).
 
     Raises
     ------
@@ -97,7 +102,8 @@ def fit(features: NDArray[np.float64], labels: NDArray[np.bool_], weights: NDArr
         raise ValueError("a weight is not positive")
     if labels.all() or not labels.any():
         raise ValueError("examples of both labels are needed")
-    data = lightgbm.Dataset(features, label=labels.astype(np.float64), weight=weights, feature_name=list(NAMES))
+    used = bounded_weights(labels, weights) if bounded else weights
+    data = lightgbm.Dataset(features, label=labels.astype(np.float64), weight=used, feature_name=list(NAMES))
     text: str = lightgbm.train(PARAMETERS, data, num_boost_round=ROUNDS).model_to_string()
     return text
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from services.learner.alarms import RefitRequest
     from services.scorer.path.model import Model
     from services.workbench.dataset import Dataset
+    from services.workbench.poison import Burst
 
 app = typer.Typer(help="Data sets of decisions and their labels.", no_args_is_help=True)
 HANDBOOK = "handbook"
@@ -98,7 +100,7 @@ def generate(
     except ConfigurationError as error:
         _fail(error)
     with Progress("generating", STEPS) as progress:
-        data = generated(configuration, load_ruleset(load_settings()), lambda part: progress.at(round(STEPS * part)))
+        data = generated(configuration, load_ruleset(load_settings()), partial(_at, progress))
     data.write(out)
     said = described(data)
     if json:
@@ -173,7 +175,16 @@ def evaluate(
     model: Annotated[str, typer.Option(help="served (the scores on record), logistic or boosting.")] = "served",
     matured_days: Matured = None,
     budget: Budget = None,
+    refit_days: Annotated[float, typer.Option(min=1.0, help="Days between two fits of boosting.")] = 7.0,
+    sample: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Walk this share of payers, and all that somebody labelled.")
+    ] = 1.0,
     poison: Annotated[float, typer.Option(min=0.0, max=0.5, help="Share of labels to flip before learning.")] = 0.0,
+    poison_burst: Annotated[int, typer.Option(min=0, help="Wrong labels about one payer, all at once.")] = 0,
+    poison_weight: Annotated[float, typer.Option(min=0.0, max=1e6, help="Of each of these.")] = 1.0,
+    unbounded: Annotated[
+        bool, typer.Option("--unbounded", help="With poison, walk also without the bounds on labels.")
+    ] = False,
     plots: Annotated[Path | None, typer.Option(help="Write plots into this folder (needs matplotlib).")] = None,
     data: Annotated[
         Path | None, typer.Option(help=f"Folder of fdh_raw.parquet, for `{HANDBOOK}`.", show_default="TOCSIN_DATA")
@@ -183,14 +194,15 @@ def evaluate(
     """Walk decisions and labels in event time: each scored by what was known then, each label learned when it came.
 
     `tocsin evaluate handbook` runs the protocol of the Fraud Detection Handbook over its data, with labels withheld for
-    seven days, and prints the figures beside those that the book and others report. With --poison some labels are
-    flipped before they are learned, and the figures are against the true ones.
+    seven days, and prints the figures beside those that the book and others report. With --poison or --poison-burst it
+    walks as often as needed to say what wrong labels change; the figures are against the true ones.
     """
     if files == [HANDBOOK]:
         _evaluate_handbook(data, json)
         return
-    from services.workbench.backtest import evaluated, with_silence
+    from services.workbench.backtest import prequential, sampled, with_silence
     from services.workbench.learners import LEARNERS
+    from services.workbench.poison import burst
 
     settings = load_settings()
     if model != "served" and model not in LEARNERS:
@@ -198,21 +210,68 @@ def evaluate(
     found = _read([Path(each) for each in files])
     if matured_days is not None:
         found = with_silence(found, matured_days)
+    if sample < 1.0:
+        found = sampled(found, sample)
     share = settings.alert_budget_share if budget is None else budget
+    if poison or poison_burst:
+        names = [model] if model in LEARNERS else list(LEARNERS)
+        attack = burst(found, poison_burst, poison_weight) if poison_burst else None
+        _poison(found, names, poison, attack, refit_days, unbounded, share, plots, json)
+        return
+    learner = LEARNERS[model](refit_days, True) if model in LEARNERS else None
     with Progress("walking", STEPS) as progress:
-        make = LEARNERS.get(model)
-        scores = evaluated(found, make() if make else None, poison, lambda part: progress.at(round(STEPS * part)))
+        scores = found.score
+        if learner is not None:
+            scores = prequential(found, learner, partial(_at, progress))
     from services.workbench.measures import measured
 
     figures = {cohort: each.as_dict() for cohort, each in measured(found, scores, share).items()}
     if plots is not None:
         from services.workbench.plots import draw
 
-        draw(found, scores, share, plots)
+        draw(found, scores, share, plots, None if learner is None else learner.model())
     if json:
-        print_json({"model": model, "poison": poison, **figures})
+        print_json({"model": model, **figures})
     else:
         _show(figures, "label within")
+
+
+def _poison(
+    data: Dataset,
+    names: list[str],
+    flip: float,
+    attack: Burst | None,
+    refit_days: float,
+    unbounded: bool,
+    budget_share: float,
+    plots: Path | None,
+    json: bool,
+) -> None:
+    from services.workbench.learners import LEARNERS
+    from services.workbench.poison import poisoning
+
+    found = {}
+    for name in names:
+        for bounded in (True, False) if unbounded else (True,):
+            called = name if bounded else f"{name}, unbounded"
+            make = partial(LEARNERS[name], refit_days, bounded)
+            with Progress(called, STEPS) as progress:
+                at = partial(_at, progress)
+                found[called] = poisoning(data, make, flip, attack, budget_share, at, bounded)
+    if plots is not None:
+        from services.workbench.plots import draw_poisoning
+
+        draw_poisoning(found, plots)
+    if json:
+        print_json({"poison": flip, "burst": 0 if attack is None else attack.labels, **found})
+        return
+    _show({f"{name}: {how}": each for name, of in found.items() for how, each in of.items()}, "labels")
+    for name, of in found.items():
+        for how, each in of.items():
+            for who, by in each.get("moved", {}).items():
+                typer.echo(
+                    f"{name}, {how}: log-odds of {who}: median {by['median']:+.2f}, 99 of 100 within {by['p99']:.2f}"
+                )
 
 
 def compare(
@@ -274,7 +333,7 @@ def backtest(
     """
     from models.registry import Registry, RegistryError
     from services.scorer.path.ensemble import model_from
-    from services.scorer.path.model import Model, untrained_model
+    from services.scorer.path.model import untrained_model
     from services.workbench.export import Stretch
     from services.workbench.history import backtest as from_kafka
     from services.workbench.whatif import compared, reviewed
@@ -301,7 +360,7 @@ def backtest(
     else:
         data = data.chosen((data.event_ms >= chosen.from_ms) & (data.event_ms <= chosen.upto_ms))
         with Progress("deciding again", STEPS) as progress:
-            found = reviewed(data, ruleset, by, lambda part: progress.at(round(STEPS * part)), workers)
+            found = reviewed(data, ruleset, by, partial(_at, progress), workers)
         said = compared(data, found)
     if json:
         print_json(said)
@@ -329,9 +388,7 @@ def _evaluate_handbook(folder: Path | None, json: bool) -> None:
         )
     with Progress("replaying", STEPS) as progress:
         try:
-            found = evaluate_handbook(
-                path, load_ruleset(settings), _tell, lambda part: progress.at(round(STEPS * part))
-            )
+            found = evaluate_handbook(path, load_ruleset(settings), _tell, partial(_at, progress))
         except ImportError as error:
             _fail(error)
     if json:
@@ -344,6 +401,10 @@ def _evaluate_handbook(folder: Path | None, json: bool) -> None:
         table.add_row(name, *("" if each[key] is None else f"{each[key]:.3f}" for key in keys))
     Console().print(table)
     typer.echo(found["note"])
+
+
+def _at(progress: Progress, part: float) -> None:
+    progress.at(round(STEPS * part))
 
 
 def _refit_request(settings: Settings) -> RefitRequest | None:

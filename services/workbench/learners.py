@@ -43,7 +43,10 @@ class Logistic:
 class Boosting:
     """Boosted trees, refitted every ``refit_days`` of event time on the labels of the last ``train_days``."""
 
-    def __init__(self, refit_days: float = 7.0, train_days: float = 120.0, positives_min: int = 20) -> None:
+    def __init__(
+        self, refit_days: float = 7.0, train_days: float = 120.0, positives_min: int = 20, bounded: bool = True
+    ) -> None:
+        self._bounded = bounded
         self._refit_ms, self._train_ms, self._positives_min = refit_days * DAY_MS, train_days * DAY_MS, positives_min
         self._known: list[tuple[int, Floats, Flags, Floats]] = []
         self._fitted_ms: float = -np.inf
@@ -70,7 +73,8 @@ class Boosting:
             return
         features = np.concatenate([each[1] for each in self._known])
         weights = np.concatenate([each[3] for each in self._known])
-        self._model = EnsembleModel(compile_boosting(fit_boosting(features, labels, weights), 1, ""), 1.0)
+        text = fit_boosting(features, labels, weights, self._bounded)
+        self._model = EnsembleModel(compile_boosting(text, 1, ""), 1.0)
         self._fitted_ms = at_ms
 
 
@@ -81,7 +85,11 @@ class ModelLearner(Learner, Protocol):
         """What it has learned so far; ``None`` before there is anything."""
 
 
-LEARNERS: dict[str, Callable[[], ModelLearner]] = {"logistic": Logistic, "boosting": Boosting}
+LEARNERS: dict[str, Callable[[float, bool], ModelLearner]] = {
+    "logistic": lambda _days, _bounded: Logistic(),
+    "boosting": lambda days, bounded: Boosting(refit_days=days, bounded=bounded),
+}
+"""By name: what makes one, of the days between two refits and of whether labels' weights are bounded."""
 
 
 def _readable(row: list[float]) -> dict[str, float]:

@@ -68,8 +68,8 @@ class MlflowRegistry:
     def promoted(self, promotion: Promotion | None) -> None:
         """A promotion, or a rollback, is in force: ``champion`` follows it, and is nobody where there is none.
 
-        A champion that the folder has and MLflow has not, such as one of the learner's, is registered first. Who becomes
-        the champion is no challenger any more.
+        A champion that the folder has and MLflow has not, such as one of the learner's, is registered first. Who
+        becomes the champion is no challenger any more.
         """
         with self._saying(self._name):
             if promotion is None:

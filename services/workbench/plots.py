@@ -45,6 +45,23 @@ def draw(data: Dataset, scores: Floats, budget_share: float, folder: Path, model
     return [_picture(folder / f"{name}.svg", paint) for name, paint in pictures.items()]
 
 
+def draw_poisoning(found: dict[str, dict[str, Any]], folder: Path) -> Path:
+    """Write the average precision of walks with clean and with poisoned labels into ``folder``.
+
+    Parameters
+    ----------
+    found
+        By learner, what ``poison.poisoning`` gave.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return _picture(folder / "poison.svg", lambda axes: _poisoning(axes, found))
+
+
 def psi(before: Floats, after: Floats) -> float:
     """Population stability index of a feature between two samples: that of the live drift watch (``models.drift``).
 
@@ -156,3 +173,18 @@ def _spread(values: Floats, bins: int = 80, most: float = 0.4) -> Floats:
 def _ranks(values: Floats) -> Floats:
     """float64[n]: the share of ``values`` below each, equal ones alike."""
     return np.searchsorted(np.sort(values), values, side="left") / max(1, len(values) - 1)
+
+
+def _poisoning(axes: Any, found: dict[str, dict[str, Any]]) -> None:
+    scenarios = list(dict.fromkeys(name for each in found.values() for name in each))
+    height = 0.8 / len(scenarios)
+    for nth, (scenario, colour) in enumerate(zip(scenarios, ("0.6", "tab:orange", "tab:red"), strict=False)):
+        values = [each.get(scenario, {}).get("average_precision") or 0.0 for each in found.values()]
+        places = [-at - nth * height for at in range(len(found))]
+        axes.barh(places, values, height=0.9 * height, color=colour, label=scenario)
+        for place, value in zip(places, values, strict=True):
+            axes.text(value, place, f" {value:.3f}", va="center", fontsize=7)
+    axes.set_yticks([-at - height * (len(scenarios) - 1) / 2 for at in range(len(found))], list(found))
+    axes.set(xlabel="average precision, decisions of the second half", title="Poisoned labels")
+    axes.margins(x=0.15)
+    axes.legend(frameon=False, fontsize=8)

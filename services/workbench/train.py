@@ -25,7 +25,7 @@ from services.evaluate.measures import Floats
 from services.scorer.path.ensemble import EnsembleModel, announcement_of
 from services.scorer.path.features import NAMES
 from services.scorer.path.model import LogisticModel, Model, probability
-from services.workbench.backtest import learning_weights, time_split, with_silence
+from services.workbench.backtest import learned, learning_weights, time_split, with_silence
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset, described
 from services.workbench.measures import DAY_MS, measured
 
@@ -115,7 +115,7 @@ def most_contributing(model: Model, features: Floats, rows_max: int = 5_000) -> 
 
 
 def _fit(data: Dataset, kind: str, version: int, what: str) -> Model:
-    known = data.chosen(data.label != UNLABELLED)
+    known = data.chosen(learned(data))
     labels, weights = known.label == SUSPICIOUS, learning_weights(known)
     if min(labels.sum(), len(labels) - labels.sum()) < LABELS_MIN:
         found = f"{labels.sum()} of {len(labels)} labels say suspicious"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 
 from models.registry import Registry, RegistryError
 from models.training import Snapshot
 from services.contract.types import Promotion
-from services.settings import Settings
+from services.settings import Settings, load_settings
 from services.workbench.mlflow_registry import MlflowError, MlflowRegistry, tell_mlflow
 from tests.support.models import announcement_of, random_model
 from tests.workbench.samples import SCHEMA
@@ -23,7 +23,7 @@ mlflow = pytest.importorskip("mlflow", reason="no MLflow: pip install 'tocsin[ml
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A deployment whose models are told to an MLflow in files."""
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    return Settings(registry=tmp_path / "registry", registry_mlflow=(tmp_path / "mlflow").as_uri())
+    return load_settings(registry=tmp_path / "registry", registry_mlflow=(tmp_path / "mlflow").as_uri())
 
 
 def saved(settings: Settings, version: int) -> Snapshot:
@@ -34,7 +34,7 @@ def saved(settings: Settings, version: int) -> Snapshot:
     return snapshot
 
 
-def client(settings: Settings) -> object:
+def client(settings: Settings) -> Any:
     return mlflow.tracking.MlflowClient(settings.registry_mlflow, settings.registry_mlflow)
 
 
@@ -72,7 +72,7 @@ def test_versions_are_told_and_aliases_follow_promotions_and_rollbacks(settings:
 def test_a_version_comes_back_byte_for_byte_and_a_damaged_one_is_refused(settings: Settings, tmp_path: Path) -> None:
     snapshot = saved(settings, 1)
     MlflowRegistry(settings).saved(snapshot)
-    elsewhere = Settings(registry=tmp_path / "elsewhere", registry_mlflow=settings.registry_mlflow)
+    elsewhere = load_settings(registry=tmp_path / "elsewhere", registry_mlflow=settings.registry_mlflow)
     assert MlflowRegistry(elsewhere).fetched("challenger") == snapshot
     copied, kept = (Registry(each.registry).path("mine", 1) for each in (elsewhere, settings))
     assert copied.read_bytes() == kept.read_bytes()
@@ -98,4 +98,3 @@ def test_an_mlflow_that_is_not_there_is_said_and_none_is_no_matter(settings: Set
     assert said is not None
     assert "it is done nonetheless" in said
     assert tell_mlflow(settings.model_copy(update={"registry_mlflow": ""}), lambda told: told.saved(snapshot)) is None
-    assert np.isfinite(snapshot.announcement.bias)
