@@ -64,14 +64,14 @@ def sampled(data: Dataset, share: float) -> Dataset:
 
 
 def learned(data: Dataset) -> Flags:
-    """bool[n]: the decisions whose label is learned: of those that somebody gave only so many about one payer
+    """bool[n]: the decisions whose label is learned: of those that somebody gave, what the limit of one payer admits
     (``models.influence``), in the order in which they came; silence always."""
     limit, given = AccountLimit(), _given(data)
     admitted: Flags = data.label != UNLABELLED
     for is_label, rows in stretches(data):
         if is_label:
             for row in rows[given[rows]].tolist():
-                admitted[row] = limit.admits(f"{data.tenant[row]}\0{data.payer[row]}")
+                admitted[row] = limit.admits(f"{data.tenant[row]}\0{data.payer[row]}", bool(data.label[row]))
     return admitted
 
 

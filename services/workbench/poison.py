@@ -7,6 +7,7 @@ move: those of the account that the burst is about, and everybody else's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,14 +44,14 @@ def flipped(data: Dataset, share: float, seed: int = 1) -> Dataset:
 def burst(data: Dataset, count: int, weight: float = 1.0) -> Burst:
     """``data`` with ``count`` wrong labels that come in the middle of it, half of the decisions before and half after.
 
-    They are about the latest payments until then of the payer who has most: suspicious, unless a label says so; then
-    not. Labels that these payments had are gone.
+    They are about the latest payments until then of the payer who has most, as many before as after: suspicious, unless
+    a label says so; then not. Labels that these payments had are gone.
     """
     moment = int(np.median(data.event_ms)) if len(data) else 0
-    before = np.flatnonzero(data.event_ms < moment)
-    payers, counts = np.unique(data.payer[before].astype(str), return_counts=True)
-    payer = str(payers[np.argmax(counts)]) if len(payers) else ""
-    rows = before[data.payer[before] == payer][-count:]
+    early = data.event_ms < moment
+    before, after = Counter(data.payer[early].tolist()), Counter(data.payer[~early].tolist())
+    payer = max(sorted(before), key=lambda each: min(before[each], after[each]), default="")
+    rows = np.flatnonzero(early & (data.payer == payer))[-count:]
     told, at_ms = data.label.copy(), data.label_ms.copy()
     source, weights = data.source.copy(), data.weight.copy()
     told[rows] = np.where(told[rows] == SUSPICIOUS, NOT_SUSPICIOUS, SUSPICIOUS)
@@ -72,8 +73,8 @@ def poisoning(
     Returns
     -------
     As JSON: ``clean`` and, of what was asked for, ``flipped`` and ``burst``, each with the figures of the decisions in
-    the second half of ``data``. ``moved`` says of the latter two by how much they changed the log-odds of decisions
-    there: of ``all``, or of the ``account`` and of ``others``.
+    the second half of ``data``, without the account that the burst is about. ``moved`` says by how much log-odds of
+    decisions there are other than those of ``clean``: of ``others`` and, for a burst, of the ``account``.
     """
     told = {"clean": data}
     if flip > 0.0:
@@ -81,21 +82,21 @@ def poisoning(
     if attack is not None:
         told["burst"] = attack.data
     late = data.event_ms >= np.median(data.event_ms)
-    rest = data.chosen(late)
+    own = np.zeros(len(data), np.bool_) if attack is None else data.payer == attack.payer
+    own, others = late & own, late & ~own
     found: dict[str, Any] = {}
     scores: dict[str, Floats] = {}
     for number, (name, each) in enumerate(told.items()):
         share(number / len(told))
-        scores[name] = prequential(each, make(), lambda _part: None, bounded)[late]
-        found[name] = measured(rest, scores[name], budget_share)["all"].as_dict()
+        scores[name] = prequential(each, make(), lambda _part: None, bounded)
+        found[name] = measured(data.chosen(others), scores[name][others], budget_share)["all"].as_dict()
     if "flipped" in found:
-        found["flipped"]["moved"] = {"all": moved(scores["clean"], scores["flipped"], np.ones(len(rest), np.bool_))}
+        found["flipped"]["moved"] = {"others": moved(scores["clean"], scores["flipped"], others)}
     if attack is not None:
-        own = rest.payer == attack.payer
         found["burst"]["labels"] = attack.labels
         found["burst"]["moved"] = {
             "account": moved(scores["clean"], scores["burst"], own),
-            "others": moved(scores["clean"], scores["burst"], ~own),
+            "others": moved(scores["clean"], scores["burst"], others),
         }
     return found
 
