@@ -2,9 +2,9 @@
 
 Labels can be wrong by accident or on purpose, and learners believe them. Three things bound what they can do:
 
-- **One account.** Of the latest ``WINDOW_LABELS`` labels those learned about payments of one payer say one thing at most
-  ``ACCOUNT_LABELS_MAX`` times more often than the other: a burst about one account teaches as much as a few labels do,
-  and what contradicts it is always learned. Order alone counts, not the times that labels claim.
+- **One account.** Of the latest ``WINDOW_LABELS`` labels those learned about payments of one payer say one thing at
+  most ``ACCOUNT_LABELS_MAX`` times more often than the other: a burst about one account teaches as much as a few labels
+  do, and what contradicts it is always learned. Order alone counts, not the times that labels claim.
 - **One label, in a batch.** A suspicious label weighs at most ``MEDIANS_MAX`` times the median one. Weights undo
   sampling, and suspicious labels are rare: one that claims to stand for thousands would outvote all others.
 - **One label, online.** ``GRADIENT_MAX`` of the logistic model and the corrector.

@@ -5,7 +5,9 @@ What River 0.26 does, and what this definition makes of it:
 - Features enter as models read them (``read_features``: ``log(1 + x)`` where the registry says so), in canonical
   order, the missing ones left out. River then neither counts a missing feature in the scaler nor moves its weight.
 - The scaler learns from every example alike; the example's weight ``w`` multiplies the gradient of the loss. The
-  product is clipped at ``GRADIENT_MAX``, so no single label, however rare its kind, can throw the model.
+  product is clipped at ``GRADIENT_MAX``, so no single label, however rare its kind, can throw the model; and no label
+  moves the log-odds of its own payment by more than ``STEP_MAX``. Without that a payment far from all others, where
+  the square of scaled features is in the thousands, moved them by tens in one step, and others' with them.
 - ``LogisticRegression`` adds ``weight * x`` in the order of the example's keys and the intercept last. Compiled
   arrays start at the bias and add the contributions in canonical order, so the two differ by rounding only.
 - The log-odds start at the prior of the untrained model, so an early snapshot does not send every payment to review.
@@ -31,6 +33,8 @@ LEARNING_RATE = 0.01
 L2 = 1e-4
 GRADIENT_MAX = 5.0
 """Bound of ``weight * (probability - label)`` in one step."""
+STEP_MAX = 1.0
+"""Bound of what one example changes of the log-odds of its own payment."""
 SCALE_MIN = 0.1
 """Smallest standard deviation that a feature is divided by, in its unit as read. Without it a flag that was set once
 in ten thousand payments would enter at 100, and one step of SGD on it would outvote everything else."""
@@ -43,6 +47,7 @@ DEFINITION: dict[str, Any] = {
     "learning_rate": LEARNING_RATE,
     "l2": L2,
     "gradient_max": GRADIENT_MAX,
+    "step_max": STEP_MAX,
     "scale_min": SCALE_MIN,
     "read_max": READ_MAX,
     "prior_log_odds": PRIOR_LOG_ODDS,
@@ -68,6 +73,17 @@ class FlooredScaler(preprocessing.StandardScaler):  # type: ignore[misc]
         return {name: (value - means[name]) / scales[name] if scales[name] else 0.0 for name, value in x.items()}
 
 
+class BoundedRegression(linear_model.LogisticRegression):  # type: ignore[misc]
+    """River's ``LogisticRegression``, each example weighing so little that its step stays within ``STEP_MAX``."""
+
+    def learn_one(self, x: dict[str, float], y: bool, w: float = 1.0) -> None:
+        """As River's; a step of size ``LEARNING_RATE * w * error`` moves these log-odds by that times the square of
+        ``x``, the intercept's 1 included."""
+        error = abs(self.predict_proba_one(x)[True] - y)
+        most = STEP_MAX / (LEARNING_RATE * (1.0 + sum(value * value for value in x.values())))
+        super().learn_one(x, y, most / error if w * error > most else w)
+
+
 class LogisticState(msgspec.Struct, frozen=True):
     """Everything a logistic model has learned, in canonical feature order. JSON keeps each number to the bit."""
 
@@ -81,7 +97,7 @@ class LogisticState(msgspec.Struct, frozen=True):
 
 def create_logistic() -> compose.Pipeline:
     """A model that has learned nothing."""
-    regression = linear_model.LogisticRegression(
+    regression = BoundedRegression(
         optimizer=optim.SGD(LEARNING_RATE),
         loss=optim.losses.Log(),
         l2=L2,

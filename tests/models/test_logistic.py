@@ -17,6 +17,7 @@ from models.logistic import (
     L2,
     LEARNING_RATE,
     PRIOR_LOG_ODDS,
+    STEP_MAX,
     LogisticState,
     compile_logistic,
     create_logistic,
@@ -65,7 +66,7 @@ def test_contributions_sum_to_the_score_to_the_bit() -> None:
         assert total == score
 
 
-def test_with_wide_features_the_model_is_rivers_own_scaled_logistic_regression() -> None:
+def test_with_wide_features_and_small_steps_the_model_is_rivers_own_scaled_logistic_regression() -> None:
     draw, ours = random.Random(3), create_logistic()
     regression = linear_model.LogisticRegression(
         optimizer=optim.SGD(LEARNING_RATE),
@@ -76,13 +77,33 @@ def test_with_wide_features_the_model_is_rivers_own_scaled_logistic_regression()
     )
     rivers = preprocessing.StandardScaler() | regression
     for number in range(300):
-        x = {name: draw.gauss(0.0, 5.0) for name in NAMES if draw.random() < 0.9}
+        x = {name: draw.gauss(0.0, 5.0) for name in NAMES[:20] if draw.random() < 0.9}
         if number < 2:
-            x = dict.fromkeys(NAMES, float(5 * number))  # wide from the start
+            x = dict.fromkeys(NAMES[:20], float(5 * number))  # wide from the start
         label = draw.random() < 0.3
         assert ours.predict_proba_one(x) == rivers.predict_proba_one(x)
         ours.learn_one(x, label, w=2.0)
         rivers.learn_one(x, label, w=2.0)
+
+
+@given(seed=st.integers(0, 2**32), size=st.floats(0.1, 1e3), weight=st.floats(0.1, 1e6), label=st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_no_example_moves_its_own_log_odds_by_more_than_a_step(
+    seed: int, size: float, weight: float, label: bool
+) -> None:
+    pipeline, draw = taught(seed, 60)
+    scaler, regression = pipeline.steps.values()
+    x = scaler.transform_one(readable([draw.gauss(0.0, size) for _ in range(COUNT)]))
+
+    def log_odds() -> float:
+        return float(sum(regression.weights.get(name, 0.0) * value for name, value in x.items()) + regression.intercept)
+
+    before, drawn_in = (
+        log_odds(),
+        LEARNING_RATE * L2 * sum(abs(regression.weights.get(n, 0.0) * v) for n, v in x.items()),
+    )
+    regression.learn_one(x, label, w=weight)
+    assert abs(log_odds() - before) <= STEP_MAX + drawn_in + 1e-6
 
 
 def test_a_missing_feature_moves_neither_its_scale_nor_its_weight() -> None:
