@@ -269,6 +269,8 @@ def _poison(
     for name, of in found.items():
         for how, each in of.items():
             for who, by in each.get("moved", {}).items():
+                if not by["decisions"]:
+                    continue
                 typer.echo(
                     f"{name}, {how}: log-odds of {who}: median {by['median']:+.2f}, 99 of 100 within {by['p99']:.2f}"
                 )
