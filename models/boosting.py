@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from models.influence import MEDIANS_MAX, bounded_weights
 from services.scorer.path.features import NAMES
 from services.scorer.path.forest import Forest
 from services.scorer.path.model import ModelRefused
@@ -45,7 +46,7 @@ PARAMETERS: dict[str, Any] = {
     "num_threads": 1,
     "verbosity": -1,
 }
-DEFINITION: dict[str, Any] = {"kind": "boosting", "rounds": ROUNDS, **PARAMETERS}
+DEFINITION: dict[str, Any] = {"kind": "boosting", "rounds": ROUNDS, "medians_max": MEDIANS_MAX, **PARAMETERS}
 """All that decides what this model makes of a set of examples, besides LightGBM's release."""
 
 ZERO_BELOW = float(np.float32(1e-35))
@@ -72,6 +73,7 @@ def fit(
     features: NDArray[np.float64],
     labels: NDArray[np.bool_],
     weights: NDArray[np.float64],
+    bounded: bool = True,
     share: Callable[[float], None] | None = None,
 ) -> str:
     """Fit the ensemble, and return it as LightGBM writes it.
@@ -84,6 +86,8 @@ def fit(
         bool[n]: suspicious.
     weights
         float64[n], positive.
+    bounded
+        Whether no label may outvote the others (``models.influence.bounded_weights``).
     share
         Is told what share of the trees is grown, after each.
 
@@ -101,7 +105,8 @@ def fit(
         raise ValueError("a weight is not positive")
     if labels.all() or not labels.any():
         raise ValueError("examples of both labels are needed")
-    data = lightgbm.Dataset(features, label=labels.astype(np.float64), weight=weights, feature_name=list(NAMES))
+    used = bounded_weights(labels, weights) if bounded else weights
+    data = lightgbm.Dataset(features, label=labels.astype(np.float64), weight=used, feature_name=list(NAMES))
     told = [] if share is None else [lambda grown: share((grown.iteration + 1) / ROUNDS)]
     text: str = lightgbm.train(PARAMETERS, data, num_boost_round=ROUNDS, callbacks=told).model_to_string()
     return text

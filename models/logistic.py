@@ -5,7 +5,9 @@ What River 0.26 does, and what this definition makes of it:
 - Features enter as models read them (``read_features``: ``log(1 + x)`` where the registry says so), in canonical
   order, the missing ones left out. River then neither counts a missing feature in the scaler nor moves its weight.
 - The scaler learns from every example alike; the example's weight ``w`` multiplies the gradient of the loss. The
-  product is clipped at ``GRADIENT_MAX``, so no single label, however rare its kind, can throw the model.
+  product is clipped at ``GRADIENT_MAX``, so no single label, however rare its kind, can throw the model; and no label
+  moves the log-odds of its own payment by more than ``STEP_MAX``. Without that a payment far from all others, where
+  the square of scaled features is in the thousands, moved them by tens in one step, and others' with them.
 - ``LogisticRegression`` adds ``weight * x`` in the order of the example's keys and the intercept last. Compiled
   arrays start at the bias and add the contributions in canonical order, so the two differ by rounding only.
 - A scaled feature beyond ``SCALED_MAX`` in size counts as it. Ratios and standard deviations have heavy tails: one
@@ -35,6 +37,8 @@ LEARNING_RATE = 0.01
 L2 = 1e-4
 GRADIENT_MAX = 5.0
 """Bound of ``weight * (probability - label)`` in one step."""
+STEP_MAX = 2.0
+"""Bound of what one example changes of the log-odds of its own payment."""
 AVERAGED_EXAMPLES = 1_000
 SCALE_MIN = 0.1
 """Smallest standard deviation that a feature is divided by, in its unit as read. Without it a flag that was set once
@@ -48,6 +52,7 @@ DEFINITION: dict[str, Any] = {
     "learning_rate": LEARNING_RATE,
     "l2": L2,
     "gradient_max": GRADIENT_MAX,
+    "step_max": STEP_MAX,
     "averaged_examples": AVERAGED_EXAMPLES,
     "scale_min": SCALE_MIN,
     "scaled_max": SCALED_MAX,
@@ -79,8 +84,9 @@ class FlooredScaler(preprocessing.StandardScaler):  # type: ignore[misc]
         }
 
 
-class AveragedRegression(linear_model.LogisticRegression):  # type: ignore[misc]
-    """River's ``LogisticRegression``, which learns as ever and predicts by the running mean of what it has learned."""
+class SteadyRegression(linear_model.LogisticRegression):  # type: ignore[misc]
+    """River's ``LogisticRegression``, each example weighing so little that its step stays within ``STEP_MAX``, which
+    predicts by the running mean of what it has learned."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -95,8 +101,14 @@ class AveragedRegression(linear_model.LogisticRegression):  # type: ignore[misc]
         self.mean_intercept = PRIOR_LOG_ODDS
 
     def learn_one(self, x: dict[str, float], y: bool, w: float = 1.0) -> None:
-        """One step, then the mean of all steps, or of about the last ``AVERAGED_EXAMPLES``, moves."""
-        super().learn_one(x, y, w)
+        """One step; then the mean of all steps, or of about the last ``AVERAGED_EXAMPLES``, moves.
+
+        A step of size ``LEARNING_RATE * w * error`` moves the log-odds of ``x`` by that times its square, the
+        intercept's 1 included.
+        """
+        error = abs(probability(self._raw_dot_one(x)) - y)
+        most = STEP_MAX / (LEARNING_RATE * (1.0 + sum(value * value for value in x.values())))
+        super().learn_one(x, y, most / error if w * error > most else w)
         share = 1.0 / min(self.optimizer.n_iterations, AVERAGED_EXAMPLES)
         self.mean_weights = self.mean_weights + (self._weights - self.mean_weights) * share
         self.mean_intercept += (self.intercept - self.mean_intercept) * share
@@ -124,7 +136,7 @@ class LogisticState(msgspec.Struct, frozen=True):
 
 def create_logistic() -> compose.Pipeline:
     """A model that has learned nothing."""
-    return compose.Pipeline(FlooredScaler(), AveragedRegression())
+    return compose.Pipeline(FlooredScaler(), SteadyRegression())
 
 
 def readable(features: Sequence[float | None]) -> dict[str, float]:
@@ -205,9 +217,9 @@ def restore_logistic(state: LogisticState) -> compose.Pipeline:
     return pipeline
 
 
-def _steps(pipeline: compose.Pipeline) -> tuple[FlooredScaler, AveragedRegression]:
+def _steps(pipeline: compose.Pipeline) -> tuple[FlooredScaler, SteadyRegression]:
     scaler, regression = pipeline.steps.values()
-    return cast(FlooredScaler, scaler), cast(AveragedRegression, regression)
+    return cast(FlooredScaler, scaler), cast(SteadyRegression, regression)
 
 
 def _column(values: dict[str, float]) -> NDArray[np.float64]:

@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     metrics_port: int = Field(0, ge=0, le=65_535, description="Prometheus port on metrics_host; 0: none")
     metrics_host: str = "127.0.0.1"
     registry: Path = Field(Path("var/registry"), description="folder of model snapshots")
+    registry_mlflow: str = Field("", description="tracking URI of an MLflow to tell of models, too; empty: none")
     state_dir: Path = Field(Path("var/state"), description="folder of the learner's store")
     ruleset: Path | None = Field(None, description="TOML file of rules; none: the one that ships")
     packs: str = Field(

@@ -66,7 +66,7 @@ class TruthTrainer:
         features, truth = np.concatenate(self._features), np.concatenate(self._truth)
         features[:, [INDEX[name] for name in hidden]] = np.nan
         if kind == "boosting":
-            text = fit(features, truth, np.ones(len(truth)), share)
+            text = fit(features, truth, np.ones(len(truth)), share=share)
             return EnsembleModel(compile_boosting(text, 1, feature_schema_hash), review_probability=1.0)
         pipeline = create_logistic()
         seen: list[LogisticModel] = []

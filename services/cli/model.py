@@ -157,6 +157,7 @@ def promote(model: Name, bootstrap: Bootstrap = None, json: Json = False) -> Non
         raise typer.Exit(1) from None
     asyncio.run(write_champion(settings, promotion))
     _tell(promotion, json)
+    _tell_mlflow(settings, promotion)
 
 
 def rollback(bootstrap: Bootstrap = None, json: Json = False) -> None:
@@ -172,6 +173,39 @@ def rollback(bootstrap: Bootstrap = None, json: Json = False) -> None:
         raise typer.Exit(1) from None
     asyncio.run(write_champion(settings, promotion))
     _tell(promotion, json)
+    _tell_mlflow(settings, promotion)
+
+
+@app.command()
+def fetch(
+    model: Annotated[str, typer.Argument(help="NAME/VERSION, or an alias in MLflow: champion, challenger.")],
+    json: Json = False,
+) -> None:
+    """Copy a model from MLflow (`TOCSIN_REGISTRY_MLFLOW`) into the registry, its hashes checked."""
+    from models.registry import RegistryError
+    from services.workbench.mlflow_registry import MlflowError, MlflowRegistry
+
+    settings = load_settings()
+    try:
+        if not settings.registry_mlflow:
+            raise MlflowError("TOCSIN_REGISTRY_MLFLOW: names no MLflow")
+        said = MlflowRegistry(settings).fetched(model).announcement
+    except (MlflowError, RegistryError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    if json:
+        print_json({"model": name_of(said), "model_hash": said.model_hash})
+    else:
+        typer.echo(f"{name_of(said)}, hash {said.model_hash[:12]}, is in {settings.registry}")
+
+
+def _tell_mlflow(settings: Settings, promotion: Promotion | None) -> None:
+    from services.workbench.mlflow_registry import tell_mlflow
+
+    wrong = tell_mlflow(settings, lambda mlflow: mlflow.promoted(promotion))
+    if wrong is not None:
+        typer.echo(wrong, err=True)
+        raise typer.Exit(1)
 
 
 def _tell_challenger(said: ModelAnnouncement, is_announced: bool, json: bool) -> None:

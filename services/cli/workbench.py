@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +21,11 @@ from services.scorer.ruleset_file import load_ruleset
 from services.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from services.evaluate.measures import Floats
+    from services.learner.alarms import RefitRequest
+    from services.scorer.path.model import Model
     from services.workbench.dataset import Dataset
+    from services.workbench.poison import Burst
 
 app = typer.Typer(help="Data sets of decisions and their labels.", no_args_is_help=True)
 HANDBOOK = "handbook"
@@ -93,7 +99,7 @@ def generate(
     except ConfigurationError as error:
         _fail(error)
     with Progress("generating", STEPS) as progress:
-        data = generated(configuration, load_ruleset(load_settings()), lambda part: progress.at(round(STEPS * part)))
+        data = generated(configuration, load_ruleset(load_settings()), partial(_at, progress))
     data.write(out)
     said = described(data)
     if json:
@@ -109,23 +115,50 @@ def train(
     delay_days: Annotated[float, typer.Option(help="How late labels are, at the edge of the held-out part.")] = 7.0,
     matured_days: Matured = None,
     budget: Budget = None,
+    if_drifted: Annotated[
+        bool, typer.Option("--if-drifted", help="Train only if the drift watch asks for a refit, and settle that.")
+    ] = False,
+    plots: Annotated[Path | None, typer.Option(help="Write plots of the held-out part into this folder.")] = None,
     json: Json = False,
 ) -> None:
     """Train a model, measure it on the last quarter of the period, and save it in the registry as a challenger.
 
-    Nothing scores with it until `tocsin promote`.
+    Nothing scores with it until `tocsin promote`. With --if-drifted nothing is trained unless a request to refit stands
+    (`drift.json` in `TOCSIN_STATE_DIR`); once the version is saved the request is settled.
     """
     from models.registry import Registry
+    from services.learner.alarms import settle
+    from services.workbench.mlflow_registry import tell_mlflow
     from services.workbench.train import TrainingError
     from services.workbench.train import train as run
 
     settings = load_settings()
+    request = _refit_request(settings) if if_drifted else None
+    if if_drifted and request is None:
+        if json:
+            print_json({"model": None})
+        else:
+            typer.echo(f"no refit is requested in {settings.state_dir}: nothing is trained")
+        return
     data = _read(files)
     share = settings.alert_budget_share if budget is None else budget
+    registry = Registry(settings.registry)
+
+    def look(held_out: Dataset, scores: Floats, model: Model) -> None:
+        if plots is not None:
+            from services.workbench.plots import draw
+
+            draw(held_out, scores, share, plots, model)
+
     try:
-        made = run(data, kind, name or kind, Registry(settings.registry), share, delay_days, matured_days, _tell)
+        made = run(data, kind, name or kind, registry, share, delay_days, matured_days, _tell, look)
     except (TrainingError, ImportError) as error:
         _fail(error)
+    if request is not None:
+        settle(settings.state_dir, request)
+    wrong = tell_mlflow(settings, lambda mlflow: mlflow.saved(made))
+    if wrong is not None:
+        _tell(wrong)
     said = made.announcement
     if json:
         print_json({"model": f"{said.name}/{said.version}", "model_hash": said.model_hash, **made.about})
@@ -141,7 +174,16 @@ def evaluate(
     model: Annotated[str, typer.Option(help="served (the scores on record), logistic or boosting.")] = "served",
     matured_days: Matured = None,
     budget: Budget = None,
+    refit_days: Annotated[float, typer.Option(min=1.0, help="Days between two fits of boosting.")] = 7.0,
+    sample: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Walk this share of payers, and all that somebody labelled.")
+    ] = 1.0,
     poison: Annotated[float, typer.Option(min=0.0, max=0.5, help="Share of labels to flip before learning.")] = 0.0,
+    poison_burst: Annotated[int, typer.Option(min=0, help="Wrong labels about one payer, all at once.")] = 0,
+    poison_weight: Annotated[float, typer.Option(min=0.0, max=1e6, help="Of each of these.")] = 1.0,
+    unbounded: Annotated[
+        bool, typer.Option("--unbounded", help="With poison, walk also without the bounds on labels.")
+    ] = False,
     plots: Annotated[Path | None, typer.Option(help="Write plots into this folder (needs matplotlib).")] = None,
     data: Annotated[
         Path | None, typer.Option(help=f"Folder of fdh_raw.parquet, for `{HANDBOOK}`.", show_default="TOCSIN_DATA")
@@ -151,14 +193,15 @@ def evaluate(
     """Walk decisions and labels in event time: each scored by what was known then, each label learned when it came.
 
     `tocsin evaluate handbook` runs the protocol of the Fraud Detection Handbook over its data, with labels withheld for
-    seven days, and prints the figures beside those that the book and others report. With --poison some labels are
-    flipped before they are learned, and the figures are against the true ones.
+    seven days, and prints the figures beside those that the book and others report. With --poison or --poison-burst it
+    walks as often as needed to say what wrong labels change; the figures are against the true ones.
     """
     if files == [HANDBOOK]:
         _evaluate_handbook(data, json)
         return
-    from services.workbench.backtest import evaluated, with_silence
+    from services.workbench.backtest import prequential, sampled, with_silence
     from services.workbench.learners import LEARNERS
+    from services.workbench.poison import burst
 
     settings = load_settings()
     if model != "served" and model not in LEARNERS:
@@ -166,21 +209,70 @@ def evaluate(
     found = _read([Path(each) for each in files])
     if matured_days is not None:
         found = with_silence(found, matured_days)
+    if sample < 1.0:
+        found = sampled(found, sample)
     share = settings.alert_budget_share if budget is None else budget
+    if poison or poison_burst:
+        names = [model] if model in LEARNERS else list(LEARNERS)
+        attack = burst(found, poison_burst, poison_weight) if poison_burst else None
+        _poison(found, names, poison, attack, refit_days, unbounded, share, plots, json)
+        return
+    learner = LEARNERS[model](refit_days, True) if model in LEARNERS else None
     with Progress("walking", STEPS) as progress:
-        make = LEARNERS.get(model)
-        scores = evaluated(found, make() if make else None, poison, lambda part: progress.at(round(STEPS * part)))
+        scores = found.score
+        if learner is not None:
+            scores = prequential(found, learner, partial(_at, progress))
     from services.workbench.measures import measured
 
     figures = {cohort: each.as_dict() for cohort, each in measured(found, scores, share).items()}
     if plots is not None:
         from services.workbench.plots import draw
 
-        draw(found, scores, share, plots)
+        draw(found, scores, share, plots, None if learner is None else learner.model())
     if json:
-        print_json({"model": model, "poison": poison, **figures})
+        print_json({"model": model, **figures})
     else:
         _show(figures, "label within")
+
+
+def _poison(
+    data: Dataset,
+    names: list[str],
+    flip: float,
+    attack: Burst | None,
+    refit_days: float,
+    unbounded: bool,
+    budget_share: float,
+    plots: Path | None,
+    json: bool,
+) -> None:
+    from services.workbench.learners import LEARNERS
+    from services.workbench.poison import poisoning
+
+    found = {}
+    for name in names:
+        for bounded in (True, False) if unbounded else (True,):
+            called = name if bounded else f"{name}, unbounded"
+            make = partial(LEARNERS[name], refit_days, bounded)
+            with Progress(called, STEPS) as progress:
+                at = partial(_at, progress)
+                found[called] = poisoning(data, make, flip, attack, budget_share, at, bounded)
+    if plots is not None:
+        from services.workbench.plots import draw_poisoning
+
+        draw_poisoning(found, plots)
+    if json:
+        print_json({"poison": flip, "burst": 0 if attack is None else attack.labels, **found})
+        return
+    _show({f"{name}: {how}": each for name, of in found.items() for how, each in of.items()}, "labels")
+    for name, of in found.items():
+        for how, each in of.items():
+            for who, by in each.get("moved", {}).items():
+                if not by["decisions"]:
+                    continue
+                typer.echo(
+                    f"{name}, {how}: log-odds of {who}: median {by['median']:+.2f}, 99 of 100 within {by['p99']:.2f}"
+                )
 
 
 def compare(
@@ -283,34 +375,57 @@ def _show_comparison(champion: str, challenger: str, found: dict[str, Any]) -> N
 
 
 def backtest(
-    files: Files,
     model: Annotated[str, typer.Option(help="NAME/VERSION in the registry; `untrained`: rules and packs alone.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Parquet files that `tocsin dataset export` wrote; none: decisions and labels from Kafka."),
+    ] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Event time of the first decisions, as --to.")] = None,
+    end: Annotated[
+        str | None,
+        typer.Option("--to", help="Of the last: an ISO 8601 time (UTC without an offset) or milliseconds, inclusive."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.", show_default="all cores")] = os.cpu_count() or 1,
+    bootstrap: Bootstrap = None,
     json: Json = False,
 ) -> None:
     """Decide past payments again with another model, rules or packs, and set what would go to review beside what did.
 
     Rules and packs are those of the settings (`TOCSIN_RULESET`, `TOCSIN_PACKS`, `TOCSIN_PACK_OVERRIDE`). It runs the
-    path's own code over the features as served: with what served, it says what was said.
+    path's own code over the features as served: with what served, it says what was said. From Kafka memory grows with
+    the decisions in review, from files with all.
     """
     from models.registry import Registry, RegistryError
     from services.scorer.path.ensemble import model_from
-    from services.scorer.path.model import Model, untrained_model
+    from services.scorer.path.model import untrained_model
+    from services.workbench.export import Stretch
+    from services.workbench.history import backtest as from_kafka
     from services.workbench.whatif import compared, reviewed
 
-    settings = load_settings()
-    data, ruleset = _read(files), load_ruleset(settings)
-    chosen: Model
+    settings = load_settings(bootstrap=bootstrap)
+    ruleset, data = load_ruleset(settings), _read(files) if files else None
+    schema = feature_schema_hash(ruleset.parameters) if data is None else data.feature_schema_hash
+    whole = Stretch(schema)
+    chosen = Stretch(
+        schema,
+        whole.from_ms if start is None else moment_ms(start),
+        whole.upto_ms if end is None else moment_ms(end),
+    )
+    by: Model
     try:
         if model == "untrained":
-            chosen = untrained_model(data.feature_schema_hash)
+            by = untrained_model(schema)
         else:
-            chosen = model_from(Registry(settings.registry).named(model).announcement, data.feature_schema_hash)
+            by = model_from(Registry(settings.registry).named(model).announcement, schema)
     except (RegistryError, ValueError) as error:
         _fail(error)
-    with Progress("deciding again", STEPS) as progress:
-        found = reviewed(data, ruleset, chosen, lambda part: progress.at(round(STEPS * part)), workers)
-    said = compared(data, found)
+    if data is None:
+        said = asyncio.run(from_kafka(settings, ruleset, by, chosen, workers))
+    else:
+        data = data.chosen((data.event_ms >= chosen.from_ms) & (data.event_ms <= chosen.upto_ms))
+        with Progress("deciding again", STEPS) as progress:
+            found = reviewed(data, ruleset, by, partial(_at, progress), workers)
+        said = compared(data, found)
     if json:
         print_json(said)
         return
@@ -337,9 +452,7 @@ def _evaluate_handbook(folder: Path | None, json: bool) -> None:
         )
     with Progress("replaying", STEPS) as progress:
         try:
-            found = evaluate_handbook(
-                path, load_ruleset(settings), _tell, lambda part: progress.at(round(STEPS * part))
-            )
+            found = evaluate_handbook(path, load_ruleset(settings), _tell, partial(_at, progress))
         except ImportError as error:
             _fail(error)
     if json:
@@ -352,6 +465,23 @@ def _evaluate_handbook(folder: Path | None, json: bool) -> None:
         table.add_row(name, *("" if each[key] is None else f"{each[key]:.3f}" for key in keys))
     Console().print(table)
     typer.echo(found["note"])
+
+
+def _at(progress: Progress, part: float) -> None:
+    progress.at(round(STEPS * part))
+
+
+def _refit_request(settings: Settings) -> RefitRequest | None:
+    """The request of the drift watch that stands; its alarms are said."""
+    from services.learner.alarms import FILE, described, read_request
+
+    try:
+        request = read_request(settings.state_dir)
+    except msgspec.DecodeError as error:
+        _fail(f"{settings.state_dir / FILE}: is no request to refit: {error}")
+    for alarm in request.alarms.values() if request else ():
+        _tell(f"a refit is requested: drift of {described(alarm)}")
+    return request
 
 
 def _read(files: list[Path]) -> Dataset:

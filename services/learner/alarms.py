@@ -48,8 +48,17 @@ def read_request(state_dir: Path) -> RefitRequest | None:
         return None
 
 
-def settle(state_dir: Path) -> None:
-    """Take the request away: somebody has acted on it."""
+def settle(state_dir: Path, acted_on: RefitRequest | None = None) -> None:
+    """Take the request away: somebody has acted on it.
+
+    With ``acted_on`` only its alarms go: one that came since it was read still stands.
+    """
+    standing = read_request(state_dir) if acted_on is not None else None
+    if standing is not None and acted_on is not None:
+        since = {kind: alarm for kind, alarm in standing.alarms.items() if acted_on.alarms.get(kind) != alarm}
+        if since:
+            write_durably(state_dir / FILE, encode(RefitRequest(since)) + b"\n")
+            return
     (state_dir / FILE).unlink(missing_ok=True)
 
 

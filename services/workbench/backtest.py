@@ -13,7 +13,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.influence import AccountLimit
 from models.silence import certainty
+from services.contract.identity import digest64
 from services.evaluate.measures import Flags, Floats
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
 from services.workbench.labels import LABEL_FREQUENCY, SILENCE, reliability
@@ -37,7 +39,8 @@ def with_silence(data: Dataset, matured_days: float) -> Dataset:
     """``data`` where a decision without a label for ``matured_days`` counts as weakly not suspicious from then on.
 
     Unlabelled is not negative: such labels have the source ``matured``, and weigh as little as that says. Those that
-    would have come after the data set was made are left out.
+    would have come after the data set was made are left out. Other labels stand for themselves alone from then on: the
+    payments that their weights made up for are in the data.
     """
     at = data.event_ms + round(matured_days * 86_400_000)
     latest = int(data.event_ms.max(initial=0)) if data.as_of_ms == NEVER_MS else data.as_of_ms
@@ -47,7 +50,34 @@ def with_silence(data: Dataset, matured_days: float) -> Dataset:
         label=np.where(silent, NOT_SUSPICIOUS, data.label).astype(np.int8),
         label_ms=np.where(silent, at, data.label_ms),
         source=np.where(silent, SILENCE, data.source).astype(object),
+        weight=np.ones(len(data)),
     )
+
+
+def sampled(data: Dataset, share: float) -> Dataset:
+    """Every label that somebody gave, and of what else there is the decisions of a ``share`` of payers, each weighing
+    its inverse: for walks that take too long. Which payers follows from their accounts."""
+    given = _given(data)
+    drawn = np.array([digest64(payer) < share * 2**64 for payer in data.payer.tolist()], dtype=np.bool_)
+    return replace(data, weight=np.where(given, data.weight, data.weight / share)).chosen(given | drawn)
+
+
+def learned(data: Dataset) -> Flags:
+    """bool[n]: the decisions whose label is learned: of those that somebody gave, what the limit of one payer admits
+    (``models.influence``), in the order in which they came; silence always."""
+    limit, given = AccountLimit(), _given(data)
+    admitted: Flags = data.label != UNLABELLED
+    for is_label, rows in stretches(data):
+        if is_label:
+            for row in rows[given[rows]].tolist():
+                admitted[row] = limit.admits(f"{data.tenant[row]}\0{data.payer[row]}", bool(data.label[row]))
+    return admitted
+
+
+def _given(data: Dataset) -> Flags:
+    """bool[n]: labelled, and not by silence."""
+    given: Flags = (data.label == SUSPICIOUS) | ((data.label == NOT_SUSPICIOUS) & (data.source != SILENCE))
+    return given
 
 
 def learning_weights(data: Dataset, label_frequency: float = LABEL_FREQUENCY) -> Floats:
@@ -61,32 +91,23 @@ def learning_weights(data: Dataset, label_frequency: float = LABEL_FREQUENCY) ->
     return data.weight * np.array(weights, dtype=np.float64)
 
 
-def prequential(data: Dataset, learner: Learner, share: Share) -> Floats:
-    """float64[n]: the log-odds that ``learner`` gives each decision at its time; ``share`` is told how much is done."""
+def prequential(data: Dataset, learner: Learner, share: Share, bounded: bool = True) -> Floats:
+    """float64[n]: the log-odds that ``learner`` gives each decision at its time; ``share`` is told how much is done.
+
+    Labels are those that are ``learned``; all of them, unless ``bounded``.
+    """
     weights, suspicious = learning_weights(data), data.label == SUSPICIOUS
+    counts = learned(data) if bounded else data.label != UNLABELLED
     scores = np.full(len(data), np.nan)
     done = 0
     for is_label, rows in stretches(data):
-        features = data.features[rows]
-        if is_label:
-            learner.learn(features, suspicious[rows], weights[rows], int(data.label_ms[rows[0]]))
-        else:
-            scores[rows] = learner.score(features, int(data.event_ms[rows[0]]))
         done += len(rows)
+        if not is_label:
+            scores[rows] = learner.score(data.features[rows], int(data.event_ms[rows[0]]))
+        elif len(told := rows[counts[rows]]):
+            learner.learn(data.features[told], suspicious[told], weights[told], int(data.label_ms[told[0]]))
         share(done / (2 * len(data)))
     return scores
-
-
-def evaluated(data: Dataset, learner: Learner | None, poison: float, share: Share, seed: int = 1) -> Floats:
-    """float64[n]: the log-odds of each decision, by ``learner`` or, without one, as served.
-
-    ``poison`` is the share of labels that the learner is told the opposite of, drawn by ``seed``.
-    """
-    if learner is None:
-        return data.score
-    flipped = (np.random.default_rng(seed).random(len(data)) < poison) & (data.label != UNLABELLED)
-    told = replace(data, label=np.where(flipped, 1 - data.label, data.label).astype(np.int8))
-    return prequential(told, learner, share)
 
 
 def stretches(data: Dataset) -> Iterator[tuple[bool, NDArray[np.int64]]]:

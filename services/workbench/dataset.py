@@ -191,9 +191,14 @@ def joined(parts: Iterable[Dataset]) -> Dataset:
         raise DatasetError(
             f"data sets of {len(schemas)} feature schemas: {', '.join(sorted(each[:12] for each in schemas))}"
         )
-    arrays: dict[str, Any] = {name: np.concatenate([getattr(each, name) for each in found]) for name in _arrays()}
-    whole = replace(found[0], **arrays, as_of_ms=min(each.as_of_ms for each in found))
+    whole = concatenated(found)
     return whole.chosen(np.argsort(whole.event_ms, kind="stable"))
+
+
+def concatenated(parts: Sequence[Dataset]) -> Dataset:
+    """The decisions of ``parts``, at least one, one after the other: a data set once they are in order."""
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(each, name) for each in parts]) for name in _arrays()}
+    return replace(parts[0], **arrays, as_of_ms=min(each.as_of_ms for each in parts))
 
 
 def texts(values: Sequence[str]) -> NDArray[np.object_]:

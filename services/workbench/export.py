@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence, Set
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -12,11 +14,16 @@ from services.contract.codec import Rejection
 from services.contract.types import Label
 from services.learner.join import payment_key
 from services.learner.records import decode_label
+from services.scorer.path.decode import FUTURE_MS_MAX
 from services.scorer.path.features import NAMES
 from services.scorer.shell.logs import read_log
 from services.settings import Settings
-from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset, texts
+from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset, joined, texts
 from services.workbench.labels import resolved
+
+BATCH = 5_000
+"""Decisions held as bytes at a time: about 15 MB."""
+_DISPOSITIONS = {"suspicious": SUSPICIOUS, "not_suspicious": NOT_SUSPICIOUS}
 
 
 class _Party(Struct):
@@ -44,6 +51,18 @@ class _Decided(Struct):
     payment: _Payment
 
 
+_decoder = msgspec.json.Decoder(_Decided)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Which decisions of history: those under a feature schema, by event time, both ends included."""
+
+    feature_schema_hash: str
+    from_ms: int = 0
+    upto_ms: int = NEVER_MS
+
+
 async def export(settings: Settings, feature_schema_hash: str, as_of_ms: int | None) -> tuple[Dataset, int]:
     """Every decision made by ``as_of_ms`` in event time, each with the label that counted then.
 
@@ -54,42 +73,46 @@ async def export(settings: Settings, feature_schema_hash: str, as_of_ms: int | N
     The data set, and how many decisions were left out.
     """
     as_of = NEVER_MS if as_of_ms is None else as_of_ms
-    labels = await _labels(settings)
-    decoder = msgspec.json.Decoder(_Decided)
-    rows: list[_Decided] = []
-    features: list[np.ndarray] = []
-    left_out = 0
-    topic = settings.topics.decisions.name
+    chosen = Stretch(feature_schema_hash, upto_ms=as_of)
+    found = [decoded(values, chosen) async for values in decisions(settings, chosen)]
+    parts = [part for part, _ in found] or [decoded([], chosen)[0]]
+    data = await labelled(settings, replace(joined(parts), as_of_ms=as_of))
+    return data.chosen(np.lexsort((data.decision_id.astype(str), data.event_ms))), sum(
+        left_out for _, left_out in found
+    )
+
+
+async def decisions(settings: Settings, chosen: Stretch) -> AsyncIterator[list[bytes]]:
+    """The records of ``decisions.v1`` among which those of ``chosen`` are, ``BATCH`` at a time, oldest first in each
+    partition.
+
+    No payment is decided that is dated more than ``FUTURE_MS_MAX`` after its append, whose time its decision's record
+    has: what was appended earlier than that before ``chosen`` begins is not read. A late payment can come any time
+    after it ends, so the log is read up to its present end.
+    """
+    since_ms = max(0, chosen.from_ms - FUTURE_MS_MAX)
     for partition in range(settings.partitions):
-        async for record in read_log(settings, topic, partition, "reading decisions"):
-            decided = decoder.decode(record.value or b"")
-            if decided.event_time_ms > as_of:
-                continue
-            if decided.feature_schema_hash != feature_schema_hash or len(decided.features) != len(NAMES):
-                left_out += 1
-                continue
-            features.append(np.array(decided.features, dtype=np.float64))
-            decided.features = ()
-            rows.append(decided)
-    known = [resolved(labels.get(payment_key(row.tenant, row.payment_id), ()), as_of) for row in rows]
-    return _dataset(rows, known, features, feature_schema_hash, as_of), left_out
+        batch: list[bytes] = []
+        log = read_log(settings, settings.topics.decisions.name, partition, "reading decisions", since_ms=since_ms)
+        async for record in log:
+            batch.append(record.value or b"")
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
 
 
-async def _labels(settings: Settings) -> dict[bytes, list[Label]]:
-    """Labels by payment; a label that came twice counts once."""
-    found: dict[bytes, dict[str, Label]] = defaultdict(dict)
-    for partition in range(settings.partitions):
-        async for record in read_log(settings, settings.topics.labels.name, partition, "reading labels"):
-            label = decode_label(record.value)
-            if not isinstance(label, Rejection):  # the learner has put it aside
-                found[payment_key(label.tenant, label.payment_id)].setdefault(label.label_id, label)
-    return {key: list(each.values()) for key, each in found.items()}
-
-
-def _dataset(
-    rows: list[_Decided], labels: list[Label | None], features: list[np.ndarray], schema: str, as_of_ms: int
-) -> Dataset:
-    dispositions = {"suspicious": SUSPICIOUS, "not_suspicious": NOT_SUSPICIOUS}
+def decoded(values: Sequence[bytes], chosen: Stretch) -> tuple[Dataset, int]:
+    """Decisions of ``decisions.v1`` as a data set without labels, in the order given; and how many of the stretch were
+    left out, because they are of another feature schema."""
+    found = [each for each in map(_decoder.decode, values) if chosen.from_ms <= each.event_time_ms <= chosen.upto_ms]
+    rows = [
+        each
+        for each in found
+        if each.feature_schema_hash == chosen.feature_schema_hash and len(each.features) == len(NAMES)
+    ]
+    n = len(rows)
     data = Dataset(
         decision_id=texts([row.decision_id for row in rows]),
         payment_id=texts([row.payment_id for row in rows]),
@@ -99,16 +122,44 @@ def _dataset(
         outcome=texts([row.outcome for row in rows]),
         model_hash=texts([row.model_hash for row in rows]),
         ruleset_hash=texts([row.ruleset_hash for row in rows]),
-        source=texts(["" if label is None else label.source for label in labels]),
+        source=texts([""] * n),
         event_ms=np.array([row.event_time_ms for row in rows], dtype=np.int64),
         score=np.array([row.score for row in rows], dtype=np.float64),
-        label=np.array(
-            [UNLABELLED if label is None else dispositions[label.disposition] for label in labels], dtype=np.int8
-        ),
-        label_ms=np.array([NEVER_MS if label is None else label.label_time_ms for label in labels], dtype=np.int64),
-        weight=np.array([1.0 if label is None else label.weight for label in labels], dtype=np.float64),
-        features=np.array(features, dtype=np.float64).reshape(len(rows), len(NAMES)),
-        feature_schema_hash=schema,
-        as_of_ms=as_of_ms,
+        label=np.full(n, UNLABELLED, dtype=np.int8),
+        label_ms=np.full(n, NEVER_MS, dtype=np.int64),
+        weight=np.ones(n),
+        features=np.array([row.features for row in rows], dtype=np.float64).reshape(n, len(NAMES)),
+        feature_schema_hash=chosen.feature_schema_hash,
+        as_of_ms=NEVER_MS,
     )
-    return data.chosen(np.lexsort((data.decision_id.astype(str), data.event_ms)))
+    return data, len(found) - n
+
+
+async def labelled(settings: Settings, data: Dataset) -> Dataset:
+    """``data`` with the label of each decision that counts as of ``data.as_of_ms``; memory for those labels only."""
+    keys = [payment_key(*each) for each in zip(data.tenant.tolist(), data.payment_id.tolist(), strict=True)]
+    labels = await _labels(settings, set(keys))
+    known = [resolved(labels.get(key, ()), data.as_of_ms) for key in keys]
+    return replace(
+        data,
+        source=texts(["" if label is None else label.source for label in known]),
+        label=np.array(
+            [UNLABELLED if label is None else _DISPOSITIONS[label.disposition] for label in known], dtype=np.int8
+        ),
+        label_ms=np.array([NEVER_MS if label is None else label.label_time_ms for label in known], dtype=np.int64),
+        weight=np.array([1.0 if label is None else label.weight for label in known], dtype=np.float64),
+    )
+
+
+async def _labels(settings: Settings, keys: Set[bytes]) -> dict[bytes, list[Label]]:
+    """Labels of the payments ``keys``, by payment; a label that came twice counts once."""
+    found: dict[bytes, dict[str, Label]] = defaultdict(dict)
+    for partition in range(settings.partitions):
+        async for record in read_log(settings, settings.topics.labels.name, partition, "reading labels"):
+            label = decode_label(record.value)
+            if isinstance(label, Rejection):  # the learner has put it aside
+                continue
+            key = payment_key(label.tenant, label.payment_id)
+            if key in keys:
+                found[key].setdefault(label.label_id, label)
+    return {key: list(each.values()) for key, each in found.items()}

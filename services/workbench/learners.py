@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
 from models.boosting import compile_boosting
 from models.boosting import fit as fit_boosting
-from models.logistic import PRIOR_LOG_ODDS, create_logistic, readable
+from models.logistic import PRIOR_LOG_ODDS, compile_logistic, create_logistic, readable
 from services.evaluate.measures import Flags, Floats
+from services.scorer.path.ensemble import EnsembleModel
+from services.scorer.path.model import Model
 from services.workbench.backtest import Learner
 
 DAY_MS = 86_400_000
@@ -20,6 +23,10 @@ class Logistic:
 
     def __init__(self) -> None:
         self._pipeline = create_logistic()
+
+    def model(self) -> Model | None:
+        """What it has learned so far."""
+        return compile_logistic(self._pipeline, 1, "", 1.0)
 
     def score(self, features: Floats, at_ms: int) -> Floats:
         """As ``Learner``."""
@@ -36,17 +43,24 @@ class Logistic:
 class Boosting:
     """Boosted trees, refitted every ``refit_days`` of event time on the labels of the last ``train_days``."""
 
-    def __init__(self, refit_days: float = 7.0, train_days: float = 120.0, positives_min: int = 20) -> None:
+    def __init__(
+        self, refit_days: float = 7.0, train_days: float = 120.0, positives_min: int = 20, bounded: bool = True
+    ) -> None:
+        self._bounded = bounded
         self._refit_ms, self._train_ms, self._positives_min = refit_days * DAY_MS, train_days * DAY_MS, positives_min
         self._known: list[tuple[int, Floats, Flags, Floats]] = []
         self._fitted_ms: float = -np.inf
-        self._scores: Callable[[Floats], Floats] | None = None
+        self._model: EnsembleModel | None = None
+
+    def model(self) -> Model | None:
+        """The latest fit; ``None`` before the first."""
+        return self._model
 
     def score(self, features: Floats, at_ms: int) -> Floats:
         """As ``Learner``; the prior until there are ``positives_min`` labels of each kind."""
         if at_ms - self._fitted_ms >= self._refit_ms:
             self._refit(at_ms)
-        return np.full(len(features), PRIOR_LOG_ODDS) if self._scores is None else self._scores(features)
+        return np.full(len(features), PRIOR_LOG_ODDS) if self._model is None else self._model.scores(features)
 
     def learn(self, features: Floats, labels: Flags, weights: Floats, at_ms: int) -> None:
         """As ``Learner``: they count from the next refit."""
@@ -59,11 +73,23 @@ class Boosting:
             return
         features = np.concatenate([each[1] for each in self._known])
         weights = np.concatenate([each[3] for each in self._known])
-        self._scores = compile_boosting(fit_boosting(features, labels, weights), 1, "").scores
+        text = fit_boosting(features, labels, weights, self._bounded)
+        self._model = EnsembleModel(compile_boosting(text, 1, ""), 1.0)
         self._fitted_ms = at_ms
 
 
-LEARNERS: dict[str, Callable[[], Learner]] = {"logistic": Logistic, "boosting": Boosting}
+class ModelLearner(Learner, Protocol):
+    """A learner whose knowledge is a model."""
+
+    def model(self) -> Model | None:
+        """What it has learned so far; ``None`` before there is anything."""
+
+
+LEARNERS: dict[str, Callable[[float, bool], ModelLearner]] = {
+    "logistic": lambda _days, _bounded: Logistic(),
+    "boosting": lambda days, bounded: Boosting(refit_days=days, bounded=bounded),
+}
+"""By name: what makes one, of the days between two refits and of whether labels' weights are bounded."""
 
 
 def _readable(row: list[float]) -> dict[str, float]:

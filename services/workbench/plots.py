@@ -11,6 +11,7 @@ import numpy as np
 from models.drift import count_bins, deciles, stability_index
 from services.evaluate.measures import Floats
 from services.scorer.path.features import NAMES
+from services.scorer.path.model import Model
 from services.workbench.compare import top
 from services.workbench.dataset import NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
 from services.workbench.measures import DAY_MS, calibration, recall_at_budget
@@ -19,10 +20,14 @@ MONTH_MS = 28 * DAY_MS
 PSI_FEATURES = 20
 POINTS_MAX = 2_000
 """Labelled decisions of one kind that are drawn, evenly taken."""
+CONTRIBUTING_FEATURES = 20
+CONTRIBUTING_DECISIONS = 1_000
+"""Decisions whose contributions are drawn, evenly spaced in time."""
 
 
-def draw(data: Dataset, scores: Floats, budget_share: float, folder: Path) -> list[Path]:
-    """Write precision-recall, recall at the budget over time, calibration, and feature drift into ``folder``.
+def draw(data: Dataset, scores: Floats, budget_share: float, folder: Path, model: Model | None = None) -> list[Path]:
+    """Write precision-recall, recall at the budget over time, calibration, and feature drift into ``folder``; and, of
+    ``model``, what features contribute to its scores.
 
     Raises
     ------
@@ -38,7 +43,26 @@ def draw(data: Dataset, scores: Floats, budget_share: float, folder: Path) -> li
         "calibration": lambda axes: _calibration(axes, known, said),
         "drift": lambda axes: _drift(axes, data),
     }
+    if model is not None:
+        pictures["contributions"] = lambda axes: _contributions(axes, data, model)
     return [_picture(folder / f"{name}.svg", paint) for name, paint in pictures.items()]
+
+
+def draw_poisoning(found: dict[str, dict[str, Any]], folder: Path) -> Path:
+    """Write the average precision of walks with clean and with poisoned labels into ``folder``.
+
+    Parameters
+    ----------
+    found
+        By learner, what ``poison.poisoning`` gave.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return _picture(folder / "poison.svg", lambda axes: _poisoning(axes, found))
 
 
 def psi(before: Floats, after: Floats) -> float:
@@ -60,7 +84,7 @@ def _picture(path: Path, paint: Callable[[Any], None]) -> Path:
         axes = figure.subplots()
         axes.spines[["top", "right"]].set_visible(False)
         paint(axes)
-        figure.savefig(path, metadata={"Date": None})
+        figure.savefig(path, metadata={"Date": None}, dpi=200)  # of what is drawn as pixels
     return path
 
 
@@ -145,3 +169,60 @@ def _against(axes: Any, data: Dataset, champion: Floats, challenger: Floats, sha
         title=f"Reviews at a budget of {share:.2%}: {said}{int((other & ~first).sum()):,} challenger",
     )
     axes.legend(frameon=False, loc="upper left")
+
+
+def _contributions(axes: Any, data: Dataset, model: Model) -> None:
+    """One row a feature, one point a decision: what the feature added to its score, coloured by the feature's rank.
+
+    The summary plot of Lundberg and others (*From local explanations to global understanding*, 2020), of contributions
+    that are exact: with the bias they add up to the score.
+    """
+    features = data.features[:: max(1, -(-len(data) // CONTRIBUTING_DECISIONS))]
+    contributions = model.contributions(np.ascontiguousarray(features))[0]
+    sizes = np.abs(contributions).mean(axis=0) if len(features) else np.zeros(len(NAMES))
+    most = [at for at in np.argsort(-sizes, kind="stable")[:CONTRIBUTING_FEATURES].tolist() if sizes[at] > 0.0][::-1]
+    axes.axvline(0.0, color="grey", linewidth=0.8)
+    for row, at in enumerate(most):
+        told = ~np.isnan(features[:, at])
+        x, y = contributions[:, at], row + _spread(contributions[:, at])
+        axes.scatter(x[~told], y[~told], s=2, color="0.7", linewidths=0, rasterized=True)
+        axes.scatter(x[told], y[told], s=2, c=_ranks(features[told, at]), cmap="coolwarm", vmin=0.0, vmax=1.0,
+                     linewidths=0, rasterized=True)  # fmt: skip
+    axes.set_yticks(range(len(most)), [NAMES[at] for at in most])
+    axes.tick_params(axis="y", labelsize=6)
+    axes.set(
+        xlabel="contribution to the score, log-odds (blue: low value of the feature, red: high, grey: missing)",
+        title=f"The {len(most)} features that contribute most",
+    )
+
+
+def _spread(values: Floats, bins: int = 80, most: float = 0.4) -> Floats:
+    """float64[n], within ``most`` of 0: how far points are moved aside so that equal values do not hide each other."""
+    low, high = values.min(initial=np.inf), values.max(initial=-np.inf)
+    place = np.zeros(len(values), np.int64) if high <= low else ((values - low) / (high - low) * bins).astype(np.int64)
+    order = np.argsort(place, kind="stable")
+    first = np.searchsorted(place[order], place[order], side="left")
+    nth = np.empty(len(values), dtype=np.int64)
+    nth[order] = np.arange(len(values)) - first
+    aside = (nth + 1) // 2 * np.where(nth % 2 == 1, 1, -1)
+    return aside * most / max(1, int(np.abs(aside).max(initial=0)))
+
+
+def _ranks(values: Floats) -> Floats:
+    """float64[n]: the share of ``values`` below each, equal ones alike."""
+    return np.searchsorted(np.sort(values), values, side="left") / max(1, len(values) - 1)
+
+
+def _poisoning(axes: Any, found: dict[str, dict[str, Any]]) -> None:
+    scenarios = list(dict.fromkeys(name for each in found.values() for name in each))
+    height = 0.8 / len(scenarios)
+    for nth, (scenario, colour) in enumerate(zip(scenarios, ("0.6", "tab:orange", "tab:red"), strict=False)):
+        values = [each.get(scenario, {}).get("average_precision") or 0.0 for each in found.values()]
+        places = [-at - nth * height for at in range(len(found))]
+        axes.barh(places, values, height=0.9 * height, color=colour, label=scenario)
+        for place, value in zip(places, values, strict=True):
+            axes.text(value, place, f" {value:.3f}", va="center", fontsize=7)
+    axes.set_yticks([-at - height * (len(scenarios) - 1) / 2 for at in range(len(found))], list(found))
+    axes.set(xlabel="average precision, decisions of the second half", title="Poisoned labels")
+    axes.margins(x=0.15)
+    axes.legend(frameon=False, fontsize=8)

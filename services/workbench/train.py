@@ -24,7 +24,7 @@ from services.evaluate.measures import Floats
 from services.scorer.path.ensemble import EnsembleModel, announcement_of
 from services.scorer.path.features import NAMES
 from services.scorer.path.model import LogisticModel, Model, probability
-from services.workbench.backtest import learning_weights, time_split, with_silence
+from services.workbench.backtest import learned, learning_weights, time_split, with_silence
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset, described
 from services.workbench.measures import DAY_MS, measured
 
@@ -36,6 +36,7 @@ LABELS_MIN = 10
 
 Tell = Callable[[str], None]
 _Fitted: TypeAlias = LogisticModel | EnsembleModel
+Look = Callable[[Dataset, Floats, Model], object]
 
 
 class TrainingError(ValueError):
@@ -51,6 +52,7 @@ def train(
     delay_days: float,
     matured_days: float | None,
     tell: Tell,
+    look: Look | None = None,
 ) -> Snapshot:
     """Fit, measure, and save the next version of the line ``name``.
 
@@ -65,6 +67,8 @@ def train(
         in yet.
     matured_days
         After how many days silence counts as weakly not suspicious; ``None``: never.
+    look
+        Is shown the held-out decisions, their scores, and the model that gave them.
 
     Raises
     ------
@@ -84,6 +88,8 @@ def train(
     scores = model.scores(held_out.features)
     found = {cohort: figures.as_dict() for cohort, figures in measured(held_out, scores, budget_share).items()}
     threshold = _threshold(scores, budget_share)
+    if look is not None:
+        look(held_out, scores, model)
     tell("fitting on all labels")
     version = (registry.versions(name) or [0])[-1] + 1
     kept = replace(_fit(whole, kind, version, "the data set"), review_probability=threshold)
@@ -110,7 +116,7 @@ def most_contributing(model: Model, features: Floats, rows_max: int = 5_000) -> 
 
 
 def _fit(data: Dataset, kind: str, version: int, what: str) -> _Fitted:
-    known = data.chosen(data.label != UNLABELLED)
+    known = data.chosen(learned(data))
     labels, weights = known.label == SUSPICIOUS, learning_weights(known)
     if min(labels.sum(), len(labels) - labels.sum()) < LABELS_MIN:
         found = f"{labels.sum()} of {len(labels)} labels say suspicious"

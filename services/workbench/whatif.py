@@ -2,6 +2,7 @@
 
 Over the features as served, by the path's own code: under the model, rules and packs that served, it says what they
 said, payment for payment. Decisions are independent of one another here, so the work is split over all cores.
+``history`` does the same straight from Kafka.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
 CHUNK = 20_000
 
 Share = Callable[[float], None]
+Decided = tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +44,26 @@ class Reviews:
 def reviewed(data: Dataset, ruleset: Ruleset, model: Model, share: Share, workers: int = 1) -> Reviews:
     """Decide every payment of ``data`` again; ``share`` is told how much is done, ``workers`` processes do it."""
     chunks = [data.features[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
-    parts: list[tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]] = []
+    parts: list[Decided] = []
     names = askers(ruleset)
     if workers == 1 or len(chunks) == 1:
         for chunk in chunks:
             parts.append(_decided(ruleset, model, chunk))
             share(len(parts) / len(chunks))
     else:
-        with ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (ruleset, model)) as pool:
-            for part in pool.map(_decide_prepared, chunks):
+        with processes(workers, ruleset, model) as pool:
+            for part in pool.map(decide_prepared, chunks):
                 parts.append(part)
                 share(len(parts) / len(chunks))
     if not parts:
         return Reviews(names, np.zeros(0, np.bool_), np.zeros((0, len(names)), np.bool_), np.zeros(0))
     review, queues, scores = (np.concatenate(each) for each in zip(*parts, strict=True))
     return Reviews(names, review, queues, scores)
+
+
+def processes(workers: int, ruleset: Ruleset, model: Model) -> ProcessPoolExecutor:
+    """Processes that can ``decide_prepared`` under ``ruleset`` and ``model``."""
+    return ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (ruleset, model))
 
 
 def askers(ruleset: Ruleset) -> tuple[str, ...]:
@@ -94,9 +101,7 @@ def _of(data: Dataset, rows: NDArray[np.bool_]) -> dict[str, float | int | None]
     }
 
 
-def _decided(
-    ruleset: Ruleset, model: Model, features: NDArray[np.float64]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]:
+def _decided(ruleset: Ruleset, model: Model, features: NDArray[np.float64]) -> Decided:
     verdicts = decide(np.ascontiguousarray(features), Rules(ruleset), model, no_mark)
     assert verdicts.packs.review.shape[2] == len(ROLES), "packs ask by role"
     asked = np.column_stack([verdicts.general, verdicts.packs.review.any(axis=2)])
@@ -110,8 +115,8 @@ def _prepare(ruleset: Ruleset, model: Model) -> None:
     _prepared.append((ruleset, model))
 
 
-def _decide_prepared(
-    features: NDArray[np.float64],
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]:
+def decide_prepared(features: NDArray[np.float64]) -> Decided:
+    """What ``features`` (float64[n, k]) are decided as, in a process of ``processes``: ``review``, ``asked`` and
+    ``scores`` of ``Reviews``."""
     ruleset, model = _prepared[-1]
     return _decided(ruleset, model, features)

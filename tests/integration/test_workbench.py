@@ -102,6 +102,13 @@ def test_a_model_trained_on_an_export_is_promoted_decides_and_is_rolled_back(
     assert orjson.loads(tocsin(deployment, "model", "show", "boosting", "--json"))["data"]["decisions"] == len(data)
     assert b"boosting" in tocsin(deployment, "model", "list")
 
+    stretch = ("--from", str(int(data.event_ms[500])), "--to", str(int(data.event_ms[3_000])))
+    what_if = ("backtest", "--model", "boosting/1", *stretch, "--json")
+    past = orjson.loads(tocsin(deployment, *what_if, str(file)))
+    assert orjson.loads(tocsin(deployment, *what_if)) == {**past, "left_out_other_schema": 0}
+    assert past["would"]["labelled_suspicious"] > 0
+    assert 2_501 <= past["decisions"] < len(data)
+
     tocsin(deployment, "promote", "boosting/1")
     rounds = count(100)
 

@@ -49,6 +49,19 @@ def test_the_latest_alarm_of_each_kind_stands_until_somebody_settles_it(tmp_path
     assert read_request(tmp_path / "state") == RefitRequest({"score": SCORE})
 
 
+def test_an_alarm_that_came_after_the_request_was_read_outlives_its_settling(
+    tmp_path: Path, health: ModelHealth
+) -> None:
+    alarms = Alarms(tmp_path, health)
+    alarms.ring(LOSS)
+    acted_on = read_request(tmp_path)
+    alarms.ring(SCORE)
+    settle(tmp_path, acted_on)
+    assert read_request(tmp_path) == RefitRequest({"score": SCORE})
+    settle(tmp_path, read_request(tmp_path))
+    assert read_request(tmp_path) is None
+
+
 def test_a_learner_that_starts_again_shows_the_request_that_stands(tmp_path: Path, health: ModelHealth) -> None:
     Alarms(tmp_path, ModelHealth(CollectorRegistry())).ring(LOSS)
     Alarms(tmp_path, health)

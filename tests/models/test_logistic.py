@@ -18,6 +18,7 @@ from models.logistic import (
     L2,
     LEARNING_RATE,
     PRIOR_LOG_ODDS,
+    STEP_MAX,
     LogisticState,
     compile_logistic,
     create_logistic,
@@ -66,7 +67,7 @@ def test_contributions_sum_to_the_score_to_the_bit() -> None:
         assert total == score
 
 
-def test_with_wide_features_it_learns_as_rivers_own_does_and_serves_the_mean_of_it() -> None:
+def test_with_wide_features_and_small_steps_it_learns_as_rivers_own_does_and_serves_the_mean_of_it() -> None:
     draw, ours = random.Random(3), create_logistic()
     regression = linear_model.LogisticRegression(
         optimizer=optim.SGD(LEARNING_RATE),
@@ -78,9 +79,9 @@ def test_with_wide_features_it_learns_as_rivers_own_does_and_serves_the_mean_of_
     rivers = preprocessing.StandardScaler() | regression
     weights, intercepts = [], []
     for number in range(300):
-        x = {name: max(-8.0, min(8.0, draw.gauss(0.0, 5.0))) for name in NAMES if draw.random() < 0.9}
+        x = {name: max(-8.0, min(8.0, draw.gauss(0.0, 5.0))) for name in NAMES[:20] if draw.random() < 0.9}
         if number < 2:
-            x = dict.fromkeys(NAMES, float(5 * number))  # wide from the start
+            x = dict.fromkeys(NAMES[:20], float(5 * number))  # wide from the start
         label = draw.random() < 0.3
         ours.learn_one(x, label, w=2.0)
         rivers.learn_one(x, label, w=2.0)
@@ -110,6 +111,26 @@ def test_no_single_value_adds_more_than_its_weight_times_the_bound(size: float, 
     rows = np.abs(as_matrix([features_of(draw)])) * size
     contributions, _ = model.contributions(rows)
     assert (np.abs(contributions) <= SCALED_MAX * np.abs(model.weights) + 1e-15).all()
+
+
+@given(seed=st.integers(0, 2**32), size=st.floats(0.1, 1e3), weight=st.floats(0.1, 1e6), label=st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_no_example_moves_its_own_log_odds_by_more_than_a_step(
+    seed: int, size: float, weight: float, label: bool
+) -> None:
+    pipeline, draw = taught(seed, 60)
+    scaler, regression = pipeline.steps.values()
+    x = scaler.transform_one(readable([draw.gauss(0.0, size) for _ in range(COUNT)]))
+
+    def log_odds() -> float:
+        return float(sum(regression.weights.get(name, 0.0) * value for name, value in x.items()) + regression.intercept)
+
+    before, drawn_in = (
+        log_odds(),
+        LEARNING_RATE * L2 * sum(abs(regression.weights.get(n, 0.0) * v) for n, v in x.items()),
+    )
+    regression.learn_one(x, label, w=weight)
+    assert abs(log_odds() - before) <= STEP_MAX + drawn_in + 1e-6
 
 
 def test_a_missing_feature_moves_neither_its_scale_nor_its_weight() -> None:

@@ -17,7 +17,7 @@ from services.scorer.path.ensemble import model_from
 from tests.learner.streams import SCHEMA, example
 
 PLAN = Plan(SCHEMA, 20, 0.05)
-GOLDEN = "1050c7f91060a05614ae62b622a7f4ce6914a014676b2d39c5a18c9480353610"
+GOLDEN = "80d8a21334576f81182c2c7c2ca36812b4a5a2abacbbccf983b83890f1bee3af"
 """Changes with the registry of features, the definition of the model, River's release, and the C library's exp."""
 
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from services.evaluate.measures import Flags, Floats
 from services.workbench.backtest import (
-    evaluated,
     learning_weights,
     prequential,
     stretches,
@@ -92,19 +91,6 @@ def test_what_can_be_learned_is_learned_although_labels_are_late(make: type[Logi
     found = measured(late, scores[1_500:])["all"]
     assert found.auc is not None
     assert found.auc > 0.75
-
-
-def test_flipped_labels_are_learned_and_the_figures_are_against_the_true_ones() -> None:
-    data = sample(7, 2_000)
-    aucs = []
-    for poison in (0.0, 0.05, 0.5):
-        scores = evaluated(data, Logistic(), poison, lambda _share: None)
-        found = measured(data, scores)["all"].auc
-        assert found is not None
-        aucs.append(found)
-    assert aucs[0] > aucs[2]
-    assert aucs[1] > aucs[0] - 0.1
-    np.testing.assert_array_equal(evaluated(data, None, 0.3, lambda _share: None), data.score)
 
 
 Rows = list[tuple[float, bool, float]]

@@ -13,8 +13,9 @@ from services.scorer.path.ensemble import model_from
 from services.scorer.path.features import NAMES
 from services.workbench.compare import ComparisonError, compare, unseen
 from services.workbench.dataset import UNLABELLED
-from services.workbench.plots import draw, psi
+from services.workbench.plots import CONTRIBUTING_FEATURES, draw, psi
 from services.workbench.train import KINDS, TrainingError, train
+from tests.support.models import random_model
 from tests.workbench.samples import DAY_MS, SCHEMA, sample
 
 BUDGET = 0.05
@@ -85,10 +86,18 @@ def test_a_better_model_is_told_from_a_worse_one_and_a_model_from_itself(tmp_pat
 
 def test_the_pictures_are_written_and_drift_is_found(tmp_path: Path) -> None:
     data = sample(6, 1_000)
-    pictures = draw(data, data.score, BUDGET, tmp_path)
-    assert [each.stem for each in pictures] == ["precision-recall", "recall-over-time", "calibration", "drift"]
+    model = random_model(1, SCHEMA)
+    pictures = draw(data, data.score, BUDGET, tmp_path, model)
+    assert [each.stem for each in pictures] == [
+        "precision-recall", "recall-over-time", "calibration", "drift", "contributions"
+    ]  # fmt: skip
     for each in pictures:
         assert each.read_text("utf-8").startswith("<?xml")
+    sizes = np.abs(model.contributions(data.features)[0]).mean(axis=0)
+    shown = [NAMES[at] for at in np.argsort(-sizes)[:CONTRIBUTING_FEATURES].tolist()]
+    picture = pictures[-1].read_text("utf-8")
+    assert all(f">{name}<" in picture for name in shown)
+    assert sum(f">{name}<" in picture for name in NAMES) == CONTRIBUTING_FEATURES
     draw_from = np.random.default_rng(1)
     before = draw_from.normal(size=5_000)
     assert psi(before, draw_from.normal(size=5_000)) < 0.1

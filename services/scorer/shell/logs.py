@@ -19,7 +19,13 @@ class NotInLogs(RuntimeError):
 
 
 async def read_log(
-    settings: Settings, topic: str, partition: int, doing: str, whole: bool = False, tail: int | None = None
+    settings: Settings,
+    topic: str,
+    partition: int,
+    doing: str,
+    whole: bool = False,
+    tail: int | None = None,
+    since_ms: int = 0,
 ) -> AsyncIterator[ConsumerRecord]:
     """The committed records of a partition, oldest first, up to its present end.
 
@@ -31,6 +37,8 @@ async def read_log(
         Whether the beginning of the log must still be there.
     tail
         Read the last so many offsets only; none: all.
+    since_ms
+        Begin with the first record that has this timestamp or a later one.
 
     Raises
     ------
@@ -47,6 +55,9 @@ async def read_log(
             raise NotInLogs(f"{topic}[{partition}]: the log begins at {begin}; what came before is deleted")
         if tail is not None:
             begin = max(begin, end - tail)
+        if since_ms > 0:
+            found_at = (await reader.offsets_for_times({source: since_ms}))[source]
+            begin = max(begin, end if found_at is None else found_at.offset)
         reader.seek(source, begin)
         with Progress(f"{doing} [{partition}]", end - begin) as progress:
             while await reader.position(source) < end:

@@ -1,0 +1,76 @@
+"""What would have gone to review, straight from Kafka: ``whatif`` over any stretch of history that the logs still hold.
+
+One process reads ``decisions.v1``; the others decode and decide, a batch at a time. Of a decision only what its review
+needs is kept, and only where it did or would go to review; of labels only those of such decisions. So memory grows with
+reviews, not with history: beside them there are at most ``QUEUED`` batches a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from services.evaluate.measures import Flags, Floats
+from services.scorer.path.model import Model
+from services.scorer.path.ruleset import Ruleset
+from services.settings import Settings
+from services.workbench.dataset import Dataset, concatenated
+from services.workbench.export import Stretch, decisions, decoded, labelled
+from services.workbench.whatif import Reviews, askers, compared, decide_prepared, processes
+
+QUEUED = 2
+"""Batches a process: one that it works on, one that waits."""
+
+
+class _Part(NamedTuple):
+    """Of a batch: how many decisions it has of the stretch, how many were left out, and those in review, then or now,
+    as ``Reviews`` says of them."""
+
+    decisions: int
+    left_out: int
+    data: Dataset
+    review: Flags
+    asked: Flags
+    scores: Floats
+
+
+async def backtest(settings: Settings, ruleset: Ruleset, model: Model, chosen: Stretch, workers: int) -> dict[str, Any]:
+    """``whatif.compared`` of the decisions of ``chosen``, each with the label that counts by now.
+
+    Equal to that of an export, to the last number; ``left_out_other_schema`` says how many decisions of the stretch
+    were made under another feature schema.
+    """
+    loop = asyncio.get_running_loop()
+    data, asked = decoded([], chosen)[0], np.zeros((0, len(askers(ruleset))), np.bool_)
+    parts = [_part(data, 0, np.zeros(0, np.bool_), asked, np.zeros(0))]
+    with processes(workers, ruleset, model) as pool:
+        waiting: deque[asyncio.Future[_Part]] = deque()
+        async for values in decisions(settings, chosen):
+            waiting.append(loop.run_in_executor(pool, _decided, values, chosen))
+            if len(waiting) == QUEUED * workers:
+                parts.append(await waiting.popleft())
+        parts += [await each for each in waiting]
+    data = await labelled(settings, concatenated([part.data for part in parts]))
+    review, asked, scores = (
+        np.concatenate(each) for each in zip(*((part.review, part.asked, part.scores) for part in parts), strict=True)
+    )
+    return {
+        **compared(data, Reviews(askers(ruleset), review, asked, scores)),
+        "decisions": sum(part.decisions for part in parts),
+        "left_out_other_schema": sum(part.left_out for part in parts),
+    }
+
+
+def _decided(values: list[bytes], chosen: Stretch) -> _Part:
+    data, left_out = decoded(values, chosen)
+    return _part(data, left_out, *decide_prepared(data.features))
+
+
+def _part(data: Dataset, left_out: int, review: Flags, asked: Flags, scores: Floats) -> _Part:
+    rows = review | (data.outcome == "review")
+    kept = replace(data.chosen(rows), features=np.zeros((int(rows.sum()), 0)))
+    return _Part(len(data), left_out, kept, review[rows], asked[rows], scores[rows])
