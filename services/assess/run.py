@@ -264,22 +264,20 @@ def curve(ranked: Ranked, variant: str) -> list[tuple[float, float]]:
 
 
 def fairness_of(ranked: Ranked, blind: Ranked, swapped: Ranked) -> dict[str, Any]:
-    """Whom the alerts of the combined variant burden, at the threshold that gives a precision of 0.5."""
+    """Whom the alerts of the combined variant burden, at the threshold that gives a precision of 0.5; and what share of
+    the recall the model keeps that never saw a country, by itself and with what is left of the rules."""
     scores, accounts = ranked.payers.best("combined"), ranked.payers.accounts
     truth = ranked.of(accounts, "payer", _is_lsac_payer)
     threshold = Ranking.of(scores, truth).threshold_at_precision(PRECISION)
     alerted = float((scores >= threshold).mean())
     after = float((swapped.payers.best("combined") >= threshold).mean())
-    blind_truth = blind.of(blind.payers.accounts, "payer", _is_lsac_payer)
-    blind_scores = blind.payers.best("combined")
-    blind_threshold = Ranking.of(blind_scores, blind_truth).threshold_at_precision(PRECISION)
     twins = ranked.of(accounts, "payer", lambda each: each.twin_of is not None)
     others = ~truth & ~twins
     twin_rate, other_rate = (float((scores[group] >= threshold).mean()) for group in (twins, others))
-    seen, seen_blind = recall(scores, truth, threshold), recall(blind_scores, blind_truth, blind_threshold)
     return {
         "country_swap_alert_rate_change": after / alerted - 1.0 if alerted else None,
-        "corridor_ablated_recall_share": seen_blind / seen if seen and seen_blind is not None else None,
+        "corridor_ablated_recall_share": _kept(ranked, blind, "model"),
+        "corridor_ablated_recall_share_combined": _kept(ranked, blind, "combined"),
         "diaspora_false_positive_ratio": twin_rate / other_rate if other_rate else None,
         "diaspora_twins": int(twins.sum()),
         "diaspora_twins_alerted": int((scores[twins] >= threshold).sum()),
@@ -287,6 +285,16 @@ def fairness_of(ranked: Ranked, blind: Ranked, swapped: Ranked) -> dict[str, Any
         "alerts": int((scores >= threshold).sum()),
         "alerts_after_country_swap": int((swapped.payers.best("combined") >= threshold).sum()),
     }
+
+
+def _kept(ranked: Ranked, blind: Ranked, variant: str) -> float | None:
+    """The recall of ``blind`` over that of ``ranked``, each at its own threshold of precision 0.5."""
+    found = [
+        recall(scores, truth, Ranking.of(scores, truth).threshold_at_precision(PRECISION))
+        for each in (ranked, blind)
+        for scores, truth in [(each.payers.best(variant), each.of(each.payers.accounts, "payer", _is_lsac_payer))]
+    ]
+    return found[1] / found[0] if found[0] and found[1] is not None else None
 
 
 def _is_lsac_payer(each: AccountTruth) -> bool:
