@@ -17,8 +17,8 @@ $(BIN)/tocsin: requirements-dev.lock pyproject.toml
 demo: $(BIN)/tocsin ## the whole path on this machine: broker, workers, 100,000 payments, a summary
 	$(BIN)/tocsin demo
 
-test: lint ## everything, on a real Kafka
-	$(BIN)/python -m pytest
+test: lint ## everything, on a real Kafka for each of two processes
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(BIN)/tocsin ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check .
