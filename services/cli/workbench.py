@@ -12,6 +12,7 @@ import typer
 
 from services.cli.options import Bootstrap, Json, moment_ms, print_json
 from services.cli.workbench_view import STEPS, Budget, Files, Matured, at, fail, read, show, tell
+from services.models_admin import name_of
 from services.progress import Progress
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.ruleset_file import load_ruleset
@@ -141,12 +142,12 @@ def train(
     if wrong is not None:
         tell(wrong)
     said = made.announcement
+    model = name_of(said)
     if json:
-        print_json({"model": f"{said.name}/{said.version}", "model_hash": said.model_hash, **made.about})
+        print_json({"model": model, "model_hash": said.model_hash, **made.about})
         return
-    typer.echo(f"{said.name}/{said.version}, hash {said.model_hash[:12]}, on what was held out:")
+    typer.echo(f"{model}, hash {said.model_hash[:12]}, on what was held out:")
     show({cohort: made.about["held_out"][cohort] for cohort in ("all", "1d", "7d", "30d", "later")}, "label within")
-    model = f"{said.name}/{said.version}"
     typer.echo(f"tocsin model show {model} tells more; tocsin promote {model} lets it score")
 
 
