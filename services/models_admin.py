@@ -6,18 +6,17 @@ import asyncio
 from collections.abc import Callable
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.structs import TopicPartition
 
 from services import kafka
 from services.contract.codec import CHAMPION, decode, encode
 from services.contract.events import cloud_event
 from services.contract.types import ModelAnnouncement, Promotion
+from services.logs import read_log
 from services.scorer.path.ensemble import SHADOW_ONLY
 from services.settings import Settings
 
 BEFORE_MAX = 32
 """Champions remembered for rollbacks."""
-POLL_MS = 200
 
 
 class PromotionError(RuntimeError):
@@ -65,22 +64,11 @@ def rolled_back(current: Promotion | None, load: Callable[[str, int], ModelAnnou
 
 async def read_champion(settings: Settings) -> Promotion | None:
     """The promotion in force; ``None`` while workers follow the learner."""
-    source = TopicPartition(settings.topics.models.name, 0)
-    consumer = kafka.consumer(settings)
-    await consumer.start()
-    try:
-        consumer.assign([source])
-        await consumer.seek_to_beginning(source)
-        end = (await consumer.end_offsets([source]))[source]
-        found: bytes | None = None
-        while await consumer.position(source) < end:
-            got = await consumer.getmany(source, timeout_ms=POLL_MS)
-            for record in got.get(source, ()):
-                if record.key == CHAMPION:
-                    found = record.value
-        return None if found is None else decode(found, Promotion)
-    finally:
-        await consumer.stop()
+    found: bytes | None = None
+    async for record in read_log(settings, settings.topics.models.name, 0, "looking for the champion"):
+        if record.key == CHAMPION:
+            found = record.value
+    return None if found is None else decode(found, Promotion)
 
 
 async def announce(settings: Settings, announcement: ModelAnnouncement) -> None:
@@ -88,12 +76,13 @@ async def announce(settings: Settings, announcement: ModelAnnouncement) -> None:
     producer = kafka.producer(settings)
     await producer.start()
     try:
-        await _announce(producer, settings, announcement)
+        await send_announcement(producer, settings, announcement)
     finally:
         await producer.stop()
 
 
-async def _announce(producer: AIOKafkaProducer, settings: Settings, announcement: ModelAnnouncement) -> None:
+async def send_announcement(producer: AIOKafkaProducer, settings: Settings, announcement: ModelAnnouncement) -> None:
+    """Write an announcement to ``models.v1`` under its own name. Durable on return."""
     key = name_of(announcement)
     await producer.send_and_wait(
         settings.topics.models.name, encode(announcement), key.encode(), partition=0,
@@ -112,7 +101,7 @@ async def write_champion(settings: Settings, promotion: Promotion | None) -> Non
     await producer.start()
     try:
         if promotion is not None and promotion.champion.challenger:
-            await _announce(producer, settings, promotion.champion)
+            await send_announcement(producer, settings, promotion.champion)
         await producer.send_and_wait(
             settings.topics.models.name, value, CHAMPION, partition=0,
             headers=cloud_event("model-promotion.v1", f"champion/{said}"),

@@ -9,6 +9,8 @@ import typer
 from aiokafka.errors import KafkaConnectionError
 
 from services.cli import alert, assess, bench, broker, demo, model, pack, recompute, schema, topics, workbench, worker
+from services.cli.compare import backtest, compare
+from services.cli.evaluate import evaluate
 from services.cli.generate import generate
 from services.cli.replay import replay
 from services.settings import SettingsError
@@ -35,9 +37,9 @@ app.command("broker")(broker.broker)
 app.add_typer(alert.app, name="alert")
 app.add_typer(workbench.app, name="dataset")
 app.command("train")(workbench.train)
-app.command("evaluate")(workbench.evaluate)
-app.command("backtest")(workbench.backtest)
-app.command("compare")(workbench.compare)
+app.command()(evaluate)
+app.command()(backtest)
+app.command()(compare)
 app.command("promote")(model.promote)
 app.command("rollback")(model.rollback)
 app.add_typer(model.app, name="model")

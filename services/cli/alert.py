@@ -124,7 +124,7 @@ def recompute(alert_id: AlertId, bootstrap: Bootstrap = None, json: Json = False
 
 def _found(doing: Coroutine[Any, Any, T]) -> T:
     """What ``doing`` gives; what the logs do not hold ends the command with 1."""
-    from services.scorer.shell.logs import NotInLogs
+    from services.logs import NotInLogs
 
     try:
         return asyncio.run(doing)

@@ -22,7 +22,7 @@ def recompute(
     with the model that the decision names. Exit codes: 0 the same bytes; 1 they differ, or it cannot be done; 2 a
     setting is wrong. `tocsin alert recompute` does this for all that an alert rests on.
     """
-    from services.scorer.shell.logs import NotInLogs
+    from services.logs import NotInLogs
     from services.scorer.shell.recompute import recompute_decision
 
     settings = load_settings(bootstrap=bootstrap)

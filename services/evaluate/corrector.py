@@ -2,6 +2,8 @@
 
 It starts as the ensemble itself (weight 1 on its log-odds, nothing else) and never stops learning, so it follows what
 has changed since the ensemble was last fitted: its level, its sharpness, and how much the labels' own features weigh.
+The handbook's figures were measured with it: each weight's rate follows that weight's own gradients (AdaGrad), while
+the corrector that is served (``models/corrector.py``) has constant rates and bounded steps.
 """
 
 from __future__ import annotations

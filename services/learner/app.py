@@ -95,6 +95,7 @@ def create_learner(settings: Settings, metrics: Metrics | None = None, hooks: Se
     app.service(
         Joiner(settings, measures, plan.feature_schema_hash, drift_plan_of(settings), alarms, limits_of(settings))
     )
+    measures.line_running.labels(plan.kind).set(1)
     app.service(TrainerService(settings, measures, plan, alarms))
     for challenger in challenger_plans_of(settings):
         if can_run(challenger, measures):

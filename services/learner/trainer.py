@@ -29,13 +29,13 @@ from models.registry import Registry
 from models.training import Lesson, Plan, Snapshot, Trainer
 from services import kafka
 from services.contract.codec import decode, encode
-from services.contract.events import cloud_event
 from services.contract.topics import BATCH_BYTES_MAX
 from services.contract.types import Example, ModelAnnouncement
 from services.learner.alarms import Alarms
 from services.learner.joiner import RETRY_S, LearnerError
 from services.learner.judge import Judge
 from services.learner.measures import Measures
+from services.models_admin import name_of, send_announcement
 from services.settings import Settings
 
 EXAMPLES_MAX = 200
@@ -128,14 +128,13 @@ class _Session:
     """From the registry's latest version to the first failure."""
 
     def __init__(self, settings: Settings, measures: Measures, plan: Plan, alarms: Alarms | None) -> None:
-        self._measures, self._plan = measures, plan
+        self._settings, self._measures, self._plan = settings, measures, plan
         self._judge = Judge(settings, measures, alarms) if alarms is not None else None
         self._registry = Registry(settings.registry)
         self._trainer = resumed(plan, self._registry)
         self._producer: AIOKafkaProducer = kafka.producer(settings)
         self._consumer: AIOKafkaConsumer = kafka.consumer(settings)
         self._examples = TopicPartition(settings.topics.examples.name, 0)
-        self._models = TopicPartition(settings.topics.models.name, 0)
         self._announced: dict[int, str] = {}
         self._breathed_s = 0.0
         if self._trainer.version:
@@ -242,7 +241,7 @@ class _Session:
         if not self._plan.challenger:
             self._measures.metrics.snapshots.inc()
         self._show(announcement)
-        logger.info("model %s/%d: %s", announcement.name, announcement.version, announcement.model_hash[:12])
+        logger.info("model %s: %s", name_of(announcement), announcement.model_hash[:12])
 
     def _show(self, latest: ModelAnnouncement) -> None:
         self._measures.line_version.labels(self._plan.kind).set(latest.version)
@@ -250,33 +249,28 @@ class _Session:
             self._measures.metrics.use_model(latest.version, latest.model_hash)
 
     async def _announce(self, announcement: ModelAnnouncement) -> None:
-        key = f"{announcement.name}/{announcement.version}"
-        value = encode(announcement)
-        if len(value) > ANNOUNCEMENT_BYTES_MAX:
+        size = len(encode(announcement))
+        if size > ANNOUNCEMENT_BYTES_MAX:
             self._measures.line_refused.labels(self._plan.kind).inc()
-            logger.warning("model %s: %d bytes, too many to announce; it is in the registry only", key, len(value))
+            logger.warning(
+                "model %s: %d bytes, too many to announce; it is in the registry only", name_of(announcement), size
+            )
             return
-        await self._producer.send_and_wait(
-            self._models.topic,
-            value,
-            key.encode(),
-            partition=0,
-            headers=cloud_event("model-announcement.v1", f"{key}/{announcement.model_hash}"),
-        )
+        await send_announcement(self._producer, self._settings, announcement)
         self._announced[announcement.version] = announcement.model_hash
 
     def _check(self, announcement: ModelAnnouncement) -> None:
         known = self._announced[announcement.version]
         if known != announcement.model_hash:
             raise LearnerError(
-                f"{announcement.name}/{announcement.version} was announced as {known[:12]} and is "
+                f"{name_of(announcement)} was announced as {known[:12]} and is "
                 f"{announcement.model_hash[:12]} here: restore the registry, or learn under another topic_prefix"
             )
 
     async def _read_announced(self) -> None:
         """The versions of this line that ``models.v1`` has, with their hashes."""
         name = self._plan.name
-        async for record in self._all_of(self._models):
+        async for record in self._all_of(TopicPartition(self._settings.topics.models.name, 0)):
             try:
                 announcement = decode(record.value or b"", ModelAnnouncement)
             except msgspec.DecodeError:

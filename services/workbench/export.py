@@ -14,9 +14,9 @@ from services.contract.codec import Rejection
 from services.contract.types import Label
 from services.learner.join import payment_key
 from services.learner.records import decode_label
+from services.logs import read_log
 from services.scorer.path.decode import FUTURE_MS_MAX
 from services.scorer.path.features import NAMES
-from services.scorer.shell.logs import read_log
 from services.settings import Settings
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset, joined, texts
 from services.workbench.labels import resolved

@@ -12,8 +12,8 @@ import numpy as np
 from services.contract.codec import decode, decode_announcement
 from services.contract.types import ShadowScores
 from services.evaluate.measures import Flags, Floats
+from services.logs import read_log
 from services.models_admin import name_of
-from services.scorer.shell.logs import read_log
 from services.settings import Settings
 from services.workbench.compare import ComparisonError, compared
 from services.workbench.dataset import Dataset

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from services.learner.measures import Measures
 from services.metrics import Metrics, ModelHealth, ShadowMetrics
 
 TICK_S = 0.1
@@ -60,19 +61,30 @@ def start_scorer(metrics: Metrics) -> None:
     metrics.use_model(3, MODEL_HASH)
 
 
-def fill_learner(metrics: Metrics) -> None:
+def fill_learner(measures: Measures) -> None:
     """One more tick of a learner's life."""
+    metrics = measures.metrics
     for result in ("joined", "duplicate", "waiting", "invalid"):
         metrics.labels.labels(result).inc(1)
+    for result, decisions in (("kept", 40), ("not_kept", PAYMENTS - 40), ("matured", 5), ("forgotten", 2)):
+        measures.decisions.labels(result).inc(decisions)
+    measures.skipped.labels("example_duplicate").inc(1)
     metrics.examples.labels("suspicious").inc(1)
     metrics.examples.labels("not_suspicious").inc(20)
     metrics.snapshots.inc()
-    metrics.learner_pending.labels("decisions").set(4_000)
-    metrics.learner_pending.labels("labels").set(12)
-    metrics.lag.labels("labels.v1", "0").set(float(_RANDOM.integers(0, 20)))
+    for kind in ("logistic", "adaptive_forest"):
+        measures.line_running.labels(kind).set(1)
+        measures.line_examples.labels(kind).inc(21)
+        measures.line_version.labels(kind).set(3)
+        measures.line_lag.labels(kind).set(float(_RANDOM.integers(0, 50)))
+        measures.line_refused.labels(kind).inc(0)
+    measures.line_fits.labels("fitted").inc(1)
+    measures.pending(decisions=4_000, labels=12)
+    measures.lag("labels.v1", 0, int(_RANDOM.integers(0, 20)))
+    _fill_health(measures.health)
 
 
-def fill_health(health: ModelHealth) -> None:
+def _fill_health(health: ModelHealth) -> None:
     """One more tick of what a learner knows of models' health."""
     for cohort in ("1d", "7d", "30d", "later", "all"):
         for gauge in (health.average_precision, health.recall_at_budget, health.calibration_error, health.brier):
@@ -111,12 +123,7 @@ def main(role: str, port: int) -> None:
     elif role == "shadow":
         tick = partial(fill_shadow, metrics, ShadowMetrics(metrics.registry))
     else:
-        health = ModelHealth(metrics.registry)
-
-        def tick() -> None:
-            fill_learner(metrics)
-            fill_health(health)
-
+        tick = partial(fill_learner, Measures(metrics))
     metrics.serve("127.0.0.1", port)
     never = threading.Event()
     while not never.wait(TICK_S):

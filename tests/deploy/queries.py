@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from services.metrics import Metrics, ModelHealth, ShadowMetrics
-from tests.deploy.plausible import fill_health, fill_learner, fill_scorer, fill_shadow, start_scorer
+from services.learner.measures import Measures
+from services.metrics import Metrics, ShadowMetrics
+from tests.deploy.plausible import fill_learner, fill_scorer, fill_shadow, start_scorer
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _RECORDED = re.compile(r"\b[a-z_]+:tocsin_[a-z_]+:[a-z0-9_]+\b")
@@ -65,11 +66,11 @@ def queries_of(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def exposed() -> dict[str, frozenset[str]]:
     """Every series name that a worker can expose, with its labels."""
     metrics = Metrics()
-    fill_health(ModelHealth(metrics.registry))
+    learner = Measures(metrics)
     fill_shadow(metrics, ShadowMetrics(metrics.registry))
     start_scorer(metrics)
     fill_scorer(metrics)
-    fill_learner(metrics)
+    fill_learner(learner)
     names: dict[str, frozenset[str]] = {}
     for family in metrics.registry.collect():
         for sample in family.samples:
@@ -81,7 +82,7 @@ def exposed() -> dict[str, frozenset[str]]:
 def families() -> frozenset[str]:
     """The metric families of a worker, as their first series is named without ``_total``, ``_bucket`` and so on."""
     metrics = Metrics()
-    ModelHealth(metrics.registry)
+    Measures(metrics)
     ShadowMetrics(metrics.registry)
     return frozenset(family.name for family in metrics.registry.collect())
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import NewTopic
 
 from services import kafka
+from services.logs import read_log
 from services.settings import Settings
 
 Record = tuple[int, bytes | None, bytes]
@@ -53,17 +53,5 @@ async def write(settings: Settings, topic: str, records: Sequence[tuple[str, byt
 
 async def read_all(settings: Settings, topic: str, number: int = 0) -> list[Record]:
     """Every committed record of a partition, up to the end that it has now."""
-    consumer: AIOKafkaConsumer = kafka.consumer(settings)
-    await consumer.start()
-    try:
-        partition = TopicPartition(topic, number)
-        consumer.assign([partition])
-        await consumer.seek_to_beginning(partition)
-        end = (await consumer.end_offsets([partition]))[partition]
-        found: list[Record] = []
-        while await consumer.position(partition) < end:
-            got = await consumer.getmany(partition, timeout_ms=200)
-            found.extend((record.offset, record.key, record.value) for record in got.get(partition, ()))
-        return found
-    finally:
-        await consumer.stop()
+    log = read_log(settings, topic, number, "reading")
+    return [(record.offset, record.key, record.value) async for record in log]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.cli.workbench import _show_shadow
+from services.cli.compare import _show_shadow
 from services.workbench.dataset import UNLABELLED, Dataset
 from services.workbench.measures import measured
 from services.workbench.plots import draw_against

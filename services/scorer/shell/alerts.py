@@ -12,8 +12,8 @@ from services import kafka
 from services.contract.codec import decode, encode
 from services.contract.events import SNOOZE, cloud_event
 from services.contract.types import Alert, Snooze
+from services.logs import NotInLogs, read_log
 from services.scorer.path.budget import DAY_MS
-from services.scorer.shell.logs import NotInLogs, read_log
 from services.settings import Settings
 
 _TAIL = 200

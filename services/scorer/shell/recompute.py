@@ -11,6 +11,7 @@ from aiokafka import ConsumerRecord
 
 from services.contract.codec import decode, decode_announcement
 from services.contract.types import Decision
+from services.logs import NotInLogs, read_batches, read_log
 from services.scorer.path.ensemble import model_from
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.frame import is_payment_from
@@ -19,7 +20,6 @@ from services.scorer.path.model import Model, ModelRefused, untrained_model
 from services.scorer.path.records import Outbound
 from services.scorer.path.ruleset import Ruleset
 from services.scorer.ruleset_file import load_ruleset
-from services.scorer.shell.logs import NotInLogs, read_batches, read_log
 from services.settings import Settings
 
 

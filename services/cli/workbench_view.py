@@ -1,0 +1,72 @@
+"""What the workbench's commands share: options, reading data sets, tables of figures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.progress import Progress
+
+if TYPE_CHECKING:
+    from services.workbench.dataset import Dataset
+
+STEPS = 1_000
+Files = Annotated[list[Path], typer.Argument(help="Parquet files that `tocsin dataset export` wrote.")]
+Budget = Annotated[
+    float | None,
+    typer.Option(help="Share of payments that people can review.", show_default="TOCSIN_ALERT_BUDGET_SHARE"),
+]
+Matured = Annotated[
+    float | None, typer.Option(help="After so many days without a label a payment counts as weakly not suspicious.")
+]
+_COLUMNS = {
+    "payments": "labelled", "suspicious": "suspicious", "auc": "AUC", "average_precision": "AP",
+    "recall_at_budget": "recall", "calibration_error": "miscal.", "brier": "Brier",
+}  # fmt: skip
+
+
+def at(progress: Progress, part: float) -> None:
+    """Show that ``part`` of the work is done: 0 to 1."""
+    progress.at(round(STEPS * part))
+
+
+def read(files: list[Path]) -> Dataset:
+    """The data set in Parquet files; ends the command with 1 where they hold none."""
+    from services.workbench.dataset import Dataset, DatasetError
+
+    try:
+        return Dataset.read(*files)
+    except (DatasetError, ImportError) as error:
+        fail(error)
+
+
+def show(figures: dict[str, dict[str, Any]], what: str) -> None:
+    """A table of figures, one row a name; ``what`` says what the names are."""
+    table = Table(what, *_COLUMNS.values(), box=None, header_style="bold")
+    for name, found in figures.items():
+        table.add_row(name, *(text(found[column]) for column in _COLUMNS))
+    Console().print(table)
+    typer.echo(
+        "AP: average precision; recall: at the budget; miscal.: mean gap between probability said and share found."
+    )
+
+
+def text(value: float | None) -> str:
+    """A figure as people read it; nothing where there is none."""
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def tell(doing: str) -> None:
+    """Say what is being done, beside the output."""
+    print(doing, file=sys.stderr)
+
+
+def fail(error: object) -> NoReturn:
+    """End the command with 1."""
+    typer.echo(str(error), err=True)
+    raise typer.Exit(1)
