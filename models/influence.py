@@ -4,7 +4,8 @@ Labels can be wrong by accident or on purpose, and learners believe them. Three 
 
 - **One account.** Of the latest ``WINDOW_LABELS`` labels those learned about payments of one payer say one thing at
   most ``ACCOUNT_LABELS_MAX`` times more often than the other: a burst about one account teaches as much as a few labels
-  do, and what contradicts it is always learned. Order alone counts, not the times that labels claim.
+  do, and what contradicts it is always learned. Order alone counts, not the times that labels claim. Learner and
+  workbench have the same limit; neither limits silence, which nobody can write.
 - **One label, in a batch.** A suspicious label weighs at most ``MEDIANS_MAX`` times the median one. Weights undo
   sampling, and suspicious labels are rare: one that claims to stand for thousands would outvote all others.
 - **One label, online.** ``GRADIENT_MAX`` of the logistic model and the corrector.
@@ -23,14 +24,17 @@ WINDOW_LABELS = 8_192
 ACCOUNT_LABELS_MAX = 10
 MEDIANS_MAX = 10.0
 
+ACCOUNT_LIMIT: dict[str, int] = {"window_labels": WINDOW_LABELS, "account_labels_max": ACCOUNT_LABELS_MAX}
+"""What decides which labels an account's limit admits, for the definition of what learns them."""
+
 
 class AccountLimit:
     """Which labels are learned, one by one. It remembers digests of the accounts of the latest ``window`` labels.
 
     >>> limit = AccountLimit(window=100, most=2)
-    >>> [limit.admits("a", suspicious=True) for _ in range(4)], limit.admits("b", suspicious=True)
+    >>> [limit.admits("t", "a", suspicious=True) for _ in range(4)], limit.admits("t", "b", suspicious=True)
     ([True, True, False, False], True)
-    >>> limit.admits("a", suspicious=False), limit.admits("a", suspicious=True)
+    >>> limit.admits("t", "a", suspicious=False), limit.admits("t", "a", suspicious=True)
     (True, True)
 
     Parameters
@@ -47,9 +51,9 @@ class AccountLimit:
         for each in np.frombuffer(packed, dtype="<u8").tolist():
             self._remember(each >> 2, (each & 3) - 1)
 
-    def admits(self, account: str, suspicious: bool) -> bool:
-        """Whether the next label, about a payment of ``account``, is learned."""
-        name, says = digest64(account) >> 2, 1 if suspicious else -1
+    def admits(self, tenant: str, payer: str, suspicious: bool) -> bool:
+        """Whether the next label, about a payment of the account ``payer`` of ``tenant``, is learned."""
+        name, says = digest64(f"{tenant}\0{payer}") >> 2, 1 if suspicious else -1
         if len(self._latest) == self._window:
             oldest, said = self._latest.popleft()
             self._surplus[oldest] -= said

@@ -71,8 +71,12 @@ class Online(ABC):
     def state(self) -> dict[str, Any]:
         """What it has learned, as the field of ``TrainerState`` that is its own."""
 
-    def remember(self, example: Example, offset: int) -> None:  # noqa: B027 - most kinds remember nothing
-        """Keep an example for a later fit. All that fit the line come by here, repeats among them, in order."""
+    def remember(self, example: Example, offset: int, learned: bool) -> None:  # noqa: B027 - most remember nothing
+        """Keep a new example for a later fit, or its place where it is not ``learned``. All that fit the line come by
+        here, in order: repeats, too, and what the limit of its account does not admit."""
+
+    def recall(self, example: Example, offset: int) -> None:  # noqa: B027 - as ``remember``
+        """Keep an example that was remembered before, as it was then."""
 
     def fit(self) -> Fit:
         """Fit anew what it remembers. It takes seconds, and needs no example meanwhile."""
@@ -166,7 +170,7 @@ class CheckpointRefused(ValueError):
     """A checkpoint cannot be used here. The message says why."""
 
 
-class BoostingState(msgspec.Struct, frozen=True):
+class BoostingState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a boosted line has come to."""
 
     forest: bytes
@@ -174,6 +178,8 @@ class BoostingState(msgspec.Struct, frozen=True):
     corrector: CorrectorState | None
     since: int
     """Offset of the first example that it remembers. The others follow in the log."""
+    unlearned: tuple[int, ...] = ()
+    """Offsets of those among them that were not learned, and are no part of a fit."""
 
 
 class BoostingOnline(Online):
@@ -197,13 +203,22 @@ class BoostingOnline(Online):
         self._corrector: Corrector | None = None
         self._examples = examples
         self.since = 0 if state is None else state.since
+        self._unlearned = set(() if state is None else state.unlearned)
         self.fit_due = examples > 0 and examples % refit_examples == 0
         if state is not None and state.corrector is not None:
             self._forest = forest_from(state.forest, 0, schema)
             self._corrector = Corrector(state.corrector)
 
-    def remember(self, example: Example, offset: int) -> None:
+    def recall(self, example: Example, offset: int) -> None:
         """As ``Online``."""
+        self.remember(example, offset, offset not in self._unlearned)
+
+    def remember(self, example: Example, offset: int, learned: bool) -> None:
+        """As ``Online``."""
+        if len(self._window) == self._window.maxlen:
+            self._unlearned.discard(self._window[0].offset)
+        if not learned:
+            self._unlearned.add(offset)
         row = np.array(example.features, dtype=np.float64)
         payment = (example.tenant, example.payment_id)
         self._window.append(_Remembered(offset, payment, rank(example), row, example.label, example.weight))
@@ -221,12 +236,13 @@ class BoostingOnline(Online):
         return said
 
     def fit(self) -> Fit:
-        """Fit the window. Of several labels of a payment the one that counts by their ``rank`` is learned."""
+        """Fit what was learned of the window. Of several labels of a payment the one that counts by their ``rank`` is
+        learned."""
         self.fit_due = False
         counting: dict[tuple[str, str], _Remembered] = {}
         for each in self._window:
             known = counting.get(each.payment)
-            if known is None or each.rank > known.rank:
+            if each.offset not in self._unlearned and (known is None or each.rank > known.rank):
                 counting[each.payment] = each
         chosen = list(counting.values())
         labels = np.array([each.label for each in chosen], dtype=np.bool_)
@@ -247,7 +263,7 @@ class BoostingOnline(Online):
         """As ``Online``."""
         forest = b"" if self._forest is None else self._forest.packed
         corrector = None if self._corrector is None else self._corrector.state()
-        return {"boosting": BoostingState(forest, corrector, self.since or 0)}
+        return {"boosting": BoostingState(forest, corrector, self.since or 0, tuple(sorted(self._unlearned)))}
 
 
 class _Remembered(NamedTuple):

@@ -6,6 +6,9 @@ hyperparameters, the library's release, snapshot spacing, alert budget) is part 
 new line at version 1, from the first example of the log. Offsets are only remembered, never computed with: transaction
 markers take offsets too.
 
+What one account's labels teach is limited (``models.influence``), alike in every line: a label beyond the limit changes
+nothing but the limit's own memory.
+
 There are lines of four kinds (``models.online``). The logistic one is what scorers follow; those of the other kinds are
 challengers. A boosted line is fitted anew at stated counts of examples: its trainer also remembers the latest examples,
 and reads them again when it goes on from a version (``Trainer.position``).
@@ -22,6 +25,7 @@ import river
 
 from models import adaptive_forest, anomaly, boosting, corrector, logistic
 from models.anomaly import AnomalyState
+from models.influence import ACCOUNT_LIMIT, AccountLimit
 from models.logistic import LogisticState
 from models.online import (
     REFIT_LABELS_MIN,
@@ -41,6 +45,7 @@ from services.contract.types import Example, Kind, ModelAnnouncement
 from services.scorer.path.ensemble import announcement_of
 from services.scorer.path.features import FEATURES
 from services.scorer.path.votes import SHARE_FLOOR
+from services.workbench.labels import SILENCE
 
 RECENT_EXAMPLES = 8_192
 """How many of the latest example ids are remembered. A broker without transactions repeats at most the examples of
@@ -51,7 +56,7 @@ WEIGHT_MAX = 1e6
 
 CHALLENGERS: tuple[Kind, ...] = ("adaptive_forest", "halfspace", "boosting")
 
-Result = Literal["learned", "remembered", "duplicate", "foreign_schema", "invalid"]
+Result = Literal["learned", "remembered", "duplicate", "limited", "foreign_schema", "invalid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class Plan:
             **self._definition(),
             "window_examples": WINDOW_EXAMPLES,
             "recent_examples": RECENT_EXAMPLES,
+            **ACCOUNT_LIMIT,
             "feature_schema_hash": self.feature_schema_hash,
             "snapshot_examples": self.snapshot_examples,
             "alert_budget_share": self.alert_budget_share,
@@ -124,6 +130,8 @@ class TrainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     trained_event_time_ms: int
     halfspace: AnomalyState | None = None
     boosting: BoostingState | None = None
+    limit: bytes = b""
+    """``AccountLimit.pack``."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -172,6 +180,7 @@ class Trainer:
         self._online = _online_of(plan, state, checkpoint)
         self._window = ThresholdWindow(state.window if state else b"")
         self._recent = RecentIds(RECENT_EXAMPLES, state.recent if state else b"")
+        self._limit = AccountLimit(packed=state.limit if state else b"")
         since = self._online.since
         self.position = self.next_offset if since is None else min(since, self.next_offset)
         """The offset to read on from. It lies before ``next_offset`` where examples are to be remembered again."""
@@ -210,11 +219,13 @@ class Trainer:
             return Lesson("foreign_schema")
         if len(example.features) != len(FEATURES) or not 0.0 < example.weight <= WEIGHT_MAX:
             return Lesson("invalid")
-        self._online.remember(example, offset)
         if known:
+            self._online.recall(example, offset)
             return Lesson("remembered")
-        if not self._recent.add(example.example_id):
-            return Lesson("duplicate")
+        teaches = self._teaches(example)
+        self._online.remember(example, offset, teaches == "learned")
+        if teaches != "learned":
+            return Lesson(teaches)
         said = self._online.learn(example)
         if said is not None:
             self._window.add(said, example.weight)
@@ -228,6 +239,7 @@ class Trainer:
             **self._online.state(),
             window=self._window.pack(),
             recent=self._recent.pack(),
+            limit=self._limit.pack(),
             examples=self.examples,
             version=self.version,
             next_offset=self.next_offset,
@@ -237,6 +249,15 @@ class Trainer:
     def checkpoint(self) -> bytes:
         """What the state does not hold of an adaptive forest; of other kinds nothing."""
         return self._online.checkpoint()
+
+    def _teaches(self, example: Example) -> Result:
+        """Whether a new example is ``learned``, and if not, why. What is not known to be of an account has no limit."""
+        if not self._recent.add(example.example_id):
+            return "duplicate"
+        of_account = example.payer and example.source != SILENCE
+        if of_account and not self._limit.admits(example.tenant, example.payer, example.label):
+            return "limited"
+        return "learned"
 
     def _snapshot(self) -> Snapshot | None:
         threshold = self._window.threshold(self.plan.alert_budget_share, self._online.rounding)

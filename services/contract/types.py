@@ -310,7 +310,7 @@ class PaymentLabel(Struct, frozen=True, omit_defaults=True):
     tenant: Id = DEFAULT_TENANT
 
 
-class Example(Struct, frozen=True):
+class Example(Struct, frozen=True, omit_defaults=True):
     """A label joined with the features exactly as they were served. ``examples.v1`` is the whole training log."""
 
     example_id: str
@@ -326,6 +326,8 @@ class Example(Struct, frozen=True):
     score: float
     """As served, for prequential evaluation."""
     model_hash: str
+    payer: str = ""
+    """Account, for the limit of one account's labels; empty of silence, which has none, and where it is not known."""
 
 
 class OnnxGraph(Struct, frozen=True):

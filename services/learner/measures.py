@@ -33,7 +33,8 @@ class Measures:
         )
         self.skipped = Counter(
             "tocsin_learner_skipped_total",
-            "Records that teach nothing: decision_too_old, example_duplicate, example_foreign_schema, example_invalid",
+            "Records that teach nothing: decision_too_old, example_duplicate, example_limited (beyond its account's "
+            "limit), example_foreign_schema, example_invalid",
             ("reason",),
             registry=metrics.registry,
         )

@@ -136,6 +136,7 @@ def example_of(label: Label, served: Served) -> Example:
         feature_schema_hash=served.feature_schema_hash,
         score=served.score,
         model_hash=served.model_hash,
+        payer=served.payer,
     )
 
 

@@ -70,7 +70,7 @@ def learned(data: Dataset) -> Flags:
     for is_label, rows in stretches(data):
         if is_label:
             for row in rows[given[rows]].tolist():
-                admitted[row] = limit.admits(f"{data.tenant[row]}\0{data.payer[row]}", bool(data.label[row]))
+                admitted[row] = limit.admits(data.tenant[row], data.payer[row], bool(data.label[row]))
     return admitted
 
 

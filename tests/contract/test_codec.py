@@ -353,7 +353,7 @@ EXAMPLES: dict[str, msgspec.Struct] = {
     "snooze.v1": Snooze("s", Subject("payer", "A"), "lsac", 5, tenant="t", reason="known"),
     "payment-label.v1": PaymentLabel("p", "A", "B", 5, True, 12.5, 2.25, tenant="t"),
     "label.v1": Label("l", "p", "suspicious", 5, tenant="t", source="authority", weight=2.5),
-    "example.v1": Example("e", "p", "t", 1, 2, True, 1.0, "analyst", (1.0, None), HASH, -1.0, HASH),
+    "example.v1": Example("e", "p", "t", 1, 2, True, 1.0, "analyst", (1.0, None), HASH, -1.0, HASH, "A"),
     "model-announcement.v1": ANNOUNCEMENT,
     "shadow-scores.v1": ShadowScores("d-1", "p-1", "default", 1, HASH, -1.5, {HASH: 0.25}, None),
     "model-promotion.v1": Promotion(ANNOUNCEMENT, ("logistic-0/1",)),

@@ -18,6 +18,7 @@ MODEL = "30" * 32
 RULESET = "44" * 32
 START_MS = 1_700_000_000_000
 MINUTE_MS = 60_000
+BUSY = 20
 
 
 PAYMENT = b'{"payer":{"account":"payer-1","country":"SE"},"payee":{"account":"payee-1"},"note":{"payer":1}}'
@@ -84,13 +85,19 @@ def label(
     return Label(label_id, payment_id, disposition, label_time_ms, source=source)
 
 
-def decision(payment_id: str, event_time_ms: int, features: tuple[float | None, ...], schema: str = SCHEMA) -> bytes:
+def decision(
+    payment_id: str,
+    event_time_ms: int,
+    features: tuple[float | None, ...],
+    schema: str = SCHEMA,
+    payer: str = "payer-1",
+) -> bytes:
     """A whole decision record, about 2 KB of JSON."""
     reasons = tuple(Reason(name, 1.5, 0.25) for name in NAMES[:5])
     payment = (
-        b'{"payment_id":"%s","event_time_ms":%d,"amount_minor":2500,"currency":"EUR","payer":{"account":"payer-1",'
+        b'{"payment_id":"%s","event_time_ms":%d,"amount_minor":2500,"currency":"EUR","payer":{"account":"%s",'
         b'"country":"SE"},"payee":{"account":"payee-1","country":"PH"},"rail":"remitter","reference":"for school"}'
-    ) % (payment_id.encode(), event_time_ms)
+    ) % (payment_id.encode(), event_time_ms, payer.encode())
     return encode(
         Decision(
             decision_id=decision_id("default", payment_id, RULESET),
@@ -117,14 +124,15 @@ def scenario(
     seed: int, payments: int, schema: str = SCHEMA, step_ms: int = MINUTE_MS
 ) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]]:
     """Decision and label records as (payment id, value), the decisions ``step_ms`` apart. Some labels come twice, some
-    are corrected, some are for payments that nobody decided."""
+    are corrected, some are for payments that nobody decided. One payment in ``BUSY`` is of the same payer."""
     draw = random.Random(seed)
     decisions: list[tuple[str, bytes]] = []
     labels: list[tuple[str, bytes]] = []
     for number in range(payments):
         payment_id, at = f"p-{number}", START_MS + number * step_ms
+        payer = "payer-1" if number % BUSY == 0 else f"payer-{number}"
         suspicious = draw.random() < 0.1
-        decisions.append((payment_id, decision(payment_id, at, features_of(draw, suspicious), schema)))
+        decisions.append((payment_id, decision(payment_id, at, features_of(draw, suspicious), schema, payer)))
         if draw.random() < 0.8:
             said: Disposition = "suspicious" if suspicious else "not_suspicious"
             first = encode(label(payment_id, f"l-{number}", at + MINUTE_MS, said))

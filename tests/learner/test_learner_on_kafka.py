@@ -204,6 +204,9 @@ def test_a_learner_killed_at_random_makes_each_example_once_and_the_models_of_an
     examples = asyncio.run(read_all(settings, settings.topics.examples.name))
     assert sorted(decode(value, Example).example_id for _, _, value in examples) == expected
     snapshots = offline(settings, examples)
+    once = Trainer(plan_of(settings))
+    results = Counter(once.learn(decode(value, Example), offset).result for offset, _, value in examples)
+    assert results["limited"] >= 5, "of the busy payer's account"
     assert min(Counter(each.announcement.kind for each in snapshots)[plan.kind] for plan in plans_of(settings)) >= 4
     assert announced(settings) == [snapshot.announcement for snapshot in snapshots]
     assert registered(settings) == snapshots

@@ -13,7 +13,7 @@ from msgspec import structs
 from services.contract.codec import RECORD_BYTES_MAX, Rejection, decode, encode
 from services.contract.events import PAYMENT_LABEL, is_event, read_dead_letter
 from services.contract.topics import Topics
-from services.contract.types import Label, Party, Payment, PaymentLabel
+from services.contract.types import Example, Label, Party, Payment, PaymentLabel
 from services.learner.batch import Output, Read, apply
 from services.learner.join import Join
 from services.learner.records import (
@@ -22,6 +22,7 @@ from services.learner.records import (
     accounts_of,
     decode_decision,
     decode_label,
+    example_of,
     payment_label_of,
 )
 from services.scorer.path.features import INDEX
@@ -103,6 +104,7 @@ def test_what_cannot_be_read_is_dead_lettered_as_it_came_and_the_rest_goes_on() 
     assert empty.value is None
     assert read_dead_letter(empty.headers).reason == "label_invalid"
     assert (example.topic, example.partition, example.key) == ("t.examples.v1", 0, b"p")
+    assert decode(example.value or b"", Example).payer == "payer-1"
     assert (first.topic, first.partition, first.key) == ("t.payments.v1", None, b"payer-1")
     assert output.rejected == {"decision_invalid": 1, "label_invalid": 1}
     assert output.examples == 1
@@ -134,6 +136,7 @@ def test_a_decision_that_was_kept_without_accounts_makes_an_example_and_tells_no
     stored = msgspec.msgpack.encode((START_MS, -3.0, (1.0,), "m", "s"))  # as earlier versions wrote it
     read = msgspec.msgpack.decode(stored, type=Served)
     assert payment_label_of(label("p", "l"), read, "s") is None
+    assert example_of(label("p", "l"), read).payer == ""
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ def test_a_label_is_learned_unless_its_account_has_said_so_too_often_whatever_wa
     told: list[tuple[str, bool]], window: int, most: int, cut: int
 ) -> None:
     whole, before = AccountLimit(window, most), AccountLimit(window, most)
-    learned = [whole.admits(*label) for label in told]
-    first = [before.admits(*label) for label in told[:cut]]
+    learned = [whole.admits("t", *label) for label in told]
+    first = [before.admits("t", *label) for label in told[:cut]]
     after = AccountLimit(window, most, before.pack())
-    assert first + [after.admits(*label) for label in told[cut:]] == learned
+    assert first + [after.admits("t", *label) for label in told[cut:]] == learned
     assert after.pack() == whole.pack()
     for at, (account, suspicious) in enumerate(told):
         latest = [told[each] for each in range(max(0, at - window + 1), at) if learned[each]]
@@ -33,7 +33,7 @@ def test_within_a_window_an_account_says_one_thing_at_most_so_many_times_more_of
 ) -> None:
     limit, surplus = AccountLimit(most=most), 0
     for suspicious in says:
-        if limit.admits("a", suspicious):
+        if limit.admits("t", "a", suspicious):
             surplus += 1 if suspicious else -1
         assert abs(surplus) <= most
 

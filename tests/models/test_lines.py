@@ -17,6 +17,7 @@ from models.adaptive_forest import create_adaptive_forest
 from models.anomaly import create_anomaly
 from models.boosting import compile_boosting
 from models.boosting import fit as fit_boosting
+from models.influence import AccountLimit
 from models.logistic import readable
 from models.online import REFIT_LABELS_MIN, CheckpointRefused
 from models.registry import Registry
@@ -33,12 +34,12 @@ from services.scorer.path.ensemble import EnsembleModel, model_from, scoring_fro
 from services.scorer.path.model import ModelRefused
 from services.scorer.path.votes import share_log_odds
 from services.settings import SettingsError, load_settings
-from services.workbench.labels import rank
+from services.workbench.labels import SILENCE, rank
 from tests.learner.streams import SCHEMA, example
 from tests.models.tables import as_matrix, examples, odd
 
 KINDS: tuple[Kind, ...] = ("logistic", *CHALLENGERS)
-COUNT = 300
+COUNT = 340
 Made = list[tuple[Snapshot, bytes]]
 
 
@@ -47,12 +48,12 @@ def plan_of(kind: Kind) -> Plan:
 
 
 def log_of(seed: int, count: int = COUNT) -> list[tuple[int, Example]]:
-    """Three in ten are suspicious; some come twice, some payments have two labels, some records are of other features.
-    Offsets have gaps."""
+    """Three in ten are suspicious; some come twice, some payments have two labels, some records are of other features,
+    and of a busy account there is more said than is learned. Offsets have gaps."""
     draw, log = random.Random(seed), []
     for number in range(count):
         made = example(number, draw)
-        made = msgspec.structs.replace(made, label=number % 10 < 3)
+        made = msgspec.structs.replace(made, label=number % 10 < 3, payer="busy" if number % 10 == 7 else "")
         if draw.random() < 0.05:
             made = msgspec.structs.replace(made, feature_schema_hash="00" * 32)
         if number > 3 and draw.random() < 0.1:
@@ -119,11 +120,13 @@ def test_what_a_line_says_is_announced_and_scored_so(log: list[tuple[int, Exampl
     table = as_matrix(examples(5, 40)[0])
     table = np.concatenate([table, odd(table, 6)])
     rows = [readable([None if value != value else value for value in row]) for row in table.tolist()]
-    forest, spaces = create_adaptive_forest(), create_anomaly()
+    forest, spaces, limit = create_adaptive_forest(), create_anomaly(), AccountLimit()
     taken: set[str] = set()
     for offset, each in log:
         if offset < whole["halfspace"][-1][0].announcement.examples_offset and each.feature_schema_hash == SCHEMA:
-            if each.example_id not in taken:
+            if each.example_id not in taken and (
+                not each.payer or each.source == SILENCE or limit.admits(each.tenant, each.payer, each.label)
+            ):
                 forest.learn_one(readable(each.features), each.label)
                 spaces.learn_one(readable(each.features))
             taken.add(each.example_id)
@@ -204,13 +207,14 @@ def test_several_lines_are_listed_and_shown(
 
 def test_a_fit_learns_the_label_that_counts_of_each_payment_in_its_window(log: list[tuple[int, Example]]) -> None:
     plan, trainer = plan_of("boosting"), Trainer(plan_of("boosting"))
-    read: list[Example] = []
+    read: list[tuple[Example, str]] = []
     for offset, each in log:
         if trainer.examples == 200:
             break
-        if trainer.learn(each, offset).result in ("learned", "duplicate"):
-            read.append(each)
-    window = read[-plan.refit_window_examples :]
+        read.append((each, trainer.learn(each, offset).result))
+    fitting = [(each, result) for each, result in read if result != "foreign_schema"][-plan.refit_window_examples :]
+    assert {result for _, result in fitting} == {"learned", "duplicate", "limited"}
+    window = [each for each, result in fitting if result == "learned"]
     counting = {each.payment_id: each for each in sorted(window, key=rank)}
     first = {each.payment_id: None for each in window}
     chosen = [counting[payment] for payment in first]

@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.influence import ACCOUNT_LABELS_MAX, AccountLimit
 from models.training import RECENT_EXAMPLES, Plan, Snapshot, Trainer, TrainerState
+from services.contract.codec import encode
 from services.contract.types import Example
 from services.scorer.path.ensemble import model_from
+from services.workbench.labels import SILENCE
 from tests.learner.streams import SCHEMA, example
 
 PLAN = Plan(SCHEMA, 20, 0.05)
@@ -93,6 +96,47 @@ def test_a_repeated_example_is_learned_once() -> None:
     results = [trainer.learn(each, offset).result for offset, each in enumerate(doubled)]
     assert results == ["learned", "duplicate"] * 20
     assert trainer.examples == 20
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", ""]), st.sampled_from(["analyst", SILENCE])), max_size=80),
+    st.integers(0, 80),
+)
+@settings(max_examples=20, deadline=None)
+def test_labels_of_one_account_are_limited_as_in_the_workbench_wherever_the_trainer_was_restored(
+    told: list[tuple[str, str]], cut: int
+) -> None:
+    said = examples(10, len(told))
+    log = [
+        msgspec.structs.replace(each, payer=payer, source=source)
+        for each, (payer, source) in zip(said, told, strict=True)
+    ]
+    whole, first = Trainer(PLAN), Trainer(PLAN)
+    results = [whole.learn(each, offset).result for offset, each in enumerate(log)]
+    run(first, enumerate(log[:cut]))
+    second = Trainer(PLAN, msgspec.json.decode(encode(first.state()), type=TrainerState))
+    assert [second.learn(each, cut + at).result for at, each in enumerate(log[cut:])] == results[cut:]
+    assert second.state() == whole.state()
+    limit = AccountLimit()
+    for each, result in zip(log, results, strict=True):
+        limited = each.payer and each.source != SILENCE and not limit.admits("default", each.payer, each.label)
+        assert result == ("limited" if limited else "learned")
+    assert whole.examples == results.count("learned")
+
+
+def test_a_limited_label_teaches_nothing_what_contradicts_it_is_learned_and_a_repeat_of_it_is_one() -> None:
+    trainer, plain = Trainer(PLAN), Trainer(PLAN)
+    burst = [msgspec.structs.replace(each, payer="a", label=True) for each in examples(11, ACCOUNT_LABELS_MAX + 3)]
+    results = [trainer.learn(each, offset).result for offset, each in enumerate(burst)]
+    assert results == ["learned"] * ACCOUNT_LABELS_MAX + ["limited"] * 3
+    run(plain, enumerate(burst[:ACCOUNT_LABELS_MAX]))
+    assert trainer.state().logistic == plain.state().logistic
+    assert trainer.state().window == plain.state().window
+    assert trainer.learn(burst[-1], len(burst)).result == "duplicate"
+    away = msgspec.structs.replace(burst[0], example_id="away", label=False)
+    assert trainer.learn(away, len(burst) + 1).result == "learned"
+    elsewhere = msgspec.structs.replace(burst[0], example_id="elsewhere", tenant="other")
+    assert trainer.learn(elsewhere, len(burst) + 2).result == "learned"
 
 
 def test_the_memory_of_examples_is_bounded_and_survives_a_restart() -> None:
