@@ -22,6 +22,7 @@ from models.adaptive_forest import compile_adaptive_forest, create_adaptive_fore
 from models.anomaly import AnomalyState, anomaly_state, compile_anomaly, create_anomaly, restore_anomaly
 from models.boosting import compile_boosting, fit
 from models.corrector import Corrector, CorrectorState, new_corrector
+from models.labels import Rank, rank
 from models.logistic import (
     LogisticState,
     compile_logistic,
@@ -36,7 +37,6 @@ from services.scorer.path.forest import Forest, forest_from
 from services.scorer.path.halfspace import AnomalyModel
 from services.scorer.path.model import LogisticModel, probability
 from services.scorer.path.votes import VotingModel, share_log_odds
-from services.workbench.labels import Rank, rank
 
 REFIT_LABELS_MIN = 20
 """Of each kind in the window, before an ensemble is fitted."""
@@ -79,8 +79,9 @@ class Online(ABC):
         """Keep an example that was remembered before, as it was then."""
 
     def fit(self) -> Fit:
-        """Fit anew what it remembers. It takes seconds, and needs no example meanwhile."""
-        raise NotImplementedError
+        """Fit anew what it remembers: of those only that are ever ``fit_due``. It takes seconds, and needs no example
+        meanwhile."""
+        raise NotImplementedError(f"{type(self).__name__} is never fit_due")
 
     def checkpoint(self) -> bytes:
         """What it has learned, where it has no other form; else nothing."""

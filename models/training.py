@@ -26,6 +26,7 @@ import river
 from models import adaptive_forest, anomaly, boosting, corrector, logistic
 from models.anomaly import AnomalyState
 from models.influence import ACCOUNT_LIMIT, AccountLimit
+from models.labels import SILENCE
 from models.logistic import LogisticState
 from models.online import (
     REFIT_LABELS_MIN,
@@ -45,7 +46,6 @@ from services.contract.types import Example, Kind, ModelAnnouncement
 from services.scorer.path.ensemble import announcement_of
 from services.scorer.path.features import FEATURES
 from services.scorer.path.votes import SHARE_FLOOR
-from services.workbench.labels import SILENCE
 
 RECENT_EXAMPLES = 8_192
 """How many of the latest example ids are remembered. A broker without transactions repeats at most the examples of

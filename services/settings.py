@@ -18,8 +18,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from models.labels import LABEL_FREQUENCY
 from services.contract.topics import Topics
-from services.workbench.labels import LABEL_FREQUENCY
 
 PREFIX = "TOCSIN_"
 

@@ -260,7 +260,8 @@ class _Run:
     async def _learn(self) -> None:
         """Wait until every label sent so far has been learned, and the scorer uses the latest model of them."""
         labels, watch = self._sender.sent.labels, self._watch
-        await watch.until(lambda seen: seen.examples >= labels, lambda seen: seen.examples, LEARN_SECONDS_MAX)
+        if not await watch.until(lambda seen: seen.examples >= labels, lambda seen: seen.examples, LEARN_SECONDS_MAX):
+            self._view.phase("going on: the learner did not take all labels in time")
         await watch.until(lambda seen: seen.model >= seen.newest_model, lambda seen: seen.model, LEARN_SECONDS_MAX)
         if self._evaluated_from is None and watch.seen.model > 0:
             self._evaluated_from = self._sender.sent.payments

@@ -34,6 +34,7 @@ class Seen:
     model: int = 0
     """Version that the scorer uses."""
     examples: int = 0
+    """That the learner has learned, or left out because their account's labels say one thing too often."""
     snapshots: int = 0
     newest_model: int = 0
     """Version that the learner published last."""
@@ -118,7 +119,8 @@ class Watch:
         seen.model = _version(samples)
 
     def _take_learner(self, samples: Samples) -> None:
-        self.seen.examples = int(_sum(samples, "tocsin_examples_total"))
+        limited = samples.get(("tocsin_learner_skipped_total", "example_limited"), 0)
+        self.seen.examples = int(_sum(samples, "tocsin_examples_total") + limited)
         self.seen.snapshots = int(_sum(samples, "tocsin_model_snapshots_total"))
         self.seen.newest_model = _version(samples)
 

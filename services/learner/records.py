@@ -9,12 +9,12 @@ import msgspec
 import orjson
 from msgspec import Meta, Struct
 
+from models.labels import SILENCE, reliability
 from models.silence import certainty
 from services.contract.codec import RECORD_BYTES_MAX, Rejection, decode_payment, rejection_of
 from services.contract.identity import example_id, silent_example_id
 from services.contract.types import EventTimeMs, Example, Id, Label, PaymentLabel
 from services.scorer.path.features import INDEX, NAMES
-from services.workbench.labels import SILENCE, reliability
 
 _Hash = Annotated[str, Meta(min_length=1, max_length=128)]
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.influence import AccountLimit
+from models.labels import LABEL_FREQUENCY, SILENCE, reliability
 from models.silence import certainty
 from services.contract.identity import digest64
 from services.evaluate.measures import Flags, Floats
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
-from services.workbench.labels import LABEL_FREQUENCY, SILENCE, reliability
 
 BLOCK = 5_000
 """Decisions scored at a time, at most."""

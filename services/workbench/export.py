@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from models.labels import resolved
 from services.contract.codec import Rejection
 from services.contract.types import Label
 from services.learner.join import payment_key
@@ -19,7 +20,6 @@ from services.scorer.path.decode import FUTURE_MS_MAX
 from services.scorer.path.features import NAMES
 from services.settings import Settings
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset, joined, texts
-from services.workbench.labels import resolved
 
 BATCH = 5_000
 """Decisions held as bytes at a time: about 15 MB."""

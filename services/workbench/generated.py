@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
+from models.labels import resolved
 from services.contract.identity import decision_id
 from services.contract.types import Label, Payment
 from services.generator import Configuration, LabelTruth, Stream
@@ -20,7 +21,6 @@ from services.scorer.path.replay import Replay
 from services.scorer.path.rules import Rules
 from services.scorer.path.ruleset import Ruleset
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset, texts
-from services.workbench.labels import resolved
 
 Share = Callable[[float], None]
 

@@ -10,13 +10,13 @@ from zlib import crc32
 
 import pytest
 
+from models.labels import SILENCE
 from services.contract.codec import decode
 from services.contract.topics import Topics
 from services.contract.types import Example
 from services.learner.batch import Output, Read, apply, sweep
 from services.learner.join import DAY_MS, Join, Limits
 from services.learner.store import Store
-from services.workbench.labels import SILENCE
 from tests.learner.streams import MINUTE_MS, START_MS, scenario
 
 TOPICS = Topics()

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from models.labels import rank, resolved
 from services.contract.identity import example_id
 from services.contract.types import Example, Label
 from services.learner.join import DAY_MS, Join, Limits, payment_key
 from services.learner.records import ServedDecision
 from services.learner.sampling import drawn
-from services.workbench.labels import rank, resolved
 from tests.learner.streams import START_MS, MemoryStore, label, served
 
 Record = ServedDecision | Label

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from models.labels import SILENCE
 from models.registry import Registry
 from models.training import Plan, Snapshot, Trainer
 from services import kafka as clients
@@ -32,7 +33,6 @@ from services.learner.measures import Measures
 from services.learner.trainer import TrainerService
 from services.metrics import Metrics
 from services.settings import Settings
-from services.workbench.labels import SILENCE
 from tests.learner.cluster import Record, create_topics, read_all, write
 from tests.learner.streams import MINUTE_MS, START_MS, MemoryStore, example, label, scenario
 from tests.learner.worker import PATIENCE_S, POLL_S, LearnerProcess

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from models.labels import RELIABILITY, SILENCE
 from models.silence import certainty
 from services.bench.soak import soak
 from services.contract.codec import decode, encode
@@ -23,7 +24,6 @@ from services.learner.records import EXAMPLE_WEIGHT_MAX, ServedDecision, decode_
 from services.learner.sampling import drawn, inclusion
 from services.metrics import Metrics
 from services.scorer.path.model import probability
-from services.workbench.labels import RELIABILITY, SILENCE
 from tests.learner.streams import START_MS, MemoryStore, decision, label, served
 
 TOPICS = Topics()

@@ -18,6 +18,7 @@ from models.anomaly import create_anomaly
 from models.boosting import compile_boosting
 from models.boosting import fit as fit_boosting
 from models.influence import AccountLimit
+from models.labels import SILENCE, rank
 from models.logistic import readable
 from models.online import REFIT_LABELS_MIN, CheckpointRefused
 from models.registry import Registry
@@ -34,7 +35,6 @@ from services.scorer.path.ensemble import EnsembleModel, model_from, scoring_fro
 from services.scorer.path.model import ModelRefused
 from services.scorer.path.votes import share_log_odds
 from services.settings import SettingsError, load_settings
-from services.workbench.labels import SILENCE, rank
 from tests.learner.streams import SCHEMA, example
 from tests.models.tables import as_matrix, examples, odd
 

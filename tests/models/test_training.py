@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.influence import ACCOUNT_LABELS_MAX, AccountLimit
+from models.labels import SILENCE
 from models.training import RECENT_EXAMPLES, Plan, Snapshot, Trainer, TrainerState
 from services.contract.codec import encode
 from services.contract.types import Example
 from services.scorer.path.ensemble import model_from
-from services.workbench.labels import SILENCE
 from tests.learner.streams import SCHEMA, example
 
 PLAN = Plan(SCHEMA, 20, 0.05)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.labels import RANKS, resolved
 from services.contract.types import Label
 from services.scorer.path.features import NAMES
 from services.workbench.dataset import UNLABELLED, Dataset, DatasetError, described, joined
-from services.workbench.labels import RANKS, resolved
 from tests.workbench.samples import DAY_MS, SCHEMA, sample
 
 SOURCES = [*RANKS, "somebody"]

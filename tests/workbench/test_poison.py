@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from models.influence import ACCOUNT_LABELS_MAX
+from models.labels import SILENCE
 from services.workbench.backtest import learned, sampled, with_silence
 from services.workbench.dataset import NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset, texts
-from services.workbench.labels import SILENCE
 from services.workbench.learners import Boosting, Logistic
 from services.workbench.poison import burst, flipped, poisoning
 from tests.workbench.samples import sample
