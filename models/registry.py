@@ -130,6 +130,11 @@ class Registry:
         if not path.exists() or path.read_bytes() != data:
             write_durably(path, data)
 
+    def files(self, said: ModelAnnouncement) -> list[Path]:
+        """Where a version and all that it cannot score without stand: its own file, and a graph's."""
+        graph = [] if said.onnx is None else [self._graph_path(said.name, said.onnx.sha256)]
+        return [self.path(said.name, said.version), *graph]
+
     def _graph(self, said: ModelAnnouncement) -> bytes:
         if said.onnx is None:
             return b""

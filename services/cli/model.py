@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +28,7 @@ from services.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from models.training import Snapshot
+    from services.workbench.mlflow_registry import MlflowRegistry
 
 app = typer.Typer(
     help="Models in the registry: list them, show one, register your own, let one score in shadow.",
@@ -126,6 +128,7 @@ def register(
     if announced:
         asyncio.run(announce(settings, said))
     _tell_challenger(said, announced, json)
+    _tell_mlflow(settings, lambda mlflow: mlflow.saved(made))
 
 
 @app.command("announce")
@@ -157,7 +160,7 @@ def promote(model: Name, bootstrap: Bootstrap = None, json: Json = False) -> Non
         raise typer.Exit(1) from None
     asyncio.run(write_champion(settings, promotion))
     _tell(promotion, json)
-    _tell_mlflow(settings, promotion)
+    _tell_mlflow(settings, lambda mlflow: mlflow.promoted(promotion))
 
 
 def rollback(bootstrap: Bootstrap = None, json: Json = False) -> None:
@@ -173,7 +176,7 @@ def rollback(bootstrap: Bootstrap = None, json: Json = False) -> None:
         raise typer.Exit(1) from None
     asyncio.run(write_champion(settings, promotion))
     _tell(promotion, json)
-    _tell_mlflow(settings, promotion)
+    _tell_mlflow(settings, lambda mlflow: mlflow.promoted(promotion))
 
 
 @app.command()
@@ -199,10 +202,10 @@ def fetch(
         typer.echo(f"{name_of(said)}, hash {said.model_hash[:12]}, is in {settings.registry}")
 
 
-def _tell_mlflow(settings: Settings, promotion: Promotion | None) -> None:
+def _tell_mlflow(settings: Settings, tell: Callable[[MlflowRegistry], None]) -> None:
     from services.workbench.mlflow_registry import tell_mlflow
 
-    wrong = tell_mlflow(settings, lambda mlflow: mlflow.promoted(promotion))
+    wrong = tell_mlflow(settings, tell)
     if wrong is not None:
         typer.echo(wrong, err=True)
         raise typer.Exit(1)

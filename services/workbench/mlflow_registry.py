@@ -2,9 +2,9 @@
 
 The folder stays what workers and commands read: nothing scores from MLflow. What is saved by a person's command is told
 to MLflow, too: one registered model for a deployment, under its name (``Settings.identity``), with a version for each
-snapshot. Each version has a run, which holds its metrics and the snapshot's file, byte for byte as in the folder, and
-tags that begin with ``tocsin.``. Two aliases say what they say here: ``champion`` is what scorers decide with,
-``challenger`` what was saved last and not promoted. So ``models:/tocsin@champion`` is what somebody on MLflow expects.
+snapshot. Each version has a run, which holds its metrics and its files, byte for byte as in the folder, and tags that
+begin with ``tocsin.``. Two aliases say what they say here: ``champion`` is what scorers decide with, ``challenger``
+what was saved last and not promoted. So ``models:/tocsin@champion`` is what somebody on MLflow expects.
 
 MLflow numbers its versions itself, so a version is found by the tag ``tocsin.model``, our ``name/version``.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 FOLDER = "snapshot"
-"""Of the artifact in its run."""
+"""Of the artifacts in their run."""
 TAG_MODEL, TAG_HASH = "tocsin.model", "tocsin.model_hash"
 
 
@@ -98,14 +98,15 @@ class MlflowRegistry:
                 name, _, number = str(version.tags.get(TAG_MODEL, "")).rpartition("/")
                 if not name or not number.isdecimal():
                     raise MlflowError(f"{self._name} version {version.version}: has no tag {TAG_MODEL}")
-                copy = Registry(Path(folder))
-                place = copy.path(name, int(number))
-                place.parent.mkdir(parents=True)
-                found = self._client.download_artifacts(version.run_id, f"{FOLDER}/{place.name}", folder)
-                os.replace(found, place)
+                copy = Registry(Path(folder) / "registry")
+                copy.folder.mkdir()
+                os.replace(self._client.download_artifacts(version.run_id, FOLDER, folder), copy.folder / name)
                 snapshot = copy.load(name, int(number))
+                graphs = [file.read_bytes() for file in copy.files(snapshot.announcement)[1:]]
         if snapshot.announcement.model_hash != version.tags.get(TAG_HASH):
             raise RegistryError(f"{model}: its hash is not that of the tag {TAG_HASH}")
+        for graph in graphs:
+            self._folder.save_graph(name, graph)
         self._folder.save(snapshot)
         return snapshot
 
@@ -122,7 +123,8 @@ class MlflowRegistry:
         run = client.create_run(experiment_id, run_name=name_of(said))
         for metric, value in _metrics(snapshot.about).items():
             client.log_metric(run.info.run_id, metric, value)
-        client.log_artifact(run.info.run_id, str(self._folder.path(said.name, said.version)), FOLDER)
+        for file in self._folder.files(said):
+            client.log_artifact(run.info.run_id, str(file), FOLDER)
         client.set_terminated(run.info.run_id)
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)

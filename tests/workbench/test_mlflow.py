@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from models.registry import Registry, RegistryError
@@ -13,6 +14,8 @@ from models.training import Snapshot
 from services.contract.types import Promotion
 from services.settings import Settings, load_settings
 from services.workbench.mlflow_registry import MlflowError, MlflowRegistry, tell_mlflow
+from services.workbench.register import register
+from tests.support.graphs import K, linear_graph, linear_scores
 from tests.support.models import announcement_of, random_model
 from tests.workbench.samples import SCHEMA
 
@@ -85,6 +88,22 @@ def test_a_version_comes_back_byte_for_byte_and_a_damaged_one_is_refused(setting
     with pytest.raises(RegistryError, match="SHA-256"):
         MlflowRegistry(elsewhere).fetched("mine/1")
     assert not copied.exists()
+
+
+def test_a_registered_graph_goes_there_and_comes_back_with_its_version(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "theirs.onnx"
+    file.write_bytes(linear_graph(5))
+    snapshot = register(file, "theirs", Registry(settings.registry), SCHEMA)
+    MlflowRegistry(settings).saved(snapshot)
+    elsewhere = load_settings(registry=tmp_path / "elsewhere", registry_mlflow=settings.registry_mlflow)
+    assert MlflowRegistry(elsewhere).fetched("challenger") == snapshot
+    features = np.random.default_rng(6).normal(size=(7, K))
+    scoring = Registry(elsewhere.registry).scoring(snapshot.announcement, SCHEMA)
+    np.testing.assert_allclose(scoring.scores(features), linear_scores(5, features), rtol=1e-5)
+    (artifact,) = (tmp_path / "mlflow").rglob("*.onnx")
+    artifact.write_bytes(linear_graph(7))
+    with pytest.raises(RegistryError, match="SHA-256"):
+        MlflowRegistry(elsewhere).fetched("theirs/1")
 
 
 def test_an_mlflow_that_is_not_there_is_said_and_none_is_no_matter(settings: Settings) -> None:
