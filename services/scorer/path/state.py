@@ -197,7 +197,7 @@ class StateFormatError(ValueError):
 
 
 class Corridors:
-    """Baselines by corridor (payer's country, payee's country, rail) of one partition: few rows, never forgotten.
+    """Baselines by corridor (where from, where to, rail) of one partition: few rows, never forgotten.
 
     The first row is that of all corridors beyond ``CORRIDORS_MAX``, which only somebody who invents rails can reach.
     """
@@ -208,19 +208,19 @@ class Corridors:
         self._keys: list[bytes] = [b""]
         self._touched: set[int] = set()
 
-    def slot(self, payer_country: str, payee_country: str, rail: str | None) -> int:
+    def slot(self, payer: str, payee: str, rail: str | None) -> int:
         """The row of a corridor, made when it is new; counts as changed until ``changelog`` is taken."""
-        slot = self._slots.get((payer_country, payee_country, rail))
+        slot = self._slots.get((payer, payee, rail))
         if slot is None:
-            slot = self._allocate(payer_country, payee_country, rail)
+            slot = self._allocate(payer, payee, rail)
         self._touched.add(slot)
         return slot
 
-    def _allocate(self, payer_country: str, payee_country: str, rail: str | None) -> int:
+    def _allocate(self, payer: str, payee: str, rail: str | None) -> int:
         if len(self._keys) >= CORRIDORS_MAX:
             return 0
-        slot = self._slots[payer_country, payee_country, rail] = len(self._keys)
-        self._keys.append("\x1f".join((payer_country, payee_country, *(() if rail is None else (rail,)))).encode())
+        slot = self._slots[payer, payee, rail] = len(self._keys)
+        self._keys.append("\x1f".join((payer, payee, *(() if rail is None else (rail,)))).encode())
         if slot == len(self.rows):
             self.rows = _doubled(self.rows)
         return slot
@@ -243,7 +243,9 @@ class Corridors:
         payer, payee, *rail = key.decode().split("\x1f", 2)
         corridor = (payer, payee, rail[0] if rail else None)
         slot = self._slots.get(corridor)
-        self.rows[self._allocate(*corridor) if slot is None else slot] = np.frombuffer(value, dtype=CORRIDOR_ROW)[0]
+        if slot is None:
+            slot = self._allocate(*corridor)  # may replace the rows
+        self.rows[slot] = np.frombuffer(value, dtype=CORRIDOR_ROW)[0]
 
 
 class AccountState:
