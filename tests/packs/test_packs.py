@@ -234,7 +234,7 @@ BROKEN = [
     ("no web page", 'url = "https:', 'url = "file:', "source.url: must begin"),
     ("a page that was read and is not named", 'tag = "D" }', 'tag = "V2" }', "source.url: what was read"),
     (
-        "no number between", 'conditions = [{ feature = "remit_payments_180d", at_least = 2.0 }]',
+        "no number between", 'conditions = [{ feature = "remit_payments_180d", at_least = 1.5 }]',
         'conditions = [{ feature = "remit_small_share_180d", below = 0.8 }]', "leave no number between them",
     ),
     ("a silence of nothing", TEXTS["lsac"].partition("# A burst of")[2].partition("# Extortion moves")[0], "\n",

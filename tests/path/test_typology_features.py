@@ -12,6 +12,7 @@ import pytest
 from services.contract.identity import digest64
 from services.contract.types import Party, Payment
 from services.scorer.path.features import FEATURES, INDEX, PAYER_HOP
+from services.scorer.path.state import Corridors
 from tests.path.logs import DAY_MS, HOUR_MS, NO_HORIZON, START_MS, payment
 from tests.path.runs import payee_log, payee_matrix, payer_matrix, run_payee, run_payer
 
@@ -88,6 +89,10 @@ PAYEES = unlike([f"B{at}" for at in range(200)], 64, 20)
 """Accounts that 6 bits tell apart."""
 
 
+IN_PESOS: dict[str, Any] = {"received_amount_minor": 5, "received_currency": "PHP"}
+"""Another currency than remittances are paid in here."""
+
+
 # --- what a remittance is --------------------------------------------------------------------------------------------
 
 
@@ -101,6 +106,11 @@ PAYEES = unlike([f"B{at}" for at in range(200)], 64, 20)
         ({"payee": Party("B")}, NAN),
         ({"payer": Party("A")}, NAN),
         ({"payee": Party("B"), "merchant_category": "5411"}, NAN),
+        ({"payee": Party("B"), **IN_PESOS}, 1.0),
+        ({"payer": Party("A"), "payee": Party("B"), **IN_PESOS}, 1.0),
+        ({"payee": Party("B"), "received_amount_minor": 5, "received_currency": "EUR"}, NAN),
+        ({"payee": Party("B", country="SE"), **IN_PESOS}, 0.0),
+        ({"payee": Party("B"), **IN_PESOS, "merchant_category": "5411"}, 0.0),
     ],
 )
 def test_a_remittance_crosses_a_border_and_goes_to_no_merchant(changes: dict[str, Any], expected: float) -> None:
@@ -108,7 +118,7 @@ def test_a_remittance_crosses_a_border_and_goes_to_no_merchant(changes: dict[str
 
 
 OVER_BORDERS = [
-    feature.name for feature in FEATURES if feature.needs == ("payer.country", "payee.country")
+    feature.name for feature in FEATURES if feature.needs == FEATURES[INDEX["is_cross_border"]].needs
     and feature.name not in ("is_cross_border", "payer_cross_border_share_30d", "payee_cross_border_share_30d")
 ]  # fmt: skip
 AGAINST_CORRIDOR = ("amount_against_corridor", "round_against_corridor")
@@ -220,6 +230,25 @@ def test_a_corridor_counts_a_late_payment_as_of_the_partitions_present_whatever_
 def test_a_corridor_is_two_countries_and_a_rail_and_takes_remittances_only(changes: dict[str, Any]) -> None:
     log = [*through(HALF_AND_HALF), *through([SMALL] * 30, **changes)]
     assert [last(log, name) for name in AGAINST_CORRIDOR] == same([NAN, NAN])
+
+
+def test_a_currency_stands_for_a_country_that_is_not_told() -> None:
+    """999 EUR lies 3 above where half of 30 are 9 EUR and half are 99 EUR."""
+    unknown: dict[str, Any] = {"payee": Party("B"), **IN_PESOS}
+    log = [*through(HALF_AND_HALF, **unknown), remittance(0, amount_minor=99_900, **unknown)]
+    assert last(log, "amount_against_corridor") == same(3.0)
+    assert last([*log, remittance(0, **IN_PESOS)], "amount_against_corridor") == same(NAN)
+    assert last([*log, remittance(0, payer=Party("A"), **unknown)], "amount_against_corridor") == same(NAN)
+
+
+def test_any_number_of_corridors_comes_back_from_the_changelog() -> None:
+    kept, back = Corridors(), Corridors()
+    for at in range(200):
+        slot = kept.slot("SE", "PH", f"rail-{at}")
+        kept.rows[slot]["remits"] = at
+    for key, value in kept.items():
+        back.restore(key, value)
+    assert back.items() == kept.items()
 
 
 def test_a_refused_remittance_still_tells_its_corridor_what_was_asked() -> None:

@@ -266,7 +266,9 @@ Corridor = tuple[str | None, str | None, str | None]
 
 
 def corridor_of(payment: Payment) -> Corridor:
-    return payment.payer.country, payment.payee.country, payment.rail
+    payer = payment.payer.country if payment.payer.country else payment.currency
+    payee = payment.payee.country if payment.payee.country else payment.received_currency
+    return payer, payee, payment.rail
 
 
 def tokens_of(payment: Payment) -> list[tuple[str, str, str]]:
@@ -371,7 +373,9 @@ def near_threshold_flag(payment: Payment, parameters: Parameters) -> float:
 
 def cross_border_flag(payment: Payment) -> float:
     countries = (payment.payer.country, payment.payee.country)
-    return NAN if None in countries else flag(countries[0] != countries[1])
+    if None not in countries:
+        return flag(countries[0] != countries[1])
+    return 1.0 if payment.received_currency not in (None, payment.currency) else NAN
 
 
 def local_hour(payment: Payment) -> float:

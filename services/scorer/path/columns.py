@@ -59,6 +59,8 @@ class PayerColumns:
     status: NDArray[np.int64]
     payer_country: NDArray[np.int64]
     payee_country: NDArray[np.int64]
+    exchanged: NDArray[np.bool_]
+    """The money is received in another currency than it is paid in."""
     offset_minutes: NDArray[np.int64]
     opened_ms: NDArray[np.int64]
     reference_absent: NDArray[np.bool_]
@@ -97,6 +99,7 @@ def payer_columns(payments: Sequence[Payment], eur_per_minor: dict[str, float], 
         status=_int64(STATUS_CODE[p.status] for p in payments),
         payer_country=_int64(COUNTRY_CODE[p.payer.country] for p in payments),
         payee_country=_int64(COUNTRY_CODE[p.payee.country] for p in payments),
+        exchanged=np.array([_exchanged(p) for p in payments], dtype=np.bool_),
         offset_minutes=_int64(
             UNKNOWN_OFFSET if p.utc_offset_minutes is None else p.utc_offset_minutes for p in payments
         ),
@@ -155,11 +158,24 @@ def corridor_slots(payments: Sequence[Payment], corridors: Corridors) -> NDArray
     """int64[n]: the rows of the payments' corridors in ``corridors``; -1 for payments that are no remittance."""
     out = np.full(len(payments), -1, dtype=np.int64)
     for at, payment in enumerate(payments):
-        payer, payee = payment.payer.country, payment.payee.country
-        to_person = merchant_class(payment.merchant_category) == NO_MERCHANT
-        if payer != payee and to_person and payer is not None and payee is not None:
-            out[at] = corridors.slot(payer, payee, payment.rail)
+        ends = _ends(payment)
+        if ends is not None and merchant_class(payment.merchant_category) == NO_MERCHANT:
+            out[at] = corridors.slot(*ends, payment.rail)
     return out
+
+
+def _ends(payment: Payment) -> tuple[str, str] | None:
+    """Where a payment that crosses a border comes from and goes to: countries, a currency for one that is not told."""
+    payer, payee = payment.payer.country, payment.payee.country
+    if payer is not None and payee is not None:
+        return (payer, payee) if payer != payee else None
+    if payment.received_currency is None or not _exchanged(payment):
+        return None
+    return payer or payment.currency, payee or payment.received_currency
+
+
+def _exchanged(payment: Payment) -> bool:
+    return payment.received_currency is not None and payment.received_currency != payment.currency
 
 
 @dataclass(frozen=True, slots=True)

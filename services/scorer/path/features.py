@@ -21,7 +21,8 @@ Mathematics shared by all of them:
   is; it is missing when it is not told whether *this* payment crosses a border. ``_180d`` is a further half-life, for
   remittances only. A share or mean over remittances is a decayed sum over the decayed count of those whose value is
   known, and ``0`` while there is none.
-- **Corridor**: payer's country, payee's country and rail. A corridor's baseline is over its earlier payments in this
+- **Corridor**: payer's country, payee's country and rail, with the currency paid or received in place of a country that
+  is not told. A corridor's baseline is over its earlier payments in this
   partition (an estimate, therefore, where there are several), decayed with a half-life of 30 d by the partition's event
   time; what is held against it is missing until it has seen 30 remittances with a known amount.
 - **Shared tokens**: the phones, devices and pick-up points that remittances tell of their payees, each of its kind and
@@ -56,7 +57,7 @@ from services.contract.identity import hash_of
 from services.contract.types import Side
 from services.scorer.path.ruleset import Parameters
 
-DEFINITION_VERSION = 6
+DEFINITION_VERSION = 7
 """Raised whenever the mathematics of any feature changes, so that no model scores what it was not trained on."""
 
 HALF_LIFE_MS = (3_600_000, 86_400_000, 7 * 86_400_000, 30 * 86_400_000)
@@ -94,6 +95,7 @@ class Feature:
         return "this payment" if self.side == "payment" else "while remembered"
 
 
+_BORDER = ("payer.country and payee.country, or received_currency",)
 _HANDBOOK = "Fraud Detection Handbook, chapter 3.3 (RFM features)"
 _FATF_ROUND = "FATF: amounts even in the sender's or the receiver's currency (indicator A2)"
 _FAN = "AUSTRAC: one payer to many, or one payee from many, unrelated parties (indicators R2, B1)"
@@ -133,8 +135,8 @@ def _payment() -> list[Feature]:
             "near_threshold_to", "payment", source=_BELOW,
         ),
         Feature(
-            "is_cross_border", "flag", "1 when payer and payee are in different countries", "payment",
-            needs=("payer.country", "payee.country"),
+            "is_cross_border", "flag", "1 when payer and payee are in different countries; where one is not told, 1 when the "
+            "money is received in another currency than it is paid in, else missing", "payment", needs=_BORDER,
         ),
         Feature("local_hour_sin", "1", "sin(2 pi h / 24), h the payer's local hour with its fraction", "payment",
                 needs=("utc_offset_minutes",), source=_NIGHT),
@@ -165,7 +167,7 @@ def _activity(who: Literal["payer", "payee"], other: str) -> list[Feature]:
         Feature(f"{who}_small_share_30d", "share", "Share whose amount was small", side),
         Feature(
             f"{who}_cross_border_share_30d", "share", "Share that crossed a border", side,
-            needs=("payer.country", "payee.country"),
+            needs=_BORDER,
         ),
         Feature(f"{who}_round_share_30d", "share", "Share whose amount_roundness was at least 1/2", side, source=_FATF_ROUND),
         Feature(f"{who}_gap", "hours", f"Effective time since the account last {verb} a payment; 0 for its first", side, "log",
@@ -221,9 +223,6 @@ def _payee_only() -> list[Feature]:
         Feature("payee_account_age", "days", "Event time less the payee account's opening; 0 when opened later", "payee", "log",
                 needs=("payee.opened_ms",)),
     ]  # fmt: skip
-
-
-_BORDER = ("payer.country", "payee.country")
 
 
 def _typology_payment() -> list[Feature]:
