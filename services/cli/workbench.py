@@ -103,7 +103,7 @@ def train(
     plots: Annotated[Path | None, typer.Option(help="Write plots of the held-out part into this folder.")] = None,
     json: Json = False,
 ) -> None:
-    """Train a model, measure it on the last quarter of the period, and save it in the registry as a challenger.
+    """Train a model, measure it on the latest quarter of the decisions, and save it in the registry as a challenger.
 
     Nothing scores with it until `tocsin promote`. With --if-drifted nothing is trained unless a request to refit stands
     (`drift.json` in `TOCSIN_STATE_DIR`); once the version is saved the request is settled.

@@ -30,7 +30,7 @@ from services.workbench.measures import DAY_MS, measured
 
 KINDS = ("boosting", "logistic")
 HELD_OUT_SHARE = 0.25
-"""Of the data set's period, its last part."""
+"""Of the decisions, the latest. A share of their number, not of their time: one wrong date would stretch that."""
 LABELS_MIN = 10
 """Of each kind, before anything is fitted."""
 
@@ -73,7 +73,7 @@ def train(
     Raises
     ------
     TrainingError
-        When there are fewer than ``LABELS_MIN`` labels of one kind in either part of the period.
+        When there are fewer than ``LABELS_MIN`` labels of one kind in either part.
     ImportError
         When the kind needs an extra that is not installed.
     """
@@ -81,7 +81,7 @@ def train(
         raise TrainingError(f"kind {kind!r}: there are {', '.join(KINDS)}")
     whole = data if matured_days is None else with_silence(data, matured_days)
     start, end = (int(whole.event_ms[0]), int(whole.event_ms[-1])) if len(whole) else (0, 0)
-    test_from = round(end - HELD_OUT_SHARE * (end - start))
+    test_from = int(whole.event_ms[int((1.0 - HELD_OUT_SHARE) * len(whole))]) if len(whole) else 0
     before, held_out = time_split(whole, test_from, round(delay_days * DAY_MS))
     tell(f"fitting {kind} on the labels known before the held-out part")
     model = _fit(before, kind, 0, "the labels known before the held-out part")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,18 @@ def test_a_trained_version_is_saved_as_a_challenger_with_what_it_is_worth(kind: 
     card = card_of(made, SCHEMA)
     assert card["fits_present_features"]
     assert [each["feature"] for each in card["features"][:2]]
+
+
+def test_one_wrong_date_does_not_move_what_is_held_out(tmp_path: Path) -> None:
+    data = sample(5, 3_000)
+    dated = data.event_ms.copy()
+    dated[0] -= 300 * DAY_MS
+    told = [
+        train(each, "boosting", name, Registry(tmp_path), BUDGET, 7.0, None, quiet).about["held_out"]
+        for name, each in (("right", data), ("wrong", replace(data, event_ms=dated)))
+    ]
+    assert told[0] == told[1]
+    assert told[0]["from_ms"] == data.event_ms[2_250]
 
 
 def test_the_same_data_give_the_same_model(tmp_path: Path) -> None:
