@@ -48,7 +48,7 @@ class Options:
 
     payers: int = 100_000
     months: int = 18
-    seed: int = 4
+    seed: int = 7
     training_seed: int = 1
     training_payers: int = 80_000
     kind: str = "boosting"

@@ -19,7 +19,7 @@ STEPS = 1_000
 def assess(
     payers: Annotated[int, typer.Option(min=1_000, help="Payers of the stream that is assessed.")] = 100_000,
     months: Annotated[int, typer.Option(min=1, max=120, help="Length of the streams.")] = 18,
-    seed: Annotated[int, typer.Option(help="Of the stream that is assessed.")] = 4,
+    seed: Annotated[int, typer.Option(help="Of the stream that is assessed.")] = 7,
     training_seed: Annotated[int, typer.Option(help="Of the stream that the model learns from.")] = 1,
     training_payers: Annotated[int, typer.Option(min=1_000, help="Payers of that stream.")] = 80_000,
     model: Annotated[
