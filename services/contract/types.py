@@ -69,6 +69,7 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     """The payer's offset from UTC at ``event_time_ms``."""
     received_amount_minor: AmountMinor | None = None
     received_currency: CurrencyCode | None = None
+    """Another one than ``currency`` says that a border is crossed, where a country is not told."""
     rail: Code | None = None
     """How it travelled: ``bank``, ``card``, ``wallet``, ``remitter``, ``voucher``, ``virtual_asset``, ..."""
     status: Status = "accepted"
