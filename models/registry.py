@@ -28,6 +28,7 @@ from services.scorer.path.model import ModelRefused, Scoring
 
 _VERSION = re.compile(r"^(\d{8})\.json$")
 _CHECKPOINT = ".checkpoint"
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
 
 class RegistryError(RuntimeError):
@@ -48,17 +49,29 @@ class Registry:
         self.folder = folder
 
     def path(self, name: str, version: int) -> Path:
-        """Where a version is, or would be."""
-        return self.folder / name / f"{version:08d}.json"
+        """Where a version is, or would be.
+
+        Raises
+        ------
+        RegistryError
+            When ``name`` is no name, and might lead out of the folder. So does every method that takes one.
+        """
+        return self._line(name) / f"{version:08d}.json"
+
+    def _line(self, name: str) -> Path:
+        if not _NAME.match(name):
+            raise RegistryError(f"{name!r}: a name is letters, digits, dots, dashes and underscores, 64 at most")
+        return self.folder / name
 
     def names(self) -> list[str]:
         """The lines that have a version, in alphabetical order."""
         folders = self.folder.iterdir() if self.folder.is_dir() else iter(())
-        return sorted(each.name for each in folders if self.versions(each.name))
+        return sorted(each.name for each in folders if _NAME.match(each.name) and self.versions(each.name))
 
     def versions(self, name: str) -> list[int]:
         """The versions of a line, ascending."""
-        found = (self.folder / name).iterdir() if (self.folder / name).is_dir() else iter(())
+        line = self._line(name)
+        found = line.iterdir() if line.is_dir() else iter(())
         return sorted(int(match.group(1)) for match in (_VERSION.match(file.name) for file in found) if match)
 
     def latest(self, name: str) -> Snapshot | None:
@@ -138,14 +151,15 @@ class Registry:
     def _graph(self, said: ModelAnnouncement) -> bytes:
         if said.onnx is None:
             return b""
-        path = self._graph_path(said.name, said.onnx.sha256)
         try:
-            return path.read_bytes()
+            return self._graph_path(said.name, said.onnx.sha256).read_bytes()
         except OSError as error:
-            raise ModelRefused(f"{path}: {error.strerror}") from error
+            raise ModelRefused(f"{error.filename}: {error.strerror}") from error
+        except RegistryError as error:
+            raise ModelRefused(str(error)) from error
 
     def _graph_path(self, name: str, sha256: str) -> Path:
-        return self.folder / name / f"{sha256}.onnx"
+        return self._line(name) / f"{sha256}.onnx"
 
     def checkpoint(self, name: str, version: int) -> bytes | None:
         """What was saved beside a version; ``None`` where that is gone, or is not what the version's file names.

@@ -108,7 +108,7 @@ def train(
     Nothing scores with it until `tocsin promote`. With --if-drifted nothing is trained unless a request to refit stands
     (`drift.json` in `TOCSIN_STATE_DIR`); once the version is saved the request is settled.
     """
-    from models.registry import Registry
+    from models.registry import Registry, RegistryError
     from services.learner.alarms import settle
     from services.workbench.mlflow_registry import tell_mlflow
     from services.workbench.train import TrainingError
@@ -134,7 +134,7 @@ def train(
 
     try:
         made = run(data, kind, name or kind, registry, share, delay_days, matured_days, tell, look)
-    except (TrainingError, ImportError) as error:
+    except (TrainingError, RegistryError, ImportError) as error:
         fail(error)
     if request is not None:
         settle(settings.state_dir, request)

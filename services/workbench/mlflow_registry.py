@@ -88,7 +88,7 @@ class MlflowRegistry:
         Raises
         ------
         RegistryError
-            When what MLflow holds is not as it was written, or the folder has another version of that name.
+            When what MLflow holds is not as it was written or has no fit name, or the folder has another version of it.
         """
         with self._saying(self._name):
             version = self._alias(model) if "/" not in model else self._find(model)
@@ -100,7 +100,8 @@ class MlflowRegistry:
                     raise MlflowError(f"{self._name} version {version.version}: has no tag {TAG_MODEL}")
                 copy = Registry(Path(folder) / "registry")
                 copy.folder.mkdir()
-                os.replace(self._client.download_artifacts(version.run_id, FOLDER, folder), copy.folder / name)
+                line = copy.path(name, int(number)).parent
+                os.replace(self._client.download_artifacts(version.run_id, FOLDER, folder), line)
                 snapshot = copy.load(name, int(number))
                 graphs = [file.read_bytes() for file in copy.files(snapshot.announcement)[1:]]
         if snapshot.announcement.model_hash != version.tags.get(TAG_HASH):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import msgspec
@@ -12,8 +11,6 @@ from models.registry import Registry
 from models.training import Snapshot
 from services.contract.types import ModelAnnouncement
 from services.scorer.path.model import ModelRefused
-
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
 
 def register(
@@ -40,12 +37,10 @@ def register(
     Raises
     ------
     ModelRefused
-        When it cannot score in shadow, the file cannot be read, or ``name`` is no name. The message says why.
+        When it cannot score in shadow, or the file cannot be read. The message says why.
     RegistryError
-        When the line's latest version cannot be read.
+        When ``name`` is no name, or the line's latest version cannot be read.
     """
-    if not _NAME.match(name):
-        raise ModelRefused(f"{name!r}: a name is letters, digits, dots, dashes and underscores, 64 at most")
     try:
         data = file.read_bytes()
     except OSError as error:

@@ -76,9 +76,12 @@ def train(
         When there are fewer than ``LABELS_MIN`` labels of one kind in either part.
     ImportError
         When the kind needs an extra that is not installed.
+    RegistryError
+        When ``name`` is no name.
     """
     if kind not in KINDS:
         raise TrainingError(f"kind {kind!r}: there are {', '.join(KINDS)}")
+    version = (registry.versions(name) or [0])[-1] + 1
     whole = data if matured_days is None else with_silence(data, matured_days)
     start, end = (int(whole.event_ms[0]), int(whole.event_ms[-1])) if len(whole) else (0, 0)
     test_from = int(whole.event_ms[int((1.0 - HELD_OUT_SHARE) * len(whole))]) if len(whole) else 0
@@ -91,7 +94,6 @@ def train(
     if look is not None:
         look(held_out, scores, model)
     tell("fitting on all labels")
-    version = (registry.versions(name) or [0])[-1] + 1
     kept = replace(_fit(whole, kind, version, "the data set"), review_probability=threshold)
     known = whole.label != UNLABELLED
     about: dict[str, Any] = {

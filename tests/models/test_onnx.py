@@ -129,7 +129,6 @@ def two_inputs() -> bytes:
         (linear_graph(1, squash=False), {}, "have no probability"),
         (linear_graph(1), {"output": "label"}, "--output names"),
         (elsewhere(), {}, "in another file"),
-        (linear_graph(1), {"name": "../mine"}, "a name is letters"),
     ],
 )
 def test_what_cannot_be_a_challenger_is_refused_and_nothing_is_saved(
@@ -138,6 +137,19 @@ def test_what_cannot_be_a_challenger_is_refused_and_nothing_is_saved(
     with pytest.raises(ModelRefused, match=message):
         registered(tmp_path, data, **options)
     assert not (tmp_path / "registry").exists()
+
+
+def test_no_name_leads_out_of_the_registry(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    said = msgspec.structs.replace(registered(tmp_path, linear_graph(1)).announcement, name="../mine")
+    with pytest.raises(RegistryError, match="a name is letters"):
+        registered(tmp_path, linear_graph(1), name="../mine")
+    with pytest.raises(RegistryError, match="a name is letters"):
+        registry.save(Snapshot(said))
+    with pytest.raises(ModelRefused, match="a name is letters"):
+        registry.scoring(said, SCHEMA)
+    (tmp_path / "registry" / ".not a line").mkdir()
+    assert registry.names() == ["mine"]
 
 
 def test_the_hash_is_checked_before_anything_is_parsed(tmp_path: Path) -> None:
