@@ -86,7 +86,7 @@ def run_payer(
         payments, told, before = parted(log[batch])
         columns = payer_columns(payments, parameters.eur_per_minor_unit(), PRIVATE)
         slots = run.state.slots([account_key(p.tenant.encode(), p.payer.account.encode()) for p in payments])
-        corridors = corridor_slots(payments, run.state.corridors)
+        corridors = corridor_slots(payments, columns, run.state.corridors)
         now_ms = run.state.times(columns.event_ms)
         label_slots = run.state.known_slots([account_key(each.tenant.encode(), each.payer.encode()) for each in told])
         features, verdicts, recent, fresh = payer_features(

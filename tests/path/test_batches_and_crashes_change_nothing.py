@@ -267,7 +267,7 @@ def test_the_arrays_that_a_kernel_reads_are_left_as_they_were() -> None:
     slots = state.slots([account_key(p.tenant.encode(), p.payer.account.encode()) for p in log])
     before, slots_before = arrays_of(columns), slots.copy()
     now_ms = state.times(columns.event_ms)
-    corridors = corridor_slots(log, state.corridors)
+    corridors = corridor_slots(log, columns, state.corridors)
     features, verdicts, *_ = payer_features(columns, slots, corridors, state, PARAMETERS, *nothing_labelled())
     write_linked(features, verdicts == FORWARD, log, state.tokens, now_ms)
     np.testing.assert_equal(arrays_of(columns), before)

@@ -59,8 +59,7 @@ class PayerColumns:
     status: NDArray[np.int64]
     payer_country: NDArray[np.int64]
     payee_country: NDArray[np.int64]
-    exchanged: NDArray[np.bool_]
-    """The money is received in another currency than it is paid in."""
+    cross_border: NDArray[np.float64]
     offset_minutes: NDArray[np.int64]
     opened_ms: NDArray[np.int64]
     reference_absent: NDArray[np.bool_]
@@ -99,7 +98,7 @@ def payer_columns(payments: Sequence[Payment], eur_per_minor: dict[str, float], 
         status=_int64(STATUS_CODE[p.status] for p in payments),
         payer_country=_int64(COUNTRY_CODE[p.payer.country] for p in payments),
         payee_country=_int64(COUNTRY_CODE[p.payee.country] for p in payments),
-        exchanged=np.array([_exchanged(p) for p in payments], dtype=np.bool_),
+        cross_border=_flags(_crosses_border(p) for p in payments),
         offset_minutes=_int64(
             UNKNOWN_OFFSET if p.utc_offset_minutes is None else p.utc_offset_minutes for p in payments
         ),
@@ -154,28 +153,24 @@ def known_or_nan(values: Iterable[float | None]) -> NDArray[np.float64]:
     return np.fromiter((np.nan if value is None else value for value in values), dtype=np.float64)
 
 
-def corridor_slots(payments: Sequence[Payment], corridors: Corridors) -> NDArray[np.int64]:
-    """int64[n]: the rows of the payments' corridors in ``corridors``; -1 for payments that are no remittance."""
+def corridor_slots(payments: Sequence[Payment], columns: PayerColumns, corridors: Corridors) -> NDArray[np.int64]:
+    """int64[n]: the rows of the payments' corridors in ``corridors``; -1 for payments that are no remittance.
+
+    ``columns`` are those of ``payments``. A currency stands for a country that is not told.
+    """
     out = np.full(len(payments), -1, dtype=np.int64)
-    for at, payment in enumerate(payments):
-        ends = _ends(payment)
-        if ends is not None and merchant_class(payment.merchant_category) == NO_MERCHANT:
-            out[at] = corridors.slot(*ends, payment.rail)
+    for at in np.flatnonzero((columns.cross_border == 1.0) & (columns.merchant == NO_MERCHANT)).tolist():
+        payment = payments[at]
+        payer, payee = payment.payer.country, payment.payee.country
+        out[at] = corridors.slot(payer or payment.currency, payee or str(payment.received_currency), payment.rail)
     return out
 
 
-def _ends(payment: Payment) -> tuple[str, str] | None:
-    """Where a payment that crosses a border comes from and goes to: countries, a currency for one that is not told."""
+def _crosses_border(payment: Payment) -> bool | None:
     payer, payee = payment.payer.country, payment.payee.country
     if payer is not None and payee is not None:
-        return (payer, payee) if payer != payee else None
-    if payment.received_currency is None or not _exchanged(payment):
-        return None
-    return payer or payment.currency, payee or payment.received_currency
-
-
-def _exchanged(payment: Payment) -> bool:
-    return payment.received_currency is not None and payment.received_currency != payment.currency
+        return payer != payee
+    return True if payment.received_currency not in (None, payment.currency) else None
 
 
 @dataclass(frozen=True, slots=True)

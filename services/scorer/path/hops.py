@@ -101,7 +101,7 @@ class PayerHop:
         label_slots = self.state.known_slots(
             [account_key(label.tenant.encode(), label.payer.encode()) for label in batch.labels]
         )
-        corridors = corridor_slots(batch.payments, self.state.corridors)
+        corridors = corridor_slots(batch.payments, columns, self.state.corridors)
         mark("state")
         now_ms = self.state.times(columns.event_ms)
         features, verdicts, recent, fresh = payer_features(

@@ -111,7 +111,7 @@ def payer_features(
     _payer_kernel(
         state.rows, slots, state.watermark, parameters.account_idle_ms, bands,
         columns.event_ms, columns.amount, columns.amount_minor, columns.received_minor, columns.status,
-        columns.payer_country, columns.payee_country, columns.exchanged, columns.offset_minutes, columns.opened_ms,
+        columns.cross_border, columns.payee_country, columns.offset_minutes, columns.opened_ms,
         columns.reference_absent, columns.payment_digest, columns.payee_digest,
         state.corridors.rows, corridor_slots, columns.is_handle, columns.excuse, columns.currency, columns.merchant,
         columns.payee_minor, columns.unrelated, columns.rail, columns.device,
@@ -125,7 +125,7 @@ def payer_features(
 def _payer_kernel(
     rows: Any, slots: Any, watermark: Any, idle_ms: int, bands: Any,
     event_ms: Any, amount: Any, amount_minor: Any, received_minor: Any, status: Any,
-    payer_country: Any, payee_country: Any, exchanged: Any, offset_minutes: Any, opened_ms: Any,
+    cross_border: Any, payee_country: Any, offset_minutes: Any, opened_ms: Any,
     reference_absent: Any, payment_digest: Any, payee_digest: Any,
     corridors: Any, corridor_slots: Any, is_handle: Any, excuse: Any, currency: Any, merchant: Any,
     payee_minor: Any, unrelated: Any, rail: Any, device: Any,
@@ -158,7 +158,7 @@ def _payer_kernel(
         x = features[i]
         _write_payment(
             x, bands, event_ms[i], amount[i], amount_minor[i], received_minor[i], status[i],
-            payer_country[i], payee_country[i], exchanged[i], offset_minutes[i], opened_ms[i], reference_absent[i],
+            cross_border[i], offset_minutes[i], opened_ms[i], reference_absent[i],
         )  # fmt: skip
         write_activity(x, _PAYMENT, row, effective_ms, factors, amount[i])
         _write_payer_only(x, row, factors, amount[i], payee_country[i])
@@ -227,18 +227,14 @@ def _recognise(row: Any, digest: Any, status: int) -> int:
 @njit(cache=True)
 def _write_payment(
     x: Any, bands: Any, event_ms: int, amount: float, amount_minor: int, received_minor: int, status: int,
-    payer_country: int, payee_country: int, exchanged: bool, offset_minutes: int, opened_ms: int,
-    reference_absent: bool,
+    cross_border: float, offset_minutes: int, opened_ms: int, reference_absent: bool,
 ) -> None:  # fmt: skip
     x[0] = amount
     x[1] = roundness(amount_minor)
     x[2] = roundness(received_minor) if received_minor >= 0 else np.nan
     x[3] = np.nan if np.isnan(amount) else (1.0 if bands[0] <= amount <= bands[1] else 0.0)
     x[4] = np.nan if np.isnan(amount) else (1.0 if bands[2] <= amount < bands[3] else 0.0)
-    if payer_country >= 0 and payee_country >= 0:
-        x[5] = 1.0 if payer_country != payee_country else 0.0
-    else:
-        x[5] = 1.0 if exchanged else np.nan
+    x[5] = cross_border
     if offset_minutes == UNKNOWN_OFFSET:
         x[6] = x[7] = x[8] = np.nan
     else:
