@@ -9,14 +9,14 @@ Judge and trainer each know how far they have read; a session begins at the earl
 only what is new to it.
 
 Lines share nothing but the log and the event loop: each has its consumer, its offset and its part of the registry, and
-a fit of one runs in a thread while the others go on.
+a fit of one runs in a process of its own (``services.learner.fitting``) while the others go on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
@@ -32,6 +32,7 @@ from services.contract.codec import decode, encode
 from services.contract.topics import BATCH_BYTES_MAX
 from services.contract.types import Example, ModelAnnouncement
 from services.learner.alarms import Alarms
+from services.learner.fitting import fit_beside
 from services.learner.joiner import RETRY_S, LearnerError
 from services.learner.judge import Judge
 from services.learner.measures import Measures
@@ -112,7 +113,7 @@ class TrainerService(Service):
             self._ended.set()
 
     async def _attempt(self) -> None:
-        session = _Session(self._settings, self._measures, self._plan, self._alarms)
+        session = _Session(self._settings, self._measures, self._plan, self._alarms, lambda: self.should_stop)
         try:
             await session.open()
             while not self.should_stop:
@@ -127,8 +128,15 @@ class TrainerService(Service):
 class _Session:
     """From the registry's latest version to the first failure."""
 
-    def __init__(self, settings: Settings, measures: Measures, plan: Plan, alarms: Alarms | None) -> None:
-        self._settings, self._measures, self._plan = settings, measures, plan
+    def __init__(
+        self,
+        settings: Settings,
+        measures: Measures,
+        plan: Plan,
+        alarms: Alarms | None,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._settings, self._measures, self._plan, self._should_stop = settings, measures, plan, should_stop
         self._judge = Judge(settings, measures, alarms) if alarms is not None else None
         self._registry = Registry(settings.registry)
         self._trainer = resumed(plan, self._registry)
@@ -184,7 +192,8 @@ class _Session:
         got = await self._consumer.getmany(self._examples, timeout_ms=POLL_MS, max_records=EXAMPLES_MAX)
         clock = asyncio.get_running_loop().time
         for record in got.get(self._examples, ()):
-            await self._learn(record)
+            if not await self._learn(record):
+                return
             if clock() - self._breathed_s > BREATH_S:
                 await asyncio.sleep(0)
                 self._breathed_s = clock()
@@ -197,20 +206,23 @@ class _Session:
             if not self._plan.challenger:
                 self._measures.lag(self._examples.topic, 0, unread)
 
-    async def _learn(self, record: Any) -> None:
+    async def _learn(self, record: Any) -> bool:
+        """Whether the record was taken: not where the worker is to stop before the fit that it waits for."""
         trainer = self._trainer
         try:
             example = decode(record.value or b"", Example)
         except msgspec.DecodeError:
             if record.offset >= trainer.next_offset:
                 self._skipped("example_invalid")
-            return
+            return True
         if self._judge is not None:
             self._judge.take(example, record.offset)
         if record.offset < trainer.position:
-            return  # learned before: only the judge had not seen it
+            return True  # learned before: only the judge had not seen it
         if trainer.fit_due:
-            result = await asyncio.to_thread(trainer.fit)
+            result = await fit_beside(trainer, self._should_stop)
+            if result is None:
+                return False
             self._measures.line_fits.labels(result).inc()
             logger.info("%s: fit after %d examples: %s", self._plan.name, trainer.examples, result)
         lesson: Lesson = trainer.learn(example, record.offset)
@@ -223,6 +235,7 @@ class _Session:
             self._skipped(f"example_{lesson.result}")
         if lesson.snapshot is not None:
             await self._publish(lesson.snapshot)
+        return True
 
     def _skipped(self, reason: str) -> None:
         """Counted once, by the line that scorers follow: every line skips the same."""

@@ -1,0 +1,113 @@
+"""A fit beside the worker: in a process of its own, so that neither the join nor another line ever waits for it.
+
+A thread would not do. What reads and compiles an ensemble holds the interpreter for seconds, in which the joiner's
+transaction times out. The fit is a function of what it is given (``models.boosting.packed_fit``), so it makes no
+difference where it is run, or how often: one whose process was killed is made again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+
+from models.boosting import FitInputs
+from models.online import Fit
+from models.training import Trainer
+from services.learner.fit_process import written
+
+RETRY_S, RETRY_S_MAX = 1.0, 60.0
+"""Before a fit whose process was killed is made again; twice as long after each further time."""
+STOP_POLL_S = 0.1
+
+logger = logging.getLogger(__name__)
+
+
+class FitError(RuntimeError):
+    """A fit cannot be made here. The message is the last that its process said."""
+
+
+async def fit_beside(trainer: Trainer, should_stop: Callable[[], bool]) -> Fit | None:
+    """Make the fit that is due while everything else goes on; ``None`` when the worker is to stop before it is made.
+
+    The trainer must be given no example meanwhile.
+
+    Raises
+    ------
+    FitError
+        When the fit cannot be made, as without its library.
+    """
+    inputs = await asyncio.to_thread(trainer.fit_inputs)
+    packed = None
+    if inputs is not None:
+        making = asyncio.create_task(fitted(inputs))
+        try:
+            while not (should_stop() or making.done()):
+                await asyncio.wait({making}, timeout=STOP_POLL_S)
+        finally:
+            making.cancel()  # nothing to a task that is done
+        if not making.done():
+            await asyncio.wait({making})
+            return None
+        packed = making.result()
+    return await asyncio.to_thread(trainer.take_fit, packed)
+
+
+async def fitted(inputs: FitInputs) -> bytes:
+    """``packed_fit`` of ``inputs``, made by another process, and by a fresh one when that is killed. A caller that is
+    cancelled leaves none behind.
+
+    Raises
+    ------
+    FitError
+        As ``fit_beside``.
+    """
+    pause_s = RETRY_S
+    while True:
+        process = await _started()
+        try:
+            packed, said = await _asked(process, inputs)
+            status = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if status == 0:
+            return packed
+        if status > 0:
+            raise FitError(
+                said.decode(errors="replace").strip().rpartition("\n")[2] or f"it ended with status {status}"
+            )
+        logger.warning("a fit was killed by signal %d; making it again in %.0f s", -status, pause_s)
+        await asyncio.sleep(pause_s)
+        pause_s = min(2.0 * pause_s, RETRY_S_MAX)
+
+
+async def _started() -> Process:
+    """A session of its own keeps a terminal's signals away from it; it ends with the pipe that it reads."""
+    known = os.pathsep.join(each or os.getcwd() for each in sys.path)
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "services.learner.fit_process",
+        stdin=PIPE, stdout=PIPE, stderr=PIPE, env={**os.environ, "PYTHONPATH": known}, start_new_session=True,
+    )  # fmt: skip
+
+
+async def _asked(process: Process, inputs: FitInputs) -> tuple[bytes, bytes]:
+    """What the process writes to its two outputs; it is asked while both are read, so that neither side waits."""
+    assert process.stdin is not None, "it was started with pipes"
+    assert process.stdout is not None, "it was started with pipes"
+    assert process.stderr is not None, "it was started with pipes"
+    reading = asyncio.gather(process.stdout.read(), process.stderr.read())
+    try:
+        with contextlib.suppress(ConnectionError):  # it ended, and its status says how
+            for piece in written(inputs):
+                process.stdin.write(piece)
+                await process.stdin.drain()
+        packed, said = await reading
+    finally:
+        reading.cancel()
+    return packed, said
