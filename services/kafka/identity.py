@@ -1,7 +1,7 @@
 """Which topic this is: its id, and which history of a partition its leader has.
 
-A topic that is deleted and made again has the same name and another id. A partition whose leader had not all of it goes
-on from an earlier end: every leader's term has an epoch, and a leader can say where the records of an earlier epoch end.
+A topic that is deleted and made again has the same name and another id. A partition whose new leader had not all of it
+goes on from an earlier end: every leader's term has an epoch, and a leader says where an earlier epoch's records end.
 aiokafka 0.14 speaks neither Metadata 12 nor OffsetForLeaderEpoch, so their messages are described here (KIP-516,
 KIP-320).
 """
@@ -166,6 +166,11 @@ class TopicIdentity:
 
     topic_id: str
     epochs: dict[int, int]
+
+
+def accepted_as(topic_id: str) -> str:
+    """The metadata of an offset by which people accepted this topic in the place of another of its name."""
+    return f"accepted:{topic_id}"
 
 
 def client_of(consumer: AIOKafkaConsumer) -> AIOKafkaClient:

@@ -22,7 +22,9 @@ from services.learner.fit_process import written
 
 RETRY_S, RETRY_S_MAX = 1.0, 60.0
 """Before a fit whose process was killed is made again; twice as long after each further time."""
-STOP_POLL_S = 0.1
+WAITS_S = 0.1
+FIT_S_MAX = 1_800.0
+"""A process that takes longer stands still. At most 1,000,000 examples take some two minutes of a core's time."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,23 +33,28 @@ class FitError(RuntimeError):
     """A fit cannot be made here. The message is the last that its process said."""
 
 
-async def fit_beside(trainer: Trainer, should_stop: Callable[[], bool]) -> Fit | None:
-    """Make the fit that is due while everything else goes on; ``None`` when the worker is to stop before it is made.
+async def fit_beside(trainer: Trainer, waits: Callable[[], bool]) -> Fit | None:
+    """Make the fit that is due while everything else goes on. The trainer must be given no example meanwhile.
 
-    The trainer must be given no example meanwhile.
+    Parameters
+    ----------
+    waits
+        Called several times a second; once it says false, the fit is left and ``None`` returned.
 
     Raises
     ------
     FitError
         When the fit cannot be made, as without its library.
+    TimeoutError
+        After ``FIT_S_MAX``.
     """
     inputs = await asyncio.to_thread(trainer.fit_inputs)
     packed = None
     if inputs is not None:
         making = asyncio.create_task(fitted(inputs))
         try:
-            while not (should_stop() or making.done()):
-                await asyncio.wait({making}, timeout=STOP_POLL_S)
+            while waits() and not making.done():
+                await asyncio.wait({making}, timeout=WAITS_S)
         finally:
             making.cancel()  # nothing to a task that is done
         if not making.done():
@@ -63,15 +70,16 @@ async def fitted(inputs: FitInputs) -> bytes:
 
     Raises
     ------
-    FitError
+    FitError, TimeoutError
         As ``fit_beside``.
     """
     pause_s = RETRY_S
     while True:
         process = await _started()
         try:
-            packed, said = await _asked(process, inputs)
-            status = await process.wait()
+            async with asyncio.timeout(FIT_S_MAX):
+                packed, said = await _asked(process, inputs)
+                status = await process.wait()
         finally:
             if process.returncode is None:
                 process.kill()

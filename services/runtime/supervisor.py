@@ -2,9 +2,9 @@
 
 - **A fault that passes** (the broker is away, slow, or took us for dead): one line in the log, a pause, another
   attempt, for as long as it takes. An attempt takes possession anew and goes on from the last committed position.
-- **A fault that people must decide** (``NeedsPeople``): told once, with the command that goes on. The worker lives, is
-  not ready, and looks again from time to time, so that it goes on by itself once that was decided.
-- **A bug** (anything else) leaves through ``supervise``: the worker ends, loudly, and whoever started it starts another.
+- **A fault that people must decide** (``NeedsPeople``): told once, with the command that goes on. The worker lives,
+  is not ready, and looks again from time to time, so that it goes on by itself once that was decided.
+- **A bug** (anything else) leaves through ``supervise``: the worker ends, loudly; whoever started it starts it again.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ async def pause(seconds: float, should_stop: Callable[[], bool]) -> None:
     """Wait, but not beyond ``should_stop``."""
     clock = asyncio.get_running_loop().time
     until_s = clock() + seconds
-    while not should_stop() and (left_s := until_s - clock()) > 0:
+    while not should_stop() and (left_s := until_s - clock()) > 0:  # noqa: ASYNC110 - a service has no such event
         await asyncio.sleep(min(left_s, 0.2))
 
 
@@ -120,7 +120,10 @@ async def within(seconds: float, work: Awaitable[object], what: str) -> bool:
 
 
 async def patiently(
-    health: Health, name: str, work: Callable[[], Awaitable[T]], should_stop: Callable[[], bool],
+    health: Health,
+    name: str,
+    work: Callable[[], Awaitable[T]],
+    should_stop: Callable[[], bool],
     count: Callable[[str, str], None],
 ) -> T | None:
     """What ``work`` gives once it succeeds, through every fault that passes; ``None`` when the worker is to stop first.

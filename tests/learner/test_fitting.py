@@ -64,7 +64,7 @@ def test_a_line_fitted_beside_makes_the_same_versions() -> None:
         made = []
         for offset, each in log_of(1):
             if trainer.fit_due:
-                assert await fit_beside(trainer, lambda: False) is not None
+                assert await fit_beside(trainer, lambda: True) is not None
             lesson = trainer.learn(each, offset)
             made += [lesson.snapshot.announcement.model_hash] if lesson.snapshot else []
         return made
@@ -81,7 +81,7 @@ def test_a_line_fitted_beside_makes_the_same_versions() -> None:
 def test_a_window_with_too_few_labels_needs_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/none")
     trainer = due(4)
-    assert asyncio.run(fit_beside(trainer, lambda: False)) == "too_few_labels"
+    assert asyncio.run(fit_beside(trainer, lambda: True)) == "too_few_labels"
     assert not trainer.fit_due
 
 
@@ -103,14 +103,27 @@ def test_a_worker_that_stops_leaves_its_fit_and_makes_it_when_it_goes_on() -> No
 
     async def stopped() -> None:
         stop: list[int] = []
-        task = asyncio.create_task(fit_beside(trainer, lambda: bool(stop)))
+        task = asyncio.create_task(fit_beside(trainer, lambda: not stop))
         stop.append(await a_fit_under_way())
         assert await task is None
 
     asyncio.run(stopped())
     assert not children()
     assert trainer.fit_due
-    assert asyncio.run(fit_beside(trainer, lambda: False)) == "fitted"
+    assert asyncio.run(fit_beside(trainer, lambda: True)) == "fitted"
+
+
+def test_a_fit_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "FIT_S_MAX", 0.2)
+
+    async def stands_still() -> None:
+        task = asyncio.create_task(fitted(inputs_of()))
+        os.kill(await a_fit_under_way(), signal.SIGSTOP)
+        with pytest.raises(TimeoutError):
+            await task
+
+    asyncio.run(stands_still())
+    assert not children()
 
 
 def test_what_makes_a_fit_impossible_is_said() -> None:
