@@ -65,7 +65,7 @@ GOOD = encode(label("p", "l"))
         (GOOD.replace(b'"suspicious"', b'"guilty"'), "disposition"),
         (GOOD.replace(b'"p"', b'""'), "payment_id"),
         (GOOD[:-1] + b',"weight":0}', "weight"),
-        (GOOD[:-1] + b',"weight":1e400}', ""),
+        (GOOD[:-1] + b',"weight":1e400}', "weight"),
         (GOOD[:-1] + b',"tenant":"\\ud800"}', ""),
         (b" " * RECORD_BYTES_MAX + GOOD, ""),
     ],

@@ -53,9 +53,14 @@ def _read(record: Inbound) -> Payment | Rejection:
         return payment
     if record.key != payment.payer.account.encode():
         return Rejection("key_mismatch", "key", "The record's key must be the payer's account, in UTF-8")
-    if record.timestamp >= 0 and payment.event_time_ms > record.timestamp + FUTURE_MS_MAX:
+    if is_in_future(payment.event_time_ms, record.timestamp):
         return Rejection("event_time_in_future", "event_time_ms", "More than a day after the record was appended")
     return payment
+
+
+def is_in_future(event_time_ms: int, appended_ms: int) -> bool:
+    """Whether a payment is dated too far after its append; nothing is said of one whose append is not known (-1)."""
+    return appended_ms >= 0 and event_time_ms > appended_ms + FUTURE_MS_MAX
 
 
 def _read_label(record: Inbound) -> PaymentLabel | Rejection:
