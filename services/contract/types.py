@@ -419,7 +419,8 @@ class Promotion(Struct, frozen=True, omit_defaults=True):
 
 
 class DeadLetter(Struct, frozen=True, omit_defaults=True):
-    """Why a record could not be processed. Travels in headers; the value is the record's original bytes.
+    """Why a record could not be processed. Travels in headers, as ``tocsin_<field>``; key and value are the record's
+    own bytes, and its headers stand beside as ``original_<name>``.
 
     ``topic`` may also be ``file:<name>`` or ``stream:<name>``; then ``offset`` is the line, counted from 1.
     """
@@ -430,3 +431,13 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
     topic: str
     partition: Count
     offset: Count
+    truncated: str | None = None
+    """``key``, ``value`` or ``key,value``: of what only the beginning is kept. The log has the rest, at ``offset``."""
+    size: Count | None = None
+    """Of the value as it came, bytes; with a value that was cut."""
+    sha256: Sha256 | None = None
+    """Of the same."""
+    key_size: Count | None = None
+    key_sha256: Sha256 | None = None
+    headers_left_out: Count = 0
+    """How many of the record's own headers were too many, or too large."""

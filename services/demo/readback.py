@@ -13,7 +13,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from services import kafka
 from services.clock import now_ms
 from services.contract.codec import Rejection, decode, decode_payment
-from services.contract.events import PAYMENT_LABEL, is_event, read_dead_letter
+from services.contract.dead_letter import read_dead_letter
+from services.contract.events import PAYMENT_LABEL, is_event
 from services.contract.topics import Topic
 from services.contract.types import Outcome
 from services.settings import Settings

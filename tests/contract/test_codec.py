@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from services.contract.codec import RECORD_BYTES_MAX, RecordInvalid, Rejection, decode, decode_payment, encode
 from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
-from services.contract.events import cloud_event, dead_letter_headers, read_dead_letter
+from services.contract.events import cloud_event
 from services.contract.identity import alert_id, decision_id, digest64, example_id, uuid5
 from services.contract.schema import RECORDS, json_schema, json_schemas
 from services.contract.types import (
@@ -455,20 +455,6 @@ def test_a_digest_is_a_positive_64_bit_number_and_always_the_same(text: str) -> 
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
-
-
-@SEEDED
-@given(letter=st.builds(DeadLetter, WORDS, WORDS, WORDS, WORDS, st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1)))
-def test_a_dead_letter_survives_its_journey_in_headers(letter: DeadLetter) -> None:
-    assert read_dead_letter(dead_letter_headers(letter)) == letter
-
-
-def test_other_headers_than_a_dead_letters_are_refused_by_the_name_of_the_missing_one() -> None:
-    headers = dead_letter_headers(DeadLetter("r", "f", "d", "t", 1, 2))
-    for at, (name, _) in enumerate(headers):
-        if name.startswith("tocsin_"):
-            with pytest.raises(KeyError, match=name):
-                read_dead_letter(headers[:at] + headers[at + 1 :])
 
 
 def test_an_event_carries_the_attributes_that_cloudevents_requires() -> None:

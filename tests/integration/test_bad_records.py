@@ -12,7 +12,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from services.contract.codec import RECORD_BYTES_MAX, encode
-from services.contract.events import read_dead_letter
+from services.contract.dead_letter import read_dead_letter
 from services.contract.types import EVENT_TIME_MS_MAX, Party, Payment
 from tests.support.deployment import Deployment, Logs, producer, read_logs, send, settled
 from tests.support.payments import START_MS, Entry, payment_ids

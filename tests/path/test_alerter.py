@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from services.contract.codec import decode, encode
-from services.contract.events import read_dead_letter
+from services.contract.dead_letter import read_dead_letter
 from services.contract.types import Alert, Evidence, Finding
 from services.scorer.path.alert import CONTRIBUTIONS_MAX
 from services.scorer.path.alert_state import AlertState

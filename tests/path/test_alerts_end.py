@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from services.contract.codec import decode, encode
-from services.contract.events import SNOOZE, cloud_event, read_dead_letter
+from services.contract.dead_letter import read_dead_letter
+from services.contract.events import SNOOZE, cloud_event
 from services.contract.types import EVENT_TIME_MS_MAX, Alert, Evidence, Finding, Review, RuleResult, Snooze, Subject
 from services.scorer.path.alert import CONTRIBUTIONS_MAX
 from services.scorer.path.alert_state import AlertState, Horizon

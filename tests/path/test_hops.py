@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.contract.codec import decode, encode
-from services.contract.events import read_dead_letter
+from services.contract.dead_letter import read_dead_letter
 from services.contract.types import Decision, Party, Payment, Review
 from services.scorer.path.features import FEATURES, NAMES, PAYER_HOP, feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from services.contract import dead_letter as dead_letters
 from services.contract.codec import Rejection, decode_payment, decode_payment_label
-from services.contract.events import PAYMENT_LABEL, dead_letter_headers, type_header
-from services.contract.types import DeadLetter, Payment, PaymentLabel
+from services.contract.events import PAYMENT_LABEL, type_header
+from services.contract.types import Payment, PaymentLabel
 from services.scorer.path.records import Inbound, Outbound
 
 FUTURE_MS_MAX = 86_400_000
@@ -72,5 +73,6 @@ def _read_label(record: Inbound) -> PaymentLabel | Rejection:
 
 def dead_letter(record: Inbound, rejection: Rejection, topic: str, partition: int) -> Outbound:
     """The record as it came, with what was wrong and where it stood in its headers."""
-    letter = DeadLetter(rejection.reason, rejection.field, rejection.detail, topic, partition, record.offset)
-    return Outbound(partition, record.timestamp, record.key, record.value or b"", dead_letter_headers(letter))
+    origin = (topic, partition, record.offset)
+    letter = dead_letters.dead_letter(rejection, origin, record.key, record.value, record.headers)
+    return Outbound(partition, record.timestamp, letter.key, letter.value or b"", letter.headers)
