@@ -15,6 +15,8 @@ from msgspec import Meta, Struct
 from services.contract.codes import CountryCode, CurrencyCode
 
 EVENT_TIME_MS_MAX = 4_102_444_800_000  # 2100-01-01
+AMOUNT_EUR_MAX = 1e30
+OVER_CLEARED_MAX = 1e35
 AMOUNT_MINOR_MAX = 9_007_199_254_740_992  # 2**53: every such integer is also an exact float64
 
 Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -311,9 +313,9 @@ class PaymentLabel(Struct, frozen=True, omit_defaults=True):
     """Of the payment."""
     confirmed: bool
     """Or cleared."""
-    amount_eur: Annotated[float, Meta(ge=0, le=1e30)] | None = None
+    amount_eur: Annotated[float, Meta(ge=0, le=AMOUNT_EUR_MAX)] | None = None
     """As served; ``None`` where it is not known."""
-    amount_over_cleared: Annotated[float, Meta(ge=0, le=1e35)] | None = None
+    amount_over_cleared: Annotated[float, Meta(ge=0, le=OVER_CLEARED_MAX)] | None = None
     """``payer_amount_over_cleared`` as served."""
     tenant: Id = DEFAULT_TENANT
 

@@ -184,7 +184,7 @@ async def _payee_side(
     A batch is cut behind each target, so that each can be decided by the model that it names; state knows no model.
     """
     topic, partitions = settings.topics.payments_by_payee.name, settings.partitions
-    hop = PayeeHop(ruleset, topic, partition, partitions, partitions)
+    hop = PayeeHop(ruleset, topic, partition, partitions, partitions, settings.repeats_possible)
     other = models[targets[0].decision.model_hash]
     wanted = {each.frame: each for each in targets}
     read = 0
