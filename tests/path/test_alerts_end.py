@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from services.contract.codec import decode, encode
-from services.contract.events import SNOOZE, cloud_event, read_dead_letter
-from services.contract.types import Alert, Evidence, Finding, Review, RuleResult, Snooze, Subject
+from services.contract.dead_letter import read_dead_letter
+from services.contract.events import SNOOZE, cloud_event
+from services.contract.types import EVENT_TIME_MS_MAX, Alert, Evidence, Finding, Review, RuleResult, Snooze, Subject
 from services.scorer.path.alert import CONTRIBUTIONS_MAX
 from services.scorer.path.alert_state import AlertState, Horizon
 from services.scorer.path.alerter import SNOOZES_KEPT, Alerter
@@ -58,7 +59,7 @@ def log_of(*abouts: About) -> list[Record]:
     return [
         Record(
             at,
-            5_000 + at,
+            EVENT_TIME_MS_MAX + at,
             each.subject.account.encode(),
             encode(each),
             cloud_event(SNOOZE, each.snooze_id) if isinstance(each, Snooze) else cloud_event("review.v1", str(at)),

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from services.contract.codec import encode
-from services.contract.events import PAYMENT_LABEL, cloud_event, read_dead_letter
+from services.contract.dead_letter import read_dead_letter
+from services.contract.events import PAYMENT_LABEL, cloud_event
 from services.contract.types import Party, Payment, PaymentLabel
 from services.scorer.path.features import INDEX, NAMES, PAYER_HOP
 from services.scorer.path.frame import HEADER, LABEL, OUTFLOW
@@ -165,7 +166,7 @@ GOOD = encode(label_of(payment(0)))
         (b"A", GOOD.replace(b"true", b"1"), "payment_label_invalid", "confirmed"),
         (b"A", GOOD.replace(b"50.0", b"-1"), "payment_label_invalid", "amount_eur"),
         (b"A", GOOD.replace(b"50.0", b"1e300"), "payment_label_invalid", "amount_eur"),
-        (b"A", GOOD.replace(b"50.0", b"1e400"), "payment_label_invalid", ""),
+        (b"A", GOOD.replace(b"50.0", b"1e400"), "payment_label_invalid", "amount_eur"),
         (b"B", GOOD, "key_mismatch", "key"),
         (None, GOOD, "key_mismatch", "key"),
     ],

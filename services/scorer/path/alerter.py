@@ -12,17 +12,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 import numpy as np
 from msgspec import structs
 
-from services.contract.codec import Rejection, decode, encode, rejection_of
+from services.contract.codec import Rejection, encode, read
 from services.contract.events import SNOOZE, cloud_event, is_event
 from services.contract.types import Alert, Review, Snooze
 from services.scorer.path.alert import has_grown, holds, opened_by, snoozed, superseded, unpublished, updated_alert
 from services.scorer.path.alert_state import AlertState, Horizon, Standing
 from services.scorer.path.budget import Budget
-from services.scorer.path.decode import dead_letter
+from services.scorer.path.decode import dead_letter, is_in_future
 from services.scorer.path.model import Model
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
 
@@ -169,17 +168,17 @@ def _subject_key(about: Review | Snooze) -> bytes:
 
 
 def _read(record: Inbound) -> Review | Snooze | Rejection:
-    is_snooze = is_event(record.headers, SNOOZE)
-    reason = "snooze_invalid" if is_snooze else "review_invalid"
-    try:
-        found: Review | Snooze = (
-            decode(record.value or b"", Snooze) if is_snooze else decode(record.value or b"", Review)
-        )
-    except msgspec.ValidationError as error:
-        why = rejection_of(error)
-        return Rejection(reason, why.field, why.detail)
-    except msgspec.DecodeError:
-        return Rejection(reason, "", "Not JSON")
+    """The review or snooze in ``record``. A review moves the clock, so it must be of a payment that the payer hop would
+    take; a snooze, which people write, must stand in its subject's log."""
+    found: Review | Snooze | Rejection
+    if is_event(record.headers, SNOOZE):
+        found, reason = read(record.value, Snooze, "snooze_invalid"), "snooze_invalid"
+    else:
+        found, reason = read(record.value, Review, "review_invalid"), "review_invalid"
+    if isinstance(found, Rejection):
+        return found
     if isinstance(found, Snooze) and record.key != found.subject.account.encode():
         return Rejection(reason, "key", "The record's key must be the subject's account, in UTF-8")
+    if isinstance(found, Review) and is_in_future(found.event_time_ms, record.timestamp):
+        return Rejection(reason, "event_time_ms", "More than a day after the payment was appended")
     return found

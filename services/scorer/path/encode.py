@@ -123,8 +123,8 @@ def decisions(
     named = writer.named(model)
     paid = ~frames.outflow
     records = list(compress(frames.records, paid.tolist()))
-    tenants = [tenant.decode() for tenant in compress(frames.tenants, paid.tolist())]
-    ids = [name.decode() for name in frames.payment_ids]
+    tenants = [payment.tenant for payment in frames.payments]
+    ids = [payment.payment_id for payment in frames.payments]
     parts = zip(
         map(orjson.dumps, ids),
         map(orjson.dumps, tenants),
@@ -144,7 +144,7 @@ def decisions(
         )  # fmt: skip
         decided.append(Outbound(partition, records[row].timestamp, records[row].key, value, writer.headers(identity)))
         if review[row]:
-            reviewed.append((row, identity, frames.payment(row), records[row].timestamp, findings))
+            reviewed.append((row, identity, frames.payments[row], records[row].timestamp, findings))
     return {"decisions": decided, "reviews": _reviews(reviewed, features, verdicts, model, writer, subjects)}
 
 

@@ -56,7 +56,9 @@ class Scorer(Service):
             ),
             "payee": lambda: Lane(
                 "payee", settings, metrics, models, by_payee, topics.payee_state.name,
-                lambda partition: PayeeHop(ruleset, by_payee, partition, partitions, partitions),
+                lambda partition: PayeeHop(
+                    ruleset, by_payee, partition, partitions, partitions, settings.repeats_possible
+                ),
             ),
             "alerter": lambda: Lane(
                 "alerter", settings, metrics, models, reviews, topics.alerter_state.name,
