@@ -83,7 +83,7 @@ async def fitted(inputs: FitInputs) -> bytes:
         finally:
             if process.returncode is None:
                 process.kill()
-                await process.wait()
+            await process.communicate()  # closes the pipes, and waits for its end
         if status == 0:
             return packed
         if status > 0:
@@ -109,13 +109,10 @@ async def _asked(process: Process, inputs: FitInputs) -> tuple[bytes, bytes]:
     assert process.stdin is not None, "it was started with pipes"
     assert process.stdout is not None, "it was started with pipes"
     assert process.stderr is not None, "it was started with pipes"
-    reading = asyncio.gather(process.stdout.read(), process.stderr.read())
-    try:
+    async with asyncio.TaskGroup() as reading:
+        packed, said = (reading.create_task(each.read()) for each in (process.stdout, process.stderr))
         with contextlib.suppress(ConnectionError):  # it ended, and its status says how
             for piece in written(inputs):
                 process.stdin.write(piece)
                 await process.stdin.drain()
-        packed, said = await reading
-    finally:
-        reading.cancel()
-    return packed, said
+    return packed.result(), said.result()
