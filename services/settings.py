@@ -71,6 +71,13 @@ class Settings(BaseSettings):
     )
     pack_override: Path | None = Field(None, description="TOML file that changes packs' weights and thresholds")
     pack_key: SecretStr = Field(SecretStr(""), description="signs the override, and hashes private lists")
+    models_key: SecretStr = Field(
+        SecretStr(""), description="signs announcements of models, which then must be signed; empty: they need not be"
+    )
+    hash_key: SecretStr = Field(
+        SecretStr(""),
+        description="keys the hashes that count distinct accounts; empty: whoever reads the code knows them",
+    )
     confirmed_payees: Path | None = Field(None, description="file of confirmed payees' keyed hashes, one a line")
     lexicon: Path | None = Field(None, description="file of a private lexicon's keyed hashes, one term a line")
     account_idle_days: int = Field(400, ge=1, le=3_650, description="event time after which an account is forgotten")

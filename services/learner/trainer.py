@@ -28,6 +28,7 @@ from models.training import Lesson, Plan, Snapshot, Trainer
 from services import kafka
 from services.contract.announced import read_announced
 from services.contract.codec import Rejection, encode
+from services.contract.signing import is_signed
 from services.contract.topics import BATCH_BYTES_MAX
 from services.contract.types import ModelAnnouncement
 from services.learner.alarms import Alarms
@@ -294,8 +295,10 @@ class _Session:
 
     async def _read_announced(self) -> None:
         """The versions of this line that ``models.v1`` has, with their hashes."""
-        name = self._plan.name
+        name, models_key = self._plan.name, self._settings.models_key.get_secret_value().encode()
         async for record in self._all_of(TopicPartition(self._settings.topics.models.name, 0)):
+            if not is_signed(models_key, record.key, record.value, record.headers):
+                continue  # nobody takes it: it is as if it were not there, and is announced again
             said = read_announced(record.key, record.value)  # what cannot be read is not for a trainer to judge
             if isinstance(said, ModelAnnouncement) and said.name == name:
                 self._announced[said.version] = said.model_hash
