@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from aiokafka import AIOKafkaConsumer
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 from mode import Service
 
@@ -46,6 +47,10 @@ class Follower(Protocol[M_co]):
     def current(self) -> M_co: ...
     @property
     def is_current(self) -> bool: ...
+
+
+class InputReplaced(KafkaError):
+    """The topic is another one than the consumer joined its group for, which a consumer does not notice by itself."""
 
 
 def count_nothing_more(result: HopResult) -> None:
@@ -127,12 +132,14 @@ class Lane(Service, Generic[M]):
     async def _watch(self, consumer: AIOKafkaConsumer, loop: Loop) -> None:
         """Show how far behind the partitions are, and see that the cluster answers."""
         clock = asyncio.get_running_loop().time
-        asked_s = 0.0
+        asked_s, joined_for = 0.0, await identity_of(client_of(consumer), self._topic)
         while not self.should_stop:
             if self._failed is not None:
                 raise self._failed
             if clock() - asked_s > ASK_S:
-                await identity_of(client_of(consumer), self._topic)
+                now = await identity_of(client_of(consumer), self._topic)
+                if now is not None and joined_for is not None and now.topic_id != joined_for.topic_id:
+                    raise InputReplaced(self._topic)
                 asked_s = clock()
                 loop.step()
             await self._show_lag(consumer)
