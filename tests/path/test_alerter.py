@@ -20,7 +20,8 @@ from services.scorer.path.alerter import Alerter
 from services.scorer.path.budget import DAY_MS
 from services.scorer.path.model import untrained_model
 from services.scorer.path.records import HopResult, Outbound, Record
-from services.scorer.path.state import PARTITION_KEY, StateFormatError
+from services.scorer.path.state import PARTITION_KEY
+from services.scorer.path.state_format import StateFormatError
 from tests.path.test_alert import review
 
 MODEL = untrained_model("f" * 64)
@@ -196,5 +197,5 @@ HOSTILE_ENTRIES = [b"", b"[]", b"\xff", b"[" * 100_000, b'[1,{},"x"]', b"[-1,{},
 @pytest.mark.parametrize("key", [PARTITION_KEY, b"subject"])
 @pytest.mark.parametrize("value", HOSTILE_ENTRIES)
 def test_a_changelog_by_somebody_else_is_refused_by_one_name_only(key: bytes, value: bytes) -> None:
-    with pytest.raises(StateFormatError, match="rebuild it from the input topic"):
+    with pytest.raises(StateFormatError, match="rebuild the state from the input topic"):
         AlertState().restore([(key, value)])

@@ -19,7 +19,8 @@ from services.contract.reading import TOPIC_BYTES_MAX
 from services.contract.types import Alert, Count, EventTimeMs
 from services.scorer.path.alert import stub
 from services.scorer.path.budget import DAY_MS, Budget
-from services.scorer.path.state import PARTITION_KEY, StateFormatError
+from services.scorer.path.state import PARTITION_KEY
+from services.scorer.path.state_format import refused
 
 _NEVER = 2**63 - 1
 T = TypeVar("T", bound=Struct)
@@ -193,8 +194,5 @@ class AlertState:
 def _stored(value: bytes | None, kind: type[T]) -> T:
     found = read(value, kind, "entry_invalid", TOPIC_BYTES_MAX)
     if isinstance(found, Rejection):
-        raise StateFormatError(
-            f"the alerter's state was written under another layout than this code's ({found}): "
-            "delete the changelog topic and the group's offsets to rebuild it from the input topic"
-        )
+        raise refused(f"the alerter's state was written under another layout than this code's ({found})")
     return found
