@@ -106,6 +106,11 @@ class AlertState:
         slot = self._slots.get(subject)
         return None if slot is None else self.horizon.at(decode(self._standings[slot], Standing), self.clock_ms)
 
+    def bytes_of(self, subject: bytes) -> int:
+        """Memory of what is known of ``subject``, in bytes."""
+        slot = self._slots.get(subject)
+        return 0 if slot is None else len(self._standings[slot])
+
     def all(self) -> dict[bytes, Standing]:
         """How every subject stands now."""
         found = ((subject, self.get(subject)) for subject in self._slots)
