@@ -16,12 +16,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-INSTRUMENTED = [
-    "services.contract", "services.learner.records", "services.scorer.path.alert", "services.scorer.path.alert_state",
-    "services.scorer.path.alerter", "services.scorer.path.decode", "services.scorer.path.packed", "services.shadow",
-]  # fmt: skip
-"""Without kernels: numba compiles the bytecode that it is given."""
-
 Reader = Callable[[bytes], object]
 
 
@@ -29,6 +23,7 @@ def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
     """Each reader of one record's bytes, and its seeds."""
     from services.contract import announced, codec, types
     from services.learner import records
+    from services.scorer.path.hops import PayeeHop
     from services.scorer.path.records import Record, no_mark
     from tests.fuzz import hops, seeds
 
@@ -40,7 +35,7 @@ def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
     def read(kind: Any) -> Reader:
         return lambda data: codec.read(data, kind, "invalid")
 
-    payee = through(lambda: hops.PayeeHop(seeds.ruleset(), "by-payee", 0, 1, 1))
+    payee = through(lambda: PayeeHop(seeds.ruleset(), "by-payee", 0, 1, 1))
     return [
         (codec.decode_payment, seeds.payments),
         (codec.decode_payment_label, seeds.payment_labels),
@@ -55,6 +50,12 @@ def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
         (read(types.Alert), seeds.reviews),
         (read(types.ShadowScores), seeds.reviews),
     ]
+
+
+def kernels() -> list[str]:
+    """Modules with kernels: numba compiles the bytecode that it is given, and cannot what guides."""
+    files = [each for each in Path("services").rglob("*.py") if "@njit" in each.read_text("utf-8")]
+    return [".".join(each.with_suffix("").parts) for each in files]
 
 
 def write_corpus(folder: Path) -> None:
@@ -72,7 +73,7 @@ def main() -> None:
         atheris = import_module("atheris")
     except ImportError:
         sys.exit("atheris is not installed: pip install atheris")
-    with atheris.instrument_imports(include=INSTRUMENTED):
+    with atheris.instrument_imports(include=["services"], exclude=kernels()):
         chosen = [reader for reader, _ in readers()]
     folders = [each for each in sys.argv[1:] if not each.startswith("-")]
     if folders:
