@@ -12,9 +12,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IllegalOperation, KafkaError
 
+from services.kafka_records import read_any_header
 from services.settings import Settings
 
 T = TypeVar("T")
+
+read_any_header()
 
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
 """Largest produce request; the broker's ``message.max.bytes`` must be at least this for large batches."""
