@@ -21,7 +21,7 @@ from services.scorer.path.alert_state import AlertState, Horizon
 from services.scorer.path.alerter import SNOOZES_KEPT, Alerter
 from services.scorer.path.model import untrained_model
 from services.scorer.path.records import HopResult, Outbound, Record
-from services.scorer.path.state import StateFormatError
+from services.scorer.path.state_format import StateFormatError
 from tests.path.alerter_twin import Twin
 from tests.path.test_alert import review
 
@@ -364,7 +364,7 @@ def test_an_alert_names_the_payment_of_its_finding_however_many_came_after_it() 
 
 def test_state_of_another_format_is_refused() -> None:
     (alert,) = told(alerter(), reviewed(0, START_MS))
-    with pytest.raises(StateFormatError, match="rebuild it from the input topic"):
+    with pytest.raises(StateFormatError, match="rebuild the state from the input topic"):
         AlertState().restore([(b"subject", encode(alert))])
 
 

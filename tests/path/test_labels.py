@@ -143,7 +143,7 @@ def test_a_label_that_comes_again_counts_once_among_the_payers_latest(between: i
 def test_a_label_frame_that_comes_again_counts_once() -> None:
     first = payment(0)
     frames = frames_of(records_of((first, label_of(first), payment(1, payer=Party("C")))))
-    hop = PayeeHop(RULESET, "by-payee", 0, 1, 1)
+    hop = PayeeHop(RULESET, "by-payee", 0, 1, 1, repeats_possible=True)
     for again in range(2):
         read = [Record(3 * again + at, each.timestamp, each.key, each.value) for at, each in enumerate(frames)]
         hop.process(read[: 3 if again else None], MODEL)

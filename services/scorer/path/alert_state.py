@@ -19,7 +19,8 @@ from services.contract.reading import TOPIC_BYTES_MAX
 from services.contract.types import Alert, Count, EventTimeMs
 from services.scorer.path.alert import stub
 from services.scorer.path.budget import DAY_MS, Budget
-from services.scorer.path.state import PARTITION_KEY, StateFormatError
+from services.scorer.path.state import PARTITION_KEY
+from services.scorer.path.state_format import refused
 
 _NEVER = 2**63 - 1
 T = TypeVar("T", bound=Struct)
@@ -114,6 +115,11 @@ class AlertState:
         slot = self._slots.get(subject)
         return None if slot is None else self.horizon.at(decode(self._standings[slot], Standing), self.clock_ms)
 
+    def bytes_of(self, subject: bytes) -> int:
+        """Memory of what is known of ``subject``, in bytes."""
+        slot = self._slots.get(subject)
+        return 0 if slot is None else len(self._standings[slot])
+
     def all(self) -> dict[bytes, Standing]:
         """How every subject stands now."""
         found = ((subject, self.get(subject)) for subject in self._slots)
@@ -202,8 +208,5 @@ class AlertState:
 def _stored(value: bytes | None, kind: type[T]) -> T:
     found = read(value, kind, "entry_invalid", TOPIC_BYTES_MAX)
     if isinstance(found, Rejection):
-        raise StateFormatError(
-            f"the alerter's state was written under another layout than this code's ({found}): "
-            "delete the changelog topic and the group's offsets to rebuild it from the input topic"
-        )
+        raise refused(f"the alerter's state was written under another layout than this code's ({found})")
     return found

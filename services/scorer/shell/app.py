@@ -89,6 +89,7 @@ def make_alerter(settings: Settings, ruleset: Ruleset, partition: int) -> Alerte
         per_day=settings.alerts_per_day / settings.partitions,
         quiet_ms=round(settings.alert_quiet_hours * 3_600_000),
         horizon=Horizon(settings.alert_life_days * DAY_MS, ruleset.parameters.account_idle_ms),
+        queues=ruleset.queues,
     )
 
 
