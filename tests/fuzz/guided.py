@@ -16,12 +16,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-INSTRUMENTED = [
-    "services.contract", "services.learner.records", "services.scorer.path.alert", "services.scorer.path.alert_state",
-    "services.scorer.path.alerter", "services.scorer.path.decode", "services.scorer.path.packed", "services.shadow",
-]  # fmt: skip
-"""Without kernels: numba compiles the bytecode that it is given."""
-
 Reader = Callable[[bytes], object]
 
 
@@ -58,6 +52,12 @@ def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
     ]
 
 
+def kernels() -> list[str]:
+    """Modules with kernels: numba compiles the bytecode that it is given, and cannot what guides."""
+    files = [each for each in Path("services").rglob("*.py") if "@njit" in each.read_text("utf-8")]
+    return [".".join(each.with_suffix("").parts) for each in files]
+
+
 def write_corpus(folder: Path) -> None:
     """Every seed as a file: the number of its reader, then its bytes."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def main() -> None:
         atheris = import_module("atheris")
     except ImportError:
         sys.exit("atheris is not installed: pip install atheris")
-    with atheris.instrument_imports(include=INSTRUMENTED):
+    with atheris.instrument_imports(include=["services"], exclude=kernels()):
         chosen = [reader for reader, _ in readers()]
     folders = [each for each in sys.argv[1:] if not each.startswith("-")]
     if folders:
