@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 from collections.abc import Sequence
 
 import faust
@@ -13,6 +12,7 @@ from services.contract.codec import encode
 from services.contract.types import Party, Payment
 from services.faust_app import create_app
 from services.metrics import Metrics
+from services.runtime.worker import run_worker
 from services.scorer.path.alert_state import Horizon
 from services.scorer.path.alerter import Alerter
 from services.scorer.path.budget import DAY_MS
@@ -25,7 +25,6 @@ from services.scorer.ruleset_file import load_ruleset
 from services.scorer.shell.lane import Lane
 from services.scorer.shell.models import ModelFollower
 from services.settings import Settings
-from services.topics_admin import require_topics
 
 HOPS = ("payer", "payee", "alerter")
 GC_THRESHOLD = 50_000
@@ -65,7 +64,6 @@ class Scorer(Service):
         self._services = (models, *(make[hop]() for hop in hops))
 
     async def on_start(self) -> None:
-        await require_topics(self._settings)
         warm_up(self._ruleset)
         gc.collect()
         gc.freeze()
@@ -95,8 +93,6 @@ def warm_up(ruleset: Ruleset) -> None:
     PayeeHop(ruleset, "", 0, 1, 1).process(records, model)
 
 
-def run_scorer(settings: Settings, loglevel: str = "INFO", hops: Sequence[str] = HOPS) -> None:
+def run_scorer(settings: Settings, hops: Sequence[str] = HOPS) -> None:
     """Run a scorer worker until SIGTERM or SIGINT."""
-    app = create_scorer(settings, Metrics(), hops)
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
-    faust.Worker(app, loglevel=loglevel, quiet=True).execute_from_commandline()
+    run_worker(settings, lambda: create_scorer(settings, Metrics(), hops))
