@@ -112,11 +112,4 @@ def run_learner(settings: Settings) -> None:
     SystemExit
         As ``run_worker``.
     """
-
-    def create() -> faust.App:
-        metrics = Metrics()
-        app = create_learner(settings, metrics)
-        metrics.serve(settings.metrics_host, settings.metrics_port)
-        return app
-
-    run_worker(settings, create)
+    run_worker(settings, lambda metrics: create_learner(settings, metrics))

@@ -18,6 +18,9 @@ from aiokafka.errors import (
 
 from services import kafka
 from services.contract.errors import TocsinError
+from services.metrics import Metrics
+from services.runtime.health import Loop
+from services.runtime.supervisor import patiently
 from services.settings import Settings
 from services.topics_admin import require_topics
 
@@ -42,45 +45,49 @@ class NoBroker(TocsinError):
     """No broker answered for as long as the settings allow. The message says where it was looked for, and why not."""
 
 
-async def wait_for_kafka(settings: Settings) -> None:
-    """Return once a broker answers and has the topics of the deployment.
+async def start(settings: Settings, metrics: Metrics) -> None:
+    """Return once a broker answers and has the topics of the deployment as the contract wants them.
+
+    Raises
+    ------
+    NoBroker
+        As ``wait_for_broker``.
+    TopicsError
+        When topics are not as they must be: no waiting helps.
+    """
+    with metrics.health.loop("broker") as loop:
+        await wait_for_broker(settings, loop)
+    await patiently(metrics.health, "topics", lambda: require_topics(settings), lambda: False, metrics.count_fault)
+
+
+async def wait_for_broker(settings: Settings, loop: Loop) -> None:
+    """Return once a broker answers.
 
     Says so when it must wait, then every thirty seconds. Credentials that are refused are waited for like a broker that
-    is silent: they, too, may be put in order from outside.
+    is silent: they, too, may be put in order from outside. The worker lives meanwhile, and is not ready: to start it
+    anew would not help.
 
     Raises
     ------
     NoBroker
         When ``broker_wait_s`` is over.
-    TopicsError
-        When topics are not as the contract wants them: no waiting helps.
     """
     clock = asyncio.get_running_loop().time
     began_s = clock()
     told_s = began_s - TELL_EVERY_S
-    while (why := await _obstacle(settings)) is not None:
+    while (why := await _refusal(settings)) is not None:
         now_s, limit_s = clock(), settings.broker_wait_s
         said = f"Kafka at {settings.bootstrap} {why}"
         if 0 <= limit_s <= now_s - began_s:
             raise NoBroker(f"{said}; waited for {limit_s} s (TOCSIN_BROKER_WAIT_S)" if limit_s else said)
+        loop.retries(said)
+        loop.alive()
         if now_s - told_s >= TELL_EVERY_S:
             logger.warning("%s; waiting", said)
             told_s = now_s
         await asyncio.sleep(PAUSE_S)
     if told_s >= began_s:
         logger.info("Kafka at %s answers", settings.bootstrap)
-
-
-async def _obstacle(settings: Settings) -> str | None:
-    """What keeps the worker from its start, as the end of a sentence; nothing: ``None``."""
-    if (why := await _refusal(settings)) is not None:
-        return why
-    try:
-        async with asyncio.timeout(2 * ANSWER_S):
-            await require_topics(settings)
-    except (KafkaError, OSError) as error:
-        return f"does not tell of its topics ({type(error).__name__})"
-    return None
 
 
 async def _refusal(settings: Settings) -> str | None:

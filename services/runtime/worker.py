@@ -14,14 +14,16 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 import faust
 
 from services.contract.errors import TocsinError
+from services.metrics import Metrics
+from services.runtime.health import Health
 from services.runtime.logs import configure_logs, log_what_tasks_raise
-from services.runtime.start import wait_for_kafka
-from services.settings import Settings
+from services.runtime.start import start
+from services.settings import Settings, SettingsError
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +31,14 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LAST_WORDS_S = 1.0
 
 
-def run_worker(settings: Settings, create: Callable[[], faust.App]) -> None:
+def run_worker(settings: Settings, create: Callable[[Metrics], faust.App]) -> None:
     """Run the app that ``create`` gives until SIGTERM or SIGINT; return when it has ended in order.
 
     Parameters
     ----------
     create
-        Called with the event loop set that the app is to live in, before any broker is asked.
+        Called with the worker's metrics, and with the event loop set that the app is to live in, before any broker is
+        asked.
 
     Raises
     ------
@@ -50,9 +53,11 @@ def run_worker(settings: Settings, create: Callable[[], faust.App]) -> None:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     log_what_tasks_raise(loop)
-    app = create()
+    metrics = Metrics(Health(settings.health_stall_s))
+    app = create(metrics)
     try:
-        _live(loop, ending, settings, app)
+        _serve(settings, metrics)
+        _live(loop, ending, start(settings, metrics), app)
     except asyncio.CancelledError:
         if not ending.told:
             raise SystemExit(1) from None
@@ -65,10 +70,21 @@ def run_worker(settings: Settings, create: Callable[[], faust.App]) -> None:
     logger.info("the worker has ended, as it was told to")
 
 
-def _live(loop: asyncio.AbstractEventLoop, ending: Ending, settings: Settings, app: faust.App) -> None:
-    start = loop.create_task(wait_for_kafka(settings))
-    ending.then(loop, start.cancel)
-    loop.run_until_complete(start)
+def _serve(settings: Settings, metrics: Metrics) -> None:
+    """From now on anybody may ask how the worker is, also while it waits for a broker."""
+    host, port = settings.metrics_host, settings.metrics_port
+    try:
+        metrics.serve(host, port)
+    except OSError as error:
+        raise SettingsError(f"TOCSIN_METRICS_PORT: {host}:{port}: {os.strerror(error.errno or 0)}") from None
+
+
+def _live(
+    loop: asyncio.AbstractEventLoop, ending: Ending, beginning: Coroutine[None, None, None], app: faust.App
+) -> None:
+    started = loop.create_task(beginning)
+    ending.then(loop, started.cancel)
+    loop.run_until_complete(started)
     worker = HostedWorker(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
     worker.spinner = None
     for handler in logging.getLogger().handlers:

@@ -91,7 +91,6 @@ class ShadowService(Service):
         )  # fmt: skip
 
     async def on_start(self) -> None:
-        self._metrics.serve(self._settings.metrics_host, self._settings.metrics_port)
         for service in (self._follower, self._lane):
             await self.add_runtime_dependency(service)
 
@@ -117,4 +116,4 @@ def create_shadow(settings: Settings, metrics: Metrics) -> faust.App:
 
 def run_shadow(settings: Settings) -> None:
     """Run a shadow worker until SIGTERM or SIGINT."""
-    run_worker(settings, lambda: create_shadow(settings, Metrics()))
+    run_worker(settings, lambda metrics: create_shadow(settings, metrics))

@@ -43,7 +43,7 @@ class Scorer(Service):
 
     def __init__(self, settings: Settings, metrics: Metrics, ruleset: Ruleset, hops: Sequence[str]) -> None:
         super().__init__()
-        self._settings, self._metrics, self._ruleset = settings, metrics, ruleset
+        self._ruleset = ruleset
         models = ModelFollower(settings, metrics, feature_schema_hash(ruleset.parameters))
         topics, partitions = settings.topics, settings.partitions
         payments, by_payee, reviews = topics.payments.name, topics.payments_by_payee.name, topics.reviews.name
@@ -68,7 +68,6 @@ class Scorer(Service):
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
-        self._metrics.serve(self._settings.metrics_host, self._settings.metrics_port)
         for service in self._services:
             await self.add_runtime_dependency(service)
 
@@ -95,4 +94,4 @@ def warm_up(ruleset: Ruleset) -> None:
 
 def run_scorer(settings: Settings, hops: Sequence[str] = HOPS) -> None:
     """Run a scorer worker until SIGTERM or SIGINT."""
-    run_worker(settings, lambda: create_scorer(settings, Metrics(), hops))
+    run_worker(settings, lambda metrics: create_scorer(settings, metrics, hops))
