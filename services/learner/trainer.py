@@ -150,6 +150,7 @@ class _Session:
         """
         await asyncio.wait_for(self._producer.start(), OPEN_S)
         await asyncio.wait_for(self._consumer.start(), OPEN_S)
+        await self._require_log()
         await self._read_announced()
         name = self._plan.name
         for version in self._registry.versions(name):
@@ -157,6 +158,12 @@ class _Session:
                 await self._announce(self._registry.load(name, version).announcement)
             elif version == self._trainer.version:
                 self._check(self._registry.load(name, version).announcement)
+        self._consumer.assign([self._examples])
+        start = self._trainer.position
+        self._consumer.seek(self._examples, start if self._judge is None else min(start, self._judge.next_offset))
+
+    async def _require_log(self) -> None:
+        """See that the log holds what was learned and judged, before anything of the registry is announced."""
         self._consumer.assign([self._examples])
         end = (await self._consumer.end_offsets([self._examples]))[self._examples]
         if self._trainer.next_offset > end:
@@ -169,8 +176,6 @@ class _Session:
                 f"{self._examples.topic} ends at {end} and was judged up to {self._judge.next_offset}: state_dir "
                 f"belongs to another cluster; choose another folder"
             )
-        start = self._trainer.position
-        self._consumer.seek(self._examples, start if self._judge is None else min(start, self._judge.next_offset))
 
     async def close(self) -> None:
         """Let go of the clients, and keep what was judged."""
