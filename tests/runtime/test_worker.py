@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -97,6 +101,30 @@ def test_a_worker_that_waits_ends_in_order_when_it_is_told_to(number: signal.Sig
         worker.process.send_signal(number)
         assert worker.process.wait(PATIENCE_S) == 0
         assert "as it was told to" in worker.said
+
+
+def test_a_worker_that_waits_lives_and_is_not_ready_and_says_what_for(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    settings = nowhere(tmp_path, metrics_port=port)
+    with started("learner", settings) as worker:
+        worker.until("; waiting")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/live", timeout=10) as answer:
+            assert answer.status == 200
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=10)
+        with refused.value as answer:
+            (loop,) = json.load(answer)["loops"]
+        assert (answer.code, loop["name"], loop["state"]) == (503, "broker", "retrying")
+        assert loop["why"] == f"Kafka at {settings.bootstrap} does not answer"
+
+
+def test_a_port_that_is_taken_ends_the_worker_with_one_line_that_names_the_setting(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with started("scorer", nowhere(tmp_path, metrics_port=port)) as worker:
+            assert worker.process.wait(PATIENCE_S) == 1
+            assert f"TOCSIN_METRICS_PORT: 127.0.0.1:{port}: Address already in use" in worker.said
+            assert worker.said.count("\n") == 1
 
 
 def test_the_log_of_a_worker_is_json_if_it_is_asked_for(tmp_path: Path) -> None:
