@@ -21,14 +21,14 @@ from models.onnx import checked_graph, onnx_from
 from models.training import Snapshot
 from services.contract.codec import RecordInvalid, decode, encode
 from services.contract.identity import hash_of
-from services.contract.types import ModelAnnouncement
+from services.contract.types import NAME_PATTERN, ModelAnnouncement
 from services.files import write_durably
 from services.scorer.path.ensemble import scoring_from
 from services.scorer.path.model import ModelRefused, Scoring
 
 _VERSION = re.compile(r"^(\d{8})\.json$")
 _CHECKPOINT = ".checkpoint"
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+_NAME = re.compile(NAME_PATTERN)
 
 
 class RegistryError(RuntimeError):

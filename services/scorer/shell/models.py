@@ -11,6 +11,7 @@ from mode import Service
 from services import kafka
 from services.contract.announced import CHAMPION, model_of, read_announced
 from services.contract.reading import Rejection
+from services.contract.signing import is_signed
 from services.metrics import Metrics
 from services.runtime.health import Loop
 from services.runtime.supervisor import supervise, within
@@ -20,8 +21,8 @@ from services.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-
 CLOSE_S = 5.0
+UNSIGNED = "not signed with TOCSIN_MODELS_KEY: a learner that starts announces its lines anew, people promote again"
 
 
 class AnnouncementFollower(Service, ABC):
@@ -43,7 +44,7 @@ class AnnouncementFollower(Service, ABC):
 
     @abstractmethod
     def consider(self, key: bytes | None, value: bytes | None) -> None:
-        """Take a record: an announcement, the promotion, or a tombstone."""
+        """Take a record that is signed where it must be: an announcement, the promotion, or a tombstone."""
 
     def refuse(self, why: object) -> None:
         """Count and log an announcement that cannot be used."""
@@ -57,6 +58,7 @@ class AnnouncementFollower(Service, ABC):
 
     async def _follow(self, loop: Loop) -> None:
         consumer, source = kafka.consumer(self._settings), self._source
+        models_key = self._settings.models_key.get_secret_value().encode()
         try:
             await consumer.start()
             consumer.assign([source])
@@ -68,7 +70,10 @@ class AnnouncementFollower(Service, ABC):
             while not self.should_stop:
                 found = await consumer.getmany(source, timeout_ms=200)
                 for record in found.get(source, ()):
-                    self.consider(record.key, record.value)
+                    if is_signed(models_key, record.key, record.value, record.headers):
+                        self.consider(record.key, record.value)
+                    else:
+                        self.refuse(UNSIGNED)
                 self._next_offset = await consumer.position(source)
                 self.is_current = self.is_current or self._next_offset >= end
                 if found or answered_ms != (answered_ms := kafka.answered_ms(consumer, [source])):
