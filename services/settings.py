@@ -163,6 +163,11 @@ class Settings(BaseSettings):
         return Topics(self.topic_prefix)
 
     @property
+    def repeats_possible(self) -> bool:
+        """Whether a hop may write a record twice, after a crash."""
+        return self.delivery == "at_least_once"
+
+    @property
     def identity(self) -> str:
         """What the names of this deployment's groups and transactions begin with."""
         return self.topic_prefix + self.app_id

@@ -54,7 +54,9 @@ class Scorer(Service):
             ),
             "payee": lambda: Lane(
                 "payee", settings, metrics, models, by_payee, topics.payee_state.name,
-                lambda partition: PayeeHop(ruleset, by_payee, partition, partitions, partitions),
+                lambda partition: PayeeHop(
+                    ruleset, by_payee, partition, partitions, partitions, settings.repeats_possible
+                ),
             ),
             "alerter": lambda: Lane(
                 "alerter", settings, metrics, models, reviews, topics.alerter_state.name,
@@ -80,6 +82,7 @@ def make_alerter(settings: Settings, ruleset: Ruleset, partition: int) -> Alerte
         per_day=settings.alerts_per_day / settings.partitions,
         quiet_ms=round(settings.alert_quiet_hours * 3_600_000),
         horizon=Horizon(settings.alert_life_days * DAY_MS, ruleset.parameters.account_idle_ms),
+        queues=ruleset.queues,
     )
 
 
