@@ -16,6 +16,7 @@ import orjson
 from numba import njit
 from numpy.typing import NDArray
 
+from services.contract.errors import TocsinError
 from services.contract.identity import hash_of
 from services.contract.types import ModelAnnouncement
 from services.scorer.path.features import FEATURES
@@ -25,7 +26,7 @@ SCALED_MAX = 5.0
 """Standard deviations beyond which a scaled feature counts as it: no single measurement outvotes all others."""
 
 
-class ModelRefused(ValueError):
+class ModelRefused(TocsinError, ValueError):
     """An announced model cannot score this feature schema. The message says why."""
 
 
