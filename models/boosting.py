@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.influence import MEDIANS_MAX, bounded_weights
+from services.contract.errors import TocsinError
 from services.scorer.path.features import NAMES
 from services.scorer.path.forest import Forest
 from services.scorer.path.model import ModelRefused
@@ -65,7 +66,7 @@ _MISSING = {
 _Number = TypeVar("_Number", int, float)
 
 
-class BoostingError(ValueError):
+class BoostingError(TocsinError, ValueError):
     """A text is not a boosted ensemble that can be compiled. The message says where and why."""
 
 

@@ -31,6 +31,7 @@ from models.logistic import (
     readable,
     restore_logistic,
 )
+from services.contract.errors import TocsinError
 from services.contract.types import Example
 from services.scorer.path.ensemble import EnsembleModel
 from services.scorer.path.forest import Forest, forest_from
@@ -170,7 +171,7 @@ class ForestOnline(Online):
         return _written_by() + pickle.dumps(self._model, protocol=5)
 
 
-class CheckpointRefused(ValueError):
+class CheckpointRefused(TocsinError, ValueError):
     """A checkpoint cannot be used here. The message says why."""
 
 

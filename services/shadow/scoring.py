@@ -38,7 +38,7 @@ class NoState:
     nbytes = 0
     latest_event_ms = 0
 
-    def begin_at(self, offset: int) -> None:
+    def begin_at(self, offset: int, generation: int) -> None:
         """Nothing to forget."""
 
     def __len__(self) -> int:

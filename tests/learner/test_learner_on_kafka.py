@@ -32,7 +32,8 @@ from services.learner.measures import Measures
 from services.learner.trainer import TrainerService
 from services.metrics import Metrics
 from services.settings import Settings
-from tests.learner.cluster import Record, create_topics, read_all, write
+from services.topics_admin import create_topics
+from tests.learner.cluster import Record, read_all, write
 from tests.learner.streams import MINUTE_MS, START_MS, MemoryStore, example, label, scenario
 from tests.learner.worker import PATIENCE_S, POLL_S, LearnerProcess
 

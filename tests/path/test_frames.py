@@ -11,7 +11,7 @@ from services.contract.codec import encode
 from services.contract.dead_letter import read_dead_letter
 from services.contract.types import EVENT_TIME_MS_MAX, Party, Payment, PaymentLabel
 from services.scorer.path.decode import FUTURE_MS_MAX
-from services.scorer.path.frame import HEADER, LABEL, LABEL_FRAME, OUTFLOW, PAYMENT, PAYMENT_HEAD
+from services.scorer.path.frame import GENERATIONS_MAX, HEADER, LABEL, LABEL_FRAME, OUTFLOW, PAYMENT, PAYMENT_HEAD
 from services.scorer.path.frame_reading import OFFSET_MAX
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import HopResult, Record
@@ -91,6 +91,7 @@ FORGED: list[tuple[str, Record, str, str]] = [
     ("an offset below 0", field(PAYMENT, "offset", -1), INVALID, "offset"),
     ("an offset that no log has", field(PAYMENT, "offset", OFFSET_MAX), INVALID, "offset"),
     ("the largest offset", field(OUTFLOW, "offset", 2**63 - 1), INVALID, "offset"),
+    ("a log replaced without end", field(PAYMENT, "generation", GENERATIONS_MAX + 1), INVALID, "generation"),
     ("a label's offset", field(LABEL, "header.offset", 2**62), INVALID, "offset"),
     ("a time before 1970", field(PAYMENT, "event_ms", -1), INVALID, "event_ms"),
     ("a time after all", field(OUTFLOW, "event_ms", EVENT_TIME_MS_MAX + 1), INVALID, "event_ms"),
@@ -160,6 +161,18 @@ def test_where_nothing_repeats_a_forged_offset_makes_no_payment_vanish() -> None
         hop.process([forged], model())
     assert lost.process(frames()[3:], model()).counts["duplicate"] == 1, "the price of at-least-once, which docs tell"
     assert kept.process(frames()[3:], model()).counts["decided"] == 1
+
+
+def test_what_a_log_holds_that_took_the_place_of_another_is_no_repeat() -> None:
+    """Its offsets begin anew; without the generation every payment of it would vanish."""
+    payer, hop = PayerHop(RULESET, "payments.v1", 0, 1), payee_hop(repeats_possible=True)
+    hop.process(frames(), model())
+    payer.state.begin_at(0, generation=1)
+    log = [Record(0, APPENDED_MS, b"a", encode(PAYMENTS[1]))]
+    out = payer.process(log, model()).outputs["payments_by_payee"]
+    again = [Record(9 + at, each.timestamp, each.key, each.value) for at, each in enumerate(out)]
+    assert hop.process(again, model()).counts["decided"] == 1
+    assert hop.process(again, model()).counts["duplicate"] == 1
 
 
 def test_every_byte_of_a_frame_may_be_any_other() -> None:

@@ -106,7 +106,7 @@ class AlertState:
         """The partition's clock."""
         return self.clock_ms
 
-    def begin_at(self, offset: int) -> None:
+    def begin_at(self, offset: int, generation: int) -> None:
         """The log goes on at ``offset``, which lies before what was seen where another log has taken its place."""
         self.next_offset = min(self.next_offset, offset)
 

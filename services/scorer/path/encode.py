@@ -13,7 +13,7 @@ from services.contract.events import cloud_event
 from services.contract.types import Payment
 from services.scorer.path.decision import DecisionWriter, Verdicts, Written
 from services.scorer.path.decode import Decoded
-from services.scorer.path.frame import Frames, label_frames, outflow_frames, payment_frames
+from services.scorer.path.frame import Frames, Source, label_frames, outflow_frames, payment_frames
 from services.scorer.path.hashing import partitions_of
 from services.scorer.path.model import Model
 from services.scorer.path.records import Outbound
@@ -35,8 +35,7 @@ def forwarded(
     headers: NDArray[Any],
     told: NDArray[Any],
     labels: NDArray[np.int64],
-    partition: int,
-    schema: int,
+    source: Source,
     payee_partitions: int,
 ) -> list[Outbound]:
     """Frames for the payee hop: every payment to its payee, to its payer's account a note of the money that left, and
@@ -61,7 +60,7 @@ def forwarded(
         out.append(Outbound(to_payee[at], record.timestamp, payees[at], frames[at], []))
         if moved:
             out.append(Outbound(to_payer[at], record.timestamp, payers[at], notes[at], []))
-    return _with_labels(out, batch, labels, onward, left, partition, schema, payee_partitions) if len(labels) else out
+    return _with_labels(out, batch, labels, onward, left, source, payee_partitions) if len(labels) else out
 
 
 def _with_labels(
@@ -70,8 +69,7 @@ def _with_labels(
     labels: NDArray[np.int64],
     onward: NDArray[np.int64],
     moved: NDArray[np.bool_],
-    partition: int,
-    schema: int,
+    source: Source,
     payee_partitions: int,
 ) -> list[Outbound]:
     """The batch's other ``frames``, and those of its ``labels`` among them, in the order of the log."""
@@ -79,7 +77,7 @@ def _with_labels(
     records = [batch.label_records[at] for at in labels.tolist()]
     tenants = [label.tenant.encode() for label in chosen]
     keys = [label.payee.encode() for label in chosen]
-    values = label_frames(chosen, [record.offset for record in records], partition, schema, tenants)
+    values = label_frames(chosen, [record.offset for record in records], source, tenants)
     before = np.array([batch.payments_before[at] for at in labels.tolist()], dtype=np.int64)
     out: list[Outbound] = []
     start = 0

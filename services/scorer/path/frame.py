@@ -1,7 +1,7 @@
 """Frames: how a payment travels from the payer hop to the payee hop (``payments.by-payee.v1``, internal).
 
-Little-endian. A ``HEADER``; of a payment what the payer hop ``TOLD`` of it (so that the payee hop parses no JSON), then
-tenant, payment id and the original JSON; of an outflow the tenant; of a label the payment's amount over cleared,
+Little-endian. A ``HEADER``; of a payment what the payer hop ``TOLD`` of it (so that the payee hop computes none again),
+then tenant, payment id and the original JSON; of an outflow the tenant; of a label the payment's amount over cleared,
 whether it is confirmed, and the tenant. The record's key is the account.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,9 @@ from services.scorer.path.features import INDEX, PAYER_HOP, RECENT_PAYEES
 from services.scorer.path.records import Inbound
 
 PAYMENT, OUTFLOW, LABEL = range(3)
-MAGIC = b"TOC2"
+MAGIC = b"TOC3"
+GENERATIONS_MAX = 30_000
+"""How often the log of a partition can be replaced by another."""
 HEADER = np.dtype(
     [
         ("magic", "S4"),
@@ -31,6 +33,7 @@ HEADER = np.dtype(
         ("tenant", "<u2"),  # bytes of it
         ("payment_id", "<u2"),  # bytes of it
         ("partition", "<u2"),  # where the payment, or the label, was read
+        ("generation", "<u2"),  # of that log
         ("schema", "<u8"),  # feature schema, its first 8 bytes
         ("offset", "<i8"),
         ("event_ms", "<i8"),  # of the payment
@@ -77,19 +80,31 @@ def told_of(
     return told
 
 
+class Source(NamedTuple):
+    """The log that frames are made of: a partition of ``payments.v1``, under a feature schema (``schema_number``)."""
+
+    partition: int
+    schema: int
+    generation: int = 0
+    """How often another log has taken the place of this one, whose offsets then begin anew."""
+
+
 def headers_of(
-    columns: PayerColumns, onward: NDArray[np.int64], offsets: Sequence[int], partition: int, schema: int
+    columns: PayerColumns, onward: NDArray[np.int64], offsets: Sequence[int], source: Source
 ) -> NDArray[Any]:
     """``HEADER[m]`` of the same payments, without the lengths."""
     headers = np.zeros(len(onward), dtype=HEADER)
-    headers["magic"] = MAGIC
     headers["kind"] = PAYMENT
-    headers["partition"] = partition
-    headers["schema"] = schema
+    _name_source(headers, source)
     headers["offset"] = offsets
     headers["event_ms"] = columns.event_ms[onward]
     headers["amount"] = columns.amount[onward]
     return headers
+
+
+def _name_source(headers: NDArray[Any], source: Source) -> None:
+    headers["magic"] = MAGIC
+    headers["partition"], headers["schema"], headers["generation"] = source
 
 
 def payment_frames(
@@ -120,15 +135,16 @@ def outflow_headers(headers: NDArray[Any]) -> NDArray[Any]:
 
 
 def label_frames(
-    labels: Sequence[PaymentLabel], offsets: Sequence[int], partition: int, schema: int, tenants: Sequence[bytes]
+    labels: Sequence[PaymentLabel], offsets: Sequence[int], source: Source, tenants: Sequence[bytes]
 ) -> list[bytes]:
     """Frames of labels that were read at ``offsets`` of a partition, for their payees."""
     rows = np.zeros(len(labels), dtype=LABEL_FRAME)
     headers = rows["header"]
-    headers["magic"], headers["kind"], headers["schema"] = MAGIC, LABEL, schema
+    headers["kind"] = LABEL
+    _name_source(headers, source)
     headers["tenant"] = lengths_of(tenants)
     headers["size"] = LABEL_FRAME.itemsize + headers["tenant"]
-    headers["partition"], headers["offset"] = partition, offsets
+    headers["offset"] = offsets
     headers["event_ms"] = [label.event_time_ms for label in labels]
     headers["amount"] = known_or_nan(label.amount_eur for label in labels)
     rows["over_cleared"] = known_or_nan(label.amount_over_cleared for label in labels)

@@ -22,6 +22,7 @@ from services.contract.types import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEA
 from services.scorer.path.columns import COUNTRY_CODE, STATUS_CODE, LabelColumns
 from services.scorer.path.decode import FUTURE_MS_MAX
 from services.scorer.path.frame import (
+    GENERATIONS_MAX,
     HEADER,
     LABEL,
     LABEL_FRAME,
@@ -39,6 +40,8 @@ from services.scorer.path.state import account_key
 
 OFFSET_MAX = 2**47
 """No log is as long: at a million records a second it takes four years."""
+_LOG_POSITIONS = 2 * OFFSET_MAX
+"""Places of payments and notes in one log; those of a log that took its place come after all of them."""
 _ID = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
 ID_BYTES_MAX = 4 * 128
 _LEAST = np.array([PAYMENT_HEAD.itemsize + 1, HEADER.itemsize, LABEL_FRAME.itemsize])
@@ -69,18 +72,21 @@ def read_frames(
     headers = reading.headers
     if seen is not None:
         fresh[:] = False
-        _fresh_kernel(headers["partition"], headers["offset"], headers["kind"], sound, seen, fresh)
+        _fresh_kernel(
+            headers["partition"], headers["generation"], headers["offset"], headers["kind"], sound, seen, fresh
+        )
     frames = reading.frames(fresh)
     frames.duplicates = int(np.count_nonzero(sound & ~fresh & (headers["kind"] == PAYMENT)))
     return frames
 
 
 @njit(cache=True)
-def _fresh_kernel(partition: Any, offset: Any, kind: Any, sound: Any, seen: Any, fresh: Any) -> None:
+def _fresh_kernel(partition: Any, generation: Any, offset: Any, kind: Any, sound: Any, seen: Any, fresh: Any) -> None:
     for i in range(len(sound)):
         if not sound[i]:
             continue
-        position = 2 * offset[i] + (1 if kind[i] == OUTFLOW else 0)  # a note follows its payment
+        within_log = 2 * offset[i] + (1 if kind[i] == OUTFLOW else 0)  # a note follows its payment
+        position = np.int64(generation[i]) * _LOG_POSITIONS + within_log
         if position > seen[partition[i]]:
             seen[partition[i]] = position
             fresh[i] = True
@@ -138,6 +144,7 @@ class _Reading:
         event_ms, offset, amount, kind = (headers[name] for name in ("event_ms", "offset", "amount", "kind"))
         self._require(headers["partition"] < sources, "There is no such partition", "partition")
         self._require((offset >= 0) & (offset < OFFSET_MAX), "No log is as long", "offset")
+        self._require(headers["generation"] <= GENERATIONS_MAX, "No log was replaced as often", "generation")
         self._require((event_ms >= 0) & (event_ms <= EVENT_TIME_MS_MAX), "No time of a payment", "event_ms")
         known = (amount >= 0.0) & (amount <= AMOUNT_EUR_MAX)
         self._require(known | (np.isnan(amount) & (kind != OUTFLOW)), "No amount of a payment", "amount")

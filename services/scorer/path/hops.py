@@ -24,7 +24,7 @@ from services.scorer.path.decision import DecisionWriter, decide
 from services.scorer.path.decode import Decoded, dead_letter, decode
 from services.scorer.path.encode import decisions, forwarded
 from services.scorer.path.features import feature_schema_hash
-from services.scorer.path.frame import Frames, headers_of, schema_number, told_of
+from services.scorer.path.frame import Frames, Source, headers_of, schema_number, told_of
 from services.scorer.path.frame_reading import read_frames
 from services.scorer.path.model import Model
 from services.scorer.path.payee import payee_features
@@ -68,13 +68,17 @@ class PayerHop:
         self.state = AccountState(PAYER_ROW, ruleset.parameters.account_idle_ms, schema=self._schema)
         self._topic, self._partition, self._payee_partitions = topic, partition, payee_partitions
 
+    @property
+    def _source(self) -> Source:
+        return Source(self._partition, self._schema_number, self.state.generation)
+
     def process(self, records: Sequence[Inbound], model: Model, mark: Mark = no_mark) -> HopResult:
         """The outputs of the next ``records`` of the log. ``model`` is not used here: payers are not scored alone."""
         found = self.measure(records, mark)
         batch, verdicts = found.batch, found.verdicts
         frames = forwarded(
             batch, found.onward, found.headers, found.told,
-            found.labels, self._partition, self._schema_number, self._payee_partitions,
+            found.labels, self._source, self._payee_partitions,
         )  # fmt: skip
         mark("encode")
         return HopResult(
@@ -117,7 +121,7 @@ class PayerHop:
         offsets = [batch.records[at].offset for at in onward.tolist()]
         return Measured(
             batch, np.concatenate([slots, label_slots]), verdicts, onward,
-            headers=headers_of(columns, onward, offsets, self._partition, self._schema_number),
+            headers=headers_of(columns, onward, offsets, self._source),
             told=told_of(columns, features, recent, onward),
             labels=np.flatnonzero(fresh),
         )  # fmt: skip

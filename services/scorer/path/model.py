@@ -16,6 +16,7 @@ import orjson
 from numba import njit
 from numpy.typing import NDArray
 
+from services.contract.errors import TocsinError
 from services.contract.identity import hash_of
 from services.contract.types import ModelAnnouncement
 from services.scorer.path.features import FEATURES
@@ -29,7 +30,7 @@ BOUND_MAX = 2.0**20
 """Of all that the parts of a score can add up to. Log-odds of a hundred are certainty."""
 
 
-class ModelRefused(ValueError):
+class ModelRefused(TocsinError, ValueError):
     """An announced model cannot score this feature schema. The message says why."""
 
 

@@ -214,6 +214,8 @@ class AccountState:
         """Position up to which each source partition has been seen."""
         self.corridors = Corridors()
         self.tokens = Tokens()
+        self.generation = 0
+        """How often another input log has taken this one's place."""
         self._idle_ms = idle_ms
         self._slots: dict[bytes, int] = {}
         self._keys: list[bytes | None] = []
@@ -235,8 +237,9 @@ class AccountState:
         """Latest event time of the partition."""
         return int(self.watermark[0])
 
-    def begin_at(self, offset: int) -> None:
-        """The log goes on at ``offset``. No row knows of offsets of it."""
+    def begin_at(self, offset: int, generation: int) -> None:
+        """The log goes on at ``offset``, and is the ``generation``-th that people accepted in another's place."""
+        self.generation = generation
 
     def times(self, event_ms: NDArray[np.int64]) -> NDArray[np.int64]:
         """int64[n]: the partition's event time as of each of the payments that come next."""

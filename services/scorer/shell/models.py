@@ -43,8 +43,10 @@ class AnnouncementFollower(Service, ABC):
         return "Model follower"
 
     @abstractmethod
-    def consider(self, key: bytes | None, value: bytes | None) -> None:
-        """Take a record that is signed where it must be: an announcement, the promotion, or a tombstone."""
+    def consider(self, key: bytes | None, value: bytes | None, written_ms: int) -> None:
+        """Take a record that is signed where it must be: an announcement, the promotion, or a tombstone.
+
+        ``written_ms`` is the record's own timestamp."""
 
     def refuse(self, why: object) -> None:
         """Count and log an announcement that cannot be used."""
@@ -71,7 +73,7 @@ class AnnouncementFollower(Service, ABC):
                 found = await consumer.getmany(source, timeout_ms=200)
                 for record in found.get(source, ()):
                     if is_signed(models_key, record.key, record.value, record.headers):
-                        self.consider(record.key, record.value)
+                        self.consider(record.key, record.value, record.timestamp)
                     else:
                         self.refuse(UNSIGNED)
                 self._next_offset = await consumer.position(source)
@@ -95,13 +97,15 @@ class ModelFollower(AnnouncementFollower):
         self.current: Model = untrained_model(feature_schema_hash)
         self._champion: Model | None = None
         self._latest: Model = self.current
+        self._written_ms: dict[str, int] = {}
+        """When the model in use, and the one announced last, were announced or promoted."""
         self._schema_hash = feature_schema_hash
 
     async def on_start(self) -> None:
         self._use(self.current)
         await super().on_start()
 
-    def consider(self, key: bytes | None, value: bytes | None) -> None:
+    def consider(self, key: bytes | None, value: bytes | None, written_ms: int) -> None:
         """As ``AnnouncementFollower``."""
         pinned = self._settings.pinned_model
         said = read_announced(key, value)
@@ -124,11 +128,14 @@ class ModelFollower(AnnouncementFollower):
                 self._champion = model
             elif pinned in ("", model.hash):
                 self._latest = model
+            self._written_ms[model.hash] = written_ms
         model = self._champion if self._champion is not None and not pinned else self._latest
+        self._written_ms = {name: self._written_ms.get(name, 0) for name in (model.hash, self._latest.hash)}
         if model.hash != self.current.hash:
             self._use(model)
 
     def _use(self, model: Model) -> None:
         self.current = model
+        self._metrics.champion_announced.set(self._written_ms.get(model.hash, 0) / 1_000)
         self._metrics.use_model(model.version, model.hash)
         logger.info("scoring with model version %d, hash %s", model.version, model.hash[:12])
