@@ -69,8 +69,7 @@ class ProxiedBroker:
     def heal(self) -> None:
         """No fault any more."""
         for proxy in self.proxies.values():
-            proxy.delay(0.0)
-            proxy.flow()
+            proxy.heal()
 
 
 def _addresses(kinds: Sequence[str], ports: Sequence[int]) -> list[str]:

@@ -86,12 +86,20 @@ class Proxy:
         self._call(self._flowing.clear)
 
     def flow(self) -> None:
-        """Forward what waits and what comes, and forget all traps."""
-        self._call(self._traps.clear)
+        """Forward what waits and what comes."""
         self._call(self._flowing.set)
 
+    def heal(self) -> None:
+        """Forward at once, whatever anybody asks."""
+        self._delay_s = 0.0
+        self._call(self._traps.clear)
+        self.flow()
+
     def stall_at(self, request: Request) -> threading.Event:
-        """Stall as soon as anybody sends ``request``, which does not get through; the event tells that it has come."""
+        """Stall as soon as anybody sends ``request``, which does not get through; the event tells that it has come.
+
+        May be said while it stalls, of what comes once it flows.
+        """
         reached = threading.Event()
         self._call(lambda: self._traps.update({request: reached}))
         return reached
@@ -120,11 +128,11 @@ class Proxy:
 
     async def _close(self) -> None:
         self._server.close()
+        self._flowing.set()
         self._reset()
         others = asyncio.all_tasks() - {task for task in (asyncio.current_task(),) if task is not None}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        if others:
+            await asyncio.wait(others, timeout=_ANSWER_S)
 
     async def _serve(self, from_client: StreamReader, to_client: StreamWriter) -> None:
         self._writers.add(to_client)
