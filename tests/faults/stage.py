@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import orjson
 from services.broker.probe import free_ports
 from services.contract.events import PAYMENT_LABEL, is_event
 from services.contract.topics import Topic
-from tests.faults.forms import ROLES, Form
+from tests.faults.forms import ROLES, Form, Table
 from tests.support.deployment import Deployment, observer, producer, read_logs, send, settled
 from tests.support.hostile import canary_entries, canary_label
 from tests.support.live import label_of
@@ -118,6 +119,15 @@ class Stage:
                 return await seen.committed(f"{self.settings.identity}.{group}", topic) == last or None
 
             await self.deployment.wait_for(done, f"{group} reaches the end of {topic.name}, {last}")
+
+    async def recovered(self, table: Table, fault: str, workers: str = ", ".join(ROLES)) -> None:
+        """Wait until all is decided, and tell how long that took and what it cost: nothing."""
+        began = time.monotonic()
+        await self.decided()
+        seconds = time.monotonic() - began
+        lost, doubled = await self.lost_and_doubled()
+        table.add(fault, workers, seconds, lost, doubled)
+        assert (lost, doubled) == (0, 0)
 
     async def lost_and_doubled(self) -> tuple[int, int]:
         """Of the payments sent: those without a decision, and decisions beyond the first."""

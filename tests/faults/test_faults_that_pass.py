@@ -52,15 +52,6 @@ async def _awaited(work: Awaitable[None]) -> None:
     await work
 
 
-async def recovered(stage: Stage, table: Table, fault: str, workers: str = ALL) -> None:
-    """Wait until all is decided, and tell how long that took and what it cost: nothing."""
-    began = time.monotonic()
-    await stage.decided()
-    lost, doubled = await stage.lost_and_doubled()
-    table.add(fault, workers, time.monotonic() - began, lost, doubled)
-    assert (lost, doubled) == (0, 0)
-
-
 def test_a_broker_that_stalls_while_workers_start_holds_none_of_them_up_for_good(stage: Stage, table: Table) -> None:
     asyncio.run(stalled_starts(stage, table))
 
@@ -84,7 +75,7 @@ async def stalled_starts(stage: Stage, table: Table) -> None:
     await stage.feed()
     await all_of(stalled)
     names = ", ".join(sorted({each.name for asked in AT_THE_START.values() for each in asked}))
-    await recovered(stage, table, f"broker stalls {stage.form.stall_s:g} s at the start, at each of {names}")
+    await stage.recovered(table, f"broker stalls {stage.form.stall_s:g} s at the start, at each of {names}")
 
 
 def test_workers_frozen_beyond_their_transactions_go_on_from_the_last_committed_position(
@@ -116,8 +107,8 @@ async def freezes(stage: Stage, table: Table) -> None:
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
     times = f"learner {form.freezes} times, others {form.freezes_of_others}"
-    await recovered(
-        stage, table, f"frozen {form.frozen_s:g} s in a transaction of {form.transaction_timeout_ms} ms, {times}"
+    await stage.recovered(
+        table, f"frozen {form.frozen_s:g} s in a transaction of {form.transaction_timeout_ms} ms, {times}"
     )
 
 
@@ -149,7 +140,7 @@ def test_health_turns_red_under_a_frozen_broker_and_green_again(stage: Stage, ta
 
 async def still_at_work(stage: Stage, table: Table, fault: str) -> None:
     await stage.feed()
-    await recovered(stage, table, fault)
+    await stage.recovered(table, fault)
 
 
 def red_and_green(stage: Stage, table: Table, fault: Callable[[], AbstractContextManager[object]], what: str) -> None:
@@ -189,7 +180,7 @@ async def resets(stage: Stage, table: Table) -> None:
     finally:
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
-    await recovered(stage, table, f"connections reset every second, {stage.form.resets} times, under load")
+    await stage.recovered(table, f"connections reset every second, {stage.form.resets} times, under load")
 
 
 def test_sigterm_under_a_frozen_broker_ends_each_worker_within_its_grace(stage: Stage, table: Table) -> None:
@@ -229,7 +220,7 @@ async def broker_away(stage: Stage, table: Table) -> None:
         await asyncio.to_thread(broker.kill)
         stage.broker.heal()
         await asyncio.to_thread(broker.start)
-        await recovered(stage, table, "workers and broker killed; the broker killed again while they start")
+        await stage.recovered(table, "workers and broker killed; the broker killed again while they start")
 
 
 def test_a_replay_through_a_stall_loses_nothing(stage: Stage, table: Table) -> None:
@@ -256,7 +247,7 @@ async def replayed(stage: Stage, table: Table) -> None:
         ended = await asyncio.to_thread(replay, stage, file)
     await stage.took_in(log)
     times = f", {again} more times" if again else ""
-    await recovered(stage, table, f"replay, its broker stalled {stage.form.stall_s:g} s{times}", "replay")
+    await stage.recovered(table, f"replay, its broker stalled {stage.form.stall_s:g} s{times}", "replay")
 
 
 def replay(stage: Stage, file: Path) -> subprocess.CompletedProcess[bytes]:
@@ -274,5 +265,5 @@ def replay(stage: Stage, file: Path) -> subprocess.CompletedProcess[bytes]:
 def test_after_all_faults_every_output_is_that_of_an_undisturbed_run(stage: Stage, table: Table) -> None:
     asyncio.run(stage.up())
     asyncio.run(stage.feed())
-    asyncio.run(recovered(stage, table, "all of them, one after the other"))
+    asyncio.run(stage.recovered(table, "all of them, one after the other"))
     asyncio.run(assert_as_undisturbed(stage))

@@ -7,7 +7,7 @@ from collections import defaultdict
 from services.contract.codec import decode
 from services.contract.types import Alert, Review
 from services.scorer.path.alert import CONTRIBUTIONS_MAX
-from tests.support.offline import Run
+from tests.support.offline import Run, genuine
 
 Subject = tuple[str, str, str, str]
 """Tenant, role, account, queue."""
@@ -16,7 +16,7 @@ Subject = tuple[str, str, str, str]
 def assert_each_review_is_in_one_alert(run: Run) -> None:
     """A subject has one alert in a queue, under its own key, in one partition; each review makes one revision of it."""
     reviews: dict[Subject, list[str]] = defaultdict(list)
-    for log in run.reviews:
+    for log in genuine(run.reviews):
         for record in log:
             review = decode(record.value, Review)
             reviews[review.tenant, review.subject.role, review.subject.account, review.queue].append(review.decision_id)
