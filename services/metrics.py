@@ -11,10 +11,13 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
-from prometheus_client.core import HistogramMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+
+from services.runtime.health import Health
+from services.runtime.server import serve
 
 LATENCY_BUCKETS_S = (
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
@@ -75,11 +78,63 @@ def _bound(bound: float) -> str:
     return repr(float(bound))
 
 
-class Metrics:
-    """The metrics of one worker process."""
+class HealthMetrics(Collector):
+    """What a worker's health says at the moment it is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, health: Health, registry: CollectorRegistry) -> None:
+        self._health = health
+        registry.register(self)
+
+    def describe(self) -> Iterable[Metric]:
+        return self.collect()
+
+    def collect(self) -> Iterator[Metric]:
+        report = self._health.report()
+        yield GaugeMetricFamily("tocsin_live", "1 while no loop of the worker stands still", value=report.live)
+        yield GaugeMetricFamily("tocsin_ready", "1 while, besides, all of its loops run", value=report.ready)
+        steps = GaugeMetricFamily(
+            "tocsin_loop_last_step_timestamp_seconds",
+            "When a loop last took a step: a batch committed, an answer of the broker; 0 before its first",
+            labels=("loop",),
+        )
+        for loop in self._health:
+            steps.add_metric((loop.name,), loop.stepped_unix_s)
+        yield steps
+
+
+class Metrics:
+    """The metrics of one worker process, and its health."""
+
+    def __init__(self, health: Health | None = None) -> None:
         self.registry = registry = CollectorRegistry()
+        self.health = health or Health()
+        HealthMetrics(self.health, registry)
+        self.loop_faults = Counter(
+            "tocsin_loop_faults_total",
+            "Faults that ended an attempt of a loop, by their class; another attempt followed",
+            ("loop", "fault"),
+            registry=registry,
+        )
+        self.partition_stopped = Gauge(
+            "tocsin_partition_stopped",
+            "1 while a partition is stopped until people have decided how it goes on",
+            ("topic", "partition"),
+            registry=registry,
+        )
+        self.last_commit = Gauge(
+            "tocsin_last_commit_timestamp_seconds",
+            "When a batch of a partition was last committed",
+            ("topic", "partition"),
+            registry=registry,
+        )
+        self.event_time = Gauge(
+            "tocsin_event_time_seconds", "Latest event time that a loop has taken", ("loop",), registry=registry
+        )
+        self.champion_announced = Gauge(
+            "tocsin_champion_announced_timestamp_seconds",
+            "When the model in use was announced or promoted; 0: none was",
+            registry=registry,
+        )
         self.payments = Counter(
             "tocsin_payments_total",
             "Payments by hop (payer, payee) and result: forwarded, decided, duplicate, status_update, dead_letter",
@@ -187,10 +242,14 @@ class Metrics:
         self.model.clear()
         self.model.labels(str(version), model_hash[:12]).set(1)
 
+    def count_fault(self, loop: str, fault: str) -> None:
+        """A fault ended an attempt of ``loop``."""
+        self.loop_faults.labels(loop, fault).inc()
+
     def serve(self, host: str, port: int) -> None:
-        """Expose the metrics at ``http://host:port/metrics``; port 0 exposes nothing."""
+        """Answer ``/metrics``, ``/live`` and ``/ready`` at ``http://host:port``; port 0 answers nothing."""
         if port:
-            start_http_server(port, host, registry=self.registry)
+            serve(host, port, self.registry, self.health)
 
 
 class ShadowMetrics:

@@ -54,6 +54,9 @@ class Settings(BaseSettings):
         200, ge=1, le=10_000, description="how long an idle lane waits at a time; the first payment ends the wait"
     )
     session_timeout_ms: int = Field(10_000, ge=1_000, le=600_000)
+    request_timeout_ms: int = Field(
+        40_000, ge=1_000, le=600_000, description="without an answer a broker is asked anew"
+    )
     transaction_timeout_ms: int = Field(60_000, ge=1_000, le=900_000)
 
     metrics_port: int = Field(0, ge=0, le=65_535, description="Prometheus port on metrics_host; 0: none")

@@ -13,6 +13,7 @@ from services.cli.compare import backtest, compare
 from services.cli.evaluate import evaluate
 from services.cli.generate import generate
 from services.cli.replay import replay
+from services.scorer.shell.accept import NothingToAccept
 from services.settings import SettingsError
 from services.topics_admin import TopicsError
 
@@ -56,6 +57,6 @@ def main() -> None:
     except KafkaConnectionError as error:
         print(f"Kafka: {error}", file=sys.stderr)
         sys.exit(1)
-    except (SettingsError, TopicsError) as error:
+    except (SettingsError, TopicsError, NothingToAccept) as error:
         print(error, file=sys.stderr)
         sys.exit(2)

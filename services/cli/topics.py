@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -28,6 +29,27 @@ def describe(bootstrap: Bootstrap = None, partitions: int | None = None, json: J
     _show(states, json)
     if not all(state.fits for state in states):
         raise typer.Exit(1)
+
+
+@app.command()
+def accept(
+    topic: Annotated[str, typer.Argument(help="Its name, prefix included, as the worker's log has it.")],
+    partition: Annotated[list[int] | None, typer.Option(help="Only this one; may be given again.")] = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Go on with a topic that was deleted and made again, or has lost its end: from its beginning, with the state as
+    it is.
+
+    Workers stop at such a partition and say so: its offsets no longer mean what the state was made of. What was lost
+    with the old records and not yet decided stays undecided: send it again. What was decided and is sent again counts
+    as a repeat only while it is remembered. Decisions from here on cannot be recomputed from the logs.
+    """
+    from services.scorer.shell.accept import accept as accept_topic
+
+    settings = load_settings(bootstrap=bootstrap)
+    chosen = partition or range(1 if topic == settings.topics.examples.name else settings.partitions)
+    for each in asyncio.run(accept_topic(settings, topic, chosen)):
+        print(f"{topic}[{each.partition}]: {each.why}; {each.group} goes on at {each.next_offset}")
 
 
 def _show(states: list[TopicState], as_json: bool) -> None:

@@ -194,6 +194,11 @@ class Join:
         """The place that the sweep has come to: what ``pass_over`` takes."""
         return self._meta.swept
 
+    @property
+    def latest_event_ms(self) -> int:
+        """The latest event time of a decision so far."""
+        return self._meta.latest_event_ms
+
     def take_decision(self, decision: ServedDecision, appended_ms: int) -> list[Joined]:
         """Remember a decision if it is to be kept; returns what the labels make that were waiting for it, in order.
 

@@ -26,21 +26,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from itertools import islice
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata
 from faust import Service
 
 from services import kafka
+from services.kafka.identity import accepted_as, client_of, identity_of
 from services.learner.alarms import Alarms
 from services.learner.batch import Output, Read, apply, sweep
 from services.learner.join import Join, Limits
 from services.learner.measures import HOP, Measures
 from services.learner.served import ServedDrift, ServedPlan
 from services.learner.store import Store
+from services.runtime.health import Loop
+from services.runtime.supervisor import NeedsPeople, supervise, within
 from services.settings import Settings
 
 CHUNK_RECORDS = 250
@@ -50,7 +53,11 @@ SWEPT_MIN = 4_000
 POLL_MS = 100
 LINGER_S = 0.05
 """Rest after a small batch: a learner is in no hurry, and each transaction has its price."""
-RETRY_S = 1.0
+STOP_S = 10.0
+CLOSE_S = 5.0
+OPEN_S = 60.0
+LOOK_S = 5.0
+"""Between two looks at whether the topics are still the ones they were."""
 TRANSACTION_MS_MAX = 15_000
 """A transaction that a dead learner left open holds back the readers of ``payments.v1`` until it times out."""
 FETCH_BYTES_MAX = 4 * 1024 * 1024
@@ -60,12 +67,13 @@ Offsets = dict[TopicPartition, int]
 logger = logging.getLogger(__name__)
 
 
-class LearnerError(RuntimeError):
+class LearnerError(NeedsPeople):
     """The learner cannot go on by itself. The message says what to do."""
 
 
 class Joiner(Service):
-    """Runs sessions of the join until it is stopped. A Kafka error ends a session, and the next one recovers."""
+    """Runs sessions of the join until it is stopped. A fault that passes ends a session, and the next one recovers:
+    also from another learner, or the broker's own clock, having ended its transaction."""
 
     def __init__(
         self,
@@ -88,29 +96,28 @@ class Joiner(Service):
 
     async def on_stop(self) -> None:
         """Let the batch in progress end."""
-        await self._ended.wait()
+        await within(STOP_S, self._ended.wait(), "ending the joiner")
 
     @Service.task
     async def _join(self) -> None:
+        metrics = self._measures.metrics
         try:
-            while not self.should_stop:
-                await self._attempt()
+            with metrics.health.loop("joiner") as loop:
+                await supervise(loop, lambda: self._attempt(loop), lambda: self.should_stop, self._count_fault)
         finally:
             self._ended.set()
 
-    async def _attempt(self) -> None:
-        session = _Session(self._settings, self._measures, self._schema, self._drift, self._alarms, self._limits)
+    def _count_fault(self, loop: str, fault: str) -> None:
+        self._measures.metrics.count_fault(loop, fault)
+        self._measures.metrics.transactions.labels(HOP, "failed").inc()
+
+    async def _attempt(self, loop: Loop) -> None:
+        session = _Session(self._settings, self._measures, self._schema, self._drift, self._alarms, self._limits, loop)
         try:
             await session.open()
             while not self.should_stop and await session.partitions_unchanged():
                 if await session.step() < self._settings.batch_payments_max // 4:
                     await self.sleep(LINGER_S)
-        except ProducerFenced:
-            raise
-        except KafkaError as error:
-            self._measures.metrics.transactions.labels(HOP, "failed").inc()
-            logger.warning("joiner: %s; trying again", type(error).__name__)
-            await self.sleep(RETRY_S)
         finally:
             await session.close()
 
@@ -126,9 +133,13 @@ class _Session:
         drift: ServedPlan,
         alarms: Alarms,
         limits: Limits | None,
+        loop: Loop,
     ) -> None:
         self._settings = settings
         self._measures = measures
+        self._loop = loop
+        self._answered_ms = 0
+        self._looked_s = 0.0
         self._topics = settings.topics
         self._group = f"{settings.identity}.learner"
         self._transactional = settings.delivery == "exactly_once"
@@ -154,24 +165,25 @@ class _Session:
         Raises
         ------
         LearnerError
-            When the offsets lie beyond the end of a topic: store or group belong to another cluster.
+            When a topic was made anew, or the offsets lie beyond its end.
         """
-        await self._producer.start()
-        await self._consumer.start()
+        await asyncio.wait_for(self._producer.start(), OPEN_S)
+        await asyncio.wait_for(self._consumer.start(), OPEN_S)
         self._decisions = await self._partitions(self._topics.decisions.name)
         self._labels = await self._partitions(self._topics.labels.name)
         every = self._decisions + self._labels
         self._consumer.assign(every)
         ends = await self._consumer.end_offsets(every)
         found = await self._committed(every)
+        await self._look(found)
         committed: Offsets = {}
         for each in every:
             seen = self._store.offset((each.topic, each.partition))
             committed[each] = max(seen, found[each].offset if each in found else _FIRST_RECORD)
             if committed[each] > ends[each]:
                 raise LearnerError(
-                    f"{each.topic}/{each.partition} ends at {ends[each]} and {committed[each]} was read before: the "
-                    f"topic was made anew; empty state_dir and registry, and choose another app_id"
+                    f"{each.topic}[{each.partition}] ends at {ends[each]} and {committed[each]} was read before: its "
+                    f"end was lost, or this state_dir is another cluster's. {_remedy(each.topic)}"
                 )
         await self._replay(committed)
         if self._anchor in found:
@@ -184,8 +196,8 @@ class _Session:
     async def close(self) -> None:
         """Let go of everything; what was not committed is aborted by whoever comes next."""
         self._store.close()
-        await self._consumer.stop()
-        await self._producer.stop()
+        await within(CLOSE_S, self._consumer.stop(), "closing the joiner's consumer")
+        await within(CLOSE_S, self._producer.stop(), "closing the joiner's producer")
 
     async def partitions_unchanged(self) -> bool:
         """Whether both topics still have the partitions that are being read."""
@@ -195,12 +207,18 @@ class _Session:
 
     async def step(self) -> int:
         """One batch, read to written; returns its number of records."""
+        if time.monotonic() - self._looked_s > LOOK_S:
+            await self._look({})
         count, output = self._settings.batch_payments_max, Output()
         passed = await self._sweep(max(SWEPT_MIN, 2 * count), output)
         got = await self._consumer.getmany(*self._labels, timeout_ms=0, max_records=count)
         wait_ms = 0 if got or passed else POLL_MS
         got |= await self._consumer.getmany(*self._decisions, timeout_ms=wait_ms, max_records=count)
         if not (got or passed):
+            answered_ms = kafka.answered_ms(self._consumer, self._labels + self._decisions)
+            if answered_ms != self._answered_ms:
+                self._answered_ms = answered_ms
+                self._loop.step()
             return 0
         offsets = {each: records[-1].offset + 1 for each, records in got.items()}
         records = [_read(record) for each in sorted(got) for record in got[each]]
@@ -208,8 +226,10 @@ class _Session:
         await self._commit(output, offsets)
         self._write(offsets)
         self._stand |= offsets
+        self._loop.step()
         self._measures.joined(self._join.counts, output.rejected, len(records))
         self._measures.pending(self._join.decisions, self._join.waiting_labels)
+        self._measures.metrics.event_time.labels("joiner").set(self._join.latest_event_ms / 1_000)
         self._measures.served(self._served)
         self._join.written()
         for each, offset in offsets.items():
@@ -234,6 +254,7 @@ class _Session:
             offsets = {each: min(await self._consumer.position(each), committed[each]) for each in behind}
             self._write(offsets)
             self._join.written()
+            self._loop.step()
             behind = [each for each in behind if offsets[each] < committed[each]]
 
     @property
@@ -246,10 +267,28 @@ class _Session:
         admin = kafka.admin(self._settings)
         await admin.start()
         try:
-            found = await admin.list_consumer_group_offsets(self._group, partitions=every)
+            accepted_too = TopicPartition(self._topics.examples.name, 0)
+            found = await admin.list_consumer_group_offsets(self._group, partitions=[*every, accepted_too])
         finally:
             await admin.close()
         return {each: known for each, known in found.items() if known.offset >= _FIRST_RECORD}
+
+    async def _look(self, found: dict[TopicPartition, OffsetAndMetadata]) -> None:
+        """See that the topics are the ones that the store is of.
+
+        One that people accepted in the place of another (``found`` says so) is read from its offsets there on.
+        """
+        for topic in (self._topics.decisions.name, self._topics.labels.name, self._topics.examples.name):
+            identity = await identity_of(client_of(self._consumer), topic)
+            known = self._store.topic_id(topic)
+            if identity is None or identity.topic_id == known:
+                continue
+            accepted = {each: at.offset for each, at in found.items() if at.metadata == accepted_as(identity.topic_id)}
+            if known and topic not in {each.topic for each in accepted}:
+                raise LearnerError(f"{topic} was deleted and made again. {_remedy(topic)}")
+            begun = {(each.topic, each.partition): offset for each, offset in accepted.items() if each.topic == topic}
+            self._store.write({}, begun if known else None, {topic: identity.topic_id})
+        self._looked_s = time.monotonic()
 
     async def _sweep(self, decisions_max: int, output: Output) -> int:
         passed = 0
@@ -297,6 +336,14 @@ class _Session:
     async def _partitions(self, topic: str) -> list[TopicPartition]:
         found = await self._producer.partitions_for(topic)
         return [TopicPartition(topic, partition) for partition in sorted(found)]
+
+
+def _remedy(topic: str) -> str:
+    return (
+        f"Nothing is joined until you decide. `tocsin topics accept {topic}` goes on at its beginning: what the join "
+        "knows of the former stays, and what of it was not read yet is lost to it. To begin anew instead, empty "
+        "TOCSIN_STATE_DIR and TOCSIN_REGISTRY, and choose another TOCSIN_APP_ID"
+    )
 
 
 def place_of(metadata: str) -> bytes:

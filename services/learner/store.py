@@ -51,8 +51,13 @@ class Store:
             cursor.next()
         return found
 
-    def write(self, changes: Mapping[bytes, bytes | None], offsets: Mapping[Position, int] | None = None) -> None:
-        """Make all changes and remember ``offsets`` (of the next record to read), or none of it."""
+    def write(
+        self,
+        changes: Mapping[bytes, bytes | None],
+        offsets: Mapping[Position, int] | None = None,
+        topic_ids: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make all changes and remember ``offsets`` (of the next record to read) and ``topic_ids``, or none of it."""
         batch = WriteBatch(raw_mode=True)
         for key, value in changes.items():
             if value is None:
@@ -61,6 +66,8 @@ class Store:
                 batch.put(key, value)
         for position, offset in (offsets or {}).items():
             batch.put(_offset_key(position), offset.to_bytes(8, "big"))
+        for topic, topic_id in (topic_ids or {}).items():
+            batch.put(_topic_key(topic), topic_id.encode())
         self._rocks.write(batch)
 
     def offset(self, position: Position) -> int:
@@ -68,9 +75,17 @@ class Store:
         found = self.get(_offset_key(position))
         return int.from_bytes(found, "big") if found else 0
 
+    def topic_id(self, topic: str) -> str:
+        """The id of the topic that the store is of; empty where it is not known."""
+        return (self.get(_topic_key(topic)) or b"").decode()
+
     def close(self) -> None:
         """Flush and let go of the folder."""
         self._rocks.close()
+
+
+def _topic_key(topic: str) -> bytes:
+    return b"i" + topic.encode()
 
 
 def _offset_key(position: Position) -> bytes:

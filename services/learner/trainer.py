@@ -21,7 +21,6 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 from faust import Service
 
 from models.online import CheckpointRefused
@@ -32,10 +31,12 @@ from services.contract.codec import decode, encode
 from services.contract.topics import BATCH_BYTES_MAX
 from services.contract.types import Example, ModelAnnouncement
 from services.learner.alarms import Alarms
-from services.learner.joiner import RETRY_S, LearnerError
+from services.learner.joiner import CLOSE_S, OPEN_S, STOP_S, LearnerError
 from services.learner.judge import Judge
 from services.learner.measures import Measures
 from services.models_admin import name_of, send_announcement
+from services.runtime.health import Loop
+from services.runtime.supervisor import supervise, within
 from services.settings import Settings
 
 EXAMPLES_MAX = 200
@@ -84,7 +85,7 @@ def resumed(plan: Plan, registry: Registry) -> Trainer:
 
 
 class TrainerService(Service):
-    """Learns the log until it is stopped. A Kafka error ends a session; the next goes on from the registry.
+    """Learns the log until it is stopped. A fault that passes ends a session; the next goes on from the registry.
 
     With ``alarms`` it also judges scores as served, which one line of a deployment does.
     """
@@ -101,25 +102,23 @@ class TrainerService(Service):
 
     async def on_stop(self) -> None:
         """Let the examples in progress be learned."""
-        await self._ended.wait()
+        await within(STOP_S, self._ended.wait(), f"ending the {self._plan.kind} trainer")
 
     @Service.task
     async def _train(self) -> None:
+        metrics = self._measures.metrics
         try:
-            while not self.should_stop:
-                await self._attempt()
+            with metrics.health.loop(f"trainer {self._plan.kind}") as loop:
+                await supervise(loop, lambda: self._attempt(loop), lambda: self.should_stop, metrics.count_fault)
         finally:
             self._ended.set()
 
-    async def _attempt(self) -> None:
-        session = _Session(self._settings, self._measures, self._plan, self._alarms)
+    async def _attempt(self, loop: Loop) -> None:
+        session = _Session(self._settings, self._measures, self._plan, self._alarms, loop)
         try:
             await session.open()
             while not self.should_stop:
                 await session.step()
-        except KafkaError as error:
-            logger.warning("%s trainer: %s; trying again", self._plan.kind, type(error).__name__)
-            await self.sleep(RETRY_S)
         finally:
             await session.close()
 
@@ -127,8 +126,9 @@ class TrainerService(Service):
 class _Session:
     """From the registry's latest version to the first failure."""
 
-    def __init__(self, settings: Settings, measures: Measures, plan: Plan, alarms: Alarms | None) -> None:
-        self._settings, self._measures, self._plan = settings, measures, plan
+    def __init__(self, settings: Settings, measures: Measures, plan: Plan, alarms: Alarms | None, loop: Loop) -> None:
+        self._settings, self._measures, self._plan, self._loop = settings, measures, plan, loop
+        self._answered_ms = 0
         self._judge = Judge(settings, measures, alarms) if alarms is not None else None
         self._registry = Registry(settings.registry)
         self._trainer = resumed(plan, self._registry)
@@ -148,8 +148,8 @@ class _Session:
         LearnerError
             When ``models.v1`` has other content for a version, or ``examples.v1`` ends before what was learned.
         """
-        await self._producer.start()
-        await self._consumer.start()
+        await asyncio.wait_for(self._producer.start(), OPEN_S)
+        await asyncio.wait_for(self._consumer.start(), OPEN_S)
         await self._read_announced()
         name = self._plan.name
         for version in self._registry.versions(name):
@@ -174,10 +174,10 @@ class _Session:
 
     async def close(self) -> None:
         """Let go of the clients, and keep what was judged."""
-        await self._consumer.stop()
-        await self._producer.stop()
         if self._judge is not None:
             self._judge.save()
+        await within(CLOSE_S, self._consumer.stop(), f"closing the {self._plan.kind} trainer's consumer")
+        await within(CLOSE_S, self._producer.stop(), f"closing the {self._plan.kind} trainer's producer")
 
     async def step(self) -> None:
         """Learn the next examples, and publish the versions that they complete."""
@@ -185,11 +185,16 @@ class _Session:
         clock = asyncio.get_running_loop().time
         for record in got.get(self._examples, ()):
             await self._learn(record)
+            self._loop.step()
             if clock() - self._breathed_s > BREATH_S:
                 await asyncio.sleep(0)
                 self._breathed_s = clock()
         if self._judge is not None:
             self._judge.show(clock())
+        answered_ms = kafka.answered_ms(self._consumer, [self._examples])
+        if answered_ms != self._answered_ms:
+            self._answered_ms = answered_ms
+            self._loop.step()
         high = self._consumer.highwater(self._examples)
         if high is not None:
             unread = high - await self._consumer.position(self._examples)

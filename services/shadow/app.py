@@ -19,6 +19,7 @@ from models.registry import Registry
 from services.contract.types import ModelAnnouncement
 from services.faust_app import create_app
 from services.metrics import Metrics, ShadowMetrics
+from services.runtime.supervisor import patiently
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.records import HopResult
 from services.scorer.ruleset_file import load_ruleset
@@ -91,8 +92,11 @@ class ShadowService(Service):
         )  # fmt: skip
 
     async def on_start(self) -> None:
-        await require_topics(self._settings)
-        self._metrics.serve(self._settings.metrics_host, self._settings.metrics_port)
+        metrics, settings = self._metrics, self._settings
+        metrics.serve(settings.metrics_host, settings.metrics_port)
+        await patiently(
+            metrics.health, "topics", lambda: require_topics(settings), lambda: self.should_stop, metrics.count_fault
+        )
         for service in (self._follower, self._lane):
             await self.add_runtime_dependency(service)
 

@@ -37,6 +37,10 @@ class NoState:
     """What shadow remembers of its log: nothing."""
 
     nbytes = 0
+    latest_event_ms = 0
+
+    def begin_at(self, offset: int) -> None:
+        """Nothing to forget."""
 
     def __len__(self) -> int:
         return 0

@@ -27,7 +27,7 @@ T = TypeVar("T")
 Logs = list[list[ConsumerRecord]]
 """A topic's records, by partition, in order."""
 
-DEADLINE_S = 40.0
+DEADLINE_S = 120.0
 """Far beyond what anything here takes, on a machine that does ten other things: it tells *never* from *later*."""
 POLL_S = 0.05
 

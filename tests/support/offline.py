@@ -21,6 +21,7 @@ from services.scorer.path.records import HopResult, Outbound
 from services.scorer.path.state import CORRIDOR_PREFIX, PARTITION_KEY, TOKEN_PREFIX, AccountState
 from services.scorer.ruleset_file import load_ruleset
 from services.scorer.shell.app import make_alerter
+from services.scorer.shell.position import POSITION_KEY
 from services.settings import Settings
 from tests.support.deployment import Deployment, Logs, read_logs
 from tests.support.hostile import PLANTED
@@ -60,7 +61,10 @@ async def read_run(deployment: Deployment, models: Iterable[LogisticModel] = ())
         topics.payments, topics.payments_by_payee, topics.decisions, topics.reviews, topics.alerts,
         topics.dead_letters, topics.payer_state, topics.payee_state, topics.alerter_state,
     )  # fmt: skip
-    logs = [await read_logs(deployment, topic) for topic in wanted]
+    logs = [
+        [[record for record in log if record.key != POSITION_KEY] for log in await read_logs(deployment, topic)]
+        for topic in wanted
+    ]
     decisions = wanted.index(topics.decisions)
     logs[decisions] = genuine(logs[decisions])
     known = (untrained_model(schema_hash(deployment.settings)), *models)

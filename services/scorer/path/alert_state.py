@@ -92,6 +92,15 @@ class AlertState:
     def __len__(self) -> int:
         return len(self._slots)
 
+    @property
+    def latest_event_ms(self) -> int:
+        """The partition's clock."""
+        return self.clock_ms
+
+    def begin_at(self, offset: int) -> None:
+        """The log goes on at ``offset``, which lies before what was seen where another log has taken its place."""
+        self.next_offset = min(self.next_offset, offset)
+
     def get(self, subject: bytes) -> Standing | None:
         """How ``subject`` stands now, if anything is known of it."""
         slot = self._slots.get(subject)

@@ -287,6 +287,14 @@ class AccountState:
         """Bytes of memory that the rows occupy, spare ones included."""
         return int(self.rows.nbytes + self.corridors.rows.nbytes + self.tokens.rows.nbytes)
 
+    @property
+    def latest_event_ms(self) -> int:
+        """Latest event time of the partition."""
+        return int(self.watermark[0])
+
+    def begin_at(self, offset: int) -> None:
+        """The log goes on at ``offset``. No row knows of offsets of it."""
+
     def times(self, event_ms: NDArray[np.int64]) -> NDArray[np.int64]:
         """int64[n]: the partition's event time as of each of the payments that come next."""
         return np.maximum.accumulate(np.maximum(event_ms, self.watermark[0]))

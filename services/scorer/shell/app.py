@@ -13,6 +13,7 @@ from services.contract.codec import encode
 from services.contract.types import Party, Payment
 from services.faust_app import create_app
 from services.metrics import Metrics
+from services.runtime.supervisor import patiently
 from services.scorer.path.alert_state import Horizon
 from services.scorer.path.alerter import Alerter
 from services.scorer.path.budget import DAY_MS
@@ -65,12 +66,15 @@ class Scorer(Service):
         self._services = (models, *(make[hop]() for hop in hops))
 
     async def on_start(self) -> None:
-        await require_topics(self._settings)
+        metrics, settings = self._metrics, self._settings
+        metrics.serve(settings.metrics_host, settings.metrics_port)
         warm_up(self._ruleset)
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
-        self._metrics.serve(self._settings.metrics_host, self._settings.metrics_port)
+        await patiently(
+            metrics.health, "topics", lambda: require_topics(settings), lambda: self.should_stop, metrics.count_fault
+        )
         for service in self._services:
             await self.add_runtime_dependency(service)
 

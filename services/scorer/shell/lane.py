@@ -11,11 +11,15 @@ from typing import Generic, Protocol, TypeVar
 from aiokafka import AIOKafkaConsumer
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 from mode import Service
 
 from services import kafka
+from services.kafka.identity import client_of, identity_of
 from services.metrics import Metrics
+from services.runtime.health import Loop
+from services.runtime.supervisor import passes, pause, supervise, within
 from services.scorer.path.records import HopResult
 from services.scorer.shell.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.scorer.shell.partition import Hop, PartitionLane
@@ -23,9 +27,13 @@ from services.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-LAG_EVERY_S = 1.0
+WATCH_S = 1.0
+ASK_S = 5.0
+"""Between two questions to the cluster by which a lane knows that it still answers."""
 RELEASE_S = 20.0
 """How long a lane may take to finish its batch when its partition leaves; cut off, it leaves nothing half done."""
+STOP_S = 6.0
+"""The same when the worker is to end, and for leaving the group."""
 
 
 M = TypeVar("M")
@@ -37,7 +45,12 @@ class Follower(Protocol[M_co]):
 
     @property
     def current(self) -> M_co: ...
-    async def wait_until_current(self) -> None: ...
+    @property
+    def is_current(self) -> bool: ...
+
+
+class InputReplaced(KafkaError):
+    """The topic is another one than the consumer joined its group for, which a consumer does not notice by itself."""
 
 
 def count_nothing_more(result: HopResult) -> None:
@@ -69,6 +82,8 @@ class Lane(Service, Generic[M]):
         self._group = f"{settings.identity}.{name}"
         self._lanes: dict[TopicPartition, tuple[PartitionLane[M], asyncio.Task[None]]] = {}
         self._consumer: AIOKafkaConsumer | None = None
+        self._failed: BaseException | None = None
+        self._ended = asyncio.Event()
         self._crashing: asyncio.Future[None] | None = None
 
     @property
@@ -76,28 +91,63 @@ class Lane(Service, Generic[M]):
         """Its name in the worker's log."""
         return f"Lane {self._name}"
 
-    async def on_start(self) -> None:
-        await self._models.wait_until_current()
-        self._consumer = kafka.consumer(
+    async def on_stop(self) -> None:
+        """Let the batches in hand end."""
+        await within(2 * STOP_S, self._ended.wait(), f"ending {self.label}")
+
+    @Service.task
+    async def _run(self) -> None:
+        try:
+            with self._metrics.health.loop(f"lane {self._name}") as loop:
+                await supervise(loop, lambda: self._attempt(loop), lambda: self.should_stop, self._metrics.count_fault)
+        finally:
+            self._ended.set()
+
+    async def _attempt(self, loop: Loop) -> None:
+        """Join the group, and work on what it gives until the end, or until a partition asks for another consumer."""
+        while not self._models.is_current:
+            if self.should_stop:
+                return
+            loop.step()  # it is the follower that stands still, and says so
+            await pause(WATCH_S, lambda: self.should_stop or self._models.is_current)
+        self._failed = None
+        consumer = self._consumer = kafka.consumer(
             self._settings,
             group_id=self._group,
             partition_assignment_strategy=(StickyPartitionAssignor,),
             max_partition_fetch_bytes=4 * 1024 * 1024,
             fetch_max_wait_ms=max(1, self._settings.batch_wait_ms),
             max_poll_interval_ms=600_000,
+            auto_offset_reset="none",
         )
-        self._consumer.subscribe([self._topic], listener=_Handover(self))
-        await self._consumer.start()
+        try:
+            consumer.subscribe([self._topic], listener=_Handover(self))
+            await consumer.start()
+            await self._watch(consumer, loop)
+        finally:
+            self._consumer = None
+            await self.release(set(self._lanes))
+            await within(STOP_S, consumer.stop(), f"leaving the group of {self.label}")
 
-    async def on_stop(self) -> None:
-        await self.release(set(self._lanes))
-        if self._consumer is not None:
-            await self._consumer.stop()
+    async def _watch(self, consumer: AIOKafkaConsumer, loop: Loop) -> None:
+        """Show how far behind the partitions are, and see that the cluster answers."""
+        clock = asyncio.get_running_loop().time
+        asked_s, joined_for = 0.0, await identity_of(client_of(consumer), self._topic)
+        while not self.should_stop:
+            if self._failed is not None:
+                raise self._failed
+            if clock() - asked_s > ASK_S:
+                now = await identity_of(client_of(consumer), self._topic)
+                if now is not None and joined_for is not None and now.topic_id != joined_for.topic_id:
+                    raise InputReplaced(self._topic)
+                asked_s = clock()
+                loop.step()
+            await self._show_lag(consumer)
+            await pause(WATCH_S, lambda: self.should_stop or self._failed is not None)
 
     def take(self, partitions: set[TopicPartition]) -> None:
         """Begin to work on ``partitions``. They stay paused until their state is restored."""
-        assert self._consumer is not None, "partitions are assigned only after the start"
-        if self.should_stop:  # assigned while the consumer leaves: nobody would let them go again
+        if self.should_stop or self._consumer is None:  # assigned as the consumer leaves: nobody would let them go
             return
         self._consumer.pause(*partitions)
         for source in partitions:
@@ -122,14 +172,20 @@ class Lane(Service, Generic[M]):
             lane.stop()
         if not leaving:
             return
-        _, late = await asyncio.wait([task for _, task in leaving], timeout=RELEASE_S)
+        allowed_s = STOP_S if self.should_stop else RELEASE_S
+        _, late = await asyncio.wait([task for _, task in leaving], timeout=allowed_s)
         for task in late:
             task.cancel()
 
     def _lane_ended(self, task: asyncio.Task[None]) -> None:
-        """A lane that ends with an error is a bug: stop the worker, loudly, rather than leave a partition unread."""
+        """A fault that kept coming back may be the consumer's: the lane makes another. Any other error is a bug: stop
+        the worker, loudly, rather than leave a partition unread."""
         error = None if task.cancelled() else task.exception()
-        if error is not None:
+        if error is None:
+            return
+        if passes(error):
+            self._failed = error
+        else:
             self._crashing = asyncio.ensure_future(self.crash(error))
 
     def _delivery(self, source: TopicPartition) -> Delivery:
@@ -139,14 +195,11 @@ class Lane(Service, Generic[M]):
         assert self._consumer is not None, "deliveries are made only after the start"
         return AtLeastOnce(self._settings, self._consumer, source, self._changelog or "")
 
-    @Service.timer(LAG_EVERY_S)
-    async def _show_lag(self) -> None:
-        if self._consumer is None:
-            return
-        for source in self._consumer.assignment():
-            high = self._consumer.highwater(source)
+    async def _show_lag(self, consumer: AIOKafkaConsumer) -> None:
+        for source in consumer.assignment():
+            high = consumer.highwater(source)
             if high is not None and source in self._lanes:
-                position = await self._consumer.position(source)
+                position = await consumer.position(source)
                 self._metrics.lag.labels(self._topic, str(source.partition)).set(max(0, high - position))
 
 

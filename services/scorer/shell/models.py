@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from abc import ABC, abstractmethod
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 from mode import Service
 
 from services import kafka
 from services.contract.codec import CHAMPION, decode_announcement
 from services.metrics import Metrics
+from services.runtime.health import Loop
+from services.runtime.supervisor import supervise, within
 from services.scorer.path.ensemble import model_from
 from services.scorer.path.model import Model, ModelRefused, untrained_model
 from services.settings import Settings
@@ -21,19 +21,25 @@ from services.settings import Settings
 logger = logging.getLogger(__name__)
 
 
+CLOSE_S = 5.0
+
+
 class AnnouncementFollower(Service, ABC):
-    """Reads ``models.v1`` from its beginning and goes on with what is written to it."""
+    """Reads ``models.v1`` from its beginning and goes on with what is written to it, through every fault that passes:
+    a further attempt goes on where the one before had come."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         super().__init__()
         self._settings, self._metrics = settings, metrics
         self._source = TopicPartition(settings.topics.models.name, 0)
-        self._consumer: AIOKafkaConsumer | None = None
-        self._caught_up = asyncio.Event()
+        self._next_offset = 0
+        self.is_current = False
+        """Whether every announcement made before the start has been read."""
 
-    async def wait_until_current(self) -> None:
-        """Return once every announcement made before the start has been read."""
-        await self._caught_up.wait()
+    @property
+    def label(self) -> str:
+        """Its name in the worker's log."""
+        return "Model follower"
 
     @abstractmethod
     def consider(self, key: bytes | None, value: bytes | None) -> None:
@@ -44,27 +50,31 @@ class AnnouncementFollower(Service, ABC):
         self._metrics.models_refused.inc()
         logger.warning("announced model refused: %s", why)
 
-    async def on_start(self) -> None:
-        self._consumer = kafka.consumer(self._settings)
-        await self._consumer.start()
-        self._consumer.assign([self._source])
-        await self._consumer.seek_to_beginning(self._source)
-
-    async def on_stop(self) -> None:
-        if self._consumer is not None:
-            await self._consumer.stop()
-
     @Service.task
-    async def _follow(self) -> None:
-        assert self._consumer is not None, "on_start has run"
-        end = (await self._consumer.end_offsets([self._source]))[self._source]
-        while not self.should_stop:
-            if await self._consumer.position(self._source) >= end:
-                self._caught_up.set()
-            found = await self._consumer.getmany(self._source, timeout_ms=200)
-            for records in found.values():
-                for record in records:
+    async def _run(self) -> None:
+        with self._metrics.health.loop("models") as loop:
+            await supervise(loop, lambda: self._follow(loop), lambda: self.should_stop, self._metrics.count_fault)
+
+    async def _follow(self, loop: Loop) -> None:
+        consumer, source = kafka.consumer(self._settings), self._source
+        try:
+            await consumer.start()
+            consumer.assign([source])
+            end = (await consumer.end_offsets([source]))[source]
+            if self._next_offset > end:  # the topic was made anew: what it holds now is what counts
+                self._next_offset = 0
+            consumer.seek(source, self._next_offset)
+            answered_ms = 0
+            while not self.should_stop:
+                found = await consumer.getmany(source, timeout_ms=200)
+                for record in found.get(source, ()):
                     self.consider(record.key, record.value)
+                self._next_offset = await consumer.position(source)
+                self.is_current = self.is_current or self._next_offset >= end
+                if found or answered_ms != (answered_ms := kafka.answered_ms(consumer, [source])):
+                    loop.step()
+        finally:
+            await within(CLOSE_S, consumer.stop(), "closing the reader of models")
 
 
 class ModelFollower(AnnouncementFollower):

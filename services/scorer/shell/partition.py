@@ -1,4 +1,4 @@
-"""The life of one input partition on one worker: take possession, restore, then batch after batch."""
+"""The life of one input partition on one worker: take possession, restore, look at the input, go on batch by batch."""
 
 from __future__ import annotations
 
@@ -6,24 +6,35 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.errors import KafkaError
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
+from msgspec import structs
 from numpy.typing import NDArray
 
+from services import kafka
 from services.clock import now_ms
 from services.metrics import Metrics
+from services.runtime.health import Loop
+from services.runtime.supervisor import supervise, within
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound
 from services.scorer.shell.delivery import ChangelogEntry, Delivery
+from services.scorer.shell.position import InputChanged, Position, look_at, position_entry, require_same
 from services.scorer.shell.restore import restore_state
 from services.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-RETRY_S = 1.0
+ATTEMPTS_MAX = 5
+"""Failures in a row after which a partition asks its lane for another consumer."""
+LOOK_S = 5.0
+"""Between two looks at whether the input is still the one it was."""
+OPEN_S = 60.0
+CLOSE_S = 5.0
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
 
@@ -33,7 +44,10 @@ class State(Protocol):
 
     @property
     def nbytes(self) -> int: ...
+    @property
+    def latest_event_ms(self) -> int: ...
     def __len__(self) -> int: ...
+    def begin_at(self, offset: int) -> None: ...
     def changelog(self, touched: NDArray[np.int64]) -> list[ChangelogEntry]: ...
     def restore(self, entries: Iterable[ChangelogEntry]) -> None: ...
 
@@ -53,14 +67,17 @@ class Hop(Protocol[M_contra]):
 class PartitionLane(Generic[M]):
     """Runs one hop on one partition.
 
-    The five steps of its protocol:
+    The six steps of its protocol:
 
     1. Take possession: opening the delivery fences the previous owner and aborts its open transaction.
-    2. Restore the state from the changelog, up to the last committed transaction; a hop without one has no state.
-    3. Read the committed position, and seek there.
-    4. Batch after batch: read, compute, write outputs, state and position in one transaction.
-    5. On any failure to write: forget the state and begin again at 1. Nothing uncommitted was visible, so nothing is
-       lost, and nothing counts twice.
+    2. Restore the state and its position from the changelog, up to the last committed transaction; a hop without one
+       has no state, and its position is the committed offset.
+    3. Look at the input. What was deleted and made again, or has lost its end, is not read before people have decided.
+    4. Seek to the position.
+    5. Batch after batch: read, compute, write outputs, state and position in one transaction; look again every few
+       seconds.
+    6. On any failure: forget the state and begin again at 1. Nothing uncommitted was visible, so nothing is lost, and
+       nothing counts twice.
     """
 
     def __init__(
@@ -78,6 +95,9 @@ class PartitionLane(Generic[M]):
         self._settings, self._metrics, self._consumer, self._source = settings, metrics, consumer, source
         self._changelog, self._count_more = changelog, count_more
         self._make_hop, self._make_delivery, self._current_model = make_hop, make_delivery, current_model
+        self._position = Position("", 0)
+        self._answered_ms = 0
+        self._looked_s = 0.0
         self._stopping = False
 
     def stop(self) -> None:
@@ -85,50 +105,96 @@ class PartitionLane(Generic[M]):
         self._stopping = True
 
     async def run(self) -> None:
-        """Run until ``stop``, through every failure that Kafka may recover from."""
-        while not self._stopping:
-            delivery = self._make_delivery()
-            try:
-                await delivery.open()
-                hop = await self._restored()
-                while not self._stopping:
-                    await self._batch(hop, delivery)
-            except KafkaError as error:
-                self._count("transactions", "failed")
-                logger.warning("%s: %s; taking the partition up again", self._source, type(error).__name__)
-                await asyncio.sleep(RETRY_S)
-            finally:
-                await _close(delivery)
+        """Run until ``stop``, through every fault that may pass. One that keeps coming back is raised: it may be the
+        consumer's, which is the lane's."""
+        name = f"{self._source.topic}[{self._source.partition}]"
+        try:
+            with self._metrics.health.loop(name) as loop:
+                count = self._metrics.count_fault
+                await supervise(loop, lambda: self._attempt(loop), lambda: self._stopping, count, ATTEMPTS_MAX)
+        finally:
+            self._show_stopped(False)
 
-    async def _restored(self) -> Hop[M]:
+    async def _attempt(self, loop: Loop) -> None:
+        delivery = self._make_delivery()
+        try:
+            await asyncio.wait_for(delivery.open(), OPEN_S)
+            hop = await self._restored(loop)
+            await self._take_up(hop)
+            while not self._stopping:
+                if time.monotonic() - self._looked_s > LOOK_S:
+                    await self._look()
+                await self._batch(hop, delivery, loop)
+        except InputChanged:
+            self._show_stopped(True)
+            raise
+        finally:
+            await within(CLOSE_S, delivery.close(), "closing a producer")
+
+    async def _restored(self, loop: Loop) -> Hop[M]:
+        """The hop with its state; sets the position that it stands for."""
         hop = self._make_hop()
-        started, entries = time.perf_counter(), 0
+        started, entries, position = time.perf_counter(), 0, None
         if self._changelog is not None:
-            entries = await restore_state(
-                hop.state.restore, self._settings, self._changelog, self._source.partition, lambda: self._stopping
+            entries, position = await restore_state(
+                hop.state.restore, self._settings, self._changelog, self._source.partition, lambda: self._stopping, loop
             )
+        if position is None:
+            position = Position("", await self._consumer.committed(self._source) or 0)
+        else:
+            hop.state.begin_at(position.next_offset)
+        self._position = position
         seconds = time.perf_counter() - started
         self._metrics.restore.observe(seconds, hop.name)
-        committed = await self._consumer.committed(self._source)
-        self._consumer.seek(self._source, committed or 0)
-        self._consumer.resume(self._source)
-        logger.info("%s: restored %d entries in %.2f s, going on at %d", self._source, entries, seconds, committed or 0)
-        self._show_state(hop)
+        logger.info(
+            "%s: restored %d entries in %.2f s, going on at %d", self._source, entries, seconds, position.next_offset
+        )
         return hop
 
-    async def _batch(self, hop: Hop[M], delivery: Delivery) -> None:
+    async def _take_up(self, hop: Hop[M]) -> None:
+        await self._look()
+        with suppress(NoOffsetForPartitionError, OffsetOutOfRangeError):  # what it held against the position before
+            await self._consumer.getmany(self._source, timeout_ms=0)
+        self._consumer.seek(self._source, self._position.next_offset)
+        self._consumer.resume(self._source)
+        self._show_stopped(False)
+        self._show_state(hop)
+
+    async def _look(self) -> None:
+        """See that the input is the one that the position is of, and note under which leader.
+
+        What was committed before positions were, or where brokers know no topic ids, passes for the same input.
+        """
+        known = self._position
+        now = await look_at(self._consumer, self._source, known)
+        if not known.topic_id and now.topic_id:
+            known = structs.replace(known, topic_id=now.topic_id, next_offset=max(known.next_offset, now.begin))
+        require_same(self._source, known, now)
+        self._position = structs.replace(known, anchor_offset=known.next_offset, anchor_epoch=now.epoch)
+        self._looked_s = time.monotonic()
+
+    async def _batch(self, hop: Hop[M], delivery: Delivery, loop: Loop) -> None:
         found = await self._consumer.getmany(
             self._source, timeout_ms=self._settings.batch_wait_ms, max_records=self._settings.batch_payments_max
         )
         records: list[ConsumerRecord] = found.get(self._source, [])
         if not records or self._stopping:
+            answered_ms = kafka.answered_ms(self._consumer, [self._source])
+            if answered_ms != self._answered_ms:  # an idle broker answers; one that stands still does not
+                self._answered_ms = answered_ms
+                loop.step()
             return
         clock = StageClock(self._metrics, hop.name)
         result = hop.process(records, self._current_model(), clock.mark)
         changelog = hop.state.changelog(result.touched)
         clock.mark("state")
-        await delivery.write(self._by_topic(result), changelog, records[-1].offset + 1)
+        position = structs.replace(self._position, next_offset=records[-1].offset + 1)
+        if self._changelog is not None:
+            changelog.append(position_entry(position))
+        await delivery.write(self._by_topic(result), changelog, position.next_offset)
         clock.mark("commit")
+        self._position = position
+        loop.step()
         self._account(hop, result, len(records))
 
     def _by_topic(self, result: HopResult) -> dict[str, list[Outbound]]:
@@ -140,6 +206,7 @@ class PartitionLane(Generic[M]):
         metrics, name = self._metrics, hop.name
         self._count("transactions", "committed", name)
         metrics.batch.observe(float(records), name)
+        metrics.last_commit.labels(self._source.topic, str(self._source.partition)).set(now_ms() / 1_000)
         for kind in ("forwarded", "decided", "duplicate", "status_update", "dead_letter"):
             if result.counts[kind]:
                 metrics.payments.labels(name, kind).inc(result.counts[kind])
@@ -170,6 +237,10 @@ class PartitionLane(Generic[M]):
         partition = str(self._source.partition)
         self._metrics.state_accounts.labels(hop.name, partition).set(len(hop.state))
         self._metrics.state_bytes.labels(hop.name, partition).set(hop.state.nbytes)
+        self._metrics.event_time.labels(f"{self._source.topic}[{partition}]").set(hop.state.latest_event_ms / 1_000)
+
+    def _show_stopped(self, stopped: bool) -> None:
+        self._metrics.partition_stopped.labels(self._source.topic, str(self._source.partition)).set(stopped)
 
     def _count(self, metric: str, result: str, hop: str | None = None) -> None:
         getattr(self._metrics, metric).labels(hop or self._source.topic, result).inc()
@@ -187,11 +258,3 @@ class StageClock:
         now = time.perf_counter()
         self._stage.observe(now - self._since, self._hop, stage)
         self._since = now
-
-
-async def _close(delivery: Delivery) -> None:
-    """Close without letting a broken connection hide what broke it."""
-    try:
-        await asyncio.wait_for(delivery.close(), timeout=10.0)
-    except (KafkaError, TimeoutError, AssertionError) as error:
-        logger.warning("closing a producer: %s", type(error).__name__)

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterable
 from aiokafka.structs import TopicPartition
 
 from services import kafka
+from services.runtime.health import Loop
+from services.runtime.supervisor import within
 from services.scorer.shell.delivery import ChangelogEntry
+from services.scorer.shell.position import POSITION_KEY, Position, read_position
 from services.settings import Settings
 
 _BATCH = 5_000
+_CLOSE_S = 5.0
 
 
 async def restore_state(
@@ -19,17 +23,20 @@ async def restore_state(
     topic: str,
     partition: int,
     stopped: Callable[[], bool],
-) -> int:
-    """Give the entries of ``topic``, oldest first, to ``apply``; returns the number of entries read.
+    loop: Loop,
+) -> tuple[int, Position | None]:
+    """Give the entries of ``topic``, oldest first, to ``apply``; returns how many were read, and the input's position,
+    which is not given to ``apply``.
 
-    Ends early once ``stopped()``. Call it only once the previous owner is fenced: then the end of the
-    log can no longer move.
+    Ends early once ``stopped()``; ``loop`` takes a step with every batch. Call it only once the previous owner is
+    fenced: then the end of the log can no longer move.
     """
     source = TopicPartition(topic, partition)
     reader = kafka.consumer(settings, fetch_max_wait_ms=100, max_partition_fetch_bytes=8 * 1024 * 1024)
-    await reader.start()
+    position: Position | None = None
     read = 0
     try:
+        await reader.start()
         reader.assign([source])
         await reader.seek_to_beginning(source)
         end = (await reader.end_offsets([source]))[source]
@@ -41,8 +48,12 @@ async def restore_state(
             if reached and not records:  # the memory broker tells of an end that lies within the last batch
                 break
             for batch in records.values():
-                apply((record.key, record.value) for record in batch)
+                apply((record.key, record.value) for record in batch if record.key != POSITION_KEY)
+                for record in batch:
+                    if record.key == POSITION_KEY:
+                        position = read_position(record.value)
                 read += len(batch)
+                loop.step()
     finally:
-        await reader.stop()
-    return read
+        await within(_CLOSE_S, reader.stop(), "closing a reader")
+    return read, position

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IllegalOperation, KafkaError
+from aiokafka.structs import TopicPartition
 
 from services.settings import Settings
 
@@ -25,6 +26,7 @@ def connection(settings: Settings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap,
         "security_protocol": settings.security_protocol,
+        "request_timeout_ms": settings.request_timeout_ms,
     }
     if settings.security_protocol.startswith("SASL"):
         options |= {
@@ -98,14 +100,19 @@ def looked_at(future: asyncio.Future[T]) -> asyncio.Future[T]:
 
 def consumer(settings: Settings, *topics: str, group_id: str | None = None, **options: Any) -> AIOKafkaConsumer:
     """A consumer of committed records, not yet started. It commits nothing by itself."""
-    return AIOKafkaConsumer(
-        *topics,
-        **connection(settings),
-        group_id=group_id,
-        isolation_level="read_committed" if settings.delivery == "exactly_once" else "read_uncommitted",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        session_timeout_ms=settings.session_timeout_ms,
-        heartbeat_interval_ms=max(300, settings.session_timeout_ms // 5),
-        **options,
-    )
+    chosen: dict[str, Any] = {
+        "group_id": group_id,
+        "isolation_level": "read_committed" if settings.delivery == "exactly_once" else "read_uncommitted",
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "session_timeout_ms": settings.session_timeout_ms,
+        "heartbeat_interval_ms": max(300, settings.session_timeout_ms // 5),
+    }
+    return AIOKafkaConsumer(*topics, **connection(settings), **chosen | options)
+
+
+def answered_ms(consumer: AIOKafkaConsumer, sources: Iterable[TopicPartition]) -> int:
+    """The time (ms) of the answer to a fetch that is oldest among the latest of each of ``sources``; 0 where one had
+    none. It moves on even while there is nothing to read, and stands still when a broker does.
+    """
+    return min((consumer.last_poll_timestamp(each) or 0 for each in sources), default=0)

@@ -1,0 +1,1 @@
+"""What every worker needs and no domain: health, supervision, logs, its life from start to signal."""

@@ -1,0 +1,141 @@
+"""One rule for every loop of every worker: what passes is waited out, what people must decide is told, a bug ends it.
+
+- **A fault that passes** (the broker is away, slow, or took us for dead): one line in the log, a pause, another
+  attempt, for as long as it takes. An attempt takes possession anew and goes on from the last committed position.
+- **A fault that people must decide** (``NeedsPeople``): told once, with the command that goes on. The worker lives,
+  is not ready, and looks again from time to time, so that it goes on by itself once that was decided.
+- **A bug** (anything else) leaves through ``supervise``: the worker ends, loudly; whoever started it starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import TypeVar
+
+from aiokafka.errors import KafkaError
+
+from services.contract.errors import TocsinError
+from services.runtime.health import Health, Loop
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+PAUSE_S = 0.5
+PAUSE_S_MAX = 8.0
+LOOK_AGAIN_S = 5.0
+"""Between two looks at whether people have decided."""
+_CLIENT = "aiokafka"
+
+
+class NeedsPeople(TocsinError):
+    """Going on would lose or double something, or cannot succeed: people decide. The message names the remedy."""
+
+
+def passes(error: BaseException) -> bool:
+    """Whether ``error`` is a fault that may pass: of the network, of the broker, or from within Kafka's client, whose
+    state is made anew with the next attempt.
+
+    >>> passes(TimeoutError()), passes(ValueError())
+    (True, False)
+    """
+    return isinstance(error, KafkaError | OSError) or _raised_in(error.__traceback__, _CLIENT)
+
+
+def _raised_in(traceback: TracebackType | None, package: str) -> bool:
+    """Whether the innermost frame is of ``package``."""
+    name = ""
+    while traceback is not None:
+        name = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        traceback = traceback.tb_next
+    return name.split(".", 1)[0] == package
+
+
+async def supervise(
+    loop: Loop,
+    attempt: Callable[[], Awaitable[None]],
+    should_stop: Callable[[], bool],
+    count: Callable[[str, str], None],
+    attempts_max: int = 0,
+) -> None:
+    """Make ``attempt`` again and again until ``should_stop``; an attempt that returns is followed by another.
+
+    Parameters
+    ----------
+    loop
+        What health knows of it. An attempt that takes a step starts the count of failures anew.
+    count
+        Told of the loop's name and the class of each fault.
+    attempts_max
+        Failures in a row after which a fault that passes leaves, for whoever stands above to make more of it anew;
+        0: never.
+    """
+    failures = 0
+    while not should_stop():
+        stepped_s = loop.stepped_unix_s
+        try:
+            await attempt()
+            continue
+        except NeedsPeople as error:
+            count(loop.name, type(error).__name__)
+            if loop.why != str(error):
+                logger.error("%s is stopped: %s", loop.name, error)
+            loop.stop(str(error))
+            pause_s = LOOK_AGAIN_S
+        except Exception as error:
+            if not passes(error):
+                raise
+            failures = 1 if loop.stepped_unix_s != stepped_s else failures + 1
+            if attempts_max and failures >= attempts_max:
+                raise
+            fault = type(error).__name__
+            count(loop.name, fault)
+            loop.retries(f"{fault}, {failures} in a row")
+            pause_s = min(PAUSE_S_MAX, PAUSE_S * 2.0 ** (failures - 1))
+            logger.warning("%s: %s; trying again in %.1f s", loop.name, fault, pause_s)
+        await pause(pause_s, should_stop)
+
+
+async def pause(seconds: float, should_stop: Callable[[], bool]) -> None:
+    """Wait, but not beyond ``should_stop``."""
+    clock = asyncio.get_running_loop().time
+    until_s = clock() + seconds
+    while not should_stop() and (left_s := until_s - clock()) > 0:  # noqa: ASYNC110 - a service has no such event
+        await asyncio.sleep(min(left_s, 0.2))
+
+
+async def within(seconds: float, work: Awaitable[object], what: str) -> bool:
+    """Let ``work``, which only lets go of something, end within so many ``seconds``; returns whether it did.
+
+    What it raises is logged by its class: letting go must not hide why.
+    """
+    try:
+        await asyncio.wait_for(work, seconds)
+    except Exception as error:  # noqa: BLE001 - whatever it is, there is nothing left to do for it
+        logger.warning("%s: %s", what, type(error).__name__)
+        return False
+    return True
+
+
+async def patiently(
+    health: Health,
+    name: str,
+    work: Callable[[], Awaitable[T]],
+    should_stop: Callable[[], bool],
+    count: Callable[[str, str], None],
+) -> T | None:
+    """What ``work`` gives once it succeeds, through every fault that passes; ``None`` when the worker is to stop first.
+
+    Any other error leaves: a worker that has not begun ends with it.
+    """  # fmt: skip
+    given: list[T] = []
+
+    async def attempt() -> None:
+        given.append(await work())
+        loop.step()
+
+    with health.loop(name) as loop:
+        await supervise(loop, attempt, lambda: bool(given) or should_stop(), count)
+    return given[0] if given else None

@@ -1,0 +1,192 @@
+"""``tocsin topics accept``: people decide that a topic made anew, or without its end, is read from its beginning.
+
+What is written is what the readers themselves would write: the position in the changelog, with the group's offset, in
+one transaction under the partition's own transactional id. Taking that id fences the reader, which stands still anyway
+and takes it back when it looks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from services import kafka
+from services.contract.errors import TocsinError
+from services.contract.topics import Topic, Topics
+from services.kafka.identity import accepted_as
+from services.logs import read_log
+from services.scorer.shell.position import (
+    GENERATIONS_MAX,
+    POSITION_KEY,
+    Input,
+    Position,
+    look_at,
+    position_entry,
+    read_position,
+    what_changed,
+)
+from services.settings import Settings
+
+ATTEMPTS = 5
+
+
+class NothingToAccept(TocsinError):
+    """No reader of the topic waits for a decision. The message says so."""
+
+
+class _Reader(NamedTuple):
+    """Who reads a topic: a consumer group's name, and where its state is."""
+
+    name: str
+    changelog: Topic | None
+    one_transaction_for_all: bool = False
+
+
+class Accepted(NamedTuple):
+    """What was decided for one reader of one partition, and where it goes on."""
+
+    group: str
+    partition: int
+    why: str
+    next_offset: int
+
+
+def readers_of(topics: Topics) -> dict[str, tuple[_Reader, ...]]:
+    """Who reads each topic that can be accepted."""
+    learner = _Reader("learner", None, one_transaction_for_all=True)
+    return {
+        topics.payments.name: (_Reader("payer", topics.payer_state),),
+        topics.payments_by_payee.name: (_Reader("payee", topics.payee_state),),
+        topics.reviews.name: (_Reader("alerter", topics.alerter_state),),
+        topics.decisions.name: (_Reader("shadow", None), learner),
+        topics.labels.name: (learner,),
+        topics.examples.name: (learner,),
+    }
+
+
+async def accept(settings: Settings, topic: str, partitions: Sequence[int]) -> list[Accepted]:
+    """Let the readers of ``partitions`` of ``topic`` go on at its beginning, with the state that they have.
+
+    Raises
+    ------
+    NothingToAccept
+        When the topic is none that is read with a position, or is still what every reader's state was made of.
+    KafkaError
+        When the cluster does not take it.
+    """
+    readers = readers_of(settings.topics).get(topic)
+    if readers is None:
+        known = ", ".join(readers_of(settings.topics))
+        raise NothingToAccept(f"{topic}: nobody keeps a position in it; those with one are {known}")
+    done: list[Accepted] = []
+    consumer = kafka.consumer(settings)
+    await consumer.start()
+    try:
+        for reader in readers:
+            for partition in partitions:
+                done += await _accept_patiently(settings, consumer, reader, TopicPartition(topic, partition))
+    finally:
+        await consumer.stop()
+    if not done:
+        raise NothingToAccept(f"{topic}: it is what its readers have read so far; there is nothing to accept")
+    return done
+
+
+async def _accept_patiently(
+    settings: Settings, consumer: AIOKafkaConsumer, reader: _Reader, source: TopicPartition
+) -> list[Accepted]:
+    for attempt in range(ATTEMPTS):
+        try:
+            return await _accept_one(settings, consumer, reader, source)
+        except ProducerFenced:  # the reader looked again in between
+            await asyncio.sleep(0.2 * (attempt + 1))
+    return await _accept_one(settings, consumer, reader, source)
+
+
+async def _accept_one(
+    settings: Settings, consumer: AIOKafkaConsumer, reader: _Reader, source: TopicPartition
+) -> list[Accepted]:
+    group = f"{settings.identity}.{reader.name}"
+    consumer.assign([source])
+    known = None if reader.changelog is None else await _position_in(settings, reader.changelog, source.partition)
+    now = await look_at(consumer, source, known)
+    if reader.changelog is None:
+        why = await _what_changed_for(settings, group, source, now)
+    else:
+        why = None if known is None else what_changed(known, now)
+    if why is None:
+        return []
+    generation = 0 if known is None else min(known.generation + 1, GENERATIONS_MAX)
+    position = Position(now.topic_id, now.begin, generation, now.begin, now.epoch)
+    await _write(settings, reader, group, source, position, now)
+    return [Accepted(group, source.partition, why, now.begin)]
+
+
+async def _position_in(settings: Settings, changelog: Topic, partition: int) -> Position | None:
+    """Where the reader stands; ``None`` where it never began."""
+    found: Position | None = None
+    async for record in read_log(settings, changelog.name, partition, "looking for the position"):
+        if record.key == POSITION_KEY:
+            found = read_position(record.value) or found
+    return found
+
+
+async def _what_changed_for(settings: Settings, group: str, source: TopicPartition, now: Input) -> str | None:
+    """The same of a reader without a changelog: Kafka drops a group's offsets with the topic that they are of."""
+    admin = kafka.admin(settings)
+    await admin.start()
+    try:
+        found = await admin.list_consumer_group_offsets(group, partitions=[source])
+    finally:
+        await admin.close()
+    offset = found[source].offset if source in found else -1
+    if offset < 0:
+        return "the group has no place in it"
+    return what_changed(Position(now.topic_id, offset), now)
+
+
+async def _write(
+    settings: Settings, reader: _Reader, group: str, source: TopicPartition, position: Position, now: Input
+) -> None:
+    """The position and the group's offset, as the reader would write them."""
+    exactly_once = settings.delivery == "exactly_once"
+    transactional_id = group if reader.one_transaction_for_all else f"{group}.{source.partition}"
+    producer = kafka.producer(settings, transactional_id if exactly_once else None)
+    offset = {source: OffsetAndMetadata(position.next_offset, accepted_as(now.topic_id))}
+    await producer.start()
+    try:
+        if not exactly_once:
+            await _write_position(producer, reader, source, position)
+            await _commit(settings, group, offset)
+            return
+        async with kafka.transaction(producer):
+            await _write_position(producer, reader, source, position)
+            await producer.send_offsets_to_transaction(offset, group)
+    finally:
+        await producer.stop()
+
+
+async def _write_position(
+    producer: AIOKafkaProducer, reader: _Reader, source: TopicPartition, position: Position
+) -> None:
+    if reader.changelog is not None:
+        key, value = position_entry(position)
+        await producer.send_and_wait(reader.changelog.name, value, key, partition=source.partition)
+
+
+async def _commit(settings: Settings, group: str, offset: dict[TopicPartition, OffsetAndMetadata]) -> None:
+    """Without transactions a group's offset can be set from outside only while nobody is in the group."""
+    consumer = kafka.consumer(settings, group_id=group)
+    await consumer.start()
+    try:
+        consumer.assign(list(offset))
+        await consumer.commit(offset)
+    except KafkaError:
+        raise NothingToAccept(f"{group}: its workers are running; stop them, and run the command again") from None
+    finally:
+        await consumer.stop()

@@ -1,0 +1,129 @@
+"""How far a partition's state has come in its input, and whether that input is still the one it was made of.
+
+The position is an entry of the changelog, written with the state that stands for it. So a topic that was deleted and
+made again (its group's offsets go with it), or whose end was lost, is noticed whatever became of the group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+from msgspec import Struct
+
+from services.contract.codec import encode
+from services.kafka.identity import UNKNOWN_EPOCH, client_of, end_of_epoch, identity_of
+from services.runtime.supervisor import NeedsPeople
+
+POSITION_KEY = b"\x00position"
+"""Changelog key of a partition's position. It is the shell's: no hop sees it."""
+GENERATIONS_MAX = 60_000
+
+
+class InputChanged(NeedsPeople):
+    """The input is not what the state was made of, and going on would lose payments or take them for repeats."""
+
+
+class Position(Struct, frozen=True, omit_defaults=True):
+    """Up to where the state of a partition holds its input."""
+
+    topic_id: str
+    """Of the input topic; empty where brokers know no ids."""
+    next_offset: int
+    """The first record that is not in the state."""
+    generation: int = 0
+    """How often people have accepted another input in the place of the one before."""
+    anchor_offset: int = 0
+    anchor_epoch: int = UNKNOWN_EPOCH
+    """Every record before ``anchor_offset`` was written under a leader of this epoch or an earlier one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An input partition as the cluster has it. Without a ``topic_id`` nothing more can be told of it."""
+
+    topic_id: str
+    begin: int
+    end: int
+    epoch: int = UNKNOWN_EPOCH
+    anchor_end: int | None = None
+    """Where the records of the anchor's epoch end, if another leader came since."""
+
+
+def what_changed(known: Position, now: Input) -> str | None:
+    """What keeps the state at ``known`` from going on with the input ``now``, or ``None``.
+
+    >>> what_changed(Position("a1", 7), Input("a1", 0, 9))
+    >>> what_changed(Position("a1", 7), Input("b2", 0, 9))
+    'it was deleted and made again: 7 records of the former were taken'
+    >>> what_changed(Position("a1", 7), Input("a1", 0, 5))
+    'it ends at 5 and 7 was taken: its end was lost'
+    >>> what_changed(Position("a1", 7), Input("a1", 9, 12))
+    'it begins at 9 and 7 was not taken yet: records were deleted unread'
+    """
+    if not (now.topic_id and known.topic_id):
+        return None
+    if now.topic_id != known.topic_id:
+        return f"it was deleted and made again: {known.next_offset} records of the former were taken"
+    if now.end < known.next_offset:
+        return f"it ends at {now.end} and {known.next_offset} was taken: its end was lost"
+    if now.anchor_end is not None and now.anchor_end < known.anchor_offset:
+        return f"its leader has other records from {now.anchor_end} on than were taken: its end was lost"
+    if now.begin > known.next_offset:
+        return f"it begins at {now.begin} and {known.next_offset} was not taken yet: records were deleted unread"
+    return None
+
+
+async def look_at(consumer: AIOKafkaConsumer, source: TopicPartition, known: Position | None) -> Input:
+    """The input partition as it is now.
+
+    Raises
+    ------
+    KafkaError
+        When the cluster does not say.
+    """
+    client = client_of(consumer)
+    identity = await identity_of(client, source.topic)
+    begin = (await consumer.beginning_offsets([source]))[source]
+    end = (await consumer.end_offsets([source]))[source]
+    if identity is None:
+        return Input("", begin, end)
+    epoch = identity.epochs.get(source.partition, UNKNOWN_EPOCH)
+    anchor_end = None
+    if known is not None and known.topic_id == identity.topic_id and UNKNOWN_EPOCH < known.anchor_epoch < epoch:
+        anchor_end = await end_of_epoch(client, source, known.anchor_epoch)
+    return Input(identity.topic_id, begin, end, epoch, anchor_end)
+
+
+def require_same(source: TopicPartition, known: Position, now: Input) -> None:
+    """Let pass an input that the state can go on with.
+
+    Raises
+    ------
+    InputChanged
+        Naming what changed, the command that goes on all the same, and its price.
+    """
+    changed = what_changed(known, now)
+    if changed is not None:
+        raise InputChanged(
+            f"{source.topic}[{source.partition}]: {changed}. Nothing of it is read until you decide. "
+            f"`tocsin topics accept {source.topic} --partition {source.partition}` goes on at its beginning "
+            f"({now.begin}) with the state as it is: what was lost with the old records and not yet decided stays "
+            "undecided, what is sent again counts as a repeat only while it is remembered, and decisions from here on "
+            "cannot be recomputed from the logs"
+        )
+
+
+def read_position(value: bytes | None) -> Position | None:
+    """The position that a changelog entry holds; ``None`` where there is none that can be read."""
+    try:
+        return msgspec.json.decode(value or b"", type=Position)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def position_entry(position: Position) -> tuple[bytes, bytes]:
+    """A position as a changelog entry."""
+    return POSITION_KEY, encode(position)
