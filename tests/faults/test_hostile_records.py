@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from tests.support.hostile import (
     BOMB_BYTES,
     CANARY,
     PLANTED,
+    PLANTED_ACCOUNT,
     SMALL_BOMB_BYTES,
     bomb,
     canary_label,
@@ -78,10 +80,16 @@ def test_hostile_announcements_stop_no_worker_at_its_start(stage: Stage, table: 
 
 async def announcements(stage: Stage, table: Table) -> None:
     """They are there before the workers start, and more come while they run."""
-    good = encode(announcement_of(random_model(1, stage.schema), name=CANARY))
+    model = random_model(1, stage.schema)
+    stage.models.append(model)  # where what stands beside it is no reason to refuse it
+    good = encode(announcement_of(model, name="planted"))
+    limitless = replace(model, weights=model.weights * 1e308)
     values = [
         *hostile_values(good),
-        *typed_wrongly(good),
+        *(each for each in typed_wrongly(good) if b'"name":"planted"' in each),
+        encode(announcement_of(limitless, name="planted")),
+        encode(announcement_of(replace(model, review_probability=7.0), name="planted")),
+        encode(announcement_of(model, name=CANARY * 100_000)),
         *(
             each
             for name in ("weights", "means", "scales", "bias", "review_probability")
@@ -111,7 +119,7 @@ async def reviews(stage: Stage, table: Table) -> None:
     logs = await read_logs(stage.deployment, topic)
     genuine = next(record for log in logs for record in log)
     fields = orjson.loads(genuine.value)
-    account = fields["subject"]["account"] = f"{CANARY}-payee"
+    account = fields["subject"]["account"] = PLANTED_ACCOUNT
     later = [orjson.dumps({**fields, "event_time_ms": at}) for at in (2**62, -(2**62), EVENT_TIME_MS_MAX + 1)]
     review = orjson.dumps(fields)
     snooze = encode(Snooze(f"{CANARY}-id", Subject("payee", account), "lsac", EVENT_TIME_MS_MAX, f"{CANARY}-tenant"))
@@ -220,7 +228,11 @@ async def learned(stage: Stage, table: Table) -> None:
     await stage.up()
     topics, count = stage.settings.topics, 0
     for topic in (topics.decisions, topics.examples):
-        good = next(record.value for log in await read_logs(stage.deployment, topic) for record in log)
+        first = next(record.value for log in await read_logs(stage.deployment, topic) for record in log)
+        nobodys = {"feature_schema_hash": "0" * 64, "payment_id": f"{CANARY}-id-99"}
+        good = orjson.dumps(
+            orjson.loads(first) | nobodys | ({"decision_id": CANARY} if topic == topics.decisions else {})
+        )
         bad = [
             *hostile_values(good),
             *typed_wrongly(good),
@@ -229,7 +241,7 @@ async def learned(stage: Stage, table: Table) -> None:
             b"",
         ]
         count += await plant(stage, topic, [(KEY, value) for value in bad])
-    good = canary_label(0)
+    good = canary_label(99)
     bad = [
         *hostile_values(good),
         *typed_wrongly(good),

@@ -16,6 +16,7 @@ from tests.faults.stage import SEED, Stage
 from tests.learner.test_learner_on_kafka import expected_ids, offline, plans_of, registered
 from tests.support.alerts import assert_each_review_is_in_one_alert
 from tests.support.deployment import read_logs
+from tests.support.hostile import CANARY
 from tests.support.offline import Run, assert_decided_once, assert_logs_are_computed, genuine, read_run
 from tests.support.payments import expected_of
 
@@ -30,7 +31,9 @@ async def assert_as_undisturbed(stage: Stage) -> None:
 async def assert_scorer_undisturbed(stage: Stage) -> Run:
     """Each payment decided once, each review in one alert, and every log what the pure path makes of its input."""
     models = [model_from(each, stage.schema) for each in await announced(stage)]
-    run = await read_run(stage.deployment, [each for each in models if isinstance(each, LogisticModel)])
+    run = await read_run(
+        stage.deployment, [*stage.models, *(each for each in models if isinstance(each, LogisticModel))]
+    )
     assert_decided_once(run, expected_of(stage.sent))
     assert_logs_are_computed(run, SEED)
     assert_each_review_is_in_one_alert(run)
@@ -71,10 +74,10 @@ async def assert_shadow_undisturbed(stage: Stage, run: Run) -> None:
     scored = [[decode(record.value, ShadowScores) for record in log] for log in logs]
     decided = [[orjson.loads(record.value) for record in log] for log in run.decisions]
     ids = [[each["decision_id"] for each in log] for log in decided]
-    assert [[each.decision_id for each in log] for log in scored] == ids
+    assert [[each.decision_id for each in log if not each.decision_id.startswith(CANARY)] for log in scored] == ids
     rows = {each["decision_id"]: each["features"] for log in decided for each in log}
     by_model: dict[str, list[ShadowScores]] = {}
-    for each in (one for log in scored for one in log):
+    for each in (one for log in scored for one in log if not one.decision_id.startswith(CANARY)):
         for name in each.scores:
             by_model.setdefault(name, []).append(each)
     assert by_model, "the run was worth proving"

@@ -16,6 +16,8 @@ from tests.support.payments import DAY_MS, START_MS, Entry
 
 CANARY = "canary-9d41"
 """Begins every name, text and id that stands in what is planted: no log line, metric or traceback may hold it."""
+PLANTED_ACCOUNT = f"{CANARY}-planted"
+"""Planted reviews are about it: some are of the right form, and nobody can tell."""
 PLANTED = ("x-planted", b"yes")
 """Header of whatever is written to a topic by somebody other than its owner: comparisons know it by that."""
 DEPTH = 100_000
@@ -71,7 +73,10 @@ def hostile_values(good: bytes) -> list[bytes]:
 
 
 def typed_wrongly(good: bytes) -> list[bytes]:
-    """``good`` with the canary, or nothing, in the place of each of its values, one after the other."""
+    """``good`` with the canary, or nothing, in the place of each of its values, one after the other.
+
+    A few are records of its kind all the same: ``good`` is to be one that nobody has a use for.
+    """
     fields: dict[str, Any] = orjson.loads(good)
     return [
         orjson.dumps({**fields, name: value})
