@@ -196,7 +196,7 @@ def test_sigterm_under_a_frozen_broker_ends_each_worker_within_its_grace(stage: 
 def seconds_to_end(worker: Worker) -> float:
     """How long it takes to end once it is told to."""
     began = time.monotonic()
-    worker.stop()
+    worker.end()
     return time.monotonic() - began
 
 

@@ -17,7 +17,7 @@ import orjson
 import pytest
 from aiokafka import ConsumerRecord
 
-from services.contract.codec import CHAMPION, encode
+from services.contract.codec import encode
 from services.contract.events import SNOOZE, Headers, cloud_event
 from services.contract.topics import Topic
 from services.contract.types import EVENT_TIME_MS_MAX, Snooze, Subject
@@ -49,6 +49,8 @@ pytestmark = pytest.mark.kafka
 Planted = tuple[bytes | None, bytes | None]
 """Key and value."""
 KEY = f"{CANARY}-payer".encode()
+CHAMPION = b"champion"
+"""Key of the promotion in ``models.v1``."""
 RECORD_BYTES_MAX = 1_048_576
 """A dead letter, headers and all, fits where a payment did."""
 
