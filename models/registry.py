@@ -19,7 +19,7 @@ import msgspec
 
 from models.onnx import checked_graph, onnx_from
 from models.training import Snapshot
-from services.contract.codec import encode
+from services.contract.codec import RecordInvalid, decode, encode
 from services.contract.identity import hash_of
 from services.contract.types import ModelAnnouncement
 from services.files import write_durably
@@ -110,8 +110,8 @@ class Registry:
         path = self.path(name, version)
         file = _read(path)
         try:
-            snapshot = msgspec.json.decode(file.snapshot, type=Snapshot)
-        except msgspec.DecodeError as error:
+            snapshot = decode(bytes(file.snapshot), Snapshot)
+        except RecordInvalid as error:
             raise RegistryError(f"{path}: not a snapshot: {error}") from error
         said = snapshot.announcement
         if (said.name, said.version) != (name, version):
@@ -214,10 +214,10 @@ def _read(path: Path) -> _File:
         When it is missing or is not as it was written.
     """
     try:
-        file = msgspec.json.decode(path.read_bytes(), type=_File)
+        file = decode(path.read_bytes(), _File)
     except OSError as error:
         raise RegistryError(f"{path}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except RecordInvalid as error:
         raise RegistryError(f"{path}: not a snapshot: {error}") from error
     if hash_of(bytes(file.snapshot)) != file.sha256:
         raise RegistryError(f"{path}: its content does not have the SHA-256 it was written with")

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaProducer
 
 from services import kafka
-from services.contract.codec import CHAMPION, decode, encode
+from services.contract.announced import CHAMPION, read_announced
+from services.contract.codec import Rejection, encode
 from services.contract.events import cloud_event
 from services.contract.types import ModelAnnouncement, Promotion
 from services.logs import read_log
@@ -64,11 +65,14 @@ def rolled_back(current: Promotion | None, load: Callable[[str, int], ModelAnnou
 
 async def read_champion(settings: Settings) -> Promotion | None:
     """The promotion in force; ``None`` while workers follow the learner."""
-    found: bytes | None = None
+    found: Promotion | None = None
     async for record in read_log(settings, settings.topics.models.name, 0, "looking for the champion"):
-        if record.key == CHAMPION:
-            found = record.value
-    return None if found is None else decode(found, Promotion)
+        if record.key != CHAMPION:
+            continue
+        said = read_announced(record.key, record.value)
+        if not isinstance(said, Rejection):  # workers pass over what they cannot read
+            found = said if isinstance(said, Promotion) else None
+    return found
 
 
 async def announce(settings: Settings, announcement: ModelAnnouncement) -> None:

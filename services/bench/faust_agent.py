@@ -49,7 +49,8 @@ def create_baseline(settings: Settings, metrics: Metrics) -> faust.App:
            ("payments_by_payee", "decisions", "reviews", "dead_letters", "payer_state", "payee_state")}  # fmt: skip
     payer_hops = {p: PayerHop(ruleset, topics.payments.name, p, partitions) for p in range(partitions)}
     payee_hops = {
-        p: PayeeHop(ruleset, topics.payments_by_payee.name, p, partitions, partitions) for p in range(partitions)
+        p: PayeeHop(ruleset, topics.payments_by_payee.name, p, partitions, partitions, settings.repeats_possible)
+        for p in range(partitions)
     }
 
     async def work(hops: Hops, events: list[faust.EventT[bytes]], changelog: str) -> Counter[str]:

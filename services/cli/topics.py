@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,14 +12,14 @@ from rich.table import Table
 
 from services.cli.options import Bootstrap, Json, print_json
 from services.settings import load_settings
-from services.topics_admin import TopicState, create_topics, describe_topics
+from services.topics_admin import TopicState, amiss, create_topics, describe_topics, untold
 
 app = typer.Typer(help="Create or describe the topics of the contract.", no_args_is_help=True)
 
 
 @app.command()
 def create(bootstrap: Bootstrap = None, partitions: int | None = None, json: Json = False) -> None:
-    """Create the topics that are absent. Existing ones are left alone, and must have the partitions wanted."""
+    """Create the topics that are absent. Existing ones are left alone, and must be as the contract wants them."""
     _show(asyncio.run(create_topics(load_settings(bootstrap=bootstrap, partitions=partitions))), json)
 
 
@@ -54,24 +55,33 @@ def accept(
 
 def _show(states: list[TopicState], as_json: bool) -> None:
     if as_json:
-        print_json(
-            [
-                {
-                    "topic": state.topic.name,
-                    "key": state.topic.key,
-                    "purpose": state.topic.purpose,
-                    "partitions": state.partitions_found,
-                    "partitions_wanted": state.partitions_wanted,
-                    "compacted": state.topic.compacted,
-                    "internal": state.topic.internal,
-                }
-                for state in states
-            ]
-        )
+        print_json([_facts(state) for state in states])
         return
-    table = Table("topic", "key", "partitions", "purpose", box=None, header_style="bold")
+    table = Table("topic", "key", "partitions", "amiss", "purpose", box=None, header_style="bold")
     for state in states:
-        found = str(state.partitions_found) if state.fits else f"[red]{state.partitions_found}"
+        whole = state.partitions_found == state.partitions_wanted
+        found = f"{state.partitions_found}" if whole else f"[red]{state.partitions_found}[/red]"
         purpose = state.topic.purpose + (" (internal)" if state.topic.internal else "")
-        table.add_row(state.topic.name, state.topic.key, f"{found} of {state.partitions_wanted}", purpose)
+        wrong = ", ".join(f"[red]{flaw.setting}[/red]" for flaw in state.flaws)
+        table.add_row(state.topic.name, state.topic.key, f"{found} of {state.partitions_wanted}", wrong, purpose)
     Console().print(table)
+    for line in (*amiss(states), *untold(states)):
+        typer.echo(line, err=True)
+
+
+def _facts(state: TopicState) -> dict[str, Any]:
+    return {
+        "topic": state.topic.name,
+        "key": state.topic.key,
+        "purpose": state.topic.purpose,
+        "partitions": state.partitions_found,
+        "partitions_wanted": state.partitions_wanted,
+        "replication_factor": state.copies_found,
+        "replication_factor_wanted": state.copies_wanted,
+        "compacted": state.topic.compacted,
+        "internal": state.topic.internal,
+        "settings": dict(state.settings_found),
+        "settings_wanted": state.settings_wanted,
+        "settings_untold": state.untold,
+        "amiss": [asdict(flaw) for flaw in state.flaws],
+    }

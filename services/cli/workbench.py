@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import msgspec
 import typer
 
 from services.cli.options import Bootstrap, Json, moment_ms, print_json
 from services.cli.workbench_view import STEPS, Budget, Files, Matured, at, fail, read, show, tell
+from services.contract.codec import RecordInvalid
 from services.models_admin import name_of
 from services.progress import Progress
 from services.scorer.path.features import feature_schema_hash
@@ -157,7 +157,7 @@ def _refit_request(settings: Settings) -> RefitRequest | None:
 
     try:
         request = read_request(settings.state_dir)
-    except msgspec.DecodeError as error:
+    except RecordInvalid as error:
         fail(f"{settings.state_dir / FILE}: is no request to refit: {error}")
     for alarm in request.alarms.values() if request else ():
         tell(f"a refit is requested: drift of {described(alarm)}")

@@ -8,12 +8,26 @@ from typing import Annotated
 import typer
 
 from services.cli.options import Bootstrap
-from services.settings import load_settings
+from services.settings import Settings, load_settings
 
 app = typer.Typer(help="Run a worker until SIGTERM or Ctrl-C.", no_args_is_help=True)
 
 MetricsPort = Annotated[int | None, typer.Option(help="Prometheus port; 0: none.", show_default="TOCSIN_METRICS_PORT")]
-Loglevel = Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")]
+
+
+class Level(StrEnum):
+    """The least that is logged."""
+
+    debug = "DEBUG"
+    info = "INFO"
+    warning = "WARNING"
+    error = "ERROR"
+
+
+Loglevel = Annotated[
+    Level | None,
+    typer.Option(case_sensitive=False, help="The least that is logged.", show_default="TOCSIN_LOG_LEVEL"),
+]
 
 
 class Hop(StrEnum):
@@ -29,26 +43,25 @@ class Hop(StrEnum):
 def scorer(
     bootstrap: Bootstrap = None,
     metrics_port: MetricsPort = None,
-    loglevel: Loglevel = "INFO",
+    loglevel: Loglevel = None,
     hop: Annotated[Hop, typer.Option(help="Run one part only, to scale them apart.")] = Hop.all,
 ) -> None:
     """Score payments: payer hop, payee hop, alerter. Start more of them to share the partitions."""
     from services.scorer.shell.app import HOPS, run_scorer
 
-    hops = HOPS if hop is Hop.all else (hop.value,)
-    run_scorer(load_settings(bootstrap=bootstrap, metrics_port=metrics_port), loglevel, hops)
+    run_scorer(_settings(bootstrap, metrics_port, loglevel), HOPS if hop is Hop.all else (hop.value,))
 
 
 @app.command()
-def learner(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None) -> None:
+def learner(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, loglevel: Loglevel = None) -> None:
     """Join labels with what was served, learn from the joined examples, announce models. One is enough."""
     from services.learner.app import run_learner
 
-    run_learner(load_settings(bootstrap=bootstrap, metrics_port=metrics_port))
+    run_learner(_settings(bootstrap, metrics_port, loglevel))
 
 
 @app.command()
-def shadow(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, loglevel: Loglevel = "INFO") -> None:
+def shadow(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, loglevel: Loglevel = None) -> None:
     """Score what was decided with every challenger, off the payments' path. Start more to share the partitions.
 
     What they say goes to `shadow-scores.v1`, and nothing acts on it: `tocsin compare --shadow` sets it beside the
@@ -56,4 +69,9 @@ def shadow(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, loglev
     """
     from services.shadow.app import run_shadow
 
-    run_shadow(load_settings(bootstrap=bootstrap, metrics_port=metrics_port), loglevel)
+    run_shadow(_settings(bootstrap, metrics_port, loglevel))
+
+
+def _settings(bootstrap: str | None, metrics_port: int | None, loglevel: Level | None) -> Settings:
+    level = None if loglevel is None else loglevel.value
+    return load_settings(bootstrap=bootstrap, metrics_port=metrics_port, log_level=level)

@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 attributes as Kafka headers (binary content mode), and the headers of a dead letter.
+"""CloudEvents 1.0 attributes as Kafka headers (binary content mode).
 
 Every attribute is a function of the record alone: no clock is read, so a replay writes the same bytes.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-
-from services.contract.types import DeadLetter
 
 Headers = list[tuple[str, bytes]]
 
@@ -43,38 +41,3 @@ def is_event(headers: Sequence[tuple[str, bytes]], kind: str) -> bool:
 def type_header(kind: str) -> tuple[str, bytes]:
     """The header that says of what kind an event is."""
     return "ce_type", b"org.tocsin." + kind.encode()
-
-
-def dead_letter_headers(letter: DeadLetter) -> Headers:
-    """Headers that say why a record was put aside and where it came from. The value stays the original bytes."""
-    return [
-        _SPEC,
-        ("ce_type", b"org.tocsin.dead-letter.v1"),
-        ("ce_source", SOURCE.encode()),
-        ("ce_id", f"{letter.topic}/{letter.partition}/{letter.offset}".encode()),
-        ("tocsin_reason", letter.reason.encode()),
-        ("tocsin_field", letter.field.encode()),
-        ("tocsin_detail", letter.detail.encode()),
-        ("tocsin_topic", letter.topic.encode()),
-        ("tocsin_partition", str(letter.partition).encode()),
-        ("tocsin_offset", str(letter.offset).encode()),
-    ]
-
-
-def read_dead_letter(headers: Headers) -> DeadLetter:
-    """The dead letter that ``headers`` describe.
-
-    Raises
-    ------
-    KeyError
-        When they are not those of a dead letter; it names the header.
-    """
-    found = {name: value.decode() for name, value in headers}
-    return DeadLetter(
-        reason=found["tocsin_reason"],
-        field=found["tocsin_field"],
-        detail=found["tocsin_detail"],
-        topic=found["tocsin_topic"],
-        partition=int(found["tocsin_partition"]),
-        offset=int(found["tocsin_offset"]),
-    )

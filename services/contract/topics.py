@@ -26,11 +26,15 @@ class Topic:
     append_time: bool = False
     retention_ms: int = -1
 
-    def configuration(self) -> dict[str, str]:
-        """The broker's settings of this topic, as ``kafka-configs`` spells them."""
+    def configuration(self, replication_factor: int = 1) -> dict[str, str]:
+        """The broker's settings of this topic, as ``kafka-configs`` spells them.
+
+        With three copies or more a write counts once two of them have it: one broker may go, and nothing is lost.
+        """
         settings = {
             "cleanup.policy": "compact" if self.compacted else "delete",
             "message.timestamp.type": "LogAppendTime" if self.append_time else "CreateTime",
+            "min.insync.replicas": "2" if replication_factor >= 3 else "1",
         }
         settings["max.message.bytes"] = str(
             BATCH_BYTES_MAX if self.name.endswith("payments.v1") else 2 * BATCH_BYTES_MAX

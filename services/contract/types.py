@@ -15,6 +15,8 @@ from msgspec import Meta, Struct
 from services.contract.codes import CountryCode, CurrencyCode
 
 EVENT_TIME_MS_MAX = 4_102_444_800_000  # 2100-01-01
+AMOUNT_EUR_MAX = 1e30
+OVER_CLEARED_MAX = 1e35
 AMOUNT_MINOR_MAX = 9_007_199_254_740_992  # 2**53: every such integer is also an exact float64
 
 Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -24,6 +26,13 @@ Text = Annotated[str, Meta(max_length=1000)]
 Code = Annotated[str, Meta(min_length=1, max_length=35)]
 EventTimeMs = Annotated[int, Meta(ge=0, le=EVENT_TIME_MS_MAX)]
 AmountMinor = Annotated[int, Meta(ge=0, le=AMOUNT_MINOR_MAX)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""Of things, or the number of one; every such integer is also an exact float64."""
+Share = Annotated[float, Meta(ge=0, le=1)]
+Name = Annotated[str, Meta(max_length=128)]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Version = Annotated[str, Meta(max_length=200, pattern=r"^.+/[0-9]{1,15}$")]
+"""``name/version`` of a model."""
 UtcOffsetMinutes = Annotated[int, Meta(ge=-840, le=840)]
 
 Status = Literal["attempted", "accepted", "rejected", "returned"]
@@ -151,7 +160,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     decision_id: str
     payment_id: str
     tenant: str
-    event_time_ms: int
+    event_time_ms: EventTimeMs
     outcome: Outcome
     score: float
     """Log-odds: the model's bias plus the contributions of all features, summed in canonical order."""
@@ -160,7 +169,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     rules: tuple[RuleResult, ...]
     features: tuple[float | None, ...]
     """In the canonical order of the feature schema; ``null`` where the payment lacks what the feature needs."""
-    model_version: int
+    model_version: Count
     model_hash: str
     ruleset_hash: str
     feature_schema_hash: str
@@ -178,28 +187,28 @@ class Decision(Struct, frozen=True, omit_defaults=True):
 class Origin(Struct, frozen=True):
     """Where in ``payments.v1`` the payment was read: enough to compute it again."""
 
-    partition: int
-    offset: int
+    partition: Count
+    offset: Count
 
 
 class Review(Struct, frozen=True, omit_defaults=True):
     """A decision to review, addressed to one subject and queue: what the alerter reads (internal topic)."""
 
     subject: Subject
-    queue: str
-    decision_id: str
-    payment_id: str
-    tenant: str
-    event_time_ms: int
-    amount_minor: int
-    currency: str
+    queue: Token
+    decision_id: Name
+    payment_id: Id
+    tenant: Id
+    event_time_ms: EventTimeMs
+    amount_minor: AmountMinor
+    currency: CurrencyCode
     score: float
-    probability: float
+    probability: Share
     reasons: tuple[Reason, ...]
     rules: tuple[RuleResult, ...]
     """The rules that hit."""
-    model_hash: str
-    ruleset_hash: str
+    model_hash: Name
+    ruleset_hash: Name
     finding: Finding | None = None
     """What a typology pack found; none when the review is that of rules or model."""
 
@@ -216,8 +225,8 @@ class Contribution(Struct, frozen=True):
 
     payment_id: str
     decision_id: str
-    event_time_ms: int
-    amount_minor: int
+    event_time_ms: EventTimeMs
+    amount_minor: AmountMinor
     currency: str
     probability: float
 
@@ -232,13 +241,13 @@ class Alert(Struct, frozen=True, omit_defaults=True):
     status: AlertStatus
     """``snoozed``: an operator silenced the subject in this queue. ``superseded``: nothing was added for so long that
     the next review opened another alert; this last revision repeats no reasons, rules, payments or finding."""
-    revision: int
+    revision: Count
     """1, 2, 3, ...: the highest revision of an ``alert_id`` is the alert as it stands."""
-    published_event_time_ms: int
+    published_event_time_ms: EventTimeMs
     """Latest event time of the reviews that made a revision."""
-    opened_event_time_ms: int
-    updated_event_time_ms: int
-    payments_count: int
+    opened_event_time_ms: EventTimeMs
+    updated_event_time_ms: EventTimeMs
+    payments_count: Count
     probability_max: float
     reasons: tuple[Reason, ...]
     rules: tuple[RuleResult, ...]
@@ -254,7 +263,7 @@ class Alert(Struct, frozen=True, omit_defaults=True):
     supersedes: str | None = None
     """The earlier alert about the subject in this queue, which had lapsed."""
     superseded_by: str | None = None
-    snoozed_until_ms: int | None = None
+    snoozed_until_ms: EventTimeMs | None = None
     """While a snooze lasts: until then only immediate findings are published."""
 
 
@@ -304,9 +313,9 @@ class PaymentLabel(Struct, frozen=True, omit_defaults=True):
     """Of the payment."""
     confirmed: bool
     """Or cleared."""
-    amount_eur: Annotated[float, Meta(ge=0, le=1e30)] | None = None
+    amount_eur: Annotated[float, Meta(ge=0, le=AMOUNT_EUR_MAX)] | None = None
     """As served; ``None`` where it is not known."""
-    amount_over_cleared: Annotated[float, Meta(ge=0, le=1e35)] | None = None
+    amount_over_cleared: Annotated[float, Meta(ge=0, le=OVER_CLEARED_MAX)] | None = None
     """``payer_amount_over_cleared`` as served."""
     tenant: Id = DEFAULT_TENANT
 
@@ -317,8 +326,8 @@ class Example(Struct, frozen=True, omit_defaults=True):
     example_id: str
     payment_id: str
     tenant: str
-    event_time_ms: int
-    label_time_ms: int
+    event_time_ms: EventTimeMs
+    label_time_ms: EventTimeMs
     label: bool
     weight: float
     source: str
@@ -334,7 +343,7 @@ class Example(Struct, frozen=True, omit_defaults=True):
 class OnnxGraph(Struct, frozen=True):
     """A graph in the ONNX format, kept as a file in the registry: which one, and how it is asked."""
 
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
     """Of the file's bytes; it is also the file's name."""
     input: str
     """float32 or float64 [n, features] in canonical order, natural units, NaN where missing."""
@@ -350,15 +359,15 @@ class ModelAnnouncement(Struct, frozen=True, omit_defaults=True):
     """A model that scorers can load: its identity, and its parameters as flat arrays."""
 
     name: str
-    version: int
-    model_hash: str
-    feature_schema_hash: str
+    version: Count
+    model_hash: Sha256
+    feature_schema_hash: Sha256
     kind: Kind
     review_probability: float
     """The operating threshold: decisions at or above it go to review."""
-    examples_offset: int
+    examples_offset: Count
     """The model is what learning ``examples.v1`` up to, not including, this offset gives; 0 if of a data set."""
-    trained_event_time_ms: int
+    trained_event_time_ms: EventTimeMs
     """Latest label time among its examples."""
     bias: float = 0.0
     weights: tuple[float, ...] = ()
@@ -390,7 +399,7 @@ class ShadowScores(Struct, frozen=True, omit_defaults=True):
     decision_id: str
     payment_id: str
     tenant: str
-    event_time_ms: int
+    event_time_ms: EventTimeMs
     model_hash: str
     """Of the model that decided."""
     score: float
@@ -407,12 +416,13 @@ class Promotion(Struct, frozen=True, omit_defaults=True):
     none, or after a tombstone, the model announced last does."""
 
     champion: ModelAnnouncement
-    before: tuple[str, ...] = ()
+    before: tuple[Version, ...] = ()
     """The champions before it, ``name/version``, the latest last: what a rollback goes back to."""
 
 
 class DeadLetter(Struct, frozen=True, omit_defaults=True):
-    """Why a record could not be processed. Travels in headers; the value is the record's original bytes.
+    """Why a record could not be processed. Travels in headers, as ``tocsin_<field>``; key and value are the record's
+    own bytes, and its headers stand beside as ``original_<name>``.
 
     ``topic`` may also be ``file:<name>`` or ``stream:<name>``; then ``offset`` is the line, counted from 1.
     """
@@ -421,5 +431,15 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
     field: str
     detail: str
     topic: str
-    partition: int
-    offset: int
+    partition: Count
+    offset: Count
+    truncated: str | None = None
+    """``key``, ``value`` or ``key,value``: of what only the beginning is kept. The log has the rest, at ``offset``."""
+    size: Count | None = None
+    """Of the value as it came, bytes; with a value that was cut."""
+    sha256: Sha256 | None = None
+    """Of the same."""
+    key_size: Count | None = None
+    key_sha256: Sha256 | None = None
+    headers_left_out: Count = 0
+    """How many of the record's own headers were too many, or too large."""

@@ -12,8 +12,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from services import kafka
 from services.clock import now_ms
-from services.contract.codec import Rejection, decode_payment
-from services.contract.events import PAYMENT_LABEL, is_event, read_dead_letter
+from services.contract.codec import Rejection, decode, decode_payment
+from services.contract.dead_letter import read_dead_letter
+from services.contract.events import PAYMENT_LABEL, is_event
 from services.contract.topics import Topic
 from services.contract.types import Outcome
 from services.settings import Settings
@@ -87,22 +88,21 @@ async def gather_evidence(settings: Settings) -> Evidence:
     async for record in committed(settings, topics.payments):
         if not is_event(record.headers, PAYMENT_LABEL):
             _take_payment(record, states, evidence)
-    decoder = msgspec.json.Decoder(Served)
     async for record in committed(settings, topics.decisions):
-        served = decoder.decode(record.value or b"")
+        served = decode(record.value, Served)
         evidence.decisions += 1
         if evidence.served.setdefault(served.payment_id, served) is not served:
             evidence.doubled.add(served.payment_id)
     names: set[str] = set()
     async for record in committed(settings, topics.alerts):
-        names.add(msgspec.json.decode(record.value or b"", type=_AlertName).alert_id)
+        names.add(decode(record.value, _AlertName).alert_id)
         evidence.alert_events += 1
     evidence.alerts = len(names)
     async for record in committed(settings, topics.dead_letters):
         origin = read_dead_letter(list(record.headers)).topic
         evidence.dead_letters["ingest" if origin.startswith("stream:") else "scorer"] += 1
     async for record in committed(settings, topics.models):
-        evidence.models += not msgspec.json.decode(record.value or b"", type=_Announced).challenger
+        evidence.models += not decode(record.value, _Announced).challenger
     return evidence
 
 

@@ -22,9 +22,10 @@ from aiokafka.errors import KafkaError
 
 from services import kafka
 from services.contract.codec import Rejection, encode
-from services.contract.events import cloud_event, dead_letter_headers
+from services.contract.dead_letter import dead_letter
+from services.contract.events import cloud_event
 from services.contract.topics import Topic
-from services.contract.types import DeadLetter, Label, Payment
+from services.contract.types import Label, Payment
 from services.ingest.batches import BatchSender, Outlet, SendError, explain
 from services.ingest.pacing import Pace
 from services.ingest.partition import murmur2, partition_of
@@ -288,10 +289,9 @@ class _Replay:
         self._sender.append(self._labels, partition, key, encode(label), cloud_event("label.v1", label.label_id))
 
     def _send_dead_letter(self, row: Bad) -> None:
-        reason, field, detail = row.rejection.reason, row.rejection.field, row.rejection.detail
-        letter = DeadLetter(reason, field, detail, self._report.source, 0, row.line)
+        letter = dead_letter(row.rejection, (self._report.source, 0, row.line), None, row.original)
         partition = row.line % self._dead_letters.partitions
-        self._sender.append(self._dead_letters, partition, None, row.original, dead_letter_headers(letter))
+        self._sender.append(self._dead_letters, partition, None, letter.value or b"", letter.headers)
 
     async def _wait(self, row: MappedRow) -> None:
         """Labels that fall due before this payment go out in their own time."""

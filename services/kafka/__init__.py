@@ -13,9 +13,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.structs import TopicPartition
 
+from services.kafka_records import read_any_header
 from services.settings import Settings
 
 T = TypeVar("T")
+
+read_any_header()
 
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
 """Largest produce request; the broker's ``message.max.bytes`` must be at least this for large batches."""

@@ -12,11 +12,10 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from models.drift import KINDS, Alarm
-from services.contract.codec import encode
+from services.contract.codec import RecordInvalid, decode, encode
 from services.files import write_durably
 from services.metrics import ModelHealth
 
@@ -39,11 +38,11 @@ def read_request(state_dir: Path) -> RefitRequest | None:
 
     Raises
     ------
-    msgspec.DecodeError
+    RecordInvalid
         When the file is not a request.
     """
     try:
-        return msgspec.json.decode((state_dir / FILE).read_bytes(), type=RefitRequest)
+        return decode((state_dir / FILE).read_bytes(), RefitRequest)
     except FileNotFoundError:
         return None
 
@@ -85,7 +84,7 @@ class Alarms:
         """An alarm: first the request on disk, then the rest, so that nobody hears of what may yet be forgotten."""
         try:
             standing = read_request(self._state_dir)
-        except msgspec.DecodeError:
+        except RecordInvalid:
             logger.warning("%s is not a request, and is replaced by one", FILE)
             standing = None
         request = RefitRequest({**(standing.alarms if standing else {}), alarm.kind: alarm})
@@ -100,7 +99,7 @@ class Alarms:
         """Show which kinds of alarm the standing request has: people settle it while the learner runs."""
         try:
             standing = read_request(self._state_dir)
-        except msgspec.DecodeError:
+        except RecordInvalid:
             standing = None  # the next alarm says so
         for kind in KINDS:
             self._health.refit_requested.labels(kind).set(standing is not None and kind in standing.alarms)

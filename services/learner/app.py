@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +16,7 @@ from services.learner.measures import Measures
 from services.learner.served import ServedPlan
 from services.learner.trainer import TrainerService, can_run
 from services.metrics import Metrics
+from services.runtime.worker import run_worker
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.ruleset_file import load_ruleset
 from services.settings import Settings
@@ -104,27 +103,13 @@ def create_learner(settings: Settings, metrics: Metrics | None = None, hooks: Se
 
 
 def run_learner(settings: Settings) -> None:
-    """Run the learner until SIGTERM or SIGINT; raises what made it end otherwise.
+    """Run the learner until SIGTERM or SIGINT.
 
     Raises
     ------
     SettingsError
         As ``plan_of``, before anything is started.
-    LearnerError, RegistryError, StoreError, StateRefused, ProducerFenced
-        When it cannot go on by itself.
+    SystemExit
+        As ``run_worker``.
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
-    for chatty in ("aiokafka", "faust", "mode"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
-    metrics = Metrics()
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    app = create_learner(settings, metrics)
-    metrics.serve(settings.metrics_host, settings.metrics_port)
-    worker = faust.Worker(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
-    worker.spinner = None
-    try:
-        worker.execute_from_commandline()
-    except SystemExit as end:
-        if end.code:
-            raise
+    run_worker(settings, lambda metrics: create_learner(settings, metrics))

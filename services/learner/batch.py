@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from services.contract.codec import Rejection, encode
-from services.contract.events import PAYMENT_LABEL, Headers, cloud_event, dead_letter_headers
+from services.contract.dead_letter import dead_letter
+from services.contract.events import PAYMENT_LABEL, Headers, cloud_event
 from services.contract.topics import Topics
-from services.contract.types import DeadLetter, Example, PaymentLabel
+from services.contract.types import Example, PaymentLabel
 from services.learner.join import Join
 from services.learner.records import decode_decision, decode_label
 from services.learner.served import ServedDrift
@@ -25,6 +26,7 @@ class Read(NamedTuple):
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class Outbound(NamedTuple):
@@ -106,9 +108,7 @@ def payment_label_record(label: PaymentLabel, topics: Topics) -> Outbound:
 
 
 def _reject(record: Read, rejection: Rejection, topics: Topics, output: Output) -> None:
-    letter = DeadLetter(
-        rejection.reason, rejection.field, rejection.detail, record.topic, record.partition, record.offset
-    )
-    headers = dead_letter_headers(letter)
-    output.records.append(Outbound(topics.dead_letters.name, None, record.key, record.value, headers))
+    origin = (record.topic, record.partition, record.offset)
+    letter = dead_letter(rejection, origin, record.key, record.value, record.headers)
+    output.records.append(Outbound(topics.dead_letters.name, None, *letter))
     output.rejected[rejection.reason] += 1

@@ -359,4 +359,6 @@ def place_of(metadata: str) -> bytes:
 
 
 def _read(record: Any) -> Read:
-    return Read(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value)
+    return Read(
+        record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, record.headers
+    )

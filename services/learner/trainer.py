@@ -19,7 +19,6 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from faust import Service
 
@@ -27,13 +26,15 @@ from models.online import CheckpointRefused
 from models.registry import Registry
 from models.training import Lesson, Plan, Snapshot, Trainer
 from services import kafka
-from services.contract.codec import decode, encode
+from services.contract.announced import read_announced
+from services.contract.codec import Rejection, encode
 from services.contract.topics import BATCH_BYTES_MAX
-from services.contract.types import Example, ModelAnnouncement
+from services.contract.types import ModelAnnouncement
 from services.learner.alarms import Alarms
 from services.learner.joiner import CLOSE_S, OPEN_S, STOP_S, LearnerError
 from services.learner.judge import Judge
 from services.learner.measures import Measures
+from services.learner.records import read_example
 from services.models_admin import name_of, send_announcement
 from services.runtime.health import Loop
 from services.runtime.supervisor import supervise, within
@@ -150,6 +151,7 @@ class _Session:
         """
         await asyncio.wait_for(self._producer.start(), OPEN_S)
         await asyncio.wait_for(self._consumer.start(), OPEN_S)
+        await self._require_log()
         await self._read_announced()
         name = self._plan.name
         for version in self._registry.versions(name):
@@ -157,6 +159,12 @@ class _Session:
                 await self._announce(self._registry.load(name, version).announcement)
             elif version == self._trainer.version:
                 self._check(self._registry.load(name, version).announcement)
+        self._consumer.assign([self._examples])
+        start = self._trainer.position
+        self._consumer.seek(self._examples, start if self._judge is None else min(start, self._judge.next_offset))
+
+    async def _require_log(self) -> None:
+        """See that the log holds what was learned and judged, before anything of the registry is announced."""
         self._consumer.assign([self._examples])
         end = (await self._consumer.end_offsets([self._examples]))[self._examples]
         if self._trainer.next_offset > end:
@@ -169,8 +177,6 @@ class _Session:
                 f"{self._examples.topic} ends at {end} and was judged up to {self._judge.next_offset}: state_dir "
                 f"belongs to another cluster; choose another folder"
             )
-        start = self._trainer.position
-        self._consumer.seek(self._examples, start if self._judge is None else min(start, self._judge.next_offset))
 
     async def close(self) -> None:
         """Let go of the clients, and keep what was judged."""
@@ -204,9 +210,8 @@ class _Session:
 
     async def _learn(self, record: Any) -> None:
         trainer = self._trainer
-        try:
-            example = decode(record.value or b"", Example)
-        except msgspec.DecodeError:
+        example = read_example(record.value)
+        if isinstance(example, Rejection):
             if record.offset >= trainer.next_offset:
                 self._skipped("example_invalid")
             return
@@ -276,12 +281,9 @@ class _Session:
         """The versions of this line that ``models.v1`` has, with their hashes."""
         name = self._plan.name
         async for record in self._all_of(TopicPartition(self._settings.topics.models.name, 0)):
-            try:
-                announcement = decode(record.value or b"", ModelAnnouncement)
-            except msgspec.DecodeError:
-                continue  # somebody else's, and not for a trainer to judge
-            if announcement.name == name:
-                self._announced[announcement.version] = announcement.model_hash
+            said = read_announced(record.key, record.value)  # what cannot be read is not for a trainer to judge
+            if isinstance(said, ModelAnnouncement) and said.name == name:
+                self._announced[said.version] = said.model_hash
 
     async def _all_of(self, partition: TopicPartition) -> AsyncIterator[Any]:
         self._consumer.assign([partition])

@@ -19,7 +19,7 @@ from models.registry import Registry
 from services.contract.types import ModelAnnouncement
 from services.faust_app import create_app
 from services.metrics import Metrics, ShadowMetrics
-from services.runtime.supervisor import patiently
+from services.runtime.worker import run_worker
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.records import HopResult
 from services.scorer.ruleset_file import load_ruleset
@@ -28,7 +28,6 @@ from services.scorer.shell.models import AnnouncementFollower
 from services.settings import Settings
 from services.shadow.roster import Challenger, HasScores, Roster
 from services.shadow.scoring import NAME, RESULTS, Shadow
-from services.topics_admin import require_topics
 
 logger = logging.getLogger(__name__)
 
@@ -92,11 +91,6 @@ class ShadowService(Service):
         )  # fmt: skip
 
     async def on_start(self) -> None:
-        metrics, settings = self._metrics, self._settings
-        metrics.serve(settings.metrics_host, settings.metrics_port)
-        await patiently(
-            metrics.health, "topics", lambda: require_topics(settings), lambda: self.should_stop, metrics.count_fault
-        )
         for service in (self._follower, self._lane):
             await self.add_runtime_dependency(service)
 
@@ -120,8 +114,6 @@ def create_shadow(settings: Settings, metrics: Metrics) -> faust.App:
     return app
 
 
-def run_shadow(settings: Settings, loglevel: str = "INFO") -> None:
+def run_shadow(settings: Settings) -> None:
     """Run a shadow worker until SIGTERM or SIGINT."""
-    app = create_shadow(settings, Metrics())
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
-    faust.Worker(app, loglevel=loglevel, quiet=True).execute_from_commandline()
+    run_worker(settings, lambda metrics: create_shadow(settings, metrics))

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from services.contract.codec import CHAMPION, decode_announcement
+from services.contract.announced import CHAMPION, model_of, read_announced
+from services.contract.reading import Rejection
 from services.contract.types import ModelAnnouncement
 from services.scorer.path.model import ModelRefused
 
@@ -79,13 +79,12 @@ class Roster:
             self._forget(key)
         elif value is None:
             self._promoted = ""
-        if value is None:
+        found = read_announced(key, value)
+        if isinstance(found, Rejection):
+            self._refuse(found)
+        if found is None or isinstance(found, Rejection):
             return
-        try:
-            said = decode_announcement(key, value)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            self._refuse(error)
-            return
+        said = model_of(found)
         if key == CHAMPION:
             self._promoted = said.model_hash
         elif said.challenger:

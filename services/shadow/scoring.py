@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from services.contract.codec import encode
+from services.contract.codec import DECISION_BYTES_MAX, Rejection, encode, read
 from services.contract.events import cloud_event
-from services.contract.types import ShadowScores
+from services.contract.types import EventTimeMs, Id, Name, ShadowScores
 from services.scorer.path.features import NAMES
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound
 from services.shadow.roster import Challenger
@@ -23,14 +22,14 @@ RESULTS = ("scored", "failed", "feature_schema", "no_challenger", "invalid")
 class Decided(Struct, frozen=True, gc=False):
     """A decision, as far as challengers need it. The rest of the record is skipped unread."""
 
-    decision_id: str
-    payment_id: str
-    tenant: str
-    event_time_ms: int
+    decision_id: Name
+    payment_id: Id
+    tenant: Id
+    event_time_ms: EventTimeMs
     score: float
     features: tuple[float | None, ...]
-    model_hash: str
-    feature_schema_hash: str
+    model_hash: Name
+    feature_schema_hash: Name
 
 
 class NoState:
@@ -39,7 +38,7 @@ class NoState:
     nbytes = 0
     latest_event_ms = 0
 
-    def begin_at(self, offset: int) -> None:
+    def begin_at(self, offset: int, generation: int) -> None:
         """Nothing to forget."""
 
     def __len__(self) -> int:
@@ -65,14 +64,14 @@ class Shadow:
 
     def __init__(self, feature_schema_hash: str, partition: int) -> None:
         self._schema_hash, self._partition = feature_schema_hash, partition
-        self._decoder = msgspec.json.Decoder(Decided)
         self.state = NoState()
 
     def process(self, records: list[Inbound], model: Sequence[Challenger], mark: Mark) -> HopResult:
         """One record of ``shadow-scores.v1`` for each decision of ``records``, by the challengers ``model``."""
-        read = [(record, decided) for record in records if (decided := self._decoded(record.value)) is not None]
-        fits = [each.feature_schema_hash == self._schema_hash and len(each.features) == len(NAMES) for _, each in read]
-        rows = [decided.features for (_, decided), fit in zip(read, fits, strict=True) if fit]
+        found = [(record, read(record.value, Decided, "decision_invalid", DECISION_BYTES_MAX)) for record in records]
+        sound = [(record, decided) for record, decided in found if not isinstance(decided, Rejection)]
+        fits = [each.feature_schema_hash == self._schema_hash and len(each.features) == len(NAMES) for _, each in sound]
+        rows = [decided.features for (_, decided), fit in zip(sound, fits, strict=True) if fit]
         features = np.array(rows, dtype=np.float64).reshape(len(rows), len(NAMES))
         mark("decode")
         said = [(each.model_hash, each.model.scores(features).tolist()) for each in model] if rows else []
@@ -80,7 +79,7 @@ class Shadow:
         result = HopResult({}, np.empty(0, dtype=np.int64))
         out: list[Outbound] = []
         row = 0
-        for (record, decided), fit in zip(read, fits, strict=True):
+        for (record, decided), fit in zip(sound, fits, strict=True):
             scores = {name: of[row] for name, of in said if of[row] == of[row]} if fit else {}
             row += fit
             unscored = None
@@ -93,14 +92,8 @@ class Shadow:
             )  # fmt: skip
             headers = cloud_event("shadow-scores.v1", decided.decision_id)
             out.append(Outbound(self._partition, record.timestamp, record.key, encode(value), headers))
-        if len(read) < len(records):
-            result.counts["invalid"] = len(records) - len(read)
+        if len(sound) < len(records):
+            result.counts["invalid"] = len(records) - len(sound)
         result.outputs["shadow_scores"] = out
         mark("encode")
         return result
-
-    def _decoded(self, value: bytes | None) -> Decided | None:
-        try:
-            return self._decoder.decode(value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None

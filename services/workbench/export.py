@@ -6,12 +6,11 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence, Set
 from dataclasses import dataclass, replace
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 
 from models.labels import resolved
-from services.contract.codec import Rejection
+from services.contract.codec import DECISION_BYTES_MAX, Rejection, read
 from services.contract.types import Label
 from services.learner.join import payment_key
 from services.learner.records import decode_label
@@ -49,9 +48,6 @@ class _Decided(Struct):
     ruleset_hash: str
     feature_schema_hash: str
     payment: _Payment
-
-
-_decoder = msgspec.json.Decoder(_Decided)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,9 @@ async def decisions(settings: Settings, chosen: Stretch) -> AsyncIterator[list[b
 def decoded(values: Sequence[bytes], chosen: Stretch) -> tuple[Dataset, int]:
     """Decisions of ``decisions.v1`` as a data set without labels, in the order given; and how many of the stretch were
     left out, because they are of another feature schema."""
-    found = [each for each in map(_decoder.decode, values) if chosen.from_ms <= each.event_time_ms <= chosen.upto_ms]
+    said = [read(value, _Decided, "decision_invalid", DECISION_BYTES_MAX) for value in values]
+    readable = [each for each in said if not isinstance(each, Rejection)]  # the learner puts the others aside
+    found = [each for each in readable if chosen.from_ms <= each.event_time_ms <= chosen.upto_ms]
     rows = [
         each
         for each in found

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from services.contract.codec import decode, decode_announcement
+from services.contract.announced import model_of, read_announced
+from services.contract.codec import Rejection, read
 from services.contract.types import ShadowScores
 from services.evaluate.measures import Flags, Floats
 from services.logs import read_log
@@ -42,7 +42,9 @@ async def read_shadow(settings: Settings, data: Dataset) -> list[Shadowed]:
     topic = settings.topics.shadow_scores.name
     for partition in range(settings.partitions):
         async for record in read_log(settings, topic, partition, "reading shadow scores"):
-            said = decode(record.value or b"", ShadowScores)
+            said = read(record.value, ShadowScores, "shadow_scores_invalid")
+            if isinstance(said, Rejection):  # not the shadow worker's, which writes no such thing
+                continue
             row = row_of.get(said.decision_id)
             if row is not None:
                 for model_hash, score in said.scores.items():
@@ -56,10 +58,10 @@ async def _announced(settings: Settings) -> dict[str, tuple[str, str, int]]:
     """Name, hash and latest label of every model in ``models.v1``, by hash."""
     named: dict[str, tuple[str, str, int]] = {}
     async for record in read_log(settings, settings.topics.models.name, 0, "reading models"):
-        try:
-            said = decode_announcement(record.key, record.value or b"")
-        except msgspec.MsgspecError:  # a tombstone, or what scorers refused too
+        found = read_announced(record.key, record.value)
+        if found is None or isinstance(found, Rejection):  # a tombstone, or what scorers refused too
             continue
+        said = model_of(found)
         named[said.model_hash] = (name_of(said), said.model_hash, said.trained_event_time_ms)
     return named
 

@@ -7,18 +7,28 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import partial
 
 import numpy as np
 
+from services.clock import now_ms
 from services.learner.measures import Measures
 from services.metrics import Metrics, ModelHealth, ShadowMetrics
+from services.runtime.health import Loop
 
 TICK_S = 0.1
 PAYMENTS = 200
 """Payments in one tick."""
 MODEL_HASH = "5f2c0d9b" * 8
+
+LOOPS = {
+    "scorer": ("models", "lane payer", "payments.v1[0]", "payments.by-payee.v1[0]"),
+    "learner": ("joiner", "trainer logistic"),
+    "shadow": ("models", "decisions.v1[0]"),
+}
+"""Those of each worker, by name."""
 
 _STAGES = ("decode", "state", "kernel", "rules", "model", "encode", "alert", "commit")
 _RANDOM = np.random.default_rng(20261124)
@@ -52,6 +62,21 @@ def fill_scorer(metrics: Metrics) -> None:
     metrics.end_to_end.observe_many(_RANDOM.exponential(0.03, PAYMENTS))
     for topic in ("payments.v1", "payments.by-payee.v1"):
         metrics.lag.labels(topic, "0").set(float(_RANDOM.integers(0, 500)))
+        metrics.last_commit.labels(topic, "0").set(now_ms() / 1_000)
+        metrics.partition_stopped.labels(topic, "0").set(0)
+        metrics.event_time.labels(f"{topic}[0]").set(now_ms() / 1_000)
+
+
+def fill_health(metrics: Metrics, loops: Iterable[Loop]) -> None:
+    """One more tick of what every worker shows of itself."""
+    for loop in loops:
+        loop.step()
+        metrics.count_fault(loop.name, "RequestTimedOutError")
+
+
+def start_health(metrics: Metrics, names: Iterable[str], stack: ExitStack) -> list[Loop]:
+    """The loops of a worker, which run as long as ``stack``."""
+    return [stack.enter_context(metrics.health.loop(name)) for name in names]
 
 
 def start_scorer(metrics: Metrics) -> None:
@@ -59,6 +84,7 @@ def start_scorer(metrics: Metrics) -> None:
     for hop in ("payer", "payee"):
         metrics.restore.observe(0.4, hop)
     metrics.use_model(3, MODEL_HASH)
+    metrics.champion_announced.set(now_ms() / 1_000 - 86_400)
 
 
 def fill_learner(measures: Measures) -> None:
@@ -81,6 +107,8 @@ def fill_learner(measures: Measures) -> None:
     measures.line_fits.labels("fitted").inc(1)
     measures.pending(decisions=4_000, labels=12)
     measures.lag("labels.v1", 0, int(_RANDOM.integers(0, 20)))
+    measures.lag("decisions.v1", 0, int(_RANDOM.integers(0, 500)))
+    metrics.event_time.labels("joiner").set(now_ms() / 1_000 - 60)
     _fill_health(measures.health)
 
 
@@ -126,8 +154,11 @@ def main(role: str, port: int) -> None:
         tick = partial(fill_learner, Measures(metrics))
     metrics.serve("127.0.0.1", port)
     never = threading.Event()
-    while not never.wait(TICK_S):
-        tick()
+    with ExitStack() as stack:
+        loops = start_health(metrics, LOOPS[role], stack)
+        while not never.wait(TICK_S):
+            tick()
+            fill_health(metrics, loops)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from services.learner.measures import Measures
 from services.metrics import Metrics, ShadowMetrics
-from tests.deploy.plausible import fill_learner, fill_scorer, fill_shadow, start_scorer
+from tests.deploy.plausible import (
+    LOOPS,
+    fill_health,
+    fill_learner,
+    fill_scorer,
+    fill_shadow,
+    start_health,
+    start_scorer,
+)
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _RECORDED = re.compile(r"\b[a-z_]+:tocsin_[a-z_]+:[a-z0-9_]+\b")
@@ -72,10 +81,12 @@ def exposed() -> dict[str, frozenset[str]]:
     fill_scorer(metrics)
     fill_learner(learner)
     names: dict[str, frozenset[str]] = {}
-    for family in metrics.registry.collect():
-        for sample in family.samples:
-            if not sample.name.endswith("_created"):
-                names[sample.name] = frozenset(sample.labels)
+    with ExitStack() as stack:
+        fill_health(metrics, start_health(metrics, LOOPS["scorer"], stack))
+        for family in metrics.registry.collect():
+            for sample in family.samples:
+                if not sample.name.endswith("_created"):
+                    names[sample.name] = frozenset(sample.labels)
     return names
 
 

@@ -202,6 +202,7 @@ def test_workers_have_time_to_hand_over() -> None:
     for name in [*WORKERS, "kafka"]:
         seconds = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
         assert seconds >= 30, "an engine kills after ten seconds by itself"
+        assert seconds > Settings.model_fields["stop_grace_s"].default, "a worker ends itself before it is killed"
     assert all(SERVICES[name]["init"] for name in OURS), "signals reach the worker, and its children are reaped"
 
 

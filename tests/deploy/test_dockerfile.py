@@ -8,11 +8,18 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from services.broker.probe import free_ports
+from services.broker.process import wait_until
+from services.runtime.health import Health
+from services.runtime.server import serve
+from services.settings import Settings
 from tests.deploy.files import DEPLOY, DOCKERFILE, ROOT, docker_instructions, image_environment
 
 HEALTHCHECK = DEPLOY / "healthcheck.py"
@@ -113,16 +120,52 @@ def test_no_host_but_loopback_is_named_in_any_deployed_file() -> None:
         assert not hosts, path
 
 
-def test_a_worker_that_serves_its_metrics_is_healthy(plausible_run: dict[str, int]) -> None:
+def test_a_worker_whose_loops_take_steps_is_healthy(plausible_run: dict[str, int]) -> None:
     done = _ask_health(f"{plausible_run['scorer']}")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_worker_with_a_loop_that_stands_still_is_not_and_says_which() -> None:
+    health = Health(stall_s=0.0)
+    port = serve("127.0.0.1", 0, CollectorRegistry(), health)
+    with health.loop("payments.v1[0]") as loop:
+        loop.retries("KafkaTimeoutError, 3 in a row")
+        assert wait_until(lambda: not health.report().live, 10.0)
+        done = _ask_health(f"{port}")
+    assert done.returncode == 1
+    assert "payments.v1[0] has taken no step for 0 s (KafkaTimeoutError, 3 in a row)" in done.stderr
+
+
+def test_a_port_where_something_else_answers_is_not_healthy() -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        done = _ask_health(f"{server.server_port}")
+    assert done.returncode == 1
+    assert "is no worker" in done.stderr
+
+
+def test_red_shows_within_thirty_seconds() -> None:
+    (check,) = _of("HEALTHCHECK")
+    every, limit = (int(re.search(rf"--{name}=(\d+)s", check)[1]) for name in ("interval", "timeout"))  # type: ignore[index]
+    assert "--retries=1" in check
+    assert Settings.model_fields["health_stall_s"].default + every <= 30
+    assert limit <= every
 
 
 def test_a_worker_that_serves_nothing_is_not_healthy_and_says_why() -> None:
     (port,) = free_ports(1)
     done = _ask_health(f"{port}")
     assert done.returncode == 1
-    assert f"no metrics on port {port}" in done.stderr
+    assert f"no worker answers on port {port}" in done.stderr
 
 
 def test_a_worker_without_a_metrics_port_is_not_healthy_and_says_why() -> None:

@@ -13,7 +13,7 @@ from tests.deploy.files import PROMETHEUS, RULES, load_compose, load_yaml
 from tests.deploy.queries import SCRAPE_LABELS, exposed, labels_named, metrics_named, recorded_named
 from tests.deploy.scraping import answers, ask, derived_configuration, tool
 
-RULES_TEST = Path(__file__).with_name("rules_test.yml")
+RULES_TESTS = [Path(__file__).with_name(name) for name in ("rules_test.yml", "rules_month_test.yml")]
 RULE_LIST: list[dict[str, Any]] = [rule for group in load_yaml(RULES)["groups"] for rule in group["rules"]]
 ALERTS = [rule for rule in RULE_LIST if "alert" in rule]
 
@@ -32,11 +32,12 @@ def test_promtool_accepts_the_rules_and_finds_nothing_to_warn_of() -> None:
 
 
 def test_every_alert_fires_when_it_should_and_not_otherwise() -> None:
-    _promtool("test", "rules", str(RULES_TEST))
+    _promtool("test", "rules", *map(str, RULES_TESTS))
 
 
 def test_every_alert_has_such_a_test() -> None:
-    tested = {case["alertname"] for test in load_yaml(RULES_TEST)["tests"] for case in test["alert_rule_test"]}
+    tests = [test for path in RULES_TESTS for test in load_yaml(path)["tests"]]
+    tested = {case["alertname"] for test in tests for case in test["alert_rule_test"]}
     assert tested == {rule["alert"] for rule in ALERTS}
 
 

@@ -19,7 +19,7 @@ from aiokafka.admin import NewTopic
 from services import kafka as clients
 from services.broker import KafkaBroker
 from services.contract.codec import decode, decode_payment, encode
-from services.contract.events import read_dead_letter
+from services.contract.dead_letter import read_dead_letter
 from services.contract.types import Label, Party, Payment
 from services.ingest.files import MappedFile
 from services.ingest.mapping import load_mapping

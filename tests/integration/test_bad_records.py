@@ -12,7 +12,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from services.contract.codec import RECORD_BYTES_MAX, encode
-from services.contract.events import read_dead_letter
+from services.contract.dead_letter import BEGINNING_BYTES, read_dead_letter
 from services.contract.types import EVENT_TIME_MS_MAX, Party, Payment
 from tests.support.deployment import Deployment, Logs, producer, read_logs, send, settled
 from tests.support.payments import START_MS, Entry, payment_ids
@@ -22,6 +22,8 @@ pytestmark = pytest.mark.kafka
 SEED = 4
 BAD = 100_000
 GOOD_EVERY = 25
+BOMB_BYTES = 80_000_000
+"""Some 80 KB on the wire."""
 REASONS = {
     "empty", "oversized", "not_json", "not_a_payment", "field_missing", "field_invalid", "key_mismatch",
     "event_time_in_future",
@@ -150,12 +152,12 @@ def test_a_hundred_thousand_bad_records_are_put_aside_and_every_good_one_is_deci
 
 async def flood(deployment: Deployment) -> None:
     log = mixed_log(SEED)
-    bomb = Entry(b"bomb", b"7" * 8_000_000, "dead")
+    bomb = Entry(b"bomb", b"7" * BOMB_BYTES, "dead")
     worker = deployment.worker()
     worker.start()
     async with producer(deployment.settings) as sending:
         await send(sending, deployment, log)
-    async with producer(deployment.settings, compression_type="gzip", max_batch_size=16_000_000) as sending:
+    async with producer(deployment.settings, compression_type="gzip", max_batch_size=2 * BOMB_BYTES) as sending:
         await send(sending, deployment, [bomb])
     await settled(deployment)
 
@@ -176,7 +178,8 @@ async def flood(deployment: Deployment) -> None:
 
 
 def assert_put_aside(dead: Logs, sent: Logs, bad: Counter[tuple[bytes | None, bytes | None]], topic: str) -> None:
-    """Every bad record is in the dead-letter topic once, as it came, with its origin in the headers."""
+    """Every bad record is in the dead-letter topic once, as it came, with its origin in the headers; of the bomb its
+    beginning."""
     origins = set()
     found: Counter[tuple[bytes | None, bytes | None]] = Counter()
     for partition, log in enumerate(dead):
@@ -186,7 +189,10 @@ def assert_put_aside(dead: Logs, sent: Logs, bad: Counter[tuple[bytes | None, by
             assert (letter.topic, letter.partition) == (topic, partition)
             assert letter.reason in REASONS
             assert original.offset == letter.offset
-            assert (record.key, record.value) == (original.key, original.value or b"")
+            value = original.value or b""
+            kept = value if letter.size is None else value[:BEGINNING_BYTES]
+            assert (record.key, record.value) == (original.key, kept)
+            assert letter.size == (BOMB_BYTES if original.key == b"bomb" else None)
             assert record.timestamp == original.timestamp
             origins.add((partition, letter.offset))
             found[original.key, original.value] += 1

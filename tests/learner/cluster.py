@@ -5,37 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from aiokafka.admin import NewTopic
-
 from services import kafka
 from services.logs import read_log
 from services.settings import Settings
 
 Record = tuple[int, bytes | None, bytes]
 """Offset, key, value."""
-
-
-async def create_topics(settings: Settings) -> None:
-    """Create the learner's topics."""
-    topics = settings.topics
-    admin = kafka.admin(settings)
-    await admin.start()
-    try:
-        await admin.create_topics(
-            [
-                NewTopic(topic.name, topic.partitions or settings.partitions, 1, topic_configs=topic.configuration())
-                for topic in (
-                    topics.payments,
-                    topics.decisions,
-                    topics.labels,
-                    topics.examples,
-                    topics.models,
-                    topics.dead_letters,
-                )
-            ]
-        )
-    finally:
-        await admin.close()
 
 
 async def write(settings: Settings, topic: str, records: Sequence[tuple[str, bytes]], pause_s: float = 0.0) -> None:

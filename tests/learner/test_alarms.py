@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from models.drift import KINDS, Alarm
+from services.contract.codec import RecordInvalid
 from services.learner.alarms import FILE, NAMED_MAX, Alarms, RefitRequest, described, read_request, settle
 from services.metrics import ModelHealth
 
@@ -89,7 +90,7 @@ def test_a_file_that_is_no_request_is_said_and_replaced(
     tmp_path: Path, health: ModelHealth, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / FILE).write_text("{broken")
-    with pytest.raises(msgspec.DecodeError):
+    with pytest.raises(RecordInvalid):
         read_request(tmp_path)
     Alarms(tmp_path, health).ring(SCORE)
     assert "drift.json is not a request" in caplog.text

@@ -20,8 +20,9 @@ from services.learner.app import plan_of
 from services.learner.judge import FILE
 from services.learner.prequential import NAMES, Prequential
 from services.settings import Settings
+from services.topics_admin import create_topics
 from services.workbench.measures import DAY_MS
-from tests.learner.cluster import create_topics, read_all, write
+from tests.learner.cluster import read_all, write
 from tests.learner.streams import START_MS, decision, features_of, label
 from tests.learner.test_learner_on_kafka import distinct, settings_for
 from tests.learner.worker import LearnerProcess

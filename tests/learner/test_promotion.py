@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
-from services.contract.codec import CHAMPION, decode_announcement, encode
+from services.contract.announced import CHAMPION, model_of, read_announced
+from services.contract.codec import Rejection, encode
 from services.contract.types import ModelAnnouncement, Promotion
 from services.models_admin import BEFORE_MAX, PromotionError, name_of, promoted, rolled_back
 from tests.support.models import announcement_of, random_model
@@ -53,8 +53,9 @@ def test_the_champions_remembered_are_bounded() -> None:
 
 def test_a_record_of_the_models_topic_is_read_by_its_key() -> None:
     one = version(1)
-    assert decode_announcement(b"test/1", encode(one)) == one
-    assert decode_announcement(CHAMPION, encode(Promotion(one))) == one
+    promotion = Promotion(one)
+    assert read_announced(b"test/1", encode(one)) == one
+    assert read_announced(CHAMPION, encode(promotion)) == promotion
+    assert model_of(promotion) == model_of(one) == one
     assert name_of(one) == "test/1"
-    with pytest.raises(msgspec.ValidationError):
-        decode_announcement(CHAMPION, encode(one))
+    assert isinstance(read_announced(CHAMPION, encode(one)), Rejection)

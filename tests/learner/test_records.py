@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from services.contract.codec import RECORD_BYTES_MAX, Rejection, decode, encode
-from services.contract.events import PAYMENT_LABEL, is_event, read_dead_letter
+from services.contract.dead_letter import read_dead_letter
+from services.contract.events import PAYMENT_LABEL, is_event
 from services.contract.topics import Topics
 from services.contract.types import Example, Label, Party, Payment, PaymentLabel
 from services.learner.batch import Output, Read, apply
@@ -65,7 +66,7 @@ GOOD = encode(label("p", "l"))
         (GOOD.replace(b'"suspicious"', b'"guilty"'), "disposition"),
         (GOOD.replace(b'"p"', b'""'), "payment_id"),
         (GOOD[:-1] + b',"weight":0}', "weight"),
-        (GOOD[:-1] + b',"weight":1e400}', ""),
+        (GOOD[:-1] + b',"weight":1e400}', "weight"),
         (GOOD[:-1] + b',"tenant":"\\ud800"}', ""),
         (b" " * RECORD_BYTES_MAX + GOOD, ""),
     ],

@@ -51,10 +51,6 @@ class LearnerProcess:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(timeout=PATIENCE_S)
 
-    def status(self) -> int:
-        """Wait until it ends by itself; returns its exit status."""
-        return self._process.wait(timeout=PATIENCE_S)
-
     def until(self, reached: Callable[[], bool]) -> None:
         """Wait until ``reached``, while it lives."""
         deadline = time.monotonic() + PATIENCE_S

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from services.contract.types import Payment, PaymentLabel
 from services.scorer.path.columns import LabelColumns, PayeeColumns, corridor_slots, label_columns, payer_columns
 from services.scorer.path.features import PAYEE_HOP, PAYER_HOP, RECENT_PAYEES
-from services.scorer.path.frame import HEADER, Frames, headers_of, told_of
+from services.scorer.path.frame import HEADER, Frames, Source, headers_of, told_of
 from services.scorer.path.payee import payee_features
 from services.scorer.path.payer import DUPLICATE, FORWARD, payer_features
 from services.scorer.path.private import KeyedList, PrivateLists, keyed_hash, term_of
@@ -162,7 +162,7 @@ def columns_of(
     headers = np.zeros(len(log), dtype=HEADER)
     is_note = np.array([isinstance(record, Outflow) for record in log], dtype=np.bool_)
     headers["kind"] = is_note
-    headers[~is_note] = headers_of(columns, every, [0] * len(paid), 0, 0)
+    headers[~is_note] = headers_of(columns, every, [0] * len(paid), Source(0, 0))
     notes = [(record.event_time_ms, record.amount) for record in log if isinstance(record, Outflow)]
     headers["event_ms"][is_note] = [event_ms for event_ms, _ in notes]
     headers["amount"][is_note] = [amount for _, amount in notes]

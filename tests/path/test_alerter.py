@@ -6,18 +6,22 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
 from services.contract.codec import decode, encode
-from services.contract.events import read_dead_letter
-from services.contract.types import Alert, Evidence, Finding
+from services.contract.dead_letter import read_dead_letter
+from services.contract.types import Alert, Evidence, Finding, RuleResult
 from services.scorer.path.alert import CONTRIBUTIONS_MAX
 from services.scorer.path.alert_state import AlertState
-from services.scorer.path.alerter import Alerter
+from services.scorer.path.alerter import ALERT_BYTES_MAX, Alerter
+from services.scorer.path.budget import DAY_MS
 from services.scorer.path.model import untrained_model
 from services.scorer.path.records import HopResult, Outbound, Record
+from services.scorer.path.state import PARTITION_KEY
+from services.scorer.path.state_format import StateFormatError
 from tests.path.test_alert import review
 
 MODEL = untrained_model("f" * 64)
@@ -164,3 +168,52 @@ def test_its_state_says_how_large_it_is() -> None:
         == sum(len(value or b"") for _, value in hop.state.changelog(np.arange(4))[:-1])
     )
     assert restored.next_offset == COUNT
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        pytest.param(encode(review(1)).replace(b'"t"', b'"\xff"'), "", id="invalid UTF-8"),
+        pytest.param(encode(review(1))[:-1] + b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "", id="nested deep"),
+        pytest.param(encode(structs.replace(review(1), event_time_ms=2**63)), "event_time_ms", id="beyond 64 bits"),
+        pytest.param(encode(structs.replace(review(1), event_time_ms=-1)), "event_time_ms", id="before 1970"),
+        pytest.param(encode(structs.replace(review(1), probability=1.5)), "probability", id="no probability"),
+        pytest.param(encode(structs.replace(review(1), queue="q" * 200)), "queue", id="a long queue"),
+        pytest.param(encode(structs.replace(review(1), event_time_ms=DAY_MS + 6)), "event_time_ms", id="in future"),
+    ],
+)
+def test_a_forged_review_moves_no_clock_and_is_put_aside(value: bytes, field: str) -> None:
+    hop = alerter()
+    result = hop.process([Record(0, 5, b"k", value)], MODEL)
+    (letter,) = result.outputs["dead_letters"]
+    assert read_dead_letter(letter.headers).field == field
+    assert (hop.state.clock_ms, hop.state.next_offset, len(hop.state)) == (0, 1, 0)
+    assert hop.process([Record(1, -1, b"k", encode(review(1)))], MODEL).outputs["alerts"]
+
+
+HOSTILE_ENTRIES = [b"", b"[]", b"\xff", b"[" * 100_000, b'[1,{},"x"]', b"[-1,{},0]", b"[1,{},99999999999999999999]"]
+
+
+@pytest.mark.parametrize("key", [PARTITION_KEY, b"subject"])
+@pytest.mark.parametrize("value", HOSTILE_ENTRIES)
+def test_a_changelog_by_somebody_else_is_refused_by_one_name_only(key: bytes, value: bytes) -> None:
+    with pytest.raises(StateFormatError, match="rebuild the state from the input topic"):
+        AlertState().restore([(key, value)])
+
+
+def test_queues_that_are_none_share_a_budget_and_a_name_in_metrics() -> None:
+    forged = [structs.replace(review(at), queue=f"SECRET-{at}", score=float(at)) for at in range(6)]
+    hop = Alerter("reviews", 3, per_day=1.0, queues={"general"})
+    log = [Record(at, -1, b"k", encode(each)) for at, each in enumerate([*forged, review(7)])]
+    result = hop.process(log, MODEL)
+    assert set(result.thresholds) <= {"general", "other"}
+    assert {queue for queue, _ in result.alerts} == {"general", "other"}
+    assert set(hop.state.budget.entries) == {"general", "other"}
+
+
+def test_an_alert_never_outgrows_its_topic() -> None:
+    rules = [tuple(RuleResult(f"{at}-{rule}", "hit", unit="u" * 2_000) for rule in range(100)) for at in range(20)]
+    grown = [structs.replace(review(at, account="a"), rules=each) for at, each in enumerate(rules)]
+    result = alerter().process([Record(at, -1, b"k", encode(each)) for at, each in enumerate(grown)], MODEL)
+    assert result.reasons["review_invalid"] > 10
+    assert max(len(each.value) for each in result.outputs["alerts"]) <= 2 * ALERT_BYTES_MAX

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from services.contract.codec import decode, encode
-from services.contract.events import SNOOZE, cloud_event, read_dead_letter
-from services.contract.types import Alert, Evidence, Finding, Review, RuleResult, Snooze, Subject
+from services.contract.dead_letter import read_dead_letter
+from services.contract.events import SNOOZE, cloud_event
+from services.contract.types import EVENT_TIME_MS_MAX, Alert, Evidence, Finding, Review, RuleResult, Snooze, Subject
 from services.scorer.path.alert import CONTRIBUTIONS_MAX
 from services.scorer.path.alert_state import AlertState, Horizon
 from services.scorer.path.alerter import SNOOZES_KEPT, Alerter
 from services.scorer.path.model import untrained_model
 from services.scorer.path.records import HopResult, Outbound, Record
-from services.scorer.path.state import StateFormatError
+from services.scorer.path.state_format import StateFormatError
 from tests.path.alerter_twin import Twin
 from tests.path.test_alert import review
 
@@ -58,7 +59,7 @@ def log_of(*abouts: About) -> list[Record]:
     return [
         Record(
             at,
-            5_000 + at,
+            EVENT_TIME_MS_MAX + at,
             each.subject.account.encode(),
             encode(each),
             cloud_event(SNOOZE, each.snooze_id) if isinstance(each, Snooze) else cloud_event("review.v1", str(at)),
@@ -363,7 +364,7 @@ def test_an_alert_names_the_payment_of_its_finding_however_many_came_after_it() 
 
 def test_state_of_another_format_is_refused() -> None:
     (alert,) = told(alerter(), reviewed(0, START_MS))
-    with pytest.raises(StateFormatError, match="rebuild it from the input topic"):
+    with pytest.raises(StateFormatError, match="rebuild the state from the input topic"):
         AlertState().restore([(b"subject", encode(alert))])
 
 

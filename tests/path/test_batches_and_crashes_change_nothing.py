@@ -23,9 +23,9 @@ from services.scorer.path.state import (
     PAYER_ROW,
     PAYMENT_IDS,
     AccountState,
-    StateFormatError,
     account_key,
 )
+from services.scorer.path.state_format import StateFormatError
 from services.scorer.path.tokens import write_linked
 from tests.path.logs import (
     DAY_MS,

@@ -206,7 +206,7 @@ def test_a_forest_of_other_features_or_of_another_kind_is_refused() -> None:
     packed = fixed_forest().packed
     with pytest.raises(ModelRefused, match="feature schema 5c5c"):
         forest_from(packed, 1, "00" * 32)
-    with pytest.raises(ModelRefused, match="'votes' is expected"):
+    with pytest.raises(ModelRefused, match="not a model of kind 'votes'"):
         unpack(packed, "votes", SCHEMA, {}, {})
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.contract.codec import decode, encode
-from services.contract.events import read_dead_letter
+from services.contract.dead_letter import read_dead_letter
 from services.contract.types import Decision, Party, Payment, Review
 from services.scorer.path.features import FEATURES, NAMES, PAYER_HOP, feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
@@ -148,7 +148,8 @@ def test_a_rule_whose_feature_is_missing_says_error_and_names_it() -> None:
 
 
 def test_a_frame_that_comes_again_is_dropped_and_counted() -> None:
-    payer, payee = PayerHop(RULESET, "payments.v1", 0, 1), PayeeHop(RULESET, "by-payee", 0, 1, 1)
+    payer = PayerHop(RULESET, "payments.v1", 0, 1)
+    payee = PayeeHop(RULESET, "by-payee", 0, 1, 1, repeats_possible=True)
     frames = [
         Record(at, each.timestamp, each.key, each.value)
         for at, each in enumerate(payer.process(seeded_log(20), model()).outputs["payments_by_payee"])

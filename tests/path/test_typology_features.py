@@ -11,8 +11,8 @@ import pytest
 
 from services.contract.identity import digest64
 from services.contract.types import Party, Payment
+from services.scorer.path.corridors import Corridors
 from services.scorer.path.features import FEATURES, INDEX, PAYER_HOP
-from services.scorer.path.state import Corridors
 from tests.path.logs import DAY_MS, HOUR_MS, NO_HORIZON, START_MS, payment
 from tests.path.runs import payee_log, payee_matrix, payer_matrix, run_payee, run_payer
 

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.contract.codec import CHAMPION, encode
+from services.contract.announced import CHAMPION
+from services.contract.codec import encode
 from services.contract.types import ModelAnnouncement, Promotion
 from services.scorer.path.ensemble import model_from
 from services.scorer.path.model import ModelRefused

@@ -170,14 +170,14 @@ def _payee_side(run: Run, partition: int, draw: random.Random) -> _Side:
         load_ruleset(run.settings),
         run.settings.partitions,
     )
-    hop = PayeeHop(ruleset, topic, partition, count, count)
+    hop = PayeeHop(ruleset, topic, partition, count, count, run.settings.repeats_possible)
     side = _Side()
     for model, stretch in _by_model(run, partition):
         for batch in _chopped(stretch, draw):
             side.take(hop.process(batch, model), hop.state)
     _assert_same(side.decisions, run.decisions[partition], f"decisions.v1[{partition}]")
     _assert_same(side.dead_letters, _put_aside_from(run, topic, partition), f"dead letters of by-payee[{partition}]")
-    restored = PayeeHop(ruleset, topic, partition, count, count).state
+    restored = PayeeHop(ruleset, topic, partition, count, count, run.settings.repeats_possible).state
     idle_ms = ruleset.parameters.account_idle_ms
     _assert_same_state(side, restored, hop.state, run.payee_state[partition], idle_ms, f"payee state [{partition}]")
     return side

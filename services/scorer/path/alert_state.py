@@ -8,32 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
-import msgspec
 import numpy as np
 from msgspec import Struct, structs
 from numpy.typing import NDArray
 
-from services.contract.codec import decode, encode
-from services.contract.types import Alert
+from services.contract.codec import Rejection, decode, encode, read
+from services.contract.reading import TOPIC_BYTES_MAX
+from services.contract.types import Alert, Count, EventTimeMs
 from services.scorer.path.alert import stub
-from services.scorer.path.budget import DAY_MS, Budget, Entry
-from services.scorer.path.state import PARTITION_KEY, StateFormatError
+from services.scorer.path.budget import DAY_MS, Budget
+from services.scorer.path.state import PARTITION_KEY
+from services.scorer.path.state_format import refused
 
-_Partition = tuple[int, dict[str, list[Entry]], int]
 _NEVER = 2**63 - 1
+T = TypeVar("T", bound=Struct)
+
+
+class _Partition(Struct, frozen=True, array_like=True):
+    next_offset: Count
+    admitted: dict[str, list[tuple[EventTimeMs, float]]]
+    """As of ``Budget.entries``."""
+    clock_ms: EventTimeMs
 
 
 class Standing(Struct, frozen=True, omit_defaults=True):
     """How a subject stands in a queue."""
 
-    seen_ms: int
+    seen_ms: EventTimeMs
     """The clock when a review was last added; of a subject without one, when it was first snoozed."""
     alert: Alert | None = None
     """The open alert; its revision is 0 while nobody has seen it."""
     earlier: Alert | None = None
     """The stub of the lapsed alert that people know, until one in its place is published."""
-    snoozed_until_ms: int = 0
+    snoozed_until_ms: EventTimeMs = 0
     snooze_ids: tuple[str, ...] = ()
     """Of the latest snoozes."""
 
@@ -97,7 +106,7 @@ class AlertState:
         """The partition's clock."""
         return self.clock_ms
 
-    def begin_at(self, offset: int) -> None:
+    def begin_at(self, offset: int, generation: int) -> None:
         """The log goes on at ``offset``, which lies before what was seen where another log has taken its place."""
         self.next_offset = min(self.next_offset, offset)
 
@@ -105,6 +114,11 @@ class AlertState:
         """How ``subject`` stands now, if anything is known of it."""
         slot = self._slots.get(subject)
         return None if slot is None else self.horizon.at(decode(self._standings[slot], Standing), self.clock_ms)
+
+    def bytes_of(self, subject: bytes) -> int:
+        """Memory of what is known of ``subject``, in bytes."""
+        slot = self._slots.get(subject)
+        return 0 if slot is None else len(self._standings[slot])
 
     def all(self) -> dict[bytes, Standing]:
         """How every subject stands now."""
@@ -169,8 +183,7 @@ class AlertState:
             subject = self._subjects[slot]
             if subject is not None:
                 entries.append((subject, self._standings[slot]))
-        partition: _Partition = (self.next_offset, self.budget.entries, self.clock_ms)
-        entries.append((PARTITION_KEY, msgspec.json.encode(partition)))
+        entries.append((PARTITION_KEY, encode(_Partition(self.next_offset, self.budget.entries, self.clock_ms))))
         return entries
 
     def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
@@ -181,17 +194,19 @@ class AlertState:
         StateFormatError
             When an entry has another layout than this code's; it must be rebuilt from the input topic.
         """
-        try:
-            for subject, value in entries:
-                if subject == PARTITION_KEY:
-                    partition = msgspec.json.decode(value or b"", type=_Partition)
-                    self.next_offset, self.budget.entries, self.clock_ms = partition
-                elif value is not None:
-                    self._put(subject, decode(value, Standing), value)
-                elif subject in self._slots:
-                    self._release(subject)
-        except msgspec.ValidationError as error:
-            raise StateFormatError(
-                f"the alerter's state was written under another layout than this code's ({error}): "
-                "delete the changelog topic and the group's offsets to rebuild it from the input topic"
-            ) from None
+        for subject, value in entries:
+            if subject == PARTITION_KEY:
+                partition = _stored(value, _Partition)
+                self.next_offset, self.clock_ms = partition.next_offset, partition.clock_ms
+                self.budget.entries = partition.admitted
+            elif value is not None:
+                self._put(subject, _stored(value, Standing), value)
+            elif subject in self._slots:
+                self._release(subject)
+
+
+def _stored(value: bytes | None, kind: type[T]) -> T:
+    found = read(value, kind, "entry_invalid", TOPIC_BYTES_MAX)
+    if isinstance(found, Rejection):
+        raise refused(f"the alerter's state was written under another layout than this code's ({found})")
+    return found

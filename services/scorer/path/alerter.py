@@ -9,23 +9,25 @@ rate is low and its state is what it writes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 import numpy as np
 from msgspec import structs
 
-from services.contract.codec import Rejection, decode, encode, rejection_of
+from services.contract.codec import Rejection, encode, read
 from services.contract.events import SNOOZE, cloud_event, is_event
 from services.contract.types import Alert, Review, Snooze
 from services.scorer.path.alert import has_grown, holds, opened_by, snoozed, superseded, unpublished, updated_alert
 from services.scorer.path.alert_state import AlertState, Horizon, Standing
 from services.scorer.path.budget import Budget
-from services.scorer.path.decode import dead_letter
+from services.scorer.path.decode import dead_letter, is_in_future
 from services.scorer.path.model import Model
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
 
+ALERT_BYTES_MAX = 512 * 1024
+"""A review with which its subject's state would be larger is put aside: an alert must fit into its topic."""
+OTHER_QUEUE = "other"
 SNOOZES_KEPT = 8
 """Ids of snoozes that a subject remembers, the latest: a repeat of one of them changes nothing."""
 
@@ -54,16 +56,24 @@ class Alerter:
         How long after a revision only news makes a further one.
     horizon
         How long alerts live, and what is left of them is kept.
+    queues
+        Those that there are: all others share a budget, and count as one. None: every queue has its own.
     """
 
     name = "alerter"
 
     def __init__(
-        self, topic: str, partition: int, per_day: float = 0.0, quiet_ms: int = 0, horizon: Horizon | None = None
+        self,
+        topic: str,
+        partition: int,
+        per_day: float = 0.0,
+        quiet_ms: int = 0,
+        horizon: Horizon | None = None,
+        queues: Collection[str] = (),
     ) -> None:
         self.state = AlertState(horizon)
         self.state.budget = Budget(per_day)
-        self._quiet_ms = quiet_ms
+        self._quiet_ms, self._queues = quiet_ms, frozenset(queues)
         self._topic, self._partition = topic, partition
 
     def process(self, records: Sequence[Inbound], model: Model, mark: Mark = no_mark) -> HopResult:
@@ -80,10 +90,11 @@ class Alerter:
             self.state.next_offset = record.offset + 1
             found = _read(record)
             if isinstance(found, Rejection):
-                batch.dead.append(dead_letter(record, found, self._topic, self._partition))
-                batch.reasons[found.reason] += 1
+                self._put_aside(record, found, batch)
             elif isinstance(found, Snooze):
                 self._take_snooze(found, record, batch)
+            elif len(record.value or b"") + self.state.bytes_of(_subject_key(found)) > ALERT_BYTES_MAX:
+                self._put_aside(record, Rejection("review_invalid", "", "Its alert would be too large"), batch)
             else:
                 self._take_review(found, record, batch)
         mark("alert")
@@ -92,8 +103,16 @@ class Alerter:
             touched=np.array(batch.touched, dtype=np.int64),
             reasons=batch.reasons,
             alerts=batch.events,
-            thresholds={queue: self.state.budget.threshold(queue) for queue in self.state.budget.entries},
+            thresholds={
+                queue: self.state.budget.threshold(queue)
+                for queue in self.state.budget.entries
+                if queue == self._counted(queue)
+            },
         )
+
+    def _put_aside(self, record: Inbound, why: Rejection, batch: _Batch) -> None:
+        batch.dead.append(dead_letter(record, why, self._topic, self._partition))
+        batch.reasons[why.reason] += 1
 
     def _take_review(self, review: Review, record: Inbound, batch: _Batch) -> None:
         state = self.state
@@ -115,9 +134,13 @@ class Alerter:
             earlier = None
         else:
             alert = unpublished(alert, known)
-            batch.events[alert.queue, "asleep" if asleep else "quiet" if alert.revision else "held"] += 1
+            batch.events[self._counted(alert.queue), "asleep" if asleep else "quiet" if alert.revision else "held"] += 1
         after = structs.replace(standing, seen_ms=state.clock_ms, alert=alert, earlier=earlier)
         batch.touched.append(state.put(subject, after))
+
+    def _counted(self, queue: str) -> str:
+        """What ``queue`` is called in metrics and in the budget, which must not grow with what records say."""
+        return queue if not self._queues or queue in self._queues else OTHER_QUEUE
 
     def _take_snooze(self, snooze: Snooze, record: Inbound, batch: _Batch) -> None:
         """Silence the subject or wake it. A snooze lasts no longer than a subject is remembered."""
@@ -146,7 +169,7 @@ class Alerter:
     def _publish(self, alert: Alert, record: Inbound, batch: _Batch) -> None:
         headers = cloud_event("alert.v1", f"{alert.alert_id}/{alert.revision}")
         batch.alerts.append(Outbound(self._partition, record.timestamp, record.key, encode(alert), headers))
-        batch.events[alert.queue, alert.status] += 1
+        batch.events[self._counted(alert.queue), alert.status] += 1
 
     def _is_news(self, alert: Alert, known: Alert | None, review: Review, asleep: bool) -> bool:
         """Whether people are to see the alert as it now is: a subject within the budget, or one that they know already
@@ -157,7 +180,7 @@ class Alerter:
             return False
         if known is None or not known.revision:
             risk = review.score if alert.finding is None else alert.finding.score
-            return self.state.budget.admits(review.queue, review.event_time_ms, risk)
+            return self.state.budget.admits(self._counted(review.queue), review.event_time_ms, risk)
         if not self._quiet_ms or known.snoozed_until_ms is not None:
             return True
         since_ms = review.event_time_ms - known.published_event_time_ms  # below 0 for a late payment
@@ -169,17 +192,17 @@ def _subject_key(about: Review | Snooze) -> bytes:
 
 
 def _read(record: Inbound) -> Review | Snooze | Rejection:
-    is_snooze = is_event(record.headers, SNOOZE)
-    reason = "snooze_invalid" if is_snooze else "review_invalid"
-    try:
-        found: Review | Snooze = (
-            decode(record.value or b"", Snooze) if is_snooze else decode(record.value or b"", Review)
-        )
-    except msgspec.ValidationError as error:
-        why = rejection_of(error)
-        return Rejection(reason, why.field, why.detail)
-    except msgspec.DecodeError:
-        return Rejection(reason, "", "Not JSON")
+    """The review or snooze in ``record``. A review moves the clock, so it must be of a payment that the payer hop would
+    take; a snooze, which people write, must stand in its subject's log."""
+    found: Review | Snooze | Rejection
+    if is_event(record.headers, SNOOZE):
+        found, reason = read(record.value, Snooze, "snooze_invalid"), "snooze_invalid"
+    else:
+        found, reason = read(record.value, Review, "review_invalid"), "review_invalid"
+    if isinstance(found, Rejection):
+        return found
     if isinstance(found, Snooze) and record.key != found.subject.account.encode():
         return Rejection(reason, "key", "The record's key must be the subject's account, in UTF-8")
+    if isinstance(found, Review) and is_in_future(found.event_time_ms, record.timestamp):
+        return Rejection(reason, "event_time_ms", "More than a day after the payment was appended")
     return found

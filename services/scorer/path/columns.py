@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
 from services.contract.identity import digest64
 from services.contract.types import Payment, PaymentLabel
+from services.scorer.path.corridors import Corridors
 from services.scorer.path.private import PrivateLists
 from services.scorer.path.references import digest_of, is_handle, kind_of
-from services.scorer.path.state import Corridors
 
 UNKNOWN_OFFSET = -100_000
 """Stands for an unknown UTC offset in ``offset_minutes``."""

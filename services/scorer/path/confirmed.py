@@ -46,7 +46,7 @@ def write_payer_confirmed(x: Any, at: int, labels: Any, effective_ms: int, amoun
         deviation = np.sqrt(max(labels.squares / labels.weight - mean * mean, 0.0))
         x[at + 2] = mean
         x[at + 3] = amount / max(mean, _AMOUNT_MIN)
-        x[at + 4] = (amount - mean) / max(deviation, _DEVIATION_SHARE * mean + _AMOUNT_MIN)
+        x[at + 4] = (amount - mean) / max(deviation, _DEVIATION_SHARE * max(mean, 0.0) + _AMOUNT_MIN)
     if np.isnan(amount):
         x[at + 3] = x[at + 4] = np.nan
     elapsed_ms = effective_ms - labels.excess_ms

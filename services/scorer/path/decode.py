@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from services.contract import dead_letter as dead_letters
 from services.contract.codec import Rejection, decode_payment, decode_payment_label
-from services.contract.events import PAYMENT_LABEL, dead_letter_headers, type_header
-from services.contract.types import DeadLetter, Payment, PaymentLabel
+from services.contract.events import PAYMENT_LABEL, type_header
+from services.contract.types import Payment, PaymentLabel
 from services.scorer.path.records import Inbound, Outbound
 
 FUTURE_MS_MAX = 86_400_000
@@ -53,9 +54,14 @@ def _read(record: Inbound) -> Payment | Rejection:
         return payment
     if record.key != payment.payer.account.encode():
         return Rejection("key_mismatch", "key", "The record's key must be the payer's account, in UTF-8")
-    if record.timestamp >= 0 and payment.event_time_ms > record.timestamp + FUTURE_MS_MAX:
+    if is_in_future(payment.event_time_ms, record.timestamp):
         return Rejection("event_time_in_future", "event_time_ms", "More than a day after the record was appended")
     return payment
+
+
+def is_in_future(event_time_ms: int, appended_ms: int) -> bool:
+    """Whether a payment is dated too far after its append; nothing is said of one whose append is not known (-1)."""
+    return appended_ms >= 0 and event_time_ms > appended_ms + FUTURE_MS_MAX
 
 
 def _read_label(record: Inbound) -> PaymentLabel | Rejection:
@@ -67,5 +73,6 @@ def _read_label(record: Inbound) -> PaymentLabel | Rejection:
 
 def dead_letter(record: Inbound, rejection: Rejection, topic: str, partition: int) -> Outbound:
     """The record as it came, with what was wrong and where it stood in its headers."""
-    letter = DeadLetter(rejection.reason, rejection.field, rejection.detail, topic, partition, record.offset)
-    return Outbound(partition, record.timestamp, record.key, record.value or b"", dead_letter_headers(letter))
+    origin = (topic, partition, record.offset)
+    letter = dead_letters.dead_letter(rejection, origin, record.key, record.value, record.headers)
+    return Outbound(partition, record.timestamp, letter.key, letter.value or b"", letter.headers)

@@ -13,7 +13,7 @@ from services.contract.events import cloud_event
 from services.contract.types import Payment
 from services.scorer.path.decision import DecisionWriter, Verdicts, Written
 from services.scorer.path.decode import Decoded
-from services.scorer.path.frame import Frames, label_frames, outflow_frames, payment_frames
+from services.scorer.path.frame import Frames, Source, label_frames, outflow_frames, payment_frames
 from services.scorer.path.hashing import partitions_of
 from services.scorer.path.model import Model
 from services.scorer.path.records import Outbound
@@ -35,8 +35,7 @@ def forwarded(
     headers: NDArray[Any],
     told: NDArray[Any],
     labels: NDArray[np.int64],
-    partition: int,
-    schema: int,
+    source: Source,
     payee_partitions: int,
 ) -> list[Outbound]:
     """Frames for the payee hop: every payment to its payee, to its payer's account a note of the money that left, and
@@ -61,7 +60,7 @@ def forwarded(
         out.append(Outbound(to_payee[at], record.timestamp, payees[at], frames[at], []))
         if moved:
             out.append(Outbound(to_payer[at], record.timestamp, payers[at], notes[at], []))
-    return _with_labels(out, batch, labels, onward, left, partition, schema, payee_partitions) if len(labels) else out
+    return _with_labels(out, batch, labels, onward, left, source, payee_partitions) if len(labels) else out
 
 
 def _with_labels(
@@ -70,8 +69,7 @@ def _with_labels(
     labels: NDArray[np.int64],
     onward: NDArray[np.int64],
     moved: NDArray[np.bool_],
-    partition: int,
-    schema: int,
+    source: Source,
     payee_partitions: int,
 ) -> list[Outbound]:
     """The batch's other ``frames``, and those of its ``labels`` among them, in the order of the log."""
@@ -79,7 +77,7 @@ def _with_labels(
     records = [batch.label_records[at] for at in labels.tolist()]
     tenants = [label.tenant.encode() for label in chosen]
     keys = [label.payee.encode() for label in chosen]
-    values = label_frames(chosen, [record.offset for record in records], partition, schema, tenants)
+    values = label_frames(chosen, [record.offset for record in records], source, tenants)
     before = np.array([batch.payments_before[at] for at in labels.tolist()], dtype=np.int64)
     out: list[Outbound] = []
     start = 0
@@ -123,8 +121,8 @@ def decisions(
     named = writer.named(model)
     paid = ~frames.outflow
     records = list(compress(frames.records, paid.tolist()))
-    tenants = [tenant.decode() for tenant in compress(frames.tenants, paid.tolist())]
-    ids = [name.decode() for name in frames.payment_ids]
+    tenants = [payment.tenant for payment in frames.payments]
+    ids = [payment.payment_id for payment in frames.payments]
     parts = zip(
         map(orjson.dumps, ids),
         map(orjson.dumps, tenants),
@@ -144,7 +142,7 @@ def decisions(
         )  # fmt: skip
         decided.append(Outbound(partition, records[row].timestamp, records[row].key, value, writer.headers(identity)))
         if review[row]:
-            reviewed.append((row, identity, frames.payment(row), records[row].timestamp, findings))
+            reviewed.append((row, identity, frames.payments[row], records[row].timestamp, findings))
     return {"decisions": decided, "reviews": _reviews(reviewed, features, verdicts, model, writer, subjects)}
 
 

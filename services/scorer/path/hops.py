@@ -23,7 +23,8 @@ from services.scorer.path.decision import DecisionWriter, decide
 from services.scorer.path.decode import Decoded, dead_letter, decode
 from services.scorer.path.encode import decisions, forwarded
 from services.scorer.path.features import feature_schema_hash
-from services.scorer.path.frame import Frames, headers_of, read_frames, schema_number, told_of
+from services.scorer.path.frame import Frames, Source, headers_of, schema_number, told_of
+from services.scorer.path.frame_reading import read_frames
 from services.scorer.path.model import Model
 from services.scorer.path.payee import payee_features
 from services.scorer.path.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
@@ -66,13 +67,17 @@ class PayerHop:
         self.state = AccountState(PAYER_ROW, ruleset.parameters.account_idle_ms, schema=self._schema)
         self._topic, self._partition, self._payee_partitions = topic, partition, payee_partitions
 
+    @property
+    def _source(self) -> Source:
+        return Source(self._partition, self._schema_number, self.state.generation)
+
     def process(self, records: Sequence[Inbound], model: Model, mark: Mark = no_mark) -> HopResult:
         """The outputs of the next ``records`` of the log. ``model`` is not used here: payers are not scored alone."""
         found = self.measure(records, mark)
         batch, verdicts = found.batch, found.verdicts
         frames = forwarded(
             batch, found.onward, found.headers, found.told,
-            found.labels, self._partition, self._schema_number, self._payee_partitions,
+            found.labels, self._source, self._payee_partitions,
         )  # fmt: skip
         mark("encode")
         return HopResult(
@@ -113,14 +118,24 @@ class PayerHop:
         offsets = [batch.records[at].offset for at in onward.tolist()]
         return Measured(
             batch, np.concatenate([slots, label_slots]), verdicts, onward,
-            headers=headers_of(columns, onward, offsets, self._partition, self._schema_number),
+            headers=headers_of(columns, onward, offsets, self._source),
             told=told_of(columns, features, recent, onward),
             labels=np.flatnonzero(fresh),
         )  # fmt: skip
 
 
 class PayeeHop:
-    """One partition of ``payments.by-payee.v1``: adds the payee's features, runs rules and model, decides."""
+    """One partition of ``payments.by-payee.v1``: adds the payee's features, runs rules and model, decides.
+
+    Parameters
+    ----------
+    topic, partition
+        Where the frames are read.
+    payer_partitions, subjects
+        Partitions of ``payments.v1`` and of ``reviews.by-subject.v1``.
+    repeats_possible
+        Whether payer hops may write a frame again: without transactions.
+    """
 
     name = "payee"
 
@@ -131,6 +146,7 @@ class PayeeHop:
         partition: int,
         payer_partitions: int,
         subjects: int,
+        repeats_possible: bool = False,
     ) -> None:
         self._parameters = ruleset.parameters
         schema_hash = feature_schema_hash(ruleset.parameters)
@@ -140,10 +156,12 @@ class PayeeHop:
         self._rules = Rules(ruleset)
         self._writer = DecisionWriter(self._rules, schema_hash)
         self._topic, self._partition, self._subjects = topic, partition, subjects
+        self._repeats_possible = repeats_possible
 
     def process(self, records: Sequence[Inbound], model: Model, mark: Mark = no_mark) -> HopResult:
         """The decisions on the next ``records`` of the log, scored by ``model``."""
-        frames = read_frames(records, self._schema, self.state.origins)
+        seen = self.state.origins if self._repeats_possible else None
+        frames = read_frames(records, self._schema, len(self.state.origins), seen)
         mark("decode")
         slots, features = self.measure(frames, mark)
         verdicts = decide(features, self._rules, model, mark)

@@ -8,6 +8,7 @@ model's hash. Nothing in them is executed, and nothing is believed before it was
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from services.scorer.path.model import ModelRefused
 BYTES_MAX = 16 * 2**20
 """A compiled model is not larger. The default ensemble takes a quarter of a megabyte."""
 _HEAD_BYTES_MAX = 64 * 1024
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def pack(
@@ -61,12 +63,11 @@ def unpack(
     if not isinstance(head, dict) or set(head) != {"arrays", "feature_schema_hash", "kind", "numbers"}:
         raise ModelRefused("not a compiled model: its first line does not say what it is")
     if head["kind"] != kind:
-        raise ModelRefused(f"a model of kind {str(head['kind'])[:40]!r}, and {kind!r} is expected")
+        raise ModelRefused(f"not a model of kind {kind!r}")
     if head["feature_schema_hash"] != feature_schema_hash:
-        raise ModelRefused(
-            f"compiled for feature schema {str(head['feature_schema_hash'])[:12]}, "
-            f"this scorer computes {feature_schema_hash[:12]}"
-        )
+        said = str(head["feature_schema_hash"])
+        named = said[:12] if _HASH.fullmatch(said) else "of no such name"
+        raise ModelRefused(f"compiled for feature schema {named}, this scorer computes {feature_schema_hash[:12]}")
     _check_numbers(head["numbers"], numbers)
     found = _arrays(data[end:], head["arrays"], arrays)
     if data[:end] != _head(kind, feature_schema_hash, head["numbers"], found):

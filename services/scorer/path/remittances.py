@@ -158,9 +158,10 @@ def _gap_trend(row: Any) -> float:
 def _slope(row: Any) -> float:
     """Of log(1 + amount) on the log of the remittance's number."""
     n = float(row.slope_n)
-    if row.slope_n < 4:
+    spread = n * row.slope_xx - row.slope_x * row.slope_x
+    if row.slope_n < 4 or spread == 0.0:  # 0 only in a row that is not ours
         return 0.0
-    return float((n * row.slope_xy - row.slope_x * row.slope_y) / (n * row.slope_xx - row.slope_x * row.slope_x))
+    return float((n * row.slope_xy - row.slope_x * row.slope_y) / spread)
 
 
 @njit(cache=True)

@@ -116,6 +116,13 @@ class Ruleset:
     private: PrivateLists = NOTHING
     """What the deployer keeps to itself."""
 
+    @property
+    def queues(self) -> frozenset[str]:
+        """Every queue that a review can be addressed to."""
+        of_packs = {pack.queue for pack in self.packs}
+        of_indicators = {each.queue for pack in self.packs for each in pack.indicators if each.queue}
+        return frozenset({self.review.queue, *of_packs, *of_indicators})
+
 
 def with_packs(ruleset: Ruleset, packs: tuple[Pack, ...], private: PrivateLists = NOTHING) -> Ruleset:
     """The ruleset with ``packs`` and a deployer's lists; its hash covers them."""

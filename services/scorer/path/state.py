@@ -14,7 +14,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
+from services.contract.types import EVENT_TIME_MS_MAX
+from services.scorer.path.corridors import CORRIDOR_ROW, Corridors, doubled
 from services.scorer.path.features import HALF_LIFE_MS, RECENT_PAYEES
+from services.scorer.path.state_format import refused
 from services.scorer.path.tokens import TOKEN_ROW, Tokens
 
 HALF_LIVES = len(HALF_LIFE_MS)
@@ -43,8 +46,6 @@ RAILS = 8
 """Kinds of rail told apart."""
 LABEL_IDS = 8
 """Labelled payments remembered per payer: a label that comes again is a repeat."""
-CORRIDORS_MAX = 20_000
-"""Corridors with a baseline of their own in one partition; further ones share one row."""
 
 _PRICE = np.dtype([("amount_minor", "i8"), ("currency", "i8"), ("payees", "u8"), ("used", "i8")], align=True)
 _REFUSED = np.dtype(
@@ -187,65 +188,6 @@ PAYEE_ROW = np.dtype(
     ],
     align=True,
 )
-CORRIDOR_ROW = np.dtype(
-    [("ms", "i8"), ("remits", "i8"), ("weight", "f8"), ("sum", "f8"), ("squares", "f8"), ("round", "f8")], align=True
-)
-
-
-class StateFormatError(ValueError):
-    """A changelog entry was written by another layout of the state."""
-
-
-class Corridors:
-    """Baselines by corridor (where from, where to, rail) of one partition: few rows, never forgotten.
-
-    The first row is that of all corridors beyond ``CORRIDORS_MAX``, which only somebody who invents rails can reach.
-    """
-
-    def __init__(self) -> None:
-        self.rows: NDArray[Any] = np.zeros(64, dtype=CORRIDOR_ROW)
-        self._slots: dict[tuple[str, str, str | None], int] = {}
-        self._keys: list[bytes] = [b""]
-        self._touched: set[int] = set()
-
-    def slot(self, payer: str, payee: str, rail: str | None) -> int:
-        """The row of a corridor, made when it is new; counts as changed until ``changelog`` is taken."""
-        slot = self._slots.get((payer, payee, rail))
-        if slot is None:
-            slot = self._allocate(payer, payee, rail)
-        self._touched.add(slot)
-        return slot
-
-    def _allocate(self, payer: str, payee: str, rail: str | None) -> int:
-        if len(self._keys) >= CORRIDORS_MAX:
-            return 0
-        slot = self._slots[payer, payee, rail] = len(self._keys)
-        self._keys.append("\x1f".join((payer, payee, *(() if rail is None else (rail,)))).encode())
-        if slot == len(self.rows):
-            self.rows = _doubled(self.rows)
-        return slot
-
-    def items(self) -> list[tuple[bytes, bytes]]:
-        """Every corridor's key and row as bytes."""
-        return [(key, self.rows[slot].tobytes()) for slot, key in enumerate(self._keys)]
-
-    def changelog(self) -> list[tuple[bytes, bytes]]:
-        """Entries of the corridors asked for since the last call, by slot."""
-        entries = [(self._keys[slot], self.rows[slot].tobytes()) for slot in sorted(self._touched)]
-        self._touched.clear()
-        return entries
-
-    def restore(self, key: bytes, value: bytes) -> None:
-        """Apply one entry."""
-        if not key:
-            self.rows[0] = np.frombuffer(value, dtype=CORRIDOR_ROW)[0]
-            return
-        payer, payee, *rail = key.decode().split("\x1f", 2)
-        corridor = (payer, payee, rail[0] if rail else None)
-        slot = self._slots.get(corridor)
-        if slot is None:
-            slot = self._allocate(*corridor)  # may replace the rows
-        self.rows[slot] = np.frombuffer(value, dtype=CORRIDOR_ROW)[0]
 
 
 class AccountState:
@@ -271,6 +213,8 @@ class AccountState:
         """Position up to which each source partition has been seen."""
         self.corridors = Corridors()
         self.tokens = Tokens()
+        self.generation = 0
+        """How often another input log has taken this one's place."""
         self._idle_ms = idle_ms
         self._slots: dict[bytes, int] = {}
         self._keys: list[bytes | None] = []
@@ -292,8 +236,9 @@ class AccountState:
         """Latest event time of the partition."""
         return int(self.watermark[0])
 
-    def begin_at(self, offset: int) -> None:
-        """The log goes on at ``offset``. No row knows of offsets of it."""
+    def begin_at(self, offset: int, generation: int) -> None:
+        """The log goes on at ``offset``, and is the ``generation``-th that people accepted in another's place."""
+        self.generation = generation
 
     def times(self, event_ms: NDArray[np.int64]) -> NDArray[np.int64]:
         """int64[n]: the partition's event time as of each of the payments that come next."""
@@ -327,7 +272,7 @@ class AccountState:
         else:
             slot = len(self._keys)
             if slot == len(self.rows):
-                self.rows = _doubled(self.rows)
+                self.rows = doubled(self.rows)
             self._keys.append(key)
         self._slots[key] = slot
         return slot
@@ -382,6 +327,7 @@ class AccountState:
         StateFormatError
             When an entry has another layout than this code's; it must be rebuilt from the input topic.
         """
+        restored: set[int] = set()
         for key, value in entries:
             if value is None:
                 if key.startswith(TOKEN_PREFIX):
@@ -390,15 +336,12 @@ class AccountState:
                     self._release(self._slots[key])
                 continue
             if value[:8] != self._format:
-                raise StateFormatError(
+                raise refused(
                     f"state was written as {value[:8].hex()}, under another layout or feature schema than this code's "
-                    f"{self._format.hex()}: "
-                    "delete the changelog topic and the group's offsets to rebuild it from the input topic"
+                    f"{self._format.hex()}"
                 )
             if key == PARTITION_KEY:
-                numbers = np.frombuffer(value, dtype=np.int64, offset=8)
-                self.watermark[0] = numbers[0]
-                self.origins[: len(numbers) - 1] = numbers[1:]
+                self._restore_partition(value[8:])
                 continue
             if key.startswith(CORRIDOR_PREFIX):
                 self.corridors.restore(key[len(CORRIDOR_PREFIX) :], value[8:])
@@ -410,7 +353,29 @@ class AccountState:
             if slot < 0:
                 slot = self._allocate(key)
             row = value[8:].ljust(self.rows.dtype.itemsize, b"\0")
+            if len(row) > self.rows.dtype.itemsize:
+                raise refused("an entry of the changelog is longer than an account's row")
             self.rows[slot] = np.frombuffer(row, dtype=self.rows.dtype)[0]
+            restored.add(slot)
+        self._check_rows(np.array(sorted(restored), dtype=np.int64))
+
+    def _restore_partition(self, value: bytes) -> None:
+        numbers = np.frombuffer(value[: len(value) // 8 * 8], dtype=np.int64)
+        if len(value) % 8 or not 1 <= len(numbers) <= 1 + len(self.origins):
+            raise refused("the partition's entry of the changelog has another length than this code's")
+        if not 0 <= numbers[0] <= EVENT_TIME_MS_MAX or (numbers[1:] < -1).any():
+            raise refused("the partition's entry of the changelog tells of no time, or of no offset")
+        self.watermark[0] = numbers[0]
+        self.origins[: len(numbers) - 1] = numbers[1:]
+
+    def _check_rows(self, slots: NDArray[np.int64]) -> None:
+        """Refuse what a kernel would take as an index beyond its row, or as a time that no payment has."""
+        rows = self.rows[slots]
+        sound = (rows["first_ms"] >= 0) & (rows["last_ms"] >= 0) & (rows["last_ms"] <= EVENT_TIME_MS_MAX)
+        if "payment_ids_next" in (rows.dtype.names or ()):
+            sound &= (rows["payment_ids_next"] >= 0) & (rows["payment_ids_next"] < PAYMENT_IDS)
+        if not sound.all():
+            raise refused("the changelog holds a row that no kernel of this code has written")
 
 
 PARTITION_KEY = b"\x00partition"
@@ -431,13 +396,6 @@ def _ends(words: Any, slots: Any) -> Any:
             last -= 1
         ends[i] = 8 * last
     return ends
-
-
-def _doubled(rows: NDArray[Any]) -> NDArray[Any]:
-    """The rows and as many empty ones, which take no memory before they are written."""
-    grown = np.zeros(2 * len(rows), dtype=rows.dtype)
-    grown[: len(rows)] = rows
-    return grown
 
 
 def account_key(tenant: bytes, account: bytes) -> bytes:

@@ -18,8 +18,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.identity import digest64
-from services.contract.types import Payment
+from services.contract.types import EVENT_TIME_MS_MAX, Payment
 from services.scorer.path.features import INDEX
+from services.scorer.path.state_format import refused
 
 KINDS = ("device", "phone", "pickup")
 """In the order in which a remittance joins its payee's tokens: the one that is shared most comes last."""
@@ -34,6 +35,7 @@ the group was used last, and sets of its payees and payers, 6 bits of each one's
 
 _DAY_MS = 86_400_000
 _VALUE = struct.Struct("<q")
+_KEY_BYTES = 8
 _BITS = 64
 _COMMON = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 """Stands for the payees of a group that too many share. No other group has that many."""
@@ -55,6 +57,7 @@ class Tokens:
         self._free: list[int] = []
         self._forgotten: list[int] = []
         self._swept_day = -1
+        self._is_checked = True
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -131,14 +134,44 @@ class Tokens:
         return _key(token), _VALUE.pack(slot) + self.rows[slot].tobytes()
 
     def restore(self, key: bytes, value: bytes | None) -> None:
-        """Apply one entry; ``None`` forgets the token."""
+        """Apply one entry; ``None`` forgets the token.
+
+        Raises
+        ------
+        StateFormatError
+            When it is not one of a token.
+        """
         token = int.from_bytes(key, "big")
         if token in self._slots:
             self._release(token)
-        if value is not None:
-            (slot,) = _VALUE.unpack_from(value)
-            self._place(token, slot)
-            self.rows[slot] = np.frombuffer(value, dtype=TOKEN_ROW, offset=_VALUE.size)[0]
+        if value is None:
+            return
+        if len(key) != _KEY_BYTES or len(value) != _VALUE.size + TOKEN_ROW.itemsize:
+            raise refused("an entry of the changelog is not as long as a token's")
+        (slot,) = _VALUE.unpack_from(value)
+        row = np.frombuffer(value, dtype=TOKEN_ROW, offset=_VALUE.size)[0]
+        if not 0 <= row["parent"] <= slot < TOKENS_MAX or not 0 <= row["ms"] <= EVENT_TIME_MS_MAX:
+            raise refused("the changelog holds a token that no kernel of this code has written")
+        if slot < len(self._tokens) and self._tokens[slot] is not None:
+            raise refused("the changelog holds two tokens in one place")
+        self._place(token, slot)
+        self.rows[slot] = row
+        self._is_checked = False
+
+    def check_restored(self) -> None:
+        """Once all entries are applied: whether the whole group of every token is there.
+
+        Raises
+        ------
+        StateFormatError
+            When one is not: a kernel would look for its root without end.
+        """
+        if self._is_checked:
+            return
+        slots = np.array(list(self._slots.values()), dtype=np.int64)
+        if (self.rows["parent"][self.rows["parent"][slots]] < 0).any():
+            raise refused("the changelog holds a token whose group is missing")
+        self._is_checked = True
 
 
 def write_linked(
@@ -159,6 +192,7 @@ def write_linked(
     now_ms
         int64[n]: the partition's event time as of each payment.
     """
+    tokens.check_restored()
     features[:, _PAYEES] = features[:, _PAYERS] = np.nan
     rows: list[int] = []
     asked: list[tuple[int, ...]] = []
@@ -213,7 +247,7 @@ def _free_rows(count: int) -> NDArray[Any]:
 
 
 def _key(token: int) -> bytes:
-    return token.to_bytes(8, "big")
+    return token.to_bytes(_KEY_BYTES, "big")
 
 
 @njit(cache=True)

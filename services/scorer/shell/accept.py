@@ -20,8 +20,8 @@ from services.contract.errors import TocsinError
 from services.contract.topics import Topic, Topics
 from services.kafka.identity import accepted_as
 from services.logs import read_log
+from services.scorer.path.frame import GENERATIONS_MAX
 from services.scorer.shell.position import (
-    GENERATIONS_MAX,
     POSITION_KEY,
     Input,
     Position,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import uuid4
 
-import msgspec
 from msgspec import Struct, structs
 
 from services import kafka
-from services.contract.codec import decode, encode
+from services.contract.codec import DECISION_BYTES_MAX, Rejection, encode, read
 from services.contract.events import SNOOZE, cloud_event
 from services.contract.types import Alert, Snooze
 from services.logs import NotInLogs, read_log
@@ -45,8 +44,11 @@ async def find_alert(settings: Settings, alert_id: str) -> FoundAlert:
     for partition in range(settings.partitions):
         key, newest, telling = b"", None, None
         async for record in read_log(settings, topic, partition, "looking for the alert"):
-            if any(name == "ce_id" and value.startswith(prefix) for name, value in record.headers):
-                key, newest = record.key or b"", decode(record.value, Alert)
+            if any(name == "ce_id" and (value or b"").startswith(prefix) for name, value in record.headers):
+                alert = read(record.value, Alert, "alert_invalid")
+                if isinstance(alert, Rejection):
+                    continue
+                key, newest = record.key or b"", alert
                 telling = telling if newest.status == "superseded" else newest
         if newest is not None:
             return FoundAlert(as_it_stands(newest, telling), partition, key)
@@ -69,12 +71,12 @@ def as_it_stands(newest: Alert, telling: Alert | None) -> Alert:
 async def latest_event_ms(settings: Settings) -> int:
     """What time it is in the stream: the latest event time among each partition's last decisions; 0 without any."""
     latest = 0
-    decoder = msgspec.json.Decoder(_Timed)
     for partition in range(settings.partitions):
         async for record in read_log(
             settings, settings.topics.decisions.name, partition, "reading the time", tail=_TAIL
         ):
-            latest = max(latest, decoder.decode(record.value).event_time_ms)
+            timed = read(record.value, _Timed, "decision_invalid", DECISION_BYTES_MAX)
+            latest = latest if isinstance(timed, Rejection) else max(latest, timed.event_time_ms)
     return latest
 
 

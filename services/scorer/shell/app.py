@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 from collections.abc import Sequence
 
 import faust
@@ -13,7 +12,7 @@ from services.contract.codec import encode
 from services.contract.types import Party, Payment
 from services.faust_app import create_app
 from services.metrics import Metrics
-from services.runtime.supervisor import patiently
+from services.runtime.worker import run_worker
 from services.scorer.path.alert_state import Horizon
 from services.scorer.path.alerter import Alerter
 from services.scorer.path.budget import DAY_MS
@@ -26,7 +25,6 @@ from services.scorer.ruleset_file import load_ruleset
 from services.scorer.shell.lane import Lane
 from services.scorer.shell.models import ModelFollower
 from services.settings import Settings
-from services.topics_admin import require_topics
 
 HOPS = ("payer", "payee", "alerter")
 GC_THRESHOLD = 50_000
@@ -45,7 +43,7 @@ class Scorer(Service):
 
     def __init__(self, settings: Settings, metrics: Metrics, ruleset: Ruleset, hops: Sequence[str]) -> None:
         super().__init__()
-        self._settings, self._metrics, self._ruleset = settings, metrics, ruleset
+        self._ruleset = ruleset
         models = ModelFollower(settings, metrics, feature_schema_hash(ruleset.parameters))
         topics, partitions = settings.topics, settings.partitions
         payments, by_payee, reviews = topics.payments.name, topics.payments_by_payee.name, topics.reviews.name
@@ -56,7 +54,9 @@ class Scorer(Service):
             ),
             "payee": lambda: Lane(
                 "payee", settings, metrics, models, by_payee, topics.payee_state.name,
-                lambda partition: PayeeHop(ruleset, by_payee, partition, partitions, partitions),
+                lambda partition: PayeeHop(
+                    ruleset, by_payee, partition, partitions, partitions, settings.repeats_possible
+                ),
             ),
             "alerter": lambda: Lane(
                 "alerter", settings, metrics, models, reviews, topics.alerter_state.name,
@@ -66,15 +66,10 @@ class Scorer(Service):
         self._services = (models, *(make[hop]() for hop in hops))
 
     async def on_start(self) -> None:
-        metrics, settings = self._metrics, self._settings
-        metrics.serve(settings.metrics_host, settings.metrics_port)
         warm_up(self._ruleset)
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
-        await patiently(
-            metrics.health, "topics", lambda: require_topics(settings), lambda: self.should_stop, metrics.count_fault
-        )
         for service in self._services:
             await self.add_runtime_dependency(service)
 
@@ -87,6 +82,7 @@ def make_alerter(settings: Settings, ruleset: Ruleset, partition: int) -> Alerte
         per_day=settings.alerts_per_day / settings.partitions,
         quiet_ms=round(settings.alert_quiet_hours * 3_600_000),
         horizon=Horizon(settings.alert_life_days * DAY_MS, ruleset.parameters.account_idle_ms),
+        queues=ruleset.queues,
     )
 
 
@@ -99,8 +95,6 @@ def warm_up(ruleset: Ruleset) -> None:
     PayeeHop(ruleset, "", 0, 1, 1).process(records, model)
 
 
-def run_scorer(settings: Settings, loglevel: str = "INFO", hops: Sequence[str] = HOPS) -> None:
+def run_scorer(settings: Settings, hops: Sequence[str] = HOPS) -> None:
     """Run a scorer worker until SIGTERM or SIGINT."""
-    app = create_scorer(settings, Metrics(), hops)
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
-    faust.Worker(app, loglevel=loglevel, quiet=True).execute_from_commandline()
+    run_worker(settings, lambda metrics: create_scorer(settings, metrics, hops))

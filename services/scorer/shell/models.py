@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 
-import msgspec
 from aiokafka.structs import TopicPartition
 from mode import Service
 
 from services import kafka
-from services.contract.codec import CHAMPION, decode_announcement
+from services.contract.announced import CHAMPION, model_of, read_announced
+from services.contract.reading import Rejection
 from services.metrics import Metrics
 from services.runtime.health import Loop
 from services.runtime.supervisor import supervise, within
@@ -99,16 +99,20 @@ class ModelFollower(AnnouncementFollower):
     def consider(self, key: bytes | None, value: bytes | None) -> None:
         """As ``AnnouncementFollower``."""
         pinned = self._settings.pinned_model
-        if value is None:
+        said = read_announced(key, value)
+        if isinstance(said, Rejection):
+            self.refuse(said)
+            return
+        if said is None:
             if key == CHAMPION:
                 self._champion = None
         else:
+            announcement = model_of(said)
+            if key != CHAMPION and announcement.challenger and announcement.model_hash != pinned:
+                return
             try:
-                announcement = decode_announcement(key, value)
-                if key != CHAMPION and announcement.challenger and announcement.model_hash != pinned:
-                    return
                 model = model_from(announcement, self._schema_hash)
-            except (ModelRefused, msgspec.MsgspecError) as error:
+            except ModelRefused as error:
                 self.refuse(error)
                 return
             if key == CHAMPION:

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
-from services.contract.codec import encode
+from services.contract.codec import Rejection, encode, read
 from services.kafka.identity import UNKNOWN_EPOCH, client_of, end_of_epoch, identity_of
 from services.runtime.supervisor import NeedsPeople
 
 POSITION_KEY = b"\x00position"
 """Changelog key of a partition's position. It is the shell's: no hop sees it."""
-GENERATIONS_MAX = 60_000
 
 
 class InputChanged(NeedsPeople):
@@ -118,10 +116,8 @@ def require_same(source: TopicPartition, known: Position, now: Input) -> None:
 
 def read_position(value: bytes | None) -> Position | None:
     """The position that a changelog entry holds; ``None`` where there is none that can be read."""
-    try:
-        return msgspec.json.decode(value or b"", type=Position)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    found = read(value, Position, "position_invalid")
+    return None if isinstance(found, Rejection) else found
 
 
 def position_entry(position: Position) -> tuple[bytes, bytes]:

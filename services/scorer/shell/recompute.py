@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import orjson
 from aiokafka import ConsumerRecord
 
-from services.contract.codec import decode, decode_announcement
+from services.contract.announced import model_of, read_announced
+from services.contract.codec import DECISION_BYTES_MAX, Rejection, read
 from services.contract.types import Decision
 from services.logs import NotInLogs, read_batches, read_log
 from services.scorer.path.ensemble import model_from
@@ -114,8 +115,9 @@ async def _find_decisions(settings: Settings, decision_ids: Collection[str]) -> 
             break
         async for record in read_log(settings, topic, partition, doing):
             name = next((value for header, value in record.headers if header == "ce_id"), b"")
-            if name in missing:
-                found[name.decode()] = _Target(record, decode(record.value, Decision))
+            decision = read(record.value, Decision, "decision_invalid", DECISION_BYTES_MAX) if name in missing else None
+            if isinstance(decision, Decision):
+                found[name.decode()] = _Target(record, decision)
                 missing.remove(name)
                 if not missing:
                     break
@@ -131,9 +133,10 @@ async def _find_models(settings: Settings, hashes: Collection[str], schema_hash:
     missing = set(hashes) - found.keys()
     if missing:
         async for record in read_log(settings, settings.topics.models.name, 0, "looking for the model"):
-            if record.value is None:
+            said = read_announced(record.key, record.value)
+            if said is None or isinstance(said, Rejection):
                 continue
-            announcement = decode_announcement(record.key, record.value)
+            announcement = model_of(said)
             if announcement.model_hash in missing:
                 try:
                     found[announcement.model_hash] = model_from(announcement, schema_hash)
@@ -181,7 +184,7 @@ async def _payee_side(
     A batch is cut behind each target, so that each can be decided by the model that it names; state knows no model.
     """
     topic, partitions = settings.topics.payments_by_payee.name, settings.partitions
-    hop = PayeeHop(ruleset, topic, partition, partitions, partitions)
+    hop = PayeeHop(ruleset, topic, partition, partitions, partitions, settings.repeats_possible)
     other = models[targets[0].decision.model_hash]
     wanted = {each.frame: each for each in targets}
     read = 0

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from services.contract.codec import decode
 from services.contract.types import Alert, Contribution, Decision, Finding, Payment
 from services.scorer.shell.recompute import Recomputed, recompute_decisions
@@ -103,7 +101,7 @@ def _reasons_check(alert: Alert, decisions: Mapping[str, Decision]) -> Check:
 
 
 def _contribution(decision: Decision) -> Contribution:
-    payment = msgspec.json.decode(decision.payment, type=Payment)
+    payment = decode(bytes(decision.payment), Payment)
     return Contribution(
         decision.payment_id,
         decision.decision_id,
