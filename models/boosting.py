@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.influence import MEDIANS_MAX, bounded_weights
+from services.contract.errors import TocsinError
 from services.scorer.path.features import NAMES
 from services.scorer.path.forest import Forest
 from services.scorer.path.model import ModelRefused
@@ -65,8 +66,32 @@ _MISSING = {
 _Number = TypeVar("_Number", int, float)
 
 
-class BoostingError(ValueError):
+class BoostingError(TocsinError, ValueError):
     """A text is not a boosted ensemble that can be compiled. The message says where and why."""
+
+
+class FitInputs(NamedTuple):
+    """All that a fit looks at, and nothing that names a payment or an account."""
+
+    features: NDArray[np.float64]
+    """float64[n, k] as served: natural units, canonical order, NaN where missing."""
+    labels: NDArray[np.bool_]
+    """bool[n]: suspicious."""
+    weights: NDArray[np.float64]
+    """float64[n], positive."""
+    feature_schema_hash: str
+
+
+def packed_fit(inputs: FitInputs) -> bytes:
+    """The ensemble that is fitted to ``inputs``, as ``Forest.packed``: a function of them, wherever it is run.
+
+    Raises
+    ------
+    ImportError, ValueError
+        As ``fit``.
+    """
+    text = fit(inputs.features, inputs.labels, inputs.weights)
+    return compile_boosting(text, 0, inputs.feature_schema_hash).packed
 
 
 def fit(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from models.adaptive_forest import compile_adaptive_forest, create_adaptive_forest
 from models.anomaly import AnomalyState, anomaly_state, compile_anomaly, create_anomaly, restore_anomaly
-from models.boosting import compile_boosting, fit
+from models.boosting import FitInputs
 from models.corrector import Corrector, CorrectorState, new_corrector
 from models.labels import Rank, rank
 from models.logistic import (
@@ -31,6 +31,7 @@ from models.logistic import (
     readable,
     restore_logistic,
 )
+from services.contract.errors import TocsinError
 from services.contract.types import Example
 from services.scorer.path.ensemble import EnsembleModel
 from services.scorer.path.forest import Forest, forest_from
@@ -78,9 +79,12 @@ class Online(ABC):
     def recall(self, example: Example, offset: int) -> None:  # noqa: B027 - as ``remember``
         """Keep an example that was remembered before, as it was then."""
 
-    def fit(self) -> Fit:
-        """Fit anew what it remembers: of those only that are ever ``fit_due``. It takes seconds, and needs no example
-        meanwhile."""
+    def fit_inputs(self) -> FitInputs | None:
+        """What to fit anew, of those only that are ever ``fit_due``; ``None`` where it remembers too few labels."""
+        raise NotImplementedError(f"{type(self).__name__} is never fit_due")
+
+    def take_fit(self, packed: bytes | None) -> Fit:
+        """Go on with what ``models.boosting.packed_fit`` made of ``fit_inputs``; it was given no example in between."""
         raise NotImplementedError(f"{type(self).__name__} is never fit_due")
 
     def checkpoint(self) -> bytes:
@@ -167,7 +171,7 @@ class ForestOnline(Online):
         return _written_by() + pickle.dumps(self._model, protocol=5)
 
 
-class CheckpointRefused(ValueError):
+class CheckpointRefused(TocsinError, ValueError):
     """A checkpoint cannot be used here. The message says why."""
 
 
@@ -236,10 +240,9 @@ class BoostingOnline(Online):
         self.fit_due = self._examples % self._refit_examples == 0
         return said
 
-    def fit(self) -> Fit:
-        """Fit what was learned of the window. Of several labels of a payment the one that counts by their ``rank`` is
-        learned."""
-        self.fit_due = False
+    def fit_inputs(self) -> FitInputs | None:
+        """As ``Online``: what was learned of the window. Of several labels of a payment the one that counts by their
+        ``rank`` is learned."""
         counting: dict[tuple[str, str], _Remembered] = {}
         for each in self._window:
             known = counting.get(each.payment)
@@ -248,9 +251,18 @@ class BoostingOnline(Online):
         chosen = list(counting.values())
         labels = np.array([each.label for each in chosen], dtype=np.bool_)
         if min(labels.sum(), len(labels) - labels.sum()) < REFIT_LABELS_MIN:
+            return None
+        rows = np.empty((len(chosen), len(chosen[0].row)))
+        for at, each in enumerate(chosen):  # one by one: a single call would hold back every other thread for as long
+            rows[at] = each.row
+        return FitInputs(rows, labels, np.array([each.weight for each in chosen]), self._schema)
+
+    def take_fit(self, packed: bytes | None) -> Fit:
+        """As ``Online``."""
+        self.fit_due = False
+        if packed is None:
             return "too_few_labels"
-        rows, weights = np.stack([each.row for each in chosen]), np.array([each.weight for each in chosen])
-        self._forest = compile_boosting(fit(rows, labels, weights), 0, self._schema)
+        self._forest = forest_from(packed, 0, self._schema)
         self._corrector = Corrector(new_corrector(self._forest.hash))
         return "fitted"
 

@@ -20,18 +20,20 @@ import msgspec
 from models.onnx import checked_graph, onnx_from
 from models.training import Snapshot
 from services.contract.codec import RecordInvalid, decode, encode
+from services.contract.errors import TocsinError
 from services.contract.identity import hash_of
-from services.contract.types import ModelAnnouncement
+from services.contract.types import NAME_PATTERN, ModelAnnouncement
 from services.files import write_durably
 from services.scorer.path.ensemble import scoring_from
 from services.scorer.path.model import ModelRefused, Scoring
 
 _VERSION = re.compile(r"^(\d{8})\.json$")
 _CHECKPOINT = ".checkpoint"
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+_NAME = re.compile(NAME_PATTERN)
+_NAME_IS = "a name is letters, digits, dots, dashes and underscores, 64 at most"
 
 
-class RegistryError(RuntimeError):
+class RegistryError(TocsinError, RuntimeError):
     """A version cannot be read, or would be replaced by another one. The message names the file."""
 
 
@@ -60,7 +62,7 @@ class Registry:
 
     def _line(self, name: str) -> Path:
         if not _NAME.match(name):
-            raise RegistryError(f"{name!r}: a name is letters, digits, dots, dashes and underscores, 64 at most")
+            raise RegistryError(f"{name!r}: {_NAME_IS}")
         return self.folder / name
 
     def names(self) -> list[str]:
@@ -154,9 +156,9 @@ class Registry:
         try:
             return self._graph_path(said.name, said.onnx.sha256).read_bytes()
         except OSError as error:
-            raise ModelRefused(f"{error.filename}: {error.strerror}") from error
-        except RegistryError as error:
-            raise ModelRefused(str(error)) from error
+            raise ModelRefused(f"its graph {said.onnx.sha256[:12]} cannot be read: {error.strerror}") from error
+        except RegistryError as error:  # it repeats the name, which may be anything that somebody announced
+            raise ModelRefused(f"its name is none of a line: {_NAME_IS}") from error
 
     def _graph_path(self, name: str, sha256: str) -> Path:
         return self._line(name) / f"{sha256}.onnx"

@@ -25,6 +25,7 @@ import river
 
 from models import adaptive_forest, anomaly, boosting, corrector, logistic
 from models.anomaly import AnomalyState
+from models.boosting import FitInputs
 from models.influence import ACCOUNT_LIMIT, AccountLimit
 from models.labels import SILENCE
 from models.logistic import LogisticState
@@ -187,15 +188,30 @@ class Trainer:
 
     @property
     def fit_due(self) -> bool:
-        """Whether the next example has to wait for a fit: ``learn`` makes it, unless ``fit`` was called before."""
+        """Whether the next example has to wait for a fit: ``learn`` makes it, unless it was made before."""
         return self._online.fit_due and self.position >= self.next_offset
 
     def fit(self) -> Fit:
-        """Make the fit that is due. It takes seconds, may run in another thread, and must not be disturbed meanwhile.
+        """Make the fit that is due, here and now. It takes seconds."""
+        inputs = self.fit_inputs()
+        return self.take_fit(None if inputs is None else boosting.packed_fit(inputs))
+
+    def fit_inputs(self) -> FitInputs | None:
+        """What the fit that is due looks at; ``None`` where there are too few labels for one. Whoever makes it
+        elsewhere gives the trainer no example before ``take_fit``."""
+        return self._online.fit_inputs()
+
+    def take_fit(self, packed: bytes | None) -> Fit:
+        """Go on with ``boosting.packed_fit`` of ``fit_inputs``, or with ``None`` where that was ``None``.
 
         A new ensemble has said nothing yet, so its operating threshold begins anew with it.
+
+        Raises
+        ------
+        ModelRefused
+            When ``packed`` is no ensemble of this line's features.
         """
-        made = self._online.fit()
+        made = self._online.take_fit(packed)
         if made == "fitted":
             self._window = ThresholdWindow()
         return made

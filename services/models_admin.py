@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaProducer
 from services import kafka
 from services.contract.announced import CHAMPION, read_announced
 from services.contract.codec import Rejection, encode
-from services.contract.events import cloud_event
+from services.contract.events import Headers, cloud_event
+from services.contract.signing import is_signed, signed
 from services.contract.types import ModelAnnouncement, Promotion
 from services.logs import read_log
 from services.scorer.path.ensemble import SHADOW_ONLY
@@ -66,11 +67,12 @@ def rolled_back(current: Promotion | None, load: Callable[[str, int], ModelAnnou
 async def read_champion(settings: Settings) -> Promotion | None:
     """The promotion in force; ``None`` while workers follow the learner."""
     found: Promotion | None = None
+    models_key = settings.models_key.get_secret_value().encode()
     async for record in read_log(settings, settings.topics.models.name, 0, "looking for the champion"):
-        if record.key != CHAMPION:
+        if record.key != CHAMPION or not is_signed(models_key, record.key, record.value, record.headers):
             continue
         said = read_announced(record.key, record.value)
-        if not isinstance(said, Rejection):  # workers pass over what they cannot read
+        if not isinstance(said, Rejection):  # workers pass over what they cannot read, as over what is not signed
             found = said if isinstance(said, Promotion) else None
     return found
 
@@ -88,10 +90,8 @@ async def announce(settings: Settings, announcement: ModelAnnouncement) -> None:
 async def send_announcement(producer: AIOKafkaProducer, settings: Settings, announcement: ModelAnnouncement) -> None:
     """Write an announcement to ``models.v1`` under its own name. Durable on return."""
     key = name_of(announcement)
-    await producer.send_and_wait(
-        settings.topics.models.name, encode(announcement), key.encode(), partition=0,
-        headers=cloud_event("model-announcement.v1", f"{key}/{announcement.model_hash}"),
-    )  # fmt: skip
+    headers = cloud_event("model-announcement.v1", f"{key}/{announcement.model_hash}")
+    await _send(producer, settings, key.encode(), encode(announcement), headers)
 
 
 async def write_champion(settings: Settings, promotion: Promotion | None) -> None:
@@ -106,12 +106,17 @@ async def write_champion(settings: Settings, promotion: Promotion | None) -> Non
     try:
         if promotion is not None and promotion.champion.challenger:
             await send_announcement(producer, settings, promotion.champion)
-        await producer.send_and_wait(
-            settings.topics.models.name, value, CHAMPION, partition=0,
-            headers=cloud_event("model-promotion.v1", f"champion/{said}"),
-        )  # fmt: skip
+        await _send(producer, settings, CHAMPION, value, cloud_event("model-promotion.v1", f"champion/{said}"))
     finally:
         await producer.stop()
+
+
+async def _send(
+    producer: AIOKafkaProducer, settings: Settings, key: bytes, value: bytes | None, headers: Headers
+) -> None:
+    """The one place that writes to ``models.v1``, and signs."""
+    headers = headers + signed(settings.models_key.get_secret_value().encode(), key, value)
+    await producer.send_and_wait(settings.topics.models.name, value, key, partition=0, headers=headers)
 
 
 def champion_of(settings: Settings) -> Promotion | None:

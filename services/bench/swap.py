@@ -14,6 +14,7 @@ from services import kafka
 from services.clock import now_ms
 from services.contract.codec import encode
 from services.contract.types import Party, Payment
+from services.models_admin import send_announcement
 from services.scorer.path.ensemble import announcement_of
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.model import LogisticModel, untrained_model
@@ -63,9 +64,7 @@ async def _swap(
     settings: Settings, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, model: LogisticModel
 ) -> float:
     topics = settings.topics
-    await producer.send_and_wait(
-        topics.models.name, encode(announcement_of("bench", model, 0)), f"bench/{model.version}".encode(), partition=0
-    )
+    await send_announcement(producer, settings, announcement_of("bench", model, 0))
     began = time.perf_counter()
     while time.perf_counter() - began < PATIENCE_S:
         at_ms = now_ms()

@@ -19,7 +19,9 @@ AMOUNT_EUR_MAX = 1e30
 OVER_CLEARED_MAX = 1e35
 AMOUNT_MINOR_MAX = 9_007_199_254_740_992  # 2**53: every such integer is also an exact float64
 
-Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_END = r"$(?!\n)"
+"""The end of a text: a dollar alone also stands before its last line break."""
+Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=rf"^[^\x00-\x1f\x7f]*{_END}")]
 """No control characters: U+001F separates the parts of keys and of hashed names."""
 Token = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(max_length=1000)]
@@ -30,9 +32,15 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 """Of things, or the number of one; every such integer is also an exact float64."""
 Share = Annotated[float, Meta(ge=0, le=1)]
 Name = Annotated[str, Meta(max_length=128)]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-Version = Annotated[str, Meta(max_length=200, pattern=r"^.+/[0-9]{1,15}$")]
+Sha256 = Annotated[str, Meta(pattern=rf"^[0-9a-f]{{64}}{_END}")]
+Version = Annotated[str, Meta(max_length=200, pattern=rf"^.+/[0-9]{{1,15}}{_END}")]
 """``name/version`` of a model."""
+NAME_PATTERN = rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}{_END}"
+"""Of a line of models: it is a folder's name, too."""
+LineName = Annotated[str, Meta(pattern=NAME_PATTERN)]
+ReviewProbability = Annotated[float, Meta(ge=0, le=1.000_001)]
+"""A little beyond 1 is a threshold that nothing reaches: ``models.threshold`` gives it where none keeps within the
+budget."""
 UtcOffsetMinutes = Annotated[int, Meta(ge=-840, le=840)]
 
 Status = Literal["attempted", "accepted", "rejected", "returned"]
@@ -345,9 +353,9 @@ class OnnxGraph(Struct, frozen=True):
 
     sha256: Sha256
     """Of the file's bytes; it is also the file's name."""
-    input: str
+    input: Token
     """float32 or float64 [n, features] in canonical order, natural units, NaN where missing."""
-    output: str
+    output: Token
     """Probability of suspicious, [n] or [n, 1], or of not suspicious and suspicious, [n, 2]."""
 
 
@@ -358,12 +366,12 @@ Kind = Literal["logistic", "boosting", "adaptive_forest", "halfspace", "onnx"]
 class ModelAnnouncement(Struct, frozen=True, omit_defaults=True):
     """A model that scorers can load: its identity, and its parameters as flat arrays."""
 
-    name: str
+    name: LineName
     version: Count
     model_hash: Sha256
     feature_schema_hash: Sha256
     kind: Kind
-    review_probability: float
+    review_probability: ReviewProbability
     """The operating threshold: decisions at or above it go to review."""
     examples_offset: Count
     """The model is what learning ``examples.v1`` up to, not including, this offset gives; 0 if of a data set."""

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.structs import TopicPartition
 
-from services.kafka_records import read_any_header
+from services.kafka.records import read_any_header
 from services.settings import Settings
 
 T = TypeVar("T")

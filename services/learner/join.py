@@ -45,6 +45,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from models.labels import LABEL_FREQUENCY, Rank, rank
+from services.contract.errors import TocsinError
 from services.contract.identity import digest64
 from services.contract.types import Example, Label, PaymentLabel
 from services.learner.records import (
@@ -104,7 +105,7 @@ class Joined(NamedTuple):
     """What scorers are to learn of it, if it is the payment's first."""
 
 
-class StateRefused(ValueError):
+class StateRefused(TocsinError, ValueError):
     """What the store holds is of another format. The message says what to do."""
 
 

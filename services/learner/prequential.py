@@ -27,6 +27,7 @@ from models.drift import ADWIN_DELTA, Alarm, LossDrift, Packed, log_loss
 from models.drift import DEFINITION as DRIFT_DEFINITION
 from models.recent import RecentIds
 from models.training import RECENT_EXAMPLES, WEIGHT_MAX
+from services.contract.errors import TocsinError
 from services.contract.identity import hash_of
 from services.contract.types import Example
 from services.workbench.measures import COHORTS, DAY_MS, Figures, figures
@@ -49,7 +50,7 @@ DEFINITION = {
 Result = Literal["judged", "duplicate", "invalid"]
 
 
-class StateRefused(ValueError):
+class StateRefused(TocsinError, ValueError):
     """A state is not whole, or of another definition. The message says which."""
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
 
+from services.contract.errors import TocsinError
+
 Position = tuple[str, int]
 """Topic and partition."""
 
@@ -20,7 +22,7 @@ _WRITE_BUFFER_BYTES = 32 * 1024 * 1024
 _BLOOM_BITS = 10
 
 
-class StoreError(RuntimeError):
+class StoreError(TocsinError, RuntimeError):
     """The store cannot be opened. The message names its folder."""
 
 

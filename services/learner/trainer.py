@@ -9,14 +9,14 @@ Judge and trainer each know how far they have read; a session begins at the earl
 only what is new to it.
 
 Lines share nothing but the log and the event loop: each has its consumer, its offset and its part of the registry, and
-a fit of one runs in a thread while the others go on.
+a fit of one runs in a process of its own (``services.learner.fitting``) while the others go on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -28,9 +28,11 @@ from models.training import Lesson, Plan, Snapshot, Trainer
 from services import kafka
 from services.contract.announced import read_announced
 from services.contract.codec import Rejection, encode
+from services.contract.signing import is_signed
 from services.contract.topics import BATCH_BYTES_MAX
 from services.contract.types import ModelAnnouncement
 from services.learner.alarms import Alarms
+from services.learner.fitting import fit_beside
 from services.learner.joiner import CLOSE_S, OPEN_S, STOP_S, LearnerError
 from services.learner.judge import Judge
 from services.learner.measures import Measures
@@ -115,7 +117,11 @@ class TrainerService(Service):
             self._ended.set()
 
     async def _attempt(self, loop: Loop) -> None:
-        session = _Session(self._settings, self._measures, self._plan, self._alarms, loop)
+        def waits() -> bool:
+            loop.alive()
+            return not self.should_stop
+
+        session = _Session(self._settings, self._measures, self._plan, self._alarms, loop, waits)
         try:
             await session.open()
             while not self.should_stop:
@@ -127,8 +133,18 @@ class TrainerService(Service):
 class _Session:
     """From the registry's latest version to the first failure."""
 
-    def __init__(self, settings: Settings, measures: Measures, plan: Plan, alarms: Alarms | None, loop: Loop) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        measures: Measures,
+        plan: Plan,
+        alarms: Alarms | None,
+        loop: Loop,
+        waits: Callable[[], bool],
+    ) -> None:
         self._settings, self._measures, self._plan, self._loop = settings, measures, plan, loop
+        self._waits = waits
+        """Called while it waits for a fit; false when the worker is to stop."""
         self._answered_ms = 0
         self._judge = Judge(settings, measures, alarms) if alarms is not None else None
         self._registry = Registry(settings.registry)
@@ -190,7 +206,8 @@ class _Session:
         got = await self._consumer.getmany(self._examples, timeout_ms=POLL_MS, max_records=EXAMPLES_MAX)
         clock = asyncio.get_running_loop().time
         for record in got.get(self._examples, ()):
-            await self._learn(record)
+            if not await self._learn(record):
+                return
             self._loop.step()
             if clock() - self._breathed_s > BREATH_S:
                 await asyncio.sleep(0)
@@ -208,19 +225,22 @@ class _Session:
             if not self._plan.challenger:
                 self._measures.lag(self._examples.topic, 0, unread)
 
-    async def _learn(self, record: Any) -> None:
+    async def _learn(self, record: Any) -> bool:
+        """Whether the record was taken: not where the worker is to stop before the fit that it waits for."""
         trainer = self._trainer
         example = read_example(record.value)
         if isinstance(example, Rejection):
             if record.offset >= trainer.next_offset:
                 self._skipped("example_invalid")
-            return
+            return True
         if self._judge is not None:
             self._judge.take(example, record.offset)
         if record.offset < trainer.position:
-            return  # learned before: only the judge had not seen it
+            return True  # learned before: only the judge had not seen it
         if trainer.fit_due:
-            result = await asyncio.to_thread(trainer.fit)
+            result = await fit_beside(trainer, self._waits)
+            if result is None:
+                return False
             self._measures.line_fits.labels(result).inc()
             logger.info("%s: fit after %d examples: %s", self._plan.name, trainer.examples, result)
         lesson: Lesson = trainer.learn(example, record.offset)
@@ -233,6 +253,7 @@ class _Session:
             self._skipped(f"example_{lesson.result}")
         if lesson.snapshot is not None:
             await self._publish(lesson.snapshot)
+        return True
 
     def _skipped(self, reason: str) -> None:
         """Counted once, by the line that scorers follow: every line skips the same."""
@@ -279,8 +300,10 @@ class _Session:
 
     async def _read_announced(self) -> None:
         """The versions of this line that ``models.v1`` has, with their hashes."""
-        name = self._plan.name
+        name, models_key = self._plan.name, self._settings.models_key.get_secret_value().encode()
         async for record in self._all_of(TopicPartition(self._settings.topics.models.name, 0)):
+            if not is_signed(models_key, record.key, record.value, record.headers):
+                continue  # nobody takes it: it is as if it were not there, and is announced again
             said = read_announced(record.key, record.value)  # what cannot be read is not for a trainer to judge
             if isinstance(said, ModelAnnouncement) and said.name == name:
                 self._announced[said.version] = said.model_hash

@@ -25,13 +25,14 @@ import orjson
 from aiokafka.structs import TopicPartition
 
 from services.contract.errors import TocsinError
+from services.contract.reading import Rejection
 
 logger = logging.getLogger(__name__)
 
 FOREIGN = ("aiokafka", "asyncio", "faust", "mode")
 """Libraries whose news is none to an operator: only their warnings are logged, whatever the level."""
 
-_PLAIN = (str, Number, Path, TopicPartition, type, type(None))
+_PLAIN = (str, Number, Path, TopicPartition, Rejection, type, type(None))
 """Types whose values may stand in a message: nobody passes a record's texts to a logger as one of them."""
 
 _WITHOUT_EXCEPTION = ("Task was destroyed but it is pending!", "Unclosed AIOKafka")

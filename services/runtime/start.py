@@ -92,7 +92,7 @@ async def wait_for_broker(settings: Settings, loop: Loop) -> None:
 
 async def _refusal(settings: Settings) -> str | None:
     """Why no bootstrap server lets us in; ``None``: one does. The most telling of their answers stands for all."""
-    options = kafka.connection(settings)
+    options = kafka.connection(settings) | {"request_timeout_ms": round(ANSWER_S * 1_000)}
     servers = collect_hosts(options.pop("bootstrap_servers"))
     answers = [await _knock(host, port, options) for host, port, _ in servers]
     return None if None in answers else next((each for each in answers if each != _SILENT), _SILENT)
@@ -102,7 +102,7 @@ async def _knock(host: str, port: int, options: dict[str, object]) -> str | None
     """Connect and log in once. aiokafka's clients try all servers and keep to themselves which error they met."""
     try:
         async with asyncio.timeout(ANSWER_S):
-            connection = await create_conn(host, port, request_timeout_ms=round(ANSWER_S * 1_000), **options)
+            connection = await create_conn(host, port, **options)
     except _REFUSALS as error:
         named = "TOCSIN_SASL_USERNAME, TOCSIN_SASL_PASSWORD, TOCSIN_SASL_MECHANISM"
         return f"refuses the credentials ({type(error).__name__}; {named})"

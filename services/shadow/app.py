@@ -69,7 +69,7 @@ class ChallengerFollower(AnnouncementFollower):
                 self._shadow.challengers.labels(kind).set(count)
         return self._current
 
-    def consider(self, key: bytes | None, value: bytes | None) -> None:
+    def consider(self, key: bytes | None, value: bytes | None, written_ms: int) -> None:
         """As ``AnnouncementFollower``."""
         self._roster.take(key, value)
         self._current = None

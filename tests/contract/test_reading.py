@@ -116,6 +116,12 @@ MODEL: dict[str, Any] = {
         ({"version": 2**60}, "version"),
         ({"weights": ["SECRET"]}, "weights[0]"),
         ({"onnx": {"sha256": "SECRET", "input": "x", "output": "y"}}, "onnx.sha256"),
+        ({"onnx": {"sha256": "a" * 64, "input": "SECRET" * 50, "output": "y"}}, "onnx.input"),
+        ({"name": "../SECRET"}, "name"),
+        ({"name": "SECRET\n"}, "name"),
+        ({"model_hash": "a" * 64 + "\n"}, "model_hash"),
+        ({"review_probability": -1e-9}, "review_probability"),
+        ({"review_probability": 1.1}, "review_probability"),
     ],
 )
 def test_an_announcement_is_refused_without_repeating_what_it_says(changes: dict[str, Any], field: str) -> None:
@@ -125,6 +131,14 @@ def test_an_announcement_is_refused_without_repeating_what_it_says(changes: dict
         assert isinstance(found, Rejection)
         assert (found.reason, found.field) == ("announcement_invalid", path)
         assert "SECRET" not in str(found)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "null", '"0.5"'])
+@pytest.mark.parametrize("field", ["review_probability", "bias"])
+def test_an_announcement_has_no_number_that_is_none(field: str, number: str) -> None:
+    value = json.dumps(MODEL | {field: "HERE"}).replace('"HERE"', number).encode()
+    assert isinstance(read_announced(b"general/1", value), Rejection)
+    assert isinstance(read_announced(b"general/1", value.replace(number.encode(), b"0.5")), ModelAnnouncement)
 
 
 def test_an_announcement_is_read_by_its_key_and_a_tombstone_says_nothing() -> None:

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 import orjson
 import pytest
+from pydantic import SecretStr
 
 from services.broker.probe import free_ports
 from services.contract.types import ModelAnnouncement
-from services.models_admin import promoted, read_champion, rolled_back, write_champion
+from services.models_admin import announce, promoted, read_champion, rolled_back, write_champion
 from services.scorer.path.model import LogisticModel, untrained_model
 from tests.support.deployment import Deployment, producer, read_logs, send, settled
 from tests.support.models import announcement_of, random_model
@@ -175,3 +176,33 @@ def test_a_champion_scores_whatever_is_announced_until_the_choice_goes_back_to_t
     asyncio.run(write_champion(deployment.settings, promoted(announcement_of(models[5]), None)))
     with probed(deployment, rounds=1_000) as probe:
         asyncio.run(is_found_by_a_new_worker(probe))
+
+
+@pytest.mark.parametrize("deployment", [{"partitions": 1, "models_key": "of this deployment"}], indirect=True)
+def test_with_a_key_only_what_is_signed_takes_over_or_takes_away(deployment: Deployment) -> None:
+    settings, schema = deployment.settings, schema_hash(deployment.settings)
+    first, second, forged = (random_model(version, schema) for version in (1, 2, 3))
+    another = settings.model_copy(update={"models_key": SecretStr("of another deployment")})
+
+    async def holds(probe: Probe) -> None:
+        await announce(settings, announcement_of(first))
+        await probe.until(first)
+        await deployment.announce(forged)
+        await announce(another, announcement_of(forged))
+        await write_champion(another, promoted(announcement_of(forged), None))
+        await probe.until_refused(3)
+        assert await probe.models() == {first.hash}
+        await write_champion(settings, promoted(announcement_of(second), None))
+        await probe.until(second)
+        await write_champion(another, None)
+        await write_champion(another.model_copy(update={"models_key": SecretStr("")}), None)
+        await probe.until_refused(5)
+        assert await probe.models() == {second.hash}
+        await write_champion(settings, None)
+        await probe.until(first)
+
+    with probed(deployment) as probe:
+        asyncio.run(holds(probe))
+    assert asyncio.run(read_champion(settings)) is None
+    worker = deployment.workers[-1].tail()
+    assert "not signed" in worker

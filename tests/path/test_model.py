@@ -207,6 +207,17 @@ def test_a_model_with_a_parameter_that_is_no_number_is_refused(field: str, wrong
         model_from(announcement(broken), SCHEMA)
 
 
+@pytest.mark.parametrize("field", ["weights", "bias"])
+def test_a_model_whose_scores_would_grow_beyond_all_bounds_is_refused(field: str) -> None:
+    """Finite numbers can add up to what is none: infinity less infinity would be no score."""
+    for wrong in (1e308, -1e308, 2.0**21):
+        values = model().weights.copy()
+        values[:2] = wrong, -wrong
+        broken = replace(model(), **{"weights": values} if field == "weights" else {"bias": wrong})
+        with pytest.raises(ModelRefused, match=r"scores could grow beyond 1\.05e\+06"):
+            model_from(announcement(broken), SCHEMA)
+
+
 def test_the_hash_changes_with_every_parameter_and_with_nothing_else() -> None:
     of = model()
     hashes = {of.hash}

@@ -98,7 +98,8 @@ class Deployment:
         ]
 
     async def announce(self, model: LogisticModel, **changed: Any) -> None:
-        """Write ``model`` to ``models.v1``; ``changed`` are fields of the announcement that are not as they should."""
+        """Write ``model`` to ``models.v1``, unsigned; ``changed`` are fields of the announcement that are not as they
+        should."""
         announcement = announcement_of(model, **changed)
         key = f"test/{announcement.version}".encode()
         async with producer(self.settings) as sending:

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from pydantic import SecretStr
+
 from services.settings import PREFIX, Settings
 
 TAIL_BYTES = 6_000
@@ -19,12 +21,9 @@ STOP_TIMEOUT_S = 60.0
 def environment(settings: Settings) -> dict[str, str]:
     """The process environment under which ``load_settings()`` gives ``settings``."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    chosen = {
-        f"{PREFIX}{name.upper()}": str(getattr(settings, name))
-        for name in settings.model_fields_set
-        if getattr(settings, name) is not None
-    }
-    return own | chosen
+    said = {name: getattr(settings, name) for name in settings.model_fields_set}
+    plain = {name: each.get_secret_value() if isinstance(each, SecretStr) else each for name, each in said.items()}
+    return own | {f"{PREFIX}{name.upper()}": str(value) for name, value in plain.items() if value is not None}
 
 
 def command() -> str:

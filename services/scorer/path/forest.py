@@ -27,13 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
-from services.scorer.path.model import ModelRefused
+from services.scorer.path.model import BOUND_MAX, ModelRefused
 from services.scorer.path.packed import pack, unpack
 from services.scorer.path.trees import LAYOUT, Trees
 
 KIND = "forest"
-BOUND_MAX = 2.0**20
-"""Of all that the parts of a score can add up to. Log-odds of a hundred are certainty."""
 _ARRAYS = {**LAYOUT, "values": "<f8"}
 
 

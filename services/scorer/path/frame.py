@@ -1,7 +1,7 @@
 """Frames: how a payment travels from the payer hop to the payee hop (``payments.by-payee.v1``, internal).
 
-Little-endian. A ``HEADER``; of a payment what the payer hop ``TOLD`` of it (so that the payee hop computes none of it again), then
-tenant, payment id and the original JSON; of an outflow the tenant; of a label the payment's amount over cleared,
+Little-endian. A ``HEADER``; of a payment what the payer hop ``TOLD`` of it (so that the payee hop computes none again),
+then tenant, payment id and the original JSON; of an outflow the tenant; of a label the payment's amount over cleared,
 whether it is confirmed, and the tenant. The record's key is the account.
 """
 

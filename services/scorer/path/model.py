@@ -16,6 +16,7 @@ import orjson
 from numba import njit
 from numpy.typing import NDArray
 
+from services.contract.errors import TocsinError
 from services.contract.identity import hash_of
 from services.contract.types import ModelAnnouncement
 from services.scorer.path.features import FEATURES
@@ -25,7 +26,11 @@ SCALED_MAX = 5.0
 """Standard deviations beyond which a scaled feature counts as it: no single measurement outvotes all others."""
 
 
-class ModelRefused(ValueError):
+BOUND_MAX = 2.0**20
+"""Of all that the parts of a score can add up to. Log-odds of a hundred are certainty."""
+
+
+class ModelRefused(TocsinError, ValueError):
     """An announced model cannot score this feature schema. The message says why."""
 
 
@@ -166,7 +171,7 @@ def logistic_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> 
     Raises
     ------
     ModelRefused
-        When it has the wrong number of parameters, or one that cannot be.
+        When it has the wrong number of parameters, or one that cannot be, or scores could grow beyond ``BOUND_MAX``.
     """
     parameters = (announcement.weights, announcement.means, announcement.scales)
     if any(len(each) != len(FEATURES) for each in parameters):
@@ -174,6 +179,9 @@ def logistic_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> 
     weights, means, scales = (np.array(each, dtype=np.float64) for each in parameters)
     if not (np.isfinite([*weights, *means, *scales, announcement.bias]).all() and (scales >= 0.0).all()):
         raise ModelRefused(f"model {announcement.version} has a parameter that is not finite, or a negative scale")
+    bound = abs(announcement.bias) + SCALED_MAX * math.fsum(np.minimum(np.abs(weights), BOUND_MAX).tolist())
+    if bound > BOUND_MAX:
+        raise ModelRefused(f"model {announcement.version}: scores could grow beyond {BOUND_MAX:.3g}")
     return LogisticModel(
         announcement.version,
         feature_schema_hash,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from services.contract.errors import TocsinError
 
-class StateFormatError(ValueError):
+
+class StateFormatError(TocsinError, ValueError):
     """A changelog entry was not written by this layout of the state. The message repeats nothing of it."""
 
 

@@ -11,6 +11,7 @@ from mode import Service
 from services import kafka
 from services.contract.announced import CHAMPION, model_of, read_announced
 from services.contract.reading import Rejection
+from services.contract.signing import is_signed
 from services.metrics import Metrics
 from services.runtime.health import Loop
 from services.runtime.supervisor import supervise, within
@@ -20,8 +21,8 @@ from services.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-
 CLOSE_S = 5.0
+UNSIGNED = "not signed with TOCSIN_MODELS_KEY: a learner that starts announces its lines anew, people promote again"
 
 
 class AnnouncementFollower(Service, ABC):
@@ -42,8 +43,10 @@ class AnnouncementFollower(Service, ABC):
         return "Model follower"
 
     @abstractmethod
-    def consider(self, key: bytes | None, value: bytes | None) -> None:
-        """Take a record: an announcement, the promotion, or a tombstone."""
+    def consider(self, key: bytes | None, value: bytes | None, written_ms: int) -> None:
+        """Take a record that is signed where it must be: an announcement, the promotion, or a tombstone.
+
+        ``written_ms`` is the record's own timestamp."""
 
     def refuse(self, why: object) -> None:
         """Count and log an announcement that cannot be used."""
@@ -57,6 +60,7 @@ class AnnouncementFollower(Service, ABC):
 
     async def _follow(self, loop: Loop) -> None:
         consumer, source = kafka.consumer(self._settings), self._source
+        models_key = self._settings.models_key.get_secret_value().encode()
         try:
             await consumer.start()
             consumer.assign([source])
@@ -68,7 +72,10 @@ class AnnouncementFollower(Service, ABC):
             while not self.should_stop:
                 found = await consumer.getmany(source, timeout_ms=200)
                 for record in found.get(source, ()):
-                    self.consider(record.key, record.value)
+                    if is_signed(models_key, record.key, record.value, record.headers):
+                        self.consider(record.key, record.value, record.timestamp)
+                    else:
+                        self.refuse(UNSIGNED)
                 self._next_offset = await consumer.position(source)
                 self.is_current = self.is_current or self._next_offset >= end
                 if found or answered_ms != (answered_ms := kafka.answered_ms(consumer, [source])):
@@ -90,13 +97,15 @@ class ModelFollower(AnnouncementFollower):
         self.current: Model = untrained_model(feature_schema_hash)
         self._champion: Model | None = None
         self._latest: Model = self.current
+        self._written_ms: dict[str, int] = {}
+        """When the model in use, and the one announced last, were announced or promoted."""
         self._schema_hash = feature_schema_hash
 
     async def on_start(self) -> None:
         self._use(self.current)
         await super().on_start()
 
-    def consider(self, key: bytes | None, value: bytes | None) -> None:
+    def consider(self, key: bytes | None, value: bytes | None, written_ms: int) -> None:
         """As ``AnnouncementFollower``."""
         pinned = self._settings.pinned_model
         said = read_announced(key, value)
@@ -119,11 +128,14 @@ class ModelFollower(AnnouncementFollower):
                 self._champion = model
             elif pinned in ("", model.hash):
                 self._latest = model
+            self._written_ms[model.hash] = written_ms
         model = self._champion if self._champion is not None and not pinned else self._latest
+        self._written_ms = {name: self._written_ms.get(name, 0) for name in (model.hash, self._latest.hash)}
         if model.hash != self.current.hash:
             self._use(model)
 
     def _use(self, model: Model) -> None:
         self.current = model
+        self._metrics.champion_announced.set(self._written_ms.get(model.hash, 0) / 1_000)
         self._metrics.use_model(model.version, model.hash)
         logger.info("scoring with model version %d, hash %s", model.version, model.hash[:12])

@@ -128,6 +128,7 @@ async def _find_decisions(settings: Settings, decision_ids: Collection[str]) -> 
 
 
 async def _find_models(settings: Settings, hashes: Collection[str], schema_hash: str) -> dict[str, Model]:
+    """By hash. Whoever announced it, it has the hash that the decision names, so no signature is asked for."""
     untrained = untrained_model(schema_hash)
     found: dict[str, Model] = {untrained.hash: untrained}
     missing = set(hashes) - found.keys()

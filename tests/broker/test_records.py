@@ -12,7 +12,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
 import services.kafka  # noqa: F401 - opening clients is what makes them read such records
-from services.kafka_records import Records
+from services.kafka.records import Records
 
 NAME = "name-to-be-changed"
 NO_TEXT = NAME.encode().replace(b"to-be", b"\xff\xfe-\xff\xfe")

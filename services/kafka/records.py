@@ -1,4 +1,4 @@
-"""Records whose headers have names that are no text.
+"""Reading records whose headers have names that are no text.
 
 A header's name is UTF-8 by Kafka's protocol, and no broker checks it: librdkafka's producers, for one, send any bytes.
 aiokafka raises ``UnicodeDecodeError`` at such a record, each time it is asked for more, so one of them would end
