@@ -84,8 +84,8 @@ async def supervise(
                 logger.error("%s is stopped: %s", loop.name, error)
             loop.stop(str(error))
             pause_s = LOOK_AGAIN_S
-        except Exception as error:
-            if not passes(error):
+        except (Exception, asyncio.CancelledError) as error:
+            if is_own_cancellation(error) or not (passes(error) or isinstance(error, asyncio.CancelledError)):
                 raise
             failures = 1 if loop.stepped_unix_s != stepped_s else failures + 1
             if attempts_max and failures >= attempts_max:
@@ -96,6 +96,13 @@ async def supervise(
             pause_s = min(PAUSE_S_MAX, PAUSE_S * 2.0 ** (failures - 1))
             logger.warning("%s: %s; trying again in %.1f s", loop.name, fault, pause_s)
         await pause(pause_s, should_stop)
+
+
+def is_own_cancellation(error: BaseException) -> bool:
+    """Whether somebody cancels this task. Otherwise a ``CancelledError`` is of something that was waited for: Kafka's
+    client cancels futures that others wait on when a connection goes down under it. That passes."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
 
 
 async def pause(seconds: float, should_stop: Callable[[], bool]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from services.contract.events import PAYMENT_LABEL, is_event
 from services.contract.topics import Topic
 from services.scorer.path.model import LogisticModel
 from tests.faults.forms import ROLES, Form, Table
-from tests.support.deployment import Deployment, observer, producer, read_logs, send, settled
+from tests.support.deployment import Deployment, observer, producer, read_logs, send
 from tests.support.hostile import canary_entries, canary_label
 from tests.support.live import label_of
 from tests.support.offline import genuine, schema_hash
@@ -109,19 +110,26 @@ class Stage:
 
         Labels come back as records of ``payments.v1``, so the scorer is waited for before the learner and after it.
         """
-        await settled(self.deployment)
-        for group, topic in (("learner", "decisions"), ("learner", "labels"), ("shadow", "decisions")):
-            await self._read(group, getattr(self.settings.topics, topic))
-        await settled(self.deployment)
-
-    async def _read(self, group: str, topic: Topic) -> None:
-        last = [log[-1].offset + 1 if log else 0 for log in await read_logs(self.deployment, topic)]
+        topics = self.settings.topics
+        path = [("payer", topics.payments), ("payee", topics.payments_by_payee), ("alerter", topics.reviews)]
+        after = [("learner", topics.decisions), ("learner", topics.labels), ("shadow", topics.decisions)]
         async with observer(self.deployment) as seen:
+            for group, topic in (*path, *after, *path):
+                last = [log[-1].offset + 1 if log else 0 for log in await read_logs(self.deployment, topic)]
 
-            async def done() -> bool | None:
-                return await seen.committed(f"{self.settings.identity}.{group}", topic) == last or None
+                async def done(group: str = group, topic: Topic = topic, last: list[int] = last) -> bool | None:
+                    committed = await seen.committed(f"{self.settings.identity}.{group}", topic)
+                    return all(at >= end for at, end in zip(committed, last, strict=True)) or None
 
-            await self.deployment.wait_for(done, f"{group} reaches the end of {topic.name}, {last}")
+                await self.deployment.wait_for(done, f"{group} reaches the end of {topic.name}, {last}")
+
+    async def comes(self, reached: threading.Event, what: str) -> None:
+        """Return once a trap has caught what it was set for. Fails when a worker ends."""
+
+        async def caught() -> bool | None:
+            return reached.is_set() or None
+
+        await self.deployment.wait_for(caught, what)
 
     async def recovered(self, table: Table, fault: str, workers: str = ", ".join(ROLES)) -> None:
         """Wait until all is decided, and tell how long that took and what it cost: nothing."""

@@ -35,7 +35,7 @@ AT_THE_START = {
 }
 """What a worker asks while it starts: the end of ``models.v1``, a place in its group, possession of its partitions."""
 ALL = ", ".join(ROLES)
-PAUSE_S = 0.2
+PAUSE_S = 0.4
 MARGIN_S = 3.0
 """For a machine that does ten other things."""
 REPLAY_SEED, REPLAYS_MAX = 12, 3
@@ -64,8 +64,7 @@ async def stalled_starts(stage: Stage, table: Table) -> None:
         reached = proxy.stall_at(AT_THE_START[role][0])
         worker.start()
         for request, following in zip(AT_THE_START[role], (*AT_THE_START[role][1:], None), strict=True):
-            came = await asyncio.to_thread(reached.wait, stage.form.deadline_s)
-            assert came, f"{role} does not come to ask for {request.name}:\n{worker.tail()}"
+            await stage.comes(reached, f"{role} asks for {request.name}")
             await asyncio.sleep(stage.form.stall_s)
             if following is not None:
                 reached = proxy.stall_at(following)
@@ -93,12 +92,17 @@ async def freezes(stage: Stage, table: Table) -> None:
         proxy, worker = stage.proxies[role], stage.workers[role]
         for number in range(form.freezes if role == "learner" else form.freezes_of_others):
             opening = proxy.stall_at(Request.ADD_PARTITIONS_TO_TXN)
-            came = await asyncio.to_thread(opening.wait, form.deadline_s)
-            assert came, f"{role} opens no transaction after {number} freezes:\n{worker.tail()}"
+            await stage.comes(opening, f"{role} opens a transaction after {number} freezes")
+            committed = proxy.requests[Request.END_TXN]
             worker.freeze()
             proxy.flow()
             await asyncio.sleep(form.frozen_s)
             worker.thaw()
+
+            async def goes_on(committed: int = committed) -> bool | None:
+                return proxy.requests[Request.END_TXN] > committed or None
+
+            await stage.deployment.wait_for(goes_on, f"{role} commits after {number + 1} freezes")
 
     feeding = asyncio.create_task(feed_on(stage))
     try:
@@ -115,7 +119,7 @@ async def freezes(stage: Stage, table: Table) -> None:
 async def feed_on(stage: Stage) -> None:
     """A small load, until cancelled between two of its slices."""
     while True:
-        await asyncio.shield(stage.feed(payments=20))
+        await asyncio.shield(stage.feed(payments=10))
         await asyncio.sleep(PAUSE_S)
 
 
@@ -216,7 +220,7 @@ async def broker_away(stage: Stage, table: Table) -> None:
         stage.start()
         reached = stage.proxies["scorer"].stall_at(Request.INIT_PRODUCER_ID)
         await asyncio.to_thread(broker.start)
-        assert await asyncio.to_thread(reached.wait, stage.form.deadline_s), "the scorer does not come back"
+        await stage.comes(reached, "the scorer takes up its partitions")
         await asyncio.to_thread(broker.kill)
         stage.broker.heal()
         await asyncio.to_thread(broker.start)
