@@ -113,6 +113,25 @@ async def pause(seconds: float, should_stop: Callable[[], bool]) -> None:
         await asyncio.sleep(min(left_s, 0.2))
 
 
+async def unless(work: Awaitable[object], should_stop: Callable[[], bool]) -> bool:
+    """Wait for ``work``, but not beyond ``should_stop``, which cancels it; returns whether it was done.
+
+    Raises
+    ------
+    Exception
+        What ``work`` raises.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done() and not should_stop():
+            await asyncio.wait({task}, timeout=0.2)
+        if task.done():
+            task.result()
+        return task.done()
+    finally:
+        task.cancel()  # nothing to a task that is done
+
+
 async def within(seconds: float, work: Awaitable[object], what: str) -> bool:
     """Let ``work``, which only lets go of something, end within so many ``seconds``; returns whether it did.
 

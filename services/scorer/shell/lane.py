@@ -19,7 +19,7 @@ from services import kafka
 from services.kafka.identity import client_of, identity_of
 from services.metrics import Metrics
 from services.runtime.health import Loop
-from services.runtime.supervisor import passes, pause, supervise, within
+from services.runtime.supervisor import passes, pause, supervise, unless, within
 from services.scorer.path.records import HopResult
 from services.scorer.shell.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.scorer.shell.partition import Hop, PartitionLane
@@ -124,8 +124,8 @@ class Lane(Service, Generic[M]):
         )
         try:
             consumer.subscribe([self._topic], listener=_Handover(self))
-            await consumer.start()
-            await self._watch(consumer, loop)
+            if await unless(consumer.start(), lambda: self.should_stop):
+                await self._watch(consumer, loop)
         finally:
             self._consumer = None
             await self.release(set(self._lanes))
