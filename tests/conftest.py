@@ -9,10 +9,35 @@ from pathlib import Path
 import pytest
 
 from services.broker import KafkaBroker
+from tests.faults.forms import HEAD, TABLE, Row, markdown
 from tests.support.deployment import Deployment, make_deployment
 from tests.support.live import live_ports
 
 pytest_plugins = ["tests.broker_fixture"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--torture``: the faults with production's time-outs, more of them, on larger logs."""
+    parser.addoption("--torture", action="store_true", help="the long form of tests/faults; writes var/torture.md")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The table of faults: of those that passed."""
+    rows: list[Row] = [
+        value
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == "fault"
+    ]
+    if not rows:
+        return
+    terminalreporter.section("faults, and how workers recovered")
+    widths = [max(len(str(row[at])) for row in [HEAD, *rows]) for at in range(len(HEAD))]
+    for row in [HEAD, *rows]:
+        terminalreporter.write_line("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)))
+    if config.getoption("--torture"):
+        TABLE.parent.mkdir(parents=True, exist_ok=True)
+        TABLE.write_text(markdown(rows))
 
 
 @pytest.fixture

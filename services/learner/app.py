@@ -16,6 +16,7 @@ from services.learner.measures import Measures
 from services.learner.served import ServedPlan
 from services.learner.trainer import TrainerService, can_run
 from services.metrics import Metrics
+from services.runtime.together import Together
 from services.runtime.worker import run_worker
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.ruleset_file import load_ruleset
@@ -91,14 +92,11 @@ def create_learner(settings: Settings, metrics: Metrics | None = None, hooks: Se
     measures = Measures(metrics or Metrics())
     alarms = Alarms(settings.state_dir, measures.health, hooks)
     app, plan = create_app(settings, "learner"), plan_of(settings)
-    app.service(
-        Joiner(settings, measures, plan.feature_schema_hash, drift_plan_of(settings), alarms, limits_of(settings))
-    )
+    joiner = Joiner(settings, measures, plan.feature_schema_hash, drift_plan_of(settings), alarms, limits_of(settings))
     measures.line_running.labels(plan.kind).set(1)
-    app.service(TrainerService(settings, measures, plan, alarms))
-    for challenger in challenger_plans_of(settings):
-        if can_run(challenger, measures):
-            app.service(TrainerService(settings, measures, challenger))
+    champion = TrainerService(settings, measures, plan, alarms)
+    challengers = [each for each in challenger_plans_of(settings) if can_run(each, measures)]
+    app.add_dependency(Together(joiner, champion, *(TrainerService(settings, measures, each) for each in challengers)))
     return app
 
 

@@ -84,8 +84,8 @@ async def supervise(
                 logger.error("%s is stopped: %s", loop.name, error)
             loop.stop(str(error))
             pause_s = LOOK_AGAIN_S
-        except Exception as error:
-            if not passes(error):
+        except (Exception, asyncio.CancelledError) as error:
+            if is_own_cancellation(error) or not (passes(error) or isinstance(error, asyncio.CancelledError)):
                 raise
             failures = 1 if loop.stepped_unix_s != stepped_s else failures + 1
             if attempts_max and failures >= attempts_max:
@@ -98,12 +98,38 @@ async def supervise(
         await pause(pause_s, should_stop)
 
 
+def is_own_cancellation(error: BaseException) -> bool:
+    """Whether somebody cancels this task. Otherwise a ``CancelledError`` is of something that was waited for: Kafka's
+    client cancels futures that others wait on when a connection goes down under it. That passes."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
+
+
 async def pause(seconds: float, should_stop: Callable[[], bool]) -> None:
     """Wait, but not beyond ``should_stop``."""
     clock = asyncio.get_running_loop().time
     until_s = clock() + seconds
     while not should_stop() and (left_s := until_s - clock()) > 0:  # noqa: ASYNC110 - a service has no such event
         await asyncio.sleep(min(left_s, 0.2))
+
+
+async def unless(work: Awaitable[object], should_stop: Callable[[], bool]) -> bool:
+    """Wait for ``work``, but not beyond ``should_stop``, which cancels it; returns whether it was done.
+
+    Raises
+    ------
+    Exception
+        What ``work`` raises.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done() and not should_stop():
+            await asyncio.wait({task}, timeout=0.2)
+        if task.done():
+            task.result()
+        return task.done()
+    finally:
+        task.cancel()  # nothing to a task that is done
 
 
 async def within(seconds: float, work: Awaitable[object], what: str) -> bool:

@@ -93,7 +93,7 @@ def _live(
     worker.run(ending)
 
 
-class HostedWorker(faust.Worker):  # type: ignore[misc]
+class HostedWorker(faust.Worker):
     """Faust's worker, without signals and logs of its own, and without swallowing what ended it."""
 
     def install_signal_handlers(self) -> None:

@@ -12,13 +12,13 @@ from collections import Counter
 
 import faust
 import numpy as np
-from mode import Service
 from numpy.typing import NDArray
 
 from models.registry import Registry
 from services.contract.types import ModelAnnouncement
 from services.faust_app import create_app
 from services.metrics import Metrics, ShadowMetrics
+from services.runtime.together import Together
 from services.runtime.worker import run_worker
 from services.scorer.path.features import feature_schema_hash
 from services.scorer.path.records import HopResult
@@ -78,21 +78,17 @@ class ChallengerFollower(AnnouncementFollower):
         return Measured(self._registry.scoring(said, self._schema_hash), said.kind, self._shadow)
 
 
-class ShadowService(Service):
+class ShadowService(Together):
     """The shadow of one worker."""
 
     def __init__(self, settings: Settings, metrics: Metrics, shadow: ShadowMetrics, schema_hash: str) -> None:
-        super().__init__()
-        self._settings, self._metrics, self._shadow = settings, metrics, shadow
-        self._follower = ChallengerFollower(settings, metrics, shadow, schema_hash)
-        self._lane: Lane[tuple[Challenger, ...]] = Lane(
-            NAME, settings, metrics, self._follower, settings.topics.decisions.name, None,
+        self._shadow = shadow
+        follower = ChallengerFollower(settings, metrics, shadow, schema_hash)
+        lane: Lane[tuple[Challenger, ...]] = Lane(
+            NAME, settings, metrics, follower, settings.topics.decisions.name, None,
             lambda partition: Shadow(schema_hash, partition), self._count,
         )  # fmt: skip
-
-    async def on_start(self) -> None:
-        for service in (self._follower, self._lane):
-            await self.add_runtime_dependency(service)
+        super().__init__(follower, lane)
 
     def _count(self, result: HopResult) -> None:
         for name in RESULTS:

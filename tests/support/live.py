@@ -73,11 +73,11 @@ async def _feed(deployment: Deployment, stop: threading.Event) -> None:
             if len(behind) > LABELS_BEHIND:
                 for entry in behind.popleft():
                     if entry.fate == "decided":
-                        await sending.send(deployment.settings.topics.labels.name, *_label(entry))
+                        await sending.send(deployment.settings.topics.labels.name, *label_of(entry))
             await asyncio.sleep(PAUSE_S)
 
 
-def _label(entry: Entry) -> tuple[bytes, bytes]:
+def label_of(entry: Entry) -> tuple[bytes, bytes]:
     """Value and key of the label of a payment: one in seven is suspicious."""
     assert entry.value is not None, "it was decided"
     payment = decode(entry.value, Payment)

@@ -24,6 +24,7 @@ from services.scorer.shell.app import make_alerter
 from services.scorer.shell.position import POSITION_KEY
 from services.settings import Settings
 from tests.support.deployment import Deployment, Logs, read_logs
+from tests.support.hostile import PLANTED
 from tests.support.payments import Expected
 
 _FRAME_HEADER = struct.Struct("<4sIHHHH")  # magic, size, kind, lengths of tenant and id, partition
@@ -64,6 +65,8 @@ async def read_run(deployment: Deployment, models: Iterable[LogisticModel] = ())
         [[record for record in log if record.key != POSITION_KEY] for log in await read_logs(deployment, topic)]
         for topic in wanted
     ]
+    decisions = wanted.index(topics.decisions)
+    logs[decisions] = genuine(logs[decisions])
     known = (untrained_model(schema_hash(deployment.settings)), *models)
     return Run(deployment.settings, *logs, {model.hash: model for model in known})  # type: ignore[call-arg, arg-type]
 
@@ -96,11 +99,11 @@ def assert_logs_are_computed(run: Run, seed: int) -> None:
     partitions = range(run.settings.partitions)
     from_payer = [_payer_side(run, partition, draw) for partition in partitions]
     from_payee = [_payee_side(run, partition, draw) for partition in partitions]
-    _assert_merged([each.frames for each in from_payer], run.by_payee, _origin_of, "payments.by-payee.v1")
+    _assert_merged([each.frames for each in from_payer], genuine(run.by_payee), _origin_of, "payments.by-payee.v1")
     homes = {record.headers[3][1].decode(): at for at, log in enumerate(run.decisions) for record in log}
     _assert_merged(
         [each.reviews for each in from_payee],
-        [[record for record in log if not is_event(record.headers, SNOOZE)] for log in run.reviews],
+        [[record for record in log if not is_event(record.headers, SNOOZE)] for log in genuine(run.reviews)],
         lambda record: homes[record.headers[3][1].decode().partition("/")[0]],
         "reviews.by-subject.v1",
     )
@@ -184,14 +187,14 @@ def _by_model(run: Run, partition: int) -> Iterator[tuple[LogisticModel, list[Co
     """The frames of a partition, in stretches whose decisions name one model."""
     named = [orjson.loads(record.value)["model_hash"] for record in run.decisions[partition]]
     frames = run.by_payee[partition]
-    payments = sum(_kind_of(record) == _PAYMENT for record in frames)
+    payments = sum(_is_payment(record) for record in frames)
     assert payments == len(named), (
         f"partition {partition}: {payments} payments went in, {len(named)} decisions came out"
     )
     stretch: list[ConsumerRecord] = []
     current, at = named[0] if named else next(iter(run.models)), 0
     for record in frames:
-        if _kind_of(record) == _PAYMENT:
+        if _is_payment(record):
             if named[at] != current:
                 yield run.models[current], stretch
                 stretch, current = [], named[at]
@@ -208,8 +211,14 @@ def _chopped(records: Sequence[ConsumerRecord], draw: random.Random) -> Iterator
         at += length
 
 
-def _kind_of(record: ConsumerRecord) -> int:
-    return int(_FRAME_HEADER.unpack_from(record.value)[2])
+def genuine(logs: Logs) -> Logs:
+    """``logs`` without what a test has planted."""
+    return [[record for record in log if PLANTED not in record.headers] for log in logs]
+
+
+def _is_payment(record: ConsumerRecord) -> bool:
+    """Whether it is a frame that gives a decision."""
+    return PLANTED not in record.headers and _FRAME_HEADER.unpack_from(record.value)[2] == _PAYMENT
 
 
 def _origin_of(record: ConsumerRecord) -> int:

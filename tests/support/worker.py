@@ -98,12 +98,16 @@ class Worker:
 
     def stop(self) -> None:
         """Ask it to end, and see that it does so in order."""
+        status = self.end()
+        assert status == 0, f"{self.name} ended with status {status}:\n{self.tail()}"
+
+    def end(self) -> int:
+        """Ask it to end, and return its status once it has, in order or cut short."""
         assert self.alive, f"{self.name} ended by itself:\n{self.tail()}"
         self._is_to_live = False
         self._signal(signal.SIGTERM)
         assert self._process is not None, "it was alive"
-        status = self._process.wait(STOP_TIMEOUT_S)
-        assert status == 0, f"{self.name} ended with status {status}:\n{self.tail()}"
+        return self._process.wait(STOP_TIMEOUT_S)
 
     def freeze(self) -> None:
         """Stop the process where it stands (SIGSTOP): to others it looks dead."""

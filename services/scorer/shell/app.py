@@ -6,12 +6,12 @@ import gc
 from collections.abc import Sequence
 
 import faust
-from mode import Service
 
 from services.contract.codec import encode
 from services.contract.types import Party, Payment
 from services.faust_app import create_app
 from services.metrics import Metrics
+from services.runtime.together import Together
 from services.runtime.worker import run_worker
 from services.scorer.path.alert_state import Horizon
 from services.scorer.path.alerter import Alerter
@@ -38,11 +38,10 @@ def create_scorer(settings: Settings, metrics: Metrics, hops: Sequence[str] = HO
     return app
 
 
-class Scorer(Service):
+class Scorer(Together):
     """The payment path of one worker."""
 
     def __init__(self, settings: Settings, metrics: Metrics, ruleset: Ruleset, hops: Sequence[str]) -> None:
-        super().__init__()
         self._ruleset = ruleset
         models = ModelFollower(settings, metrics, feature_schema_hash(ruleset.parameters))
         topics, partitions = settings.topics, settings.partitions
@@ -63,15 +62,14 @@ class Scorer(Service):
                 lambda partition: make_alerter(settings, ruleset, partition),
             ),
         }  # fmt: skip
-        self._services = (models, *(make[hop]() for hop in hops))
+        super().__init__(models, *(make[hop]() for hop in hops))
 
     async def on_start(self) -> None:
         warm_up(self._ruleset)
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
-        for service in self._services:
-            await self.add_runtime_dependency(service)
+        await super().on_start()
 
 
 def make_alerter(settings: Settings, ruleset: Ruleset, partition: int) -> Alerter:

@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 from msgspec import structs
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from services import kafka
 from services.clock import now_ms
 from services.metrics import Metrics
 from services.runtime.health import Loop
-from services.runtime.supervisor import supervise, within
+from services.runtime.supervisor import is_own_cancellation, supervise, within
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound
 from services.scorer.shell.delivery import ChangelogEntry, Delivery
 from services.scorer.shell.position import InputChanged, Position, look_at, position_entry, require_same
@@ -99,10 +99,13 @@ class PartitionLane(Generic[M]):
         self._answered_ms = 0
         self._looked_s = 0.0
         self._stopping = False
+        self._reading: asyncio.Future[dict[TopicPartition, list[ConsumerRecord]]] | None = None
 
     def stop(self) -> None:
         """Ask the lane to end after the batch in hand."""
         self._stopping = True
+        if self._reading is not None:
+            self._reading.cancel()
 
     async def run(self) -> None:
         """Run until ``stop``, through every fault that may pass. One that keeps coming back is raised: it may be the
@@ -123,7 +126,7 @@ class PartitionLane(Generic[M]):
             await self._take_up(hop)
             while not self._stopping:
                 if time.monotonic() - self._looked_s > LOOK_S:
-                    await self._look()
+                    await self._look_again(loop)
                 await self._batch(hop, delivery, loop)
         except InputChanged:
             self._show_stopped(True)
@@ -154,7 +157,7 @@ class PartitionLane(Generic[M]):
     async def _take_up(self, hop: Hop[M]) -> None:
         await self._look()
         with suppress(NoOffsetForPartitionError, OffsetOutOfRangeError):  # what it held against the position before
-            await self._consumer.getmany(self._source, timeout_ms=0)
+            await self._read(wait_ms=0)
         self._consumer.seek(self._source, self._position.next_offset)
         self._consumer.resume(self._source)
         self._show_stopped(False)
@@ -173,11 +176,16 @@ class PartitionLane(Generic[M]):
         self._position = structs.replace(known, anchor_offset=known.next_offset, anchor_epoch=now.epoch)
         self._looked_s = time.monotonic()
 
+    async def _look_again(self, loop: Loop) -> None:
+        """Look, if the cluster answers: where it does not, reading will tell."""
+        self._looked_s = time.monotonic()
+        try:
+            await self._look()
+        except KafkaError as error:
+            self._metrics.count_fault(loop.name, type(error).__name__)
+
     async def _batch(self, hop: Hop[M], delivery: Delivery, loop: Loop) -> None:
-        found = await self._consumer.getmany(
-            self._source, timeout_ms=self._settings.batch_wait_ms, max_records=self._settings.batch_payments_max
-        )
-        records: list[ConsumerRecord] = found.get(self._source, [])
+        records = await self._read(self._settings.batch_wait_ms)
         if not records or self._stopping:
             answered_ms = kafka.answered_ms(self._consumer, [self._source])
             if answered_ms != self._answered_ms:  # an idle broker answers; one that stands still does not
@@ -196,6 +204,26 @@ class PartitionLane(Generic[M]):
         self._position = position
         loop.step()
         self._account(hop, result, len(records))
+
+    async def _read(self, wait_ms: int) -> list[ConsumerRecord]:
+        """The next records, if any come within ``wait_ms``.
+
+        ``stop`` ends the wait: while a group is dealt out anew, aiokafka's ``getmany`` waits for the outcome, and that
+        waits for this lane to let go.
+        """
+        if self._stopping:
+            return []
+        self._reading = asyncio.ensure_future(
+            self._consumer.getmany(self._source, timeout_ms=wait_ms, max_records=self._settings.batch_payments_max)
+        )
+        try:
+            return (await self._reading).get(self._source, [])
+        except asyncio.CancelledError as error:
+            if is_own_cancellation(error):
+                raise
+            return []
+        finally:
+            self._reading = None
 
     def _by_topic(self, result: HopResult) -> dict[str, list[Outbound]]:
         topics = self._settings.topics

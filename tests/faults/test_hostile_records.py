@@ -1,0 +1,322 @@
+"""Records written to harm, in every topic that workers read: none stops a worker, none is repeated in a log.
+
+The tests share a stage. The last holds all outputs against what the pure path makes of the logs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from aiokafka import ConsumerRecord
+
+from services.contract.codec import encode
+from services.contract.events import SNOOZE, Headers, cloud_event
+from services.contract.topics import Topic
+from services.contract.types import EVENT_TIME_MS_MAX, Snooze, Subject
+from services.scorer.path.frame import HEADER, PAYMENT
+from tests.faults.forms import Table
+from tests.faults.secrecy import assert_nobody_is_named
+from tests.faults.stage import Stage
+from tests.faults.undisturbed import assert_as_undisturbed
+from tests.support.deployment import producer, read_logs
+from tests.support.hostile import (
+    BOMB_BYTES,
+    CANARY,
+    PLANTED,
+    PLANTED_ACCOUNT,
+    SMALL_BOMB_BYTES,
+    bomb,
+    canary_label,
+    canary_payment,
+    hostile_values,
+    not_finite,
+    send_packed,
+    typed_wrongly,
+)  # fmt: skip
+from tests.support.models import announcement_of, random_model
+from tests.support.payments import Entry
+
+pytestmark = pytest.mark.kafka
+
+Planted = tuple[bytes | None, bytes | None]
+"""Key and value."""
+KEY = f"{CANARY}-payer".encode()
+CHAMPION = b"champion"
+"""Key of the promotion in ``models.v1``."""
+RECORD_BYTES_MAX = 1_048_576
+"""A dead letter, headers and all, fits where a payment did."""
+
+
+async def plant(
+    stage: Stage, topic: Topic, records: Iterable[Planted], headers: Sequence[tuple[str, bytes]] = ()
+) -> int:
+    """Write ``records`` to both partitions of ``topic``, or to its only one; returns how many were written."""
+    partitions = stage.deployment.topic_partitions(topic)
+    sent = 0
+    async with producer(stage.settings) as sending:
+        for at, (key, value) in enumerate(records):
+            partition = partitions[at % len(partitions)].partition
+            await sending.send(topic.name, value, key, partition=partition, headers=[*headers, PLANTED])
+            sent += 1
+        await sending.flush()
+    return sent
+
+
+async def goes_on(stage: Stage, table: Table, what: str, workers: str) -> None:
+    """All workers take in more, as if nothing had been: told in the table."""
+    await stage.feed()
+    await stage.recovered(table, what, workers)
+
+
+def test_hostile_announcements_stop_no_worker_at_its_start(stage: Stage, table: Table) -> None:
+    asyncio.run(announcements(stage, table))
+
+
+async def announcements(stage: Stage, table: Table) -> None:
+    """They are there before the workers start, and more come while they run."""
+    model = random_model(1, stage.schema)
+    stage.models.append(model)  # where what stands beside it is no reason to refuse it
+    good = encode(announcement_of(model, name="planted"))
+    limitless = replace(model, weights=model.weights * 1e308)
+    values = [
+        *hostile_values(good),
+        *(each for each in typed_wrongly(good) if b'"name":"planted"' in each),
+        encode(announcement_of(limitless, name="planted")),
+        encode(announcement_of(replace(model, review_probability=7.0), name="planted")),
+        encode(announcement_of(model, name=CANARY * 100_000)),
+        *(
+            each
+            for name in ("weights", "means", "scales", "bias", "review_probability")
+            for each in not_finite(good, name)
+        ),
+        good.replace(b'"kind":"logistic"', b'"kind":"boosting","forest":"AAAA"'),
+        good.replace(b'"kind":"logistic"', b'"kind":"halfspace","halfspace":"////"'),
+    ]
+    records: list[Planted] = [(f"{CANARY}/{at}".encode(), value) for at, value in enumerate(values)]
+    promotions: list[Planted] = [(CHAMPION, value) for value in (*hostile_values(b'{"champion":%s}' % good), b"{}")]
+    models = stage.settings.topics.models
+    count = await plant(stage, models, [*records, *promotions])
+    await send_packed(stage.settings, models.name, [(f"{CANARY}/bomb".encode(), bomb(good, SMALL_BOMB_BYTES))])
+    await stage.up()
+    await plant(stage, models, [(f"{CANARY}/again-{at}".encode(), value) for at, (_, value) in enumerate(records[:6])])
+    await goes_on(stage, table, f"{count} hostile announcements, before the start and after", "scorer, learner, shadow")
+
+
+def test_hostile_reviews_and_snoozes_stop_no_lane(stage: Stage, table: Table) -> None:
+    asyncio.run(reviews(stage, table))
+
+
+async def reviews(stage: Stage, table: Table) -> None:
+    """Some are of the right form and speak of a time that no payment has."""
+    await stage.up()
+    topic = stage.settings.topics.reviews
+    logs = await read_logs(stage.deployment, topic)
+    genuine = next(record for log in logs for record in log)
+    fields = orjson.loads(genuine.value)
+    account = fields["subject"]["account"] = PLANTED_ACCOUNT
+    later = [orjson.dumps({**fields, "event_time_ms": at}) for at in (2**62, -(2**62), EVENT_TIME_MS_MAX + 1)]
+    review = orjson.dumps(fields)
+    snooze = encode(Snooze(f"{CANARY}-id", Subject("payee", account), "lsac", EVENT_TIME_MS_MAX, f"{CANARY}-tenant"))
+    silenced: Headers = cloud_event(SNOOZE, f"{CANARY}-id")
+    bad = [*hostile_values(review), *typed_wrongly(review), *not_finite(review, "score"), *later]
+    count = await plant(stage, topic, [(account.encode(), value) for value in bad])
+    bad = [*hostile_values(snooze), *typed_wrongly(snooze)]
+    count += await plant(stage, topic, [(account.encode(), value) for value in bad], silenced)
+    count += await plant(
+        stage, topic, [(b"somebody", snooze), (None, snooze), (b"\xff", snooze), (KEY, None)], silenced
+    )
+    await goes_on(stage, table, f"{count} hostile reviews and snoozes", "alerter")
+
+
+def test_forged_frames_hide_no_payment(stage: Stage, table: Table) -> None:
+    asyncio.run(frames(stage, table))
+
+
+async def frames(stage: Stage, table: Table) -> None:
+    """One of them says that it is of an offset far ahead: were it believed, all payments after it would be repeats."""
+    await stage.up()
+    topic = stage.settings.topics.payments_by_payee
+    genuine = await reviewed_frame(stage)
+    at = HEADER.itemsize
+    value = genuine.value
+    forged = [
+        None, b"", b"TOC2", value[:4], value[:at], value[:-1], value[:-1] + b"\xff", value * 2, CANARY.encode() * 40,
+        hashlib.sha512(value).digest() * 9, value[at:],
+        *(with_header(value, **{name: wrong}) for name, wrong in (
+            ("offset", 2**62), ("offset", 2**40), ("offset", -1), ("partition", 9_999), ("kind", 7), ("size", 2**31),
+            ("tenant", 60_000), ("payment_id", 60_000),
+        )),
+    ]  # fmt: skip
+    huge = [with_header(value, offset=2**62, event_ms=when) for when in (2**62, -(2**62))]
+    count = await plant(stage, topic, [(genuine.key, each) for each in (*forged, *huge)])
+    for change in (corrupt, endless, timeless):
+        origin, offset = await unused_offset(stage)
+        frame = with_header(change(value), partition=origin, offset=offset)
+        await plant_at(stage, topic, genuine.partition, genuine.key, frame)
+        count += 1
+    await goes_on(stage, table, f"{count} forged frames, some with an offset far ahead", "scorer")
+
+
+async def reviewed_frame(stage: Stage) -> ConsumerRecord:
+    """A genuine frame whose payment went to review, so that a copy of it would be read as a whole."""
+    reviewed = set()
+    for log in await read_logs(stage.deployment, stage.settings.topics.reviews):
+        reviewed |= {
+            orjson.loads(record.value)["payment_id"].encode() for record in log if PLANTED not in record.headers
+        }
+    for log in await read_logs(stage.deployment, stage.settings.topics.payments_by_payee):
+        for record in log:
+            header = np.frombuffer(record.value, dtype=HEADER, count=1)[0] if len(record.value) > 4 else None
+            if PLANTED not in record.headers and header is not None and header["kind"] == PAYMENT:
+                tail = record.value[-4_000:]
+                if any(b'"' + each + b'"' in tail for each in reviewed):
+                    return record
+    raise AssertionError("nothing was reviewed: the run is not worth forging")
+
+
+def with_header(frame: bytes, **fields: Any) -> bytes:
+    """``frame`` with other ``fields`` in its header."""
+    header = np.frombuffer(frame, dtype=HEADER, count=1).copy()
+    for name, value in fields.items():
+        header[name] = value
+    return header.tobytes() + frame[HEADER.itemsize :]
+
+
+def corrupt(frame: bytes) -> bytes:
+    """The payment in it is no text, and names the canary."""
+    broken = CANARY.encode() + b"\xff\xfe"
+    return frame[: -len(broken)] + broken
+
+
+def endless(frame: bytes) -> bytes:
+    """It moves more money than there is."""
+    return with_header(frame, amount=math.inf)
+
+
+def timeless(frame: bytes) -> bytes:
+    """It is of a time that no payment has."""
+    return with_header(frame, event_ms=2**62)
+
+
+async def unused_offset(stage: Stage) -> tuple[int, int]:
+    """Where in ``payments.v1`` a record lies, after all others, that no frame can be of: it cannot be read."""
+    dead = Entry(KEY, b"no payment: " + CANARY.encode(), "dead")
+    async with producer(stage.settings) as sending:
+        written = await sending.send_and_wait(stage.settings.topics.payments.name, dead.value, dead.key, partition=0)
+    stage.sent.append(dead)
+    await stage.decided()
+    return written.partition, written.offset
+
+
+async def plant_at(stage: Stage, topic: Topic, partition: int, key: bytes | None, value: bytes) -> None:
+    async with producer(stage.settings) as sending:
+        await sending.send_and_wait(topic.name, value, key, partition=partition, headers=[PLANTED])
+
+
+def test_hostile_labels_decisions_and_examples_stop_neither_learner_nor_shadow(stage: Stage, table: Table) -> None:
+    asyncio.run(learned(stage, table))
+
+
+async def learned(stage: Stage, table: Table) -> None:
+    """Wherever a field has a type, something else stands in it once."""
+    await stage.up()
+    topics, count = stage.settings.topics, 0
+    for topic in (topics.decisions, topics.examples):
+        first = next(record.value for log in await read_logs(stage.deployment, topic) for record in log)
+        nobodys = {"feature_schema_hash": "0" * 64, "payment_id": f"{CANARY}-id-99"}
+        good = orjson.dumps(
+            orjson.loads(first) | nobodys | ({"decision_id": CANARY} if topic == topics.decisions else {})
+        )
+        bad = [
+            *hostile_values(good),
+            *typed_wrongly(good),
+            *not_finite(good, "features"),
+            *not_finite(good, "score"),
+            b"",
+        ]
+        count += await plant(stage, topic, [(KEY, value) for value in bad])
+    good = canary_label(99)
+    bad = [
+        *hostile_values(good),
+        *typed_wrongly(good),
+        *not_finite(good.replace(b"}", b',"weight":1.0}'), "weight"),
+        b"",
+    ]
+    count += await plant(stage, topics.labels, [*((KEY, value) for value in bad), (None, None), (b"\xff", None)])
+    await goes_on(stage, table, f"{count} hostile labels, decisions and examples", "learner, shadow")
+
+
+def test_a_bomb_is_put_aside_bounded_and_everything_else_is_decided(stage: Stage, table: Table) -> None:
+    asyncio.run(bombs(stage, table))
+
+
+async def bombs(stage: Stage, table: Table) -> None:
+    """What packs to a thousandth: 80 MB of a payment, 5 MB elsewhere."""
+    await stage.up()
+    topics = stage.settings.topics
+    large, small = (bomb(encode(canary_payment(99)), size) for size in (BOMB_BYTES, SMALL_BOMB_BYTES))
+    label, review = bomb(canary_label(99), SMALL_BOMB_BYTES), bomb(b'{"subject":{}}', SMALL_BOMB_BYTES)
+    placed: list[tuple[Topic, int, bytes]] = []
+    for topic, values in (
+        (topics.payments, (large, small)), (topics.labels, (label,)), (topics.reviews, (review,)),
+        (topics.decisions, (small,)), (topics.payments_by_payee, (small,)), (topics.examples, (small,)),
+    ):  # fmt: skip
+        offsets = await send_packed(stage.settings, topic.name, [(KEY, value) for value in values])
+        placed += [(topic, offset, value) for offset, value in zip(offsets, values, strict=True)]
+    stage.sent += [Entry(KEY, large, "dead"), Entry(KEY, small, "dead")]
+    await goes_on(stage, table, f"bombs of {BOMB_BYTES // 10**6} MB and {SMALL_BOMB_BYTES // 10**6} MB", "all")
+    letters = await dead_letters(stage)
+    for topic, offset, value in placed:
+        if topic.name == topics.examples.name:
+            continue  # counted only: it is the learner's own log
+        letter = letters.pop((topic.name.encode(), b"0", b"%d" % offset))
+        told = dict(letter.headers)
+        size = sum(len(name) + len(each) for name, each in letter.headers) + len(letter.key or b"") + len(letter.value)
+        assert size < RECORD_BYTES_MAX
+        assert (told["tocsin_size"], told["tocsin_sha256"]) == (
+            b"%d" % len(value),
+            hashlib.sha256(value).hexdigest().encode(),
+        )
+        assert "tocsin_truncated" in told
+        assert letter.value == value[: len(letter.value)], "the beginning of the original"
+        assert len(letter.value) >= 1_000
+        assert PLANTED in letter.headers, "the original's own headers are kept"
+
+
+async def dead_letters(stage: Stage) -> dict[tuple[bytes, bytes, bytes], ConsumerRecord]:
+    """By topic, partition and offset of the original. None comes twice."""
+    found: dict[tuple[bytes, bytes, bytes], ConsumerRecord] = {}
+    for log in await read_logs(stage.deployment, stage.settings.topics.dead_letters):
+        for record in log:
+            told = dict(record.headers)
+            origin = told["tocsin_topic"], told["tocsin_partition"], told["tocsin_offset"]
+            assert origin not in found, f"{origin} was put aside twice"
+            found[origin] = record
+    return found
+
+
+def test_a_restart_among_hostile_records_is_like_any_other(stage: Stage, table: Table) -> None:
+    asyncio.run(restarted(stage, table))
+
+
+async def restarted(stage: Stage, table: Table) -> None:
+    """The announcements are read again, and what was written since."""
+    await stage.up()
+    for worker in stage.workers.values():
+        worker.kill()
+    assert stage.start()
+    await goes_on(stage, table, "all killed, and started again among hostile records", "all")
+
+
+def test_of_all_that_was_planted_nothing_shows_and_every_output_is_that_of_the_pure_path(stage: Stage) -> None:
+    asyncio.run(stage.up())
+    assert_nobody_is_named(stage.deployment)
+    asyncio.run(assert_as_undisturbed(stage))

@@ -1,0 +1,221 @@
+"""Topics that were deleted and made again, or have lost their end: noticed, told, and gone on with when people say so.
+
+The tests share a stage; there is no undisturbed run to compare with, since logs were lost. What counts is that each
+payment that can still be read is decided once, and that nobody takes it for one that came before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import time
+from collections import Counter
+
+import pytest
+from aiokafka.structs import TopicPartition
+
+from services import kafka
+from services.contract.codec import decode
+from services.contract.topics import Topic
+from services.contract.types import ShadowScores
+from services.topics_admin import create_topics
+from tests.faults.forms import Table
+from tests.faults.stage import Stage, identities
+from tests.support.deployment import read_logs
+from tests.support.health import ask, live, ready
+from tests.support.worker import command, environment
+
+pytestmark = pytest.mark.kafka
+
+READERS = {
+    "payments": ("scorer",),
+    "payments_by_payee": ("scorer",),
+    "reviews": ("scorer",),
+    "decisions": ("learner", "shadow"),
+    "labels": ("learner",),
+}
+"""Who reads a topic with a position of its own."""
+
+
+def accept_command(topic: Topic) -> str:
+    """What a worker says people are to run."""
+    return f"tocsin topics accept {topic.name}"
+
+
+def accept(stage: Stage, topic: Topic, *options: str) -> None:
+    """Run it."""
+    done = subprocess.run(
+        [command(), "topics", "accept", topic.name, *options],
+        cwd=stage.deployment.folder,
+        env=environment(stage.settings),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
+
+
+async def made_anew(stage: Stage, topic: Topic) -> None:
+    """Delete ``topic``, and make it again with as many partitions."""
+    admin = kafka.admin(stage.settings)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic.name])
+
+        async def gone() -> bool | None:
+            return topic.name not in await admin.list_topics() or None
+
+        await stage.deployment.wait_for(gone, f"{topic.name} is deleted")
+    finally:
+        await admin.close()
+
+    async def made() -> bool | None:
+        return bool(await create_topics(stage.settings))
+
+    await stage.deployment.wait_for(made, f"{topic.name} is made again")
+
+
+async def until_told(stage: Stage, role: str, topic: Topic, partition: int | None = None) -> float:
+    """Seconds until the worker is not ready and its report names the command; it stays alive all the while."""
+    began = time.monotonic()
+    wanted = accept_command(topic) + ("" if partition is None else f" --partition {partition}")
+
+    async def told() -> bool | None:
+        answer = await asyncio.to_thread(ask, stage.ports[role], "/ready")
+        return (not answer.green and wanted in answer.whys) or None
+
+    await stage.deployment.wait_for(told, f"{role} says: {wanted}")
+    assert await asyncio.to_thread(live, stage.ports[role]), f"{role} waits for people, it is not hung"
+    return time.monotonic() - began
+
+
+async def until_ready(stage: Stage, role: str) -> None:
+    async def is_ready() -> bool | None:
+        return await asyncio.to_thread(ready, stage.ports[role]) or None
+
+    await stage.deployment.wait_for(is_ready, f"{role} is ready")
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_topic_made_anew_stops_its_readers_until_people_accept_it(stage: Stage, table: Table, name: str) -> None:
+    asyncio.run(deleted(stage, table, name))
+
+
+async def deleted(stage: Stage, table: Table, name: str) -> None:
+    """Everything was through before. Afterwards each payment is decided, scored in shadow, and each label joined."""
+    await stage.up()
+    topic: Topic = getattr(stage.settings.topics, name)
+    for role in READERS[name]:
+        await until_ready(stage, role)
+    before = await decided_so_far(stage)
+    await made_anew(stage, topic)
+    told_s = [await until_told(stage, role, topic) for role in READERS[name]]
+    others = [role for role in stage.workers if role not in READERS[name]]
+    for role in others:
+        await until_ready(stage, role)
+    fresh = len(stage.sent)
+    await stage.feed()
+    await asyncio.to_thread(accept, stage, topic)
+    began = time.monotonic()
+    await stage.decided()
+    for role in READERS[name]:
+        await until_ready(stage, role)
+    recovery_s = time.monotonic() - began
+    expected = Counter(each.identity for each in stage.sent[fresh:] if each.fate == "decided")
+    decided = await decided_so_far(stage)
+    if name != "decisions":
+        decided -= before
+    lost, doubled = sum((expected - decided).values()), sum((decided - expected).values())
+    table.add(
+        f"{topic.name.removeprefix(stage.settings.topic_prefix)} deleted and made again",
+        told(READERS[name], told_s),
+        recovery_s,
+        lost,
+        doubled,
+    )
+    assert (lost, doubled) == (0, 0)
+    await assert_shadow_scored(stage)
+
+
+def told(roles: tuple[str, ...], seconds: list[float]) -> str:
+    """Who noticed, and after how long."""
+    return ", ".join(f"{role} (told in {after:.1f} s)" for role, after in zip(roles, seconds, strict=True))
+
+
+async def decided_so_far(stage: Stage) -> Counter[tuple[str, str]]:
+    """The decisions that ``decisions.v1`` holds now, by payment."""
+    logs = await read_logs(stage.deployment, stage.settings.topics.decisions)
+    return Counter(identities(record.value for log in logs for record in log))
+
+
+async def assert_shadow_scored(stage: Stage) -> None:
+    """Every decision that there is has its scores in shadow."""
+    logs = await read_logs(stage.deployment, stage.settings.topics.shadow_scores)
+    scored = Counter(
+        (each.tenant, each.payment_id) for log in logs for each in (decode(r.value, ShadowScores) for r in log)
+    )
+    missing = await decided_so_far(stage) - scored
+    assert not missing, f"{sum(missing.values())} decisions have no record in shadow-scores.v1"
+
+
+def test_a_group_that_claims_to_be_beyond_the_end_hides_no_payment(stage: Stage, table: Table) -> None:
+    asyncio.run(forged_offsets(stage, table))
+
+
+async def forged_offsets(stage: Stage, table: Table) -> None:
+    """As if a partition had lost its end: the offsets of one partition of each group say more than there is.
+
+    The other partition goes on. Where a worker cannot know better it stops and says what to do; no payment is lost.
+    """
+    await stage.up()
+    for worker in stage.workers.values():
+        worker.kill()
+    topics, identity = stage.settings.topics, stage.settings.identity
+    groups = {
+        "payer": topics.payments, "payee": topics.payments_by_payee, "alerter": topics.reviews,
+        "shadow": topics.decisions, "learner": topics.decisions,
+    }  # fmt: skip
+    for group, topic in groups.items():
+        await commit(stage, f"{identity}.{group}", TopicPartition(topic.name, 0), 1_000_000)
+    fresh = len(stage.sent)
+    before = await decided_so_far(stage)
+    stage.start()
+    await stage.feed()
+    expected = Counter(each.identity for each in stage.sent[fresh:] if each.fate == "decided")
+    began = time.monotonic()
+    accepted: set[str] = set()
+
+    async def all_decided() -> bool | None:
+        for role in stage.workers:
+            whys = (await asyncio.to_thread(ask, stage.ports[role], "/ready")).whys
+            for topic in groups.values():
+                if accept_command(topic) in whys and topic.name not in accepted:
+                    accepted.add(topic.name)
+                    await asyncio.to_thread(accept, stage, topic, "--partition", "0")
+        return not (expected - await decided_so_far(stage)) or None
+
+    await stage.deployment.wait_for(all_decided, "every payment is decided")
+    await stage.decided()
+    decided = await decided_so_far(stage) - before
+    doubled = sum((decided - expected).values())
+    how = f"{len(accepted)} accepted" if accepted else "no decision was needed"
+    table.add(
+        f"groups' offsets forged beyond the end of partition 0 ({how})", "all", time.monotonic() - began, 0, doubled
+    )
+    assert doubled == 0
+    await assert_shadow_scored(stage)
+
+
+async def commit(stage: Stage, group: str, source: TopicPartition, offset: int) -> None:
+    """Set the offset of ``group``, once nobody is in it any more."""
+    consumer = kafka.consumer(stage.settings, group_id=group)
+    await consumer.start()
+    try:
+        consumer.assign([source])
+
+        async def committed() -> bool:
+            await consumer.commit({source: offset})
+            return True
+
+        await stage.deployment.wait_for(committed, f"the offset of {group} is forged")
+    finally:
+        await consumer.stop()

@@ -1,0 +1,87 @@
+"""The outputs of workers under faults against those of an undisturbed run: recomputed from the logs, without Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import orjson
+
+from models.registry import Registry
+from services.contract.codec import decode
+from services.contract.types import Example, ModelAnnouncement, ShadowScores
+from services.scorer.path.ensemble import model_from
+from services.scorer.path.model import LogisticModel
+from tests.faults.stage import SEED, Stage
+from tests.learner.test_learner_on_kafka import expected_ids, offline, plans_of, registered
+from tests.support.alerts import assert_each_review_is_in_one_alert
+from tests.support.deployment import read_logs
+from tests.support.hostile import CANARY
+from tests.support.offline import Run, assert_decided_once, assert_logs_are_computed, genuine, read_run
+from tests.support.payments import expected_of
+
+
+async def assert_as_undisturbed(stage: Stage) -> None:
+    """Scorer and alerter to the byte, examples each once, models of the same hashes, scores in shadow to the bit."""
+    run = await assert_scorer_undisturbed(stage)
+    await assert_learner_undisturbed(stage, run)
+    await assert_shadow_undisturbed(stage, run)
+
+
+async def assert_scorer_undisturbed(stage: Stage) -> Run:
+    """Each payment decided once, each review in one alert, and every log what the pure path makes of its input."""
+    models = [model_from(each, stage.schema) for each in await announced(stage)]
+    run = await read_run(
+        stage.deployment, [*stage.models, *(each for each in models if isinstance(each, LogisticModel))]
+    )
+    assert_decided_once(run, expected_of(stage.sent))
+    assert_logs_are_computed(run, SEED)
+    assert_each_review_is_in_one_alert(run)
+    assert sum(map(len, run.alerts)) > 0, "the run was worth proving"
+    return run
+
+
+async def assert_learner_undisturbed(stage: Stage, run: Run) -> None:
+    """The examples are those of an undisturbed join, each once; the models those that this log makes."""
+    topics = stage.settings.topics
+    decisions = [("", record.value) for record in run.records_decided]
+    labels = [("", each.value) for log in genuine(await read_logs(stage.deployment, topics.labels)) for each in log]
+    (log,) = genuine(await read_logs(stage.deployment, topics.examples))
+    examples = [(record.offset, record.key, record.value) for record in log]
+    assert sorted(decode(value, Example).example_id for _, _, value in examples) == expected_ids(decisions, labels)
+    snapshots = await asyncio.to_thread(offline, stage.settings, examples)
+    assert len(snapshots) >= 2, "the run was worth proving"
+    assert await announced(stage) == [snapshot.announcement for snapshot in snapshots]
+    assert registered(stage.settings) == snapshots
+
+
+async def announced(stage: Stage) -> list[ModelAnnouncement]:
+    """What the learner has announced, line after line; a repeat must be the same to the byte, and is left out."""
+    (log,) = genuine(await read_logs(stage.deployment, stage.settings.topics.models))
+    by_key: dict[bytes | None, bytes] = {}
+    for record in log:
+        assert by_key.setdefault(record.key, record.value) == record.value
+    lines = [plan.name for plan in plans_of(stage.settings)]
+    found = [decode(value, ModelAnnouncement) for value in by_key.values()]
+    return sorted(found, key=lambda each: lines.index(each.name))
+
+
+async def assert_shadow_undisturbed(stage: Stage, run: Run) -> None:
+    """Each decision has one record, in the decisions' order, and each score is what the challenger makes of it."""
+    known = {each.model_hash: each for each in await announced(stage) if each.challenger}
+    registry = Registry(stage.settings.registry)
+    logs = await read_logs(stage.deployment, stage.settings.topics.shadow_scores)
+    scored = [[decode(record.value, ShadowScores) for record in log] for log in logs]
+    decided = [[orjson.loads(record.value) for record in log] for log in run.decisions]
+    ids = [[each["decision_id"] for each in log] for log in decided]
+    assert [[each.decision_id for each in log if not each.decision_id.startswith(CANARY)] for log in scored] == ids
+    rows = {each["decision_id"]: each["features"] for log in decided for each in log}
+    by_model: dict[str, list[ShadowScores]] = {}
+    for each in (one for log in scored for one in log if not one.decision_id.startswith(CANARY)):
+        for name in each.scores:
+            by_model.setdefault(name, []).append(each)
+    assert by_model, "the run was worth proving"
+    for name, said in by_model.items():
+        features = np.array([rows[each.decision_id] for each in said], dtype=np.float64)
+        expected = registry.scoring(known[name], stage.schema).scores(features).tolist()
+        assert [each.scores[name] for each in said] == expected
