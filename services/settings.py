@@ -271,7 +271,7 @@ def _line(error: Mapping[str, Any]) -> str:
 
 def _contradictions(settings: Settings) -> list[str]:
     """Settings that are each in order and do not go together: most of all, security that would not be had."""
-    protocol, chosen = settings.security_protocol, settings.model_fields_set
+    protocol = settings.security_protocol
     has = {
         "sasl_username": bool(settings.sasl_username),
         "sasl_password": bool(settings.sasl_password.get_secret_value()),
@@ -280,7 +280,8 @@ def _contradictions(settings: Settings) -> list[str]:
         both = f"TOCSIN_SECURITY_PROTOCOL={protocol} needs TOCSIN_SASL_USERNAME and TOCSIN_SASL_PASSWORD"
         lines = [f"{PREFIX}{name.upper()}: not set; {both}" for name, is_set in has.items() if not is_set]
     else:
-        idle = [name for name, is_set in {**has, "sasl_mechanism": "sasl_mechanism" in chosen}.items() if is_set]
+        other = settings.sasl_mechanism != type(settings).model_fields["sasl_mechanism"].default
+        idle = [name for name, is_set in {**has, "sasl_mechanism": other}.items() if is_set]
         why = f"nobody would log in: TOCSIN_SECURITY_PROTOCOL is {protocol}, not SASL_SSL or SASL_PLAINTEXT"
         lines = [f"{PREFIX}{name.upper()}: {why}" for name in idle]
     if settings.ssl_cafile is not None and not protocol.endswith("SSL"):

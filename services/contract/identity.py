@@ -37,6 +37,7 @@ class Digests:
     """
 
     def __init__(self, key: bytes = b"") -> None:
+        self._key = key
         self._begun = blake2b(digest_size=8, key=sha256(key).digest() if key else b"")
         self.fingerprint = self._of(_FINGERPRINT) if key else b""
         """Which key it is: part of what names a ruleset and a layout of state. Nothing without a key."""
@@ -44,6 +45,10 @@ class Digests:
     def of(self, text: str) -> int:
         """The digest of ``text``. Never 0, which means *empty* in state."""
         return int.from_bytes(self._of(text.encode()), "little") or 1
+
+    def __reduce__(self) -> tuple[type[Digests], tuple[bytes]]:
+        """Another process begins its own."""
+        return Digests, (self._key,)
 
     def _of(self, data: bytes) -> bytes:
         digest = self._begun.copy()  # to copy one that is begun is faster than to begin another, with a key or without

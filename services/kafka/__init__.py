@@ -114,6 +114,18 @@ def consumer(settings: Settings, *topics: str, group_id: str | None = None, **op
     return AIOKafkaConsumer(*topics, **connection(settings), **chosen | options)
 
 
+def check_group(consumer: AIOKafkaConsumer) -> None:
+    """Raise what ended the consumer's part in its group. aiokafka tells it to whoever asks for records next; without a
+    partition nobody does, and the consumer would wait for one for ever.
+
+    Raises
+    ------
+    Exception
+        Whatever the group's coordination met.
+    """
+    consumer._coordinator.check_errors()  # it has no public name
+
+
 def answered_ms(consumer: AIOKafkaConsumer, sources: Iterable[TopicPartition]) -> int:
     """The time (ms) of the answer to a fetch that is oldest among the latest of each of ``sources``; 0 where one had
     none. It moves on even while there is nothing to read, and stands still when a broker does.

@@ -56,6 +56,7 @@ class KeyedList:
     """
 
     def __init__(self, key: bytes = b"", hashes: Iterable[bytes] = ()) -> None:
+        self._key = key
         self._begun = blake2b(digest_size=HASH_BYTES, key=key)
         self._hashes = frozenset(hashes)
         self._holds = remembered(self._look_up)
@@ -63,6 +64,10 @@ class KeyedList:
 
     def __len__(self) -> int:
         return len(self._hashes)
+
+    def __reduce__(self) -> tuple[type[KeyedList], tuple[bytes, frozenset[bytes]]]:
+        """Another process begins its own, and remembers nothing yet."""
+        return KeyedList, (self._key, self._hashes)
 
     def __contains__(self, text: str) -> bool:
         return bool(self._hashes) and self._holds(text)

@@ -68,6 +68,10 @@ class Texts:
         self.reference = remembered(self._read)
         """What a text tells as a reference."""
 
+    def __reduce__(self) -> tuple[type[Texts], tuple[Digests]]:
+        """Another process remembers for itself."""
+        return Texts, (self.digests,)
+
     def _read(self, text: str) -> Reference:
         return Reference(kind_of(text), is_handle(text), digest_of(text, self.digest))
 

@@ -138,6 +138,7 @@ class Lane(Service, Generic[M]):
         while not self.should_stop:
             if self._failed is not None:
                 raise self._failed
+            kafka.check_group(consumer)
             if clock() - asked_s > ASK_S:
                 asked_s = clock()
                 try:
