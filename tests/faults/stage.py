@@ -138,7 +138,7 @@ class Stage:
         seconds = time.monotonic() - began
         lost, doubled = await self.lost_and_doubled()
         table.add(fault, workers, seconds, lost, doubled)
-        assert (lost, doubled) == (0, 0)
+        assert (lost, doubled) == (0, 0), f"{lost} payments lost, {doubled} decided more than once"
 
     async def lost_and_doubled(self) -> tuple[int, int]:
         """Of the payments sent: those without a decision, and decisions beyond the first."""

@@ -250,7 +250,7 @@ async def learned(stage: Stage, table: Table) -> None:
         *not_finite(good.replace(b"}", b',"weight":1.0}'), "weight"),
         b"",
     ]
-    count += await plant(stage, topics.labels, [*((KEY, value) for value in bad), (None, None), (b"\xff", None)])
+    count += await plant(stage, topics.labels, [*((KEY, value) for value in bad), (None, b"{}"), (b"\xff", None)])
     await goes_on(stage, table, f"{count} hostile labels, decisions and examples", "learner, shadow")
 
 
