@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.influence import MEDIANS_MAX, bounded_weights
-from services.contract.errors import TocsinError
+from services.contract.errors import MissingExtra, TocsinError
 from services.scorer.path.features import NAMES
 from services.scorer.path.forest import Forest
 from services.scorer.path.model import ModelRefused
@@ -190,7 +190,7 @@ def _library() -> Any:
     try:
         import lightgbm
     except (ImportError, OSError) as error:  # OSError: without the OpenMP runtime that it links to
-        raise ImportError("the boosted ensemble needs LightGBM: pip install 'tocsin[boosting]'") from error
+        raise MissingExtra("the boosted ensemble needs LightGBM: pip install 'tocsin[boosting]'") from error
     return lightgbm
 
 

@@ -21,9 +21,40 @@ def uuid5(*parts: str) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def digest64(text: str) -> int:
-    """64-bit BLAKE2b of ``text``: what state remembers of an identifier. Never 0, which means *empty* there."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") or 1
+class Digests:
+    """64-bit BLAKE2b digests of identifiers, under a key that only the deployment knows.
+
+    State remembers accounts, devices and texts by such digests and counts distinct ones by their bits. Whoever can
+    compute them can choose names that count as one, or that push one another out; under a key nobody outside can.
+
+    Parameters
+    ----------
+    key
+        The deployment's secret, of any length; empty: the digests that everybody can compute.
+
+    >>> Digests().of("a") == digest64("a") != Digests(b"secret").of("a")
+    True
+    """
+
+    def __init__(self, key: bytes = b"") -> None:
+        self._begun = blake2b(digest_size=8, key=sha256(key).digest() if key else b"")
+        self.fingerprint = self._of(_FINGERPRINT) if key else b""
+        """Which key it is: part of what names a ruleset and a layout of state. Nothing without a key."""
+
+    def of(self, text: str) -> int:
+        """The digest of ``text``. Never 0, which means *empty* in state."""
+        return int.from_bytes(self._of(text.encode()), "little") or 1
+
+    def _of(self, data: bytes) -> bytes:
+        digest = self._begun.copy()  # to copy one that is begun is faster than to begin another, with a key or without
+        digest.update(data)
+        return digest.digest()
+
+
+_FINGERPRINT = b"tocsin\x1fwhich key\x1f"
+"""No identifier holds U+001F in such a place."""
+digest64 = Digests().of
+"""The digest without a key, where nobody gains by choosing it."""
 
 
 def hash_of(data: bytes) -> str:

@@ -6,6 +6,8 @@ from functools import lru_cache
 from struct import unpack_from
 
 KEYS_REMEMBERED = 262_144
+KEY_BYTES_MAX = 64
+"""Of a key that is remembered, as ordinary ones are: all of them take at most 80 MiB."""
 
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
@@ -31,7 +33,13 @@ def murmur2(data: bytes) -> int:
     return h ^ h >> 15
 
 
-@lru_cache(maxsize=KEYS_REMEMBERED)
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of ``key`` among ``partitions`` (at least 1). Remembered for the keys seen last."""
+    return _remembered(key, partitions) if len(key) <= KEY_BYTES_MAX else _partition_of(key, partitions)
+
+
+def _partition_of(key: bytes, partitions: int) -> int:
     return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+_remembered = lru_cache(maxsize=KEYS_REMEMBERED)(_partition_of)

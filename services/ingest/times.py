@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from services.ingest.numbers import BadValueError, scaled
+from services.remembered import remembered
 
 TimeForm = Literal["iso", "epoch_s", "epoch_ms", "seconds_after", "days_after", "format"]
 
@@ -16,7 +16,6 @@ SECOND_MS = 1_000
 DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_FORMATTED_CACHE = 65_536
 
 ReadTime = Callable[[object], int]
 
@@ -86,7 +85,7 @@ def time_reader(form: TimeForm, start_ms: int, pattern: str, zone: tzinfo) -> Re
     if form == "iso":
         return lambda value: iso_ms(value, zone)
     if form == "format":
-        parse = lru_cache(maxsize=_FORMATTED_CACHE)(lambda text: _formatted_ms(text, pattern, zone))
+        parse = remembered(lambda text: _formatted_ms(text, pattern, zone))
         return lambda value: parse(str(value).strip())
     unit_ms = {"epoch_s": SECOND_MS, "epoch_ms": 1, "seconds_after": SECOND_MS, "days_after": DAY_MS}[form]
     return lambda value: start_ms + scaled(value, unit_ms, "floor")

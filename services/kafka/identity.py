@@ -13,7 +13,13 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import IncompatibleBrokerVersion, LeaderNotAvailableError, for_code
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaError,
+    LeaderNotAvailableError,
+    NodeNotReadyError,
+    for_code,
+)
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -180,17 +186,25 @@ def client_of(consumer: AIOKafkaConsumer) -> AIOKafkaClient:
 
 
 async def identity_of(client: AIOKafkaClient, topic: str) -> TopicIdentity | None:
-    """Which topic bears the name now; ``None`` where brokers know no topic ids (Kafka before 2.8).
+    """Which topic bears the name now, by the first broker that answers; ``None`` where they know no topic ids (Kafka
+    before 2.8).
 
     Raises
     ------
     KafkaError
         When there is no such topic, or no broker answers.
     """
-    try:
-        response = await client.send(client.get_random_node(), _TopicRequest(topic))
-    except (IncompatibleBrokerVersion, NotImplementedError):
-        return None
+    failed: KafkaError = NodeNotReadyError("no broker is known")
+    for node in [broker.nodeId for broker in client.cluster.brokers()]:
+        try:
+            response = await client.send(node, _TopicRequest(topic))
+            break
+        except (IncompatibleBrokerVersion, NotImplementedError):
+            return None
+        except KafkaError as error:
+            failed = error
+    else:
+        raise failed
     (found,) = response.to_object()["topics"]
     if found["error_code"]:
         raise for_code(found["error_code"])(topic)

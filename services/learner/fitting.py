@@ -18,6 +18,7 @@ from collections.abc import Callable
 from models.boosting import FitInputs
 from models.online import Fit
 from models.training import Trainer
+from services.contract.errors import TocsinError
 from services.learner.fit_process import written
 
 RETRY_S, RETRY_S_MAX = 1.0, 60.0
@@ -29,8 +30,8 @@ FIT_S_MAX = 1_800.0
 logger = logging.getLogger(__name__)
 
 
-class FitError(RuntimeError):
-    """A fit cannot be made here. The message is the last that its process said."""
+class FitError(TocsinError):
+    """A fit cannot be made here. The message is the last that its process said, which knows no account and no text."""
 
 
 async def fit_beside(trainer: Trainer, waits: Callable[[], bool]) -> Fit | None:

@@ -10,9 +10,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from services.contract.identity import Digests
 from services.scorer.path.pack_format import Pack, PackError
 from services.scorer.path.pack_parse import parse_pack
 from services.scorer.path.private import HASH_BYTES, KeyedList, PrivateLists
+from services.scorer.path.references import Texts
 from services.settings import Settings, SettingsError
 
 SHIPPED = ("lsac", "fsec-victim", "mule", "structuring", "account-takeover", "card-testing")
@@ -95,7 +97,7 @@ def load_override(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def load_private(settings: Settings) -> PrivateLists:
-    """The deployer's confirmed payees and lexicon.
+    """The deployer's confirmed payees and lexicon, and its key of digests.
 
     Raises
     ------
@@ -105,6 +107,7 @@ def load_private(settings: Settings) -> PrivateLists:
     return PrivateLists(
         _load_list(settings, "TOCSIN_CONFIRMED_PAYEES", settings.confirmed_payees),
         _load_list(settings, "TOCSIN_LEXICON", settings.lexicon),
+        Texts(Digests(settings.hash_key.get_secret_value().encode())),
     )
 
 

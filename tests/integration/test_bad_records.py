@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 import orjson
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka.record.util import calc_crc32c
 
 from services.contract.codec import RECORD_BYTES_MAX, encode
 from services.contract.dead_letter import BEGINNING_BYTES, read_dead_letter
 from services.contract.types import EVENT_TIME_MS_MAX, Party, Payment
 from tests.support.deployment import Deployment, Logs, producer, read_logs, send, settled
-from tests.support.payments import START_MS, Entry, payment_ids
+from tests.support.payments import START_MS, Entry, payment_ids, routed
 
 pytestmark = pytest.mark.kafka
 
@@ -159,22 +160,39 @@ async def flood(deployment: Deployment) -> None:
         await send(sending, deployment, log)
     async with producer(deployment.settings, compression_type="gzip", max_batch_size=2 * BOMB_BYTES) as sending:
         await send(sending, deployment, [bomb])
+    async with producer(deployment.settings, compression_type=None) as sending:
+        misnamed = await send_misnamed(sending, deployment)
     await settled(deployment)
 
     topics = deployment.settings.topics
     sent = await read_logs(deployment, topics.payments)
-    assert sum(map(len, sent)) == len(log) + 1
+    assert sum(map(len, sent)) == len(log) + 2
     bad = Counter((each.key, each.value) for each in (*log, bomb) if each.fate == "dead")
     assert_put_aside(await read_logs(deployment, topics.dead_letters), sent, bad, topics.payments.name)
-    assert_decided(await read_logs(deployment, topics.decisions), log)
+    assert_decided(await read_logs(deployment, topics.decisions), [*log, misnamed])
 
     more = payment_ids(SEED, 50, "afterwards")
     async with producer(deployment.settings) as sending:
         await send(sending, deployment, more)
     await settled(deployment)
-    assert_decided(await read_logs(deployment, topics.decisions), [*log, *more])
+    assert_decided(await read_logs(deployment, topics.decisions), [*log, misnamed, *more])
     worker.stop()
     assert worker.starts == 1
+
+
+async def send_misnamed(sending: AIOKafkaProducer, deployment: Deployment) -> Entry:
+    """Send a good payment that has a header whose name is no text. aiokafka would not: so the bytes are changed."""
+    payment = good_payment("misnamed")
+    sent = entry(payment, encode(payment), good=True)
+    batch = sending.create_batch()
+    batch.append(timestamp=None, key=sent.key, value=sent.value, headers=[("a-name-of-a-header", b"x")])
+    data = bytearray(bytes(batch._builder.build()).replace(b"a-name-of-a-header", b"\xff-name-of-a-header"))
+    assert b"\xff-name" in data
+    data[17:21] = calc_crc32c(bytes(data[21:])).to_bytes(4, "big")
+    batch._buffer = data
+    (partition,) = routed([sent], deployment.settings.partitions)
+    await (await sending.send_batch(batch, deployment.settings.topics.payments.name, partition=partition))
+    return sent
 
 
 def assert_put_aside(dead: Logs, sent: Logs, bad: Counter[tuple[bytes | None, bytes | None]], topic: str) -> None:

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from services.contract.identity import digest64
 from services.contract.types import Payment, PaymentLabel
 from services.scorer.path.columns import LabelColumns, PayeeColumns, corridor_slots, label_columns, payer_columns
 from services.scorer.path.features import PAYEE_HOP, PAYER_HOP, RECENT_PAYEES
@@ -90,9 +91,16 @@ def run_payer(
         now_ms = run.state.times(columns.event_ms)
         label_slots = run.state.known_slots([account_key(each.tenant.encode(), each.payer.encode()) for each in told])
         features, verdicts, recent, fresh = payer_features(
-            columns, slots, corridors, run.state, parameters, label_columns(told, before), label_slots
+            columns,
+            slots,
+            corridors,
+            run.state,
+            parameters,
+            label_columns(told, before, PRIVATE.texts.digest),
+            label_slots,
         )
-        write_linked(features, verdicts == FORWARD, payments, run.state.tokens, now_ms)
+        members, digest = (columns.payee_digest, columns.payer_digest), PRIVATE.texts.digest
+        write_linked(features, verdicts == FORWARD, payments, members, run.state.tokens, now_ms, digest)
         rows = (
             row.tobytes() + payees.tobytes() if verdict == FORWARD else b""
             for row, payees, verdict in zip(features, recent, verdicts, strict=True)
@@ -124,7 +132,7 @@ def parted(log: Sequence[Payment | PaymentLabel]) -> tuple[list[Payment], list[P
 
 def nothing_labelled() -> tuple[LabelColumns, NDArray[np.int64]]:
     """What a kernel reads of a batch without labels."""
-    return label_columns([], []), np.empty(0, dtype=np.int64)
+    return label_columns([], [], digest64), np.empty(0, dtype=np.int64)
 
 
 def payee_log(log: Sequence[Payment | PaymentLabel], run: Run, parameters: Parameters) -> list[PayeeRecord]:

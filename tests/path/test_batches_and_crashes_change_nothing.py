@@ -269,7 +269,8 @@ def test_the_arrays_that_a_kernel_reads_are_left_as_they_were() -> None:
     now_ms = state.times(columns.event_ms)
     corridors = corridor_slots(log, columns, state.corridors)
     features, verdicts, *_ = payer_features(columns, slots, corridors, state, PARAMETERS, *nothing_labelled())
-    write_linked(features, verdicts == FORWARD, log, state.tokens, now_ms)
+    members = (columns.payee_digest, columns.payer_digest)
+    write_linked(features, verdicts == FORWARD, log, members, state.tokens, now_ms, PRIVATE.texts.digest)
     np.testing.assert_equal(arrays_of(columns), before)
     np.testing.assert_array_equal(slots, slots_before)
 

@@ -152,7 +152,8 @@ def test_under_a_broker_that_stands_still_workers_are_gone_within_their_grace(tm
     with KafkaBroker() as broker, ExitStack() as block:
         settings = make_deployment(broker.bootstrap, "still", tmp_path, partitions=1, stop_grace_s=4).settings
         workers = [block.enter_context(started(role, settings)) for role in ROLES]
-        workers[0].until("restored")
+        for worker, sign in zip(workers, ("restored", " services.", " services."), strict=True):
+            worker.until(sign)
         block.enter_context(frozen(broker))
         for worker in workers:
             worker.process.send_signal(signal.SIGTERM)

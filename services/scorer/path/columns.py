@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
-from services.contract.identity import digest64
 from services.contract.types import Payment, PaymentLabel
+from services.remembered import remembered
 from services.scorer.path.corridors import Corridors
 from services.scorer.path.private import PrivateLists
-from services.scorer.path.references import digest_of, is_handle, kind_of
+from services.scorer.path.references import Reference
 
 UNKNOWN_OFFSET = -100_000
 """Stands for an unknown UTC offset in ``offset_minutes``."""
@@ -33,18 +32,17 @@ _MONEY_TRANSFER = "4829"
 """The remitter itself is the merchant of a card: who is paid is not."""
 
 
-@lru_cache(4_096)
-def merchant_class(category: str | None) -> int:
+_NO_REFERENCE = Reference(kind=-1, is_handle=False, digest=0)
+
+
+def _merchant_class(category: str) -> int:
     """Which of the classes that features ask for a merchant category (ISO 18245) is in."""
-    if category is None or category == _MONEY_TRANSFER:
+    if category == _MONEY_TRANSFER:
         return NO_MERCHANT
     return ADULT if category in _ADULT else TRAVEL if category in _TRAVEL else OTHER_MERCHANT
 
 
-@lru_cache(4_096)
-def rail_digest(rail: str | None) -> int:
-    """64-bit digest of a rail; none is one of its own."""
-    return digest64(rail or "")
+_class_of = remembered(_merchant_class, 4_096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,10 @@ class PayerColumns:
 
 def payer_columns(payments: Sequence[Payment], eur_per_minor: dict[str, float], private: PrivateLists) -> PayerColumns:
     """Columns of a batch of payments; ``eur_per_minor`` is what one minor unit of a currency is worth, ``private`` are
-    the deployer's lists."""
+    the deployer's lists and its key of digests."""
+    texts = private.texts
+    digest, rail, reference = texts.digest, texts.rail, texts.reference
+    told = [reference(p.reference) if p.reference else _NO_REFERENCE for p in payments]
     return PayerColumns(
         event_ms=_int64(p.event_time_ms for p in payments),
         # Rounded, or an amount that stands exactly on a bound could fall beside it by the last bit of its rate.
@@ -104,19 +105,21 @@ def payer_columns(payments: Sequence[Payment], eur_per_minor: dict[str, float], 
         ),
         opened_ms=_optional(p.payer.opened_ms for p in payments),
         reference_absent=np.array([not (p.reference and p.reference.strip()) for p in payments], dtype=np.bool_),
-        is_handle=np.array([p.reference is not None and is_handle(p.reference) for p in payments], dtype=np.bool_),
-        excuse=_int64(-1 if p.reference is None else kind_of(p.reference) for p in payments),
+        is_handle=np.array([each.is_handle for each in told], dtype=np.bool_),
+        excuse=_int64(each.kind for each in told),
         currency=_int64(CURRENCY_CODE[p.currency] for p in payments),
-        merchant=_int64(merchant_class(p.merchant_category) for p in payments),
+        merchant=_int64(
+            NO_MERCHANT if p.merchant_category is None else _class_of(p.merchant_category) for p in payments
+        ),
         payee_minor=_flags(p.payee.minor for p in payments),
         unrelated=_flags(None if p.relationship is None else p.relationship == "none" for p in payments),
-        rail=np.fromiter((rail_digest(p.rail) for p in payments), dtype=np.uint64),
-        device=np.fromiter((0 if p.device is None else digest64(p.device) for p in payments), dtype=np.uint64),
-        payment_digest=_digests(f"{p.tenant}\x1f{p.payment_id}" for p in payments),
-        payer_digest=_digests(p.payer.account for p in payments),
-        payee_digest=_digests(p.payee.account for p in payments),
+        rail=np.fromiter((rail(p.rail or "") for p in payments), dtype=np.uint64),
+        device=np.fromiter((0 if p.device is None else digest(p.device) for p in payments), dtype=np.uint64),
+        payment_digest=np.fromiter((digest(f"{p.tenant}\x1f{p.payment_id}") for p in payments), dtype=np.uint64),
+        payer_digest=np.fromiter((digest(p.payer.account) for p in payments), dtype=np.uint64),
+        payee_digest=np.fromiter((digest(p.payee.account) for p in payments), dtype=np.uint64),
         payee_opened_ms=_optional(p.payee.opened_ms for p in payments),
-        text=np.fromiter((digest_of(p.reference) if p.reference else 0 for p in payments), dtype=np.uint64),
+        text=np.fromiter((each.digest for each in told), dtype=np.uint64),
         confirmed=private.are_confirmed([p.payee.account for p in payments]),
         in_lexicon=private.hold_terms([p.reference for p in payments]),
     )
@@ -137,14 +140,14 @@ class LabelColumns:
     """Of the payment's id, at the payer hop; 0 at the payee hop."""
 
 
-def label_columns(labels: Sequence[PaymentLabel], before: Sequence[int]) -> LabelColumns:
-    """Columns of the labels of a batch at the payer hop."""
+def label_columns(labels: Sequence[PaymentLabel], before: Sequence[int], digest: Callable[[str], int]) -> LabelColumns:
+    """Columns of the labels of a batch at the payer hop; ``digest`` is the deployment's."""
     return LabelColumns(
         before=_int64(before),
         event_ms=_int64(label.event_time_ms for label in labels),
         value=known_or_nan(label.amount_eur for label in labels),
         confirmed=np.array([label.confirmed for label in labels], dtype=np.bool_),
-        digest=_digests(f"{label.tenant}\x1f{label.payment_id}" for label in labels),
+        digest=np.fromiter((digest(f"{label.tenant}\x1f{label.payment_id}") for label in labels), dtype=np.uint64),
     )
 
 
@@ -214,7 +217,3 @@ def _int64(values: Iterable[int]) -> NDArray[np.int64]:
 
 def _optional(values: Iterable[int | None]) -> NDArray[np.int64]:
     return np.fromiter((-1 if value is None else value for value in values), dtype=np.int64)
-
-
-def _digests(texts: Iterable[str]) -> NDArray[np.uint64]:
-    return np.fromiter(map(digest64, texts), dtype=np.uint64)

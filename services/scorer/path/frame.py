@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.codec import Rejection
+from services.contract.identity import digest64
 from services.contract.types import Origin, Payment, PaymentLabel
 from services.scorer.path.columns import LabelColumns, PayeeColumns, PayerColumns, known_or_nan, label_columns
 from services.scorer.path.features import INDEX, PAYER_HOP, RECENT_PAYEES
@@ -177,7 +178,7 @@ class Frames:
     """m."""
     raw_payments: list[bytes] = field(default_factory=list)
     """m."""
-    labels: LabelColumns = field(default_factory=lambda: label_columns([], []))
+    labels: LabelColumns = field(default_factory=lambda: label_columns([], [], digest64))
     """k."""
     labelled: list[bytes] = field(default_factory=list)
     """The keys in state of the accounts of the labels' payees, k."""

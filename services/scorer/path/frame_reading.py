@@ -43,6 +43,7 @@ OFFSET_MAX = 2**47
 _LOG_POSITIONS = 2 * OFFSET_MAX
 """Places of payments and notes in one log; those of a log that took its place come after all of them."""
 _ID = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
+ID_BYTES_MAX = 4 * 128
 _LEAST = np.array([PAYMENT_HEAD.itemsize + 1, HEADER.itemsize, LABEL_FRAME.itemsize])
 """Bytes of the shortest frame of each kind, without tenant and payment id."""
 _TEXTS_AT = (PAYMENT_HEAD.itemsize, HEADER.itemsize, LABEL_FRAME.itemsize)
@@ -57,7 +58,7 @@ def read_frames(
     Parameters
     ----------
     schema
-        The feature schema's first 8 bytes.
+        As ``hops.schema_of``.
     sources
         Partitions of ``payments.v1``.
     seen
@@ -115,7 +116,7 @@ class _Reading:
             tenant = self.tenants[at] = self.values[at][begin : begin + tenant_bytes]
             if kind == PAYMENT:
                 self._read_payment(at, begin + tenant_bytes, begin + tenant_bytes + id_bytes, event_ms)
-            elif not (_is_tenant(tenant) and _is_id(self.records[at].key or b"")):
+            elif not (len(tenant) <= ID_BYTES_MAX and _is_tenant(tenant) and _is_id(self.records[at].key or b"")):
                 self._refuse(at, Rejection("frame_invalid", "tenant", "No tenant or account is named so"))
 
     def _require(self, holds: NDArray[Any], detail: str, field: str = "", reason: str = "frame_invalid") -> None:
@@ -128,7 +129,11 @@ class _Reading:
         keyed = np.fromiter((record.key is not None for record in self.records), dtype=np.bool_, count=len(sizes))
         self._require(keyed, "The frame has no key", "key")
         self._require(headers["magic"] == MAGIC, "Not a frame of the payer hop")
-        self._require(headers["schema"] == schema, "Of another feature schema", reason="feature_schema_mismatch")
+        self._require(
+            headers["schema"] == schema,
+            "Of another feature schema, or key of digests",
+            reason="feature_schema_mismatch",
+        )
         kind = np.minimum(headers["kind"], LABEL)
         least = _LEAST[kind] + headers["tenant"] + headers["payment_id"]
         fits = np.where(kind == PAYMENT, least <= sizes, (least == sizes) & (headers["payment_id"] == 0))
@@ -234,4 +239,4 @@ def _is_id(name: bytes) -> bool:
 
 
 _is_tenant = lru_cache(4_096)(_is_id)
-"""Tenants are few."""
+"""Tenants are few, and none that is asked about is longer than ``ID_BYTES_MAX``: 3 MiB."""

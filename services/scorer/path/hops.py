@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.contract.identity import hash_of
 from services.scorer.path.columns import corridor_slots, label_columns, payer_columns
 from services.scorer.path.decision import DecisionWriter, decide
 from services.scorer.path.decode import Decoded, dead_letter, decode
@@ -62,7 +63,7 @@ class PayerHop:
     def __init__(self, ruleset: Ruleset, topic: str, partition: int, payee_partitions: int) -> None:
         self._parameters, self._private = ruleset.parameters, ruleset.private
         self._eur = ruleset.parameters.eur_per_minor_unit()
-        self._schema = bytes.fromhex(feature_schema_hash(ruleset.parameters)[:16])
+        self._schema = schema_of(ruleset)
         self._schema_number = schema_number(self._schema)
         self.state = AccountState(PAYER_ROW, ruleset.parameters.account_idle_ms, schema=self._schema)
         self._topic, self._partition, self._payee_partitions = topic, partition, payee_partitions
@@ -102,7 +103,8 @@ class PayerHop:
         slots = self.state.slots(
             [account_key(p.tenant.encode(), r.key or b"") for p, r in zip(batch.payments, batch.records, strict=True)]
         )
-        labels = label_columns(batch.labels, batch.payments_before)
+        digest = self._private.texts.digest
+        labels = label_columns(batch.labels, batch.payments_before, digest)
         label_slots = self.state.known_slots(
             [account_key(label.tenant.encode(), label.payer.encode()) for label in batch.labels]
         )
@@ -112,7 +114,8 @@ class PayerHop:
         features, verdicts, recent, fresh = payer_features(
             columns, slots, corridors, self.state, self._parameters, labels, label_slots
         )
-        write_linked(features, verdicts == FORWARD, batch.payments, self.state.tokens, now_ms)
+        members = (columns.payee_digest, columns.payer_digest)
+        write_linked(features, verdicts == FORWARD, batch.payments, members, self.state.tokens, now_ms, digest)
         mark("kernel")
         onward = np.flatnonzero(verdicts == FORWARD)
         offsets = [batch.records[at].offset for at in onward.tolist()]
@@ -149,12 +152,11 @@ class PayeeHop:
         repeats_possible: bool = False,
     ) -> None:
         self._parameters = ruleset.parameters
-        schema_hash = feature_schema_hash(ruleset.parameters)
-        self._schema = bytes.fromhex(schema_hash[:16])
+        self._schema = schema_of(ruleset)
         idle_ms = ruleset.parameters.account_idle_ms
         self.state = AccountState(PAYEE_ROW, idle_ms, sources=payer_partitions, schema=self._schema)
         self._rules = Rules(ruleset)
-        self._writer = DecisionWriter(self._rules, schema_hash)
+        self._writer = DecisionWriter(self._rules, feature_schema_hash(ruleset.parameters))
         self._topic, self._partition, self._subjects = topic, partition, subjects
         self._repeats_possible = repeats_possible
 
@@ -195,3 +197,10 @@ class PayeeHop:
         features = np.hstack([frames.payer_features(), on_payee_side[~columns.outflow]])
         mark("kernel")
         return np.concatenate([slots, label_slots]), features
+
+
+def schema_of(ruleset: Ruleset) -> bytes:
+    """Eight bytes for all that state and frames mean something under: the feature schema, and the key of digests."""
+    schema = bytes.fromhex(feature_schema_hash(ruleset.parameters)[:16])
+    fingerprint = ruleset.private.texts.digests.fingerprint
+    return bytes.fromhex(hash_of(schema + fingerprint)[:16]) if fingerprint else schema

@@ -1,25 +1,27 @@
-"""What a deployer keeps to itself, as keyed hashes: payees that were confirmed, and the terms of a lexicon.
+"""What a deployer keeps to itself: payees that were confirmed and the terms of a lexicon, as keyed hashes; and the key
+of the digests by which state remembers.
 
-Files, state and logs name nobody and no term. The hash of each list is part of the ruleset's, so a decision names them.
+Files, state and logs name nobody and no term. The hash of each list, and which key it is, are part of the ruleset's
+hash, so a decision names them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
-from services.scorer.path.references import folded
+from services.remembered import remembered
+from services.scorer.path.references import Texts, folded
 
 HASH_BYTES = 16
 TERM_WORDS_MAX = 3
 """Words of the longest term that a lexicon can hold."""
-_CACHE_MAX = 262_144
 _WORD = re.compile(r"\w+")
 
 
@@ -46,30 +48,30 @@ def term_of(text: str) -> str:
 
 
 class KeyedList:
-    """A list of keyed hashes, ready to be asked. Without entries it costs nothing.
+    """A list of keyed hashes, ready to be asked. Without entries it costs nothing. What it remembers of the texts that
+    it was asked about takes at most 20 MiB (``remembered``).
 
     >>> "acc-1" in KeyedList(b"secret", [keyed_hash(b"secret", "acc-1")])
     True
     """
 
     def __init__(self, key: bytes = b"", hashes: Iterable[bytes] = ()) -> None:
-        self._key = key
+        self._begun = blake2b(digest_size=HASH_BYTES, key=key)
         self._hashes = frozenset(hashes)
-        self._known: dict[str, bool] = {}
+        self._holds = remembered(self._look_up)
         self.hash = hash_of(b"".join(sorted(self._hashes)))
 
     def __len__(self) -> int:
         return len(self._hashes)
 
     def __contains__(self, text: str) -> bool:
-        if not self._hashes:
-            return False
-        known = self._known.get(text)
-        if known is None:
-            if len(self._known) >= _CACHE_MAX:
-                self._known.clear()
-            known = self._known[text] = keyed_hash(self._key, text) in self._hashes
-        return known
+        return bool(self._hashes) and self._holds(text)
+
+    def _look_up(self, text: str) -> bool:
+        """Whether the list has ``keyed_hash`` of ``text``."""
+        asked = self._begun.copy()  # faster than to begin another
+        asked.update(text.encode())
+        return asked.digest() in self._hashes
 
 
 EMPTY = KeyedList()
@@ -77,12 +79,14 @@ EMPTY = KeyedList()
 
 @dataclass(frozen=True, slots=True)
 class PrivateLists:
-    """The lists of one deployment."""
+    """The lists of one deployment, and how it reads texts."""
 
     confirmed: KeyedList = EMPTY
     """Accounts of payees that an authority or an own case has confirmed."""
     lexicon: KeyedList = EMPTY
     """Terms of reference texts, as ``term_of`` writes them."""
+    texts: Texts = field(default_factory=Texts)
+    """Which hold the key of digests."""
 
     def are_confirmed(self, accounts: Sequence[str]) -> NDArray[np.float64]:
         """float64[n]: 1 for each of ``accounts`` that was confirmed, else 0."""
@@ -100,11 +104,10 @@ class PrivateLists:
 
 
 def _terms(reference: str) -> Iterator[str]:
-    """Each run of one to ``TERM_WORDS_MAX`` neighbouring words."""
+    """Each run of one to ``TERM_WORDS_MAX`` neighbouring words, once."""
     words = _WORD.findall(folded(reference))
-    for size in range(1, TERM_WORDS_MAX + 1):
-        for at in range(len(words) - size + 1):
-            yield " ".join(words[at : at + size])
+    runs = (words[at : at + size] for size in range(1, TERM_WORDS_MAX + 1) for at in range(len(words) - size + 1))
+    return iter(dict.fromkeys(map(" ".join, runs)))
 
 
 NOTHING = PrivateLists()

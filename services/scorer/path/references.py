@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
+from collections.abc import Callable
+from typing import NamedTuple
 
-from services.contract.identity import digest64
+from services.contract.identity import Digests, digest64
+from services.remembered import remembered
 
 KINDS: dict[str, tuple[str, ...]] = {
     "food": ("food", "groceries", "grocery", "rice", "pagkain", "comida", "mancare"),
@@ -35,9 +37,41 @@ TEXT_MIN = 6
 _KIND = {word: at for at, words in enumerate(KINDS.values()) for word in words}
 _WORD = re.compile(r"[^\W\d_]+")
 _MARKED = re.compile(r"[\d_]")
+_MARKS_ONLY = frozenset("\u0f73\u0f75\u0f81\uff9e\uff9f")
+"""The characters that are no combining marks themselves and unfold to nothing else."""
+_PHRASES = frozenset("\ufdfa\ufdfb")
+"""Ligatures of whole phrases, eighteen and eight characters: they count as a space. No other unfolds to more than
+seven."""
 
 
-@lru_cache(65_536)
+class Reference(NamedTuple):
+    """What a reference text tells."""
+
+    kind: int
+    """As ``kind_of``."""
+    is_handle: bool
+    digest: int
+    """As ``digest_of``, under the deployment's key."""
+
+
+class Texts:
+    """How a deployment reads texts: digests under its key, and what references tell, the short ones remembered.
+
+    What it remembers takes at most 20 MiB (``remembered``).
+    """
+
+    def __init__(self, digests: Digests | None = None) -> None:
+        self.digests = digests or Digests()
+        self.digest = self.digests.of
+        self.rail = remembered(self.digest, 4_096)
+        """The digest of a rail, of which there are few."""
+        self.reference = remembered(self._read)
+        """What a text tells as a reference."""
+
+    def _read(self, text: str) -> Reference:
+        return Reference(kind_of(text), is_handle(text), digest_of(text, self.digest))
+
+
 def kind_of(reference: str) -> int:
     """The kind of benign reason that ``reference`` gives, by its place in ``KINDS``; -1 for none. The first kind wins.
 
@@ -52,11 +86,27 @@ def kind_of(reference: str) -> int:
 
 
 def folded(text: str) -> str:
-    """``text`` in lower case, its letters without accents and in their plain forms (NFKD less combining marks)."""
-    return "".join(each for each in unicodedata.normalize("NFKD", text).lower() if not unicodedata.combining(each))
+    """``text`` in lower case, its letters without accents and in their plain forms (NFKD less combining marks).
+
+    Time and length are in proportion to the length of ``text``, whatever its characters are: marks go before they are
+    put in order, which for a long run of them takes the square of its length (UAX #15, *Stream-Safe Text Format*).
+
+    >>> folded("Ti\u1ec3u \u017feptember\u2026 \ufb01n"), folded("\ufdfa")
+    ('tieu september... fin', ' ')
+    """
+    if text.isascii():
+        return text.lower()
+    plain = unicodedata.normalize("NFKD", "".join(map(_safe, text)))
+    return "".join([each for each in plain.lower() if not unicodedata.combining(each)])
 
 
-@lru_cache(65_536)
+def _safe(character: str) -> str:
+    """``character``, if it can be unfolded among others; of a mark nothing, of a whole phrase a space."""
+    if unicodedata.combining(character) or character in _MARKS_ONLY:
+        return ""
+    return " " if character in _PHRASES else character
+
+
 def is_handle(reference: str) -> bool:
     """Whether ``reference`` holds a social handle: ``@name``, or a word of four letters or more with a digit or ``_``.
 
@@ -72,8 +122,7 @@ def _is_handle(word: str) -> bool:
     return _MARKED.search(word) is not None and sum(map(str.isalpha, word)) >= 4
 
 
-@lru_cache(65_536)
-def digest_of(reference: str) -> int:
+def digest_of(reference: str, digest: Callable[[str], int] = digest64) -> int:
     """64-bit digest of the letters and digits of ``reference``, in lower case; 0 where there are fewer than six.
 
     >>> digest_of("Room 12, please") == digest_of("ROOM12 PLEASE") != 0
@@ -82,4 +131,4 @@ def digest_of(reference: str) -> int:
     0
     """
     text = "".join(filter(str.isalnum, reference.lower()))
-    return digest64(text) if len(text) >= TEXT_MIN else 0
+    return digest(text) if len(text) >= TEXT_MIN else 0

@@ -125,8 +125,10 @@ class Ruleset:
 
 
 def with_packs(ruleset: Ruleset, packs: tuple[Pack, ...], private: PrivateLists = NOTHING) -> Ruleset:
-    """The ruleset with ``packs`` and a deployer's lists; its hash covers them."""
+    """The ruleset with ``packs`` and a deployer's lists; its hash covers them, and which key of digests it is."""
     content = [ruleset.hash, [pack.hash for pack in packs], private.confirmed.hash, private.lexicon.hash]
+    if fingerprint := private.texts.digests.fingerprint:
+        content.append(fingerprint.hex())
     return replace(ruleset, packs=packs, private=private, hash=hash_of(orjson.dumps(content)))
 
 

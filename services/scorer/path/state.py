@@ -200,7 +200,8 @@ class AccountState:
     idle_ms
         Retention horizon in event time.
     schema
-        What else the rows' meaning depends on (the feature schema); part of the format of the changelog.
+        What else the rows' meaning depends on (the feature schema, the key of digests); part of the format of the
+        changelog.
     sources
         Number of partitions of the topic whose records may repeat (see ``origins``).
     """
@@ -337,8 +338,8 @@ class AccountState:
                 continue
             if value[:8] != self._format:
                 raise refused(
-                    f"state was written as {value[:8].hex()}, under another layout or feature schema than this code's "
-                    f"{self._format.hex()}"
+                    f"state was written as {value[:8].hex()}, under another layout, feature schema or TOCSIN_HASH_KEY "
+                    f"than this one's {self._format.hex()}"
                 )
             if key == PARTITION_KEY:
                 self._restore_partition(value[8:])

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import heapq
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.contract.identity import digest64
 from services.contract.types import EVENT_TIME_MS_MAX, Payment
 from services.scorer.path.features import INDEX
 from services.scorer.path.state_format import refused
@@ -40,6 +39,7 @@ _BITS = 64
 _COMMON = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 """Stands for the payees of a group that too many share. No other group has that many."""
 _IS_REMITTANCE = INDEX["is_remittance"]
+Members = tuple[NDArray[np.uint64], NDArray[np.uint64]]
 LINKED = 2
 """How many features this file writes."""
 _PAYEES, _PAYERS = INDEX["payee_linked_payees"], INDEX["payee_linked_payers"]
@@ -178,8 +178,10 @@ def write_linked(
     features: NDArray[np.float64],
     onward: NDArray[np.bool_],
     payments: Sequence[Payment],
+    members: Members,
     tokens: Tokens,
     now_ms: NDArray[np.int64],
+    digest: Callable[[str], int],
 ) -> None:
     """Write the features of shared tokens into ``features``, and take the remittances into ``tokens``.
 
@@ -189,53 +191,53 @@ def write_linked(
         float64[n, len(PAYER_HOP)], the rest of it written.
     onward
         bool[n]: which of ``payments`` go on; others change nothing.
+    members
+        Digests of their payees and payers, uint64[n] each.
     now_ms
         int64[n]: the partition's event time as of each payment.
+    digest
+        The deployment's.
     """
     tokens.check_restored()
     features[:, _PAYEES] = features[:, _PAYERS] = np.nan
     rows: list[int] = []
     asked: list[tuple[int, ...]] = []
     for at in np.flatnonzero(onward & (features[:, _IS_REMITTANCE] == 1.0)).tolist():
-        told = _tokens_of(payments[at])
+        told = _tokens_of(payments[at], digest)
         if not told:
             continue
         if tokens.is_sweep_due(int(now_ms[at])):
-            _write(features, rows, asked, payments, tokens, now_ms)
+            _write(features, rows, asked, members, tokens, now_ms)
             rows, asked = [], []
             tokens.forget_idle(int(now_ms[at]))
         slots = [tokens.slot(token) for token in told]
         rows.append(at)
         asked.append((*slots, *[-1] * (len(KINDS) - len(slots))))
-    _write(features, rows, asked, payments, tokens, now_ms)
+    _write(features, rows, asked, members, tokens, now_ms)
 
 
-def _tokens_of(payment: Payment) -> list[int]:
+def _tokens_of(payment: Payment, digest: Callable[[str], int]) -> list[int]:
     """Digests of what the payment tells of its payee, in the order of ``KINDS``."""
     payee = payment.payee
     if payee.device is None and payee.phone is None and payee.pickup is None:
         return []
     told = zip(KINDS, (payee.device, payee.phone, payee.pickup), strict=True)
-    return [digest64(f"{payment.tenant}\x1f{kind}\x1f{token}") for kind, token in told if token is not None]
+    return [digest(f"{payment.tenant}\x1f{kind}\x1f{token}") for kind, token in told if token is not None]
 
 
 def _write(
     features: NDArray[np.float64],
     rows: list[int],
     asked: list[tuple[int, ...]],
-    payments: Sequence[Payment],
+    members: Members,
     tokens: Tokens,
     now_ms: NDArray[np.int64],
 ) -> None:
     if not rows:
         return
-    payees = [digest64(payments[at].payee.account) % _BITS for at in rows]
-    payers = [digest64(payments[at].payer.account) % _BITS for at in rows]
+    payees, payers = (digests[rows] % np.uint64(_BITS) for digests in members)
     found = np.empty((len(rows), 2), dtype=np.float64)
-    _tokens_kernel(
-        tokens.rows, tokens.changed, np.array(asked, dtype=np.int64), np.array(payees, dtype=np.uint64),
-        np.array(payers, dtype=np.uint64), now_ms[rows], found,
-    )  # fmt: skip
+    _tokens_kernel(tokens.rows, tokens.changed, np.array(asked, dtype=np.int64), payees, payers, now_ms[rows], found)
     features[rows, _PAYEES] = found[:, 0]
     features[rows, _PAYERS] = found[:, 1]
 

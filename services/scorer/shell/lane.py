@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 WATCH_S = 1.0
 ASK_S = 5.0
 """Between two questions to the cluster by which a lane knows that it still answers."""
+REFUSED_MAX = 3
+"""Questions in a row that may stay without an answer before the lane takes another consumer."""
 RELEASE_S = 20.0
 """How long a lane may take to finish its batch when its partition leaves; cut off, it leaves nothing half done."""
 STOP_S = 6.0
@@ -132,16 +134,24 @@ class Lane(Service, Generic[M]):
     async def _watch(self, consumer: AIOKafkaConsumer, loop: Loop) -> None:
         """Show how far behind the partitions are, and see that the cluster answers."""
         clock = asyncio.get_running_loop().time
-        asked_s, joined_for = 0.0, await identity_of(client_of(consumer), self._topic)
+        asked_s, refused, joined_for = 0.0, 0, await identity_of(client_of(consumer), self._topic)
         while not self.should_stop:
             if self._failed is not None:
                 raise self._failed
             if clock() - asked_s > ASK_S:
-                now = await identity_of(client_of(consumer), self._topic)
-                if now is not None and joined_for is not None and now.topic_id != joined_for.topic_id:
-                    raise InputReplaced(self._topic)
                 asked_s = clock()
-                loop.step()
+                try:
+                    now = await identity_of(client_of(consumer), self._topic)
+                except KafkaError as error:  # the consumer finds its way back by itself, for a while
+                    self._metrics.count_fault(loop.name, type(error).__name__)
+                    refused += 1
+                    if refused == REFUSED_MAX:
+                        raise
+                else:
+                    if now is not None and joined_for is not None and now.topic_id != joined_for.topic_id:
+                        raise InputReplaced(self._topic)
+                    refused = 0
+                    loop.step()
             await self._show_lag(consumer)
             await pause(WATCH_S, lambda: self.should_stop or self._failed is not None)
 

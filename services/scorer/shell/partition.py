@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 from msgspec import structs
 from numpy.typing import NDArray
@@ -126,7 +126,7 @@ class PartitionLane(Generic[M]):
             await self._take_up(hop)
             while not self._stopping:
                 if time.monotonic() - self._looked_s > LOOK_S:
-                    await self._look()
+                    await self._look_again(loop)
                 await self._batch(hop, delivery, loop)
         except InputChanged:
             self._show_stopped(True)
@@ -175,6 +175,14 @@ class PartitionLane(Generic[M]):
         require_same(self._source, known, now)
         self._position = structs.replace(known, anchor_offset=known.next_offset, anchor_epoch=now.epoch)
         self._looked_s = time.monotonic()
+
+    async def _look_again(self, loop: Loop) -> None:
+        """Look, if the cluster answers: where it does not, reading will tell."""
+        self._looked_s = time.monotonic()
+        try:
+            await self._look()
+        except KafkaError as error:
+            self._metrics.count_fault(loop.name, type(error).__name__)
 
     async def _batch(self, hop: Hop[M], delivery: Delivery, loop: Loop) -> None:
         records = await self._read(self._settings.batch_wait_ms)

@@ -88,7 +88,7 @@ async def recompute_decisions(settings: Settings, decision_ids: Collection[str])
         if target.decision.ruleset_hash != ruleset.hash:
             raise CannotRecompute(
                 f"the decision was made under ruleset {target.decision.ruleset_hash[:12]}, this is "
-                f"{ruleset.hash[:12]}: name the ruleset's file in TOCSIN_RULESET"
+                f"{ruleset.hash[:12]}: name the ruleset's file in TOCSIN_RULESET, or the key of then in TOCSIN_HASH_KEY"
             )
     hashes = {each.decision.model_hash for each in targets.values()}
     models = await _find_models(settings, hashes, feature_schema_hash(ruleset.parameters))

@@ -48,7 +48,7 @@ async def restore_state(
             if reached and not records:  # the memory broker tells of an end that lies within the last batch
                 break
             for batch in records.values():
-                apply((record.key, record.value) for record in batch if record.key != POSITION_KEY)
+                apply((record.key, record.value) for record in batch if record.key not in (None, POSITION_KEY))
                 for record in batch:
                     if record.key == POSITION_KEY:
                         position = read_position(record.value)
