@@ -151,7 +151,7 @@ async def frames(stage: Stage, table: Table) -> None:
         None, b"", b"TOC2", value[:4], value[:at], value[:-1], value[:-1] + b"\xff", value * 2, CANARY.encode() * 40,
         hashlib.sha512(value).digest() * 9, value[at:],
         *(with_header(value, **{name: wrong}) for name, wrong in (
-            ("offset", 2**62), ("offset", 2**40), ("offset", -1), ("partition", 9_999), ("kind", 7), ("size", 2**31),
+            ("offset", 2**62), ("offset", -1), ("partition", 9_999), ("kind", 7), ("size", 2**31),
             ("tenant", 60_000), ("payment_id", 60_000),
         )),
     ]  # fmt: skip
@@ -288,7 +288,7 @@ async def bombs(stage: Stage, table: Table) -> None:
         assert "tocsin_truncated" in told
         assert letter.value == value[: len(letter.value)], "the beginning of the original"
         assert len(letter.value) >= 1_000
-        assert PLANTED in letter.headers, "the original's own headers are kept"
+        assert (f"original_{PLANTED[0]}", PLANTED[1]) in letter.headers, "the original's own headers are kept"
 
 
 async def dead_letters(stage: Stage) -> dict[tuple[bytes, bytes, bytes], ConsumerRecord]:
