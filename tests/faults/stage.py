@@ -119,7 +119,8 @@ class Stage:
 
                 async def done(group: str = group, topic: Topic = topic, last: list[int] = last) -> bool | None:
                     committed = await seen.committed(f"{self.settings.identity}.{group}", topic)
-                    return all(at >= end for at, end in zip(committed, last, strict=True)) or None
+                    places = zip(last, committed, await seen.ends(topic), strict=True)
+                    return all(enough <= at <= end for enough, at, end in places) or None
 
                 await self.deployment.wait_for(done, f"{group} reaches the end of {topic.name}, {last}")
 
@@ -138,7 +139,7 @@ class Stage:
         seconds = time.monotonic() - began
         lost, doubled = await self.lost_and_doubled()
         table.add(fault, workers, seconds, lost, doubled)
-        assert (lost, doubled) == (0, 0)
+        assert (lost, doubled) == (0, 0), f"{lost} payments lost, {doubled} decided more than once"
 
     async def lost_and_doubled(self) -> tuple[int, int]:
         """Of the payments sent: those without a decision, and decisions beyond the first."""

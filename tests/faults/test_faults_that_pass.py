@@ -234,7 +234,7 @@ def test_a_replay_through_a_stall_loses_nothing(stage: Stage, table: Table) -> N
 async def replayed(stage: Stage, table: Table) -> None:
     """Ids make it harmless to say the command again, which is what people do when it ends with an error."""
     await stage.up()
-    log = [each for each in payment_log(REPLAY_SEED, stage.form.payments, clean=True) if each.fate == "decided"]
+    log = [each for each in payment_log(REPLAY_SEED, stage.form.payments, days=2, clean=True) if each.fate == "decided"]
     file = stage.deployment.folder / "payments.ndjson"
     file.write_bytes(b"".join(b"%s\n" % (each.value or b"").strip() for each in log))
     proxy = stage.broker.proxies[REPLAY]

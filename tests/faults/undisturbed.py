@@ -30,7 +30,7 @@ async def assert_as_undisturbed(stage: Stage) -> None:
 
 async def assert_scorer_undisturbed(stage: Stage) -> Run:
     """Each payment decided once, each review in one alert, and every log what the pure path makes of its input."""
-    models = [model_from(each, stage.schema) for each in await announced(stage)]
+    models = [model_from(each, stage.schema) for each in await announced(stage) if not each.challenger]
     run = await read_run(
         stage.deployment, [*stage.models, *(each for each in models if isinstance(each, LogisticModel))]
     )

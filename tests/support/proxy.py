@@ -13,6 +13,7 @@ import threading
 from asyncio import IncompleteReadError, StreamReader, StreamWriter
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from enum import IntEnum
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -123,7 +124,8 @@ class Proxy:
 
     def _reset(self) -> None:
         for writer in list(self._writers):
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            with suppress(OSError):  # the other side was faster
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             writer.transport.abort()
 
     async def _close(self) -> None:
