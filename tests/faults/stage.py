@@ -6,7 +6,8 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
@@ -27,6 +28,7 @@ from tests.support.worker import Worker
 
 SEED = 11
 CANARIES = 12
+LOAD_PAUSE_S = 0.4
 
 
 class Stage:
@@ -97,6 +99,23 @@ class Stage:
             for label in labels:
                 await sending.send(self.settings.topics.labels.name, *label)
             await sending.flush()
+
+    @asynccontextmanager
+    async def under_load(self) -> AsyncIterator[None]:
+        """A small load while the block lasts."""
+        over = asyncio.Event()
+
+        async def feeding() -> None:
+            while not over.is_set():
+                await self.feed(payments=10)
+                await asyncio.sleep(LOAD_PAUSE_S)
+
+        load = asyncio.create_task(feeding())
+        try:
+            yield
+        finally:
+            over.set()
+            await load
 
     async def took_in(self, log: Sequence[Entry]) -> None:
         """Count in what somebody else has sent: ``log``, and as repeats what else of payments the topic holds."""

@@ -30,11 +30,11 @@ pytestmark = pytest.mark.kafka
 
 PAUSE_S = 0.5
 READERS = {
-    "payments": ("scorer",),
-    "payments_by_payee": ("scorer",),
-    "reviews": ("scorer",),
-    "decisions": ("learner",),
-    "labels": ("learner",),
+    "payments": "scorer",
+    "payments_by_payee": "scorer",
+    "reviews": "scorer",
+    "decisions": "learner",
+    "labels": "learner",
 }
 """Who reads a topic with state of its own. A shadow has none: it goes on at the beginning of what it finds."""
 
@@ -101,52 +101,46 @@ async def until_ready(stage: Stage, role: str) -> None:
     await stage.deployment.wait_for(is_ready, f"{role} is ready")
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_a_topic_made_anew_stops_its_readers_until_people_accept_it(stage: Stage, table: Table, name: str) -> None:
-    asyncio.run(deleted(stage, table, name))
+def test_topics_made_anew_stop_their_readers_until_people_accept_them(stage: Stage, table: Table) -> None:
+    """Each by itself in the long form, all at once in the short one."""
+    rounds = [(name,) for name in READERS] if stage.form.thorough else [tuple(READERS)]
+    for names in rounds:
+        asyncio.run(deleted(stage, table, names))
 
 
-async def deleted(stage: Stage, table: Table, name: str) -> None:
+async def deleted(stage: Stage, table: Table, names: Sequence[str]) -> None:
     """Everything was through before. Afterwards each payment is decided, scored in shadow, and each label joined."""
     await stage.up()
-    topics = stage.settings.topics
-    topic: Topic = getattr(topics, name)
-    for role in READERS[name]:
+    topics: dict[str, Topic] = {name: getattr(stage.settings.topics, name) for name in names}
+    stopped = {READERS[name]: topics[name] for name in reversed(names)}
+    for role in stage.workers:
         await until_ready(stage, role)
     before = await decided_so_far(stage)
-    await made_anew(stage, topic)
-    told_s = [await until_told(stage, role, topic) for role in READERS[name]]
-    others = [role for role in stage.workers if role not in READERS[name]]
-    for role in others:
+    for topic in topics.values():
+        await made_anew(stage, topic)
+    told_s = {role: await until_told(stage, role, topic) for role, topic in stopped.items()}
+    for role in stage.workers.keys() - stopped.keys():
         await until_ready(stage, role)
     fresh = len(stage.sent)
     await stage.feed()
-    done = await asyncio.to_thread(accept, stage, topic)
-    assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
+    for topic in topics.values():
+        done = await asyncio.to_thread(accept, stage, topic)
+        assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
     began = time.monotonic()
     await stage.decided()
-    for role in READERS[name]:
+    for role in stage.workers:
         await until_ready(stage, role)
     recovery_s = time.monotonic() - began
     expected = Counter(each.identity for each in stage.sent[fresh:] if each.fate == "decided")
     decided = await decided_so_far(stage)
-    if name != "decisions":
+    if "decisions" not in names:
         decided -= before
     lost, doubled = sum((expected - decided).values()), sum((decided - expected).values())
-    table.add(
-        f"{topic.name.removeprefix(stage.settings.topic_prefix)} deleted and made again",
-        told(READERS[name], told_s),
-        recovery_s,
-        lost,
-        doubled,
-    )
+    plain = ", ".join(topic.name.removeprefix(stage.settings.topic_prefix) for topic in topics.values())
+    noticed = ", ".join(f"{role} (told in {after:.1f} s)" for role, after in told_s.items())
+    table.add(f"{plain} deleted and made again", noticed, recovery_s, lost, doubled)
     assert (lost, doubled) == (0, 0)
     await assert_shadow_scored(stage)
-
-
-def told(roles: tuple[str, ...], seconds: list[float]) -> str:
-    """Who noticed, and after how long."""
-    return ", ".join(f"{role} (told in {after:.1f} s)" for role, after in zip(roles, seconds, strict=True))
 
 
 async def decided_so_far(stage: Stage) -> Counter[tuple[str, str]]:
