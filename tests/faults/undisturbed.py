@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import numpy as np
 import orjson
@@ -48,7 +49,10 @@ async def assert_learner_undisturbed(stage: Stage, run: Run) -> None:
     labels = [("", each.value) for log in genuine(await read_logs(stage.deployment, topics.labels)) for each in log]
     (log,) = genuine(await read_logs(stage.deployment, topics.examples))
     examples = [(record.offset, record.key, record.value) for record in log]
-    assert sorted(decode(value, Example).example_id for _, _, value in examples) == expected_ids(decisions, labels)
+    made = Counter(decode(value, Example).example_id for _, _, value in examples)
+    expected = Counter(expected_ids(decisions, labels))
+    assert not expected - made, f"{(expected - made).total()} of {expected.total()} examples are lost"
+    assert not made - expected, f"{(made - expected).total()} examples beside the {expected.total()} expected"
     snapshots = await asyncio.to_thread(offline, stage.settings, examples)
     assert len(snapshots) >= 2, "the run was worth proving"
     assert await announced(stage) == [snapshot.announcement for snapshot in snapshots]
