@@ -30,7 +30,8 @@ from services.contract.topics import Topics
 
 PREFIX = "TOCSIN_"
 NO_SETTINGS = ("TOCSIN_CONFIG", "TOCSIN_DATA", "TOCSIN_CACHE", "TOCSIN_MAVEN_REPOSITORY")
-"""Variables that are ours and no settings: this file's own place, third-party data of tests, and the broker's jars."""
+"""Variables that are ours and no settings: this file's own place, third-party data of tests, the folder of what can be
+made or fetched again, and where the broker's jars come from."""
 
 
 class SettingsError(TocsinError, ValueError):

@@ -24,6 +24,7 @@ from typing import Final
 from rich.console import Console
 
 from services.broker.errors import JarCorrupted, JarsUnavailable
+from services.runtime.folders import cache_folder
 
 LOCK_FILE: Final = Path(__file__).with_name("kafka.lock.toml")
 REPOSITORY_SETTING: Final = "TOCSIN_MAVEN_REPOSITORY"
@@ -75,16 +76,6 @@ def read_lock(path: Path = LOCK_FILE) -> Lock:
     table = tomllib.loads(content.decode())
     jars = tuple(Jar(**entry) for entry in table["jar"])
     return Lock(table["kafka"], jars, hashlib.sha256(content).hexdigest())
-
-
-def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """``$TOCSIN_CACHE``, else ``$XDG_CACHE_HOME/tocsin``, else ``~/.cache/tocsin``. Not created."""
-    settings = os.environ if environ is None else environ
-    if chosen := settings.get("TOCSIN_CACHE"):
-        return Path(chosen).absolute()
-    if shared := settings.get("XDG_CACHE_HOME"):
-        return Path(shared).absolute() / "tocsin"
-    return Path.home() / ".cache" / "tocsin"
 
 
 def resolve_jars(environ: Mapping[str, str] | None = None, lock: Lock | None = None) -> list[Path]:

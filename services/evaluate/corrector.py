@@ -48,7 +48,7 @@ def corrected(
     return served
 
 
-@njit(cache=True)
+@njit
 def _walk(
     log_odds: Any, inputs: Any, truth: Any, payment: Any, is_label: Any, rate: float, served: Any
 ) -> None:  # fmt: skip

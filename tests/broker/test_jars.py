@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from services.broker import JarCorrupted, JarsUnavailable, KafkaBroker
-from services.broker.jars import Jar, Lock, cache_folder, read_lock, resolve_jars
+from services.broker.jars import Jar, Lock, read_lock, resolve_jars
 
 CONTENTS = {"alpha": b"first jar", "beta": b"second jar"}
 LOCK = Lock(
@@ -116,18 +116,6 @@ def test_a_maven_that_fails_is_quoted(settings: dict[str, str], tmp_path: Path) 
     with pytest.raises(JarsUnavailable, match=r"Kafka 0\.0\.0: \[ERROR\] cannot reach the repository"):
         resolve_jars({"PATH": str(maven.parent), "TOCSIN_CACHE": settings["TOCSIN_CACHE"]}, LOCK)
     assert len(resolve_jars({**settings, "PATH": str(maven.parent)}, LOCK)) == 2
-
-
-@pytest.mark.parametrize(
-    "environ,expected",
-    [
-        ({"TOCSIN_CACHE": "/a", "XDG_CACHE_HOME": "/b"}, Path("/a")),
-        ({"XDG_CACHE_HOME": "/b"}, Path("/b/tocsin")),
-        ({}, Path.home() / ".cache" / "tocsin"),
-    ],
-)
-def test_the_cache_is_where_the_settings_say(environ: dict[str, str], expected: Path) -> None:
-    assert cache_folder(environ) == expected
 
 
 def test_the_lock_that_ships_pins_every_jar_once_and_the_version_that_the_broker_claims() -> None:

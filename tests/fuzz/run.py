@@ -1,7 +1,7 @@
 """Feed mutated records to every reader of every topic: ``python -m tests.fuzz.run --records 1000000 --seed 1``.
 
 The same seed makes the same records. A failure prints the target, its round and the seed, which bring it back. With
-``NUMBA_BOUNDSCHECK=1``, and a ``NUMBA_CACHE_DIR`` of its own, a kernel that leaves its arrays is a failure, too.
+``NUMBA_BOUNDSCHECK=1`` a kernel that leaves its arrays is a failure, too.
 """
 
 from __future__ import annotations
