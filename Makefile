@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint bench soak lock clean
+.PHONY: help demo test torture lint bench soak lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,10 @@ demo: $(BIN)/tocsin ## the whole path on this machine: broker, workers, 100,000 
 
 test: lint ## everything, on a real Kafka for each of two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+torture: $(BIN)/tocsin ## faults with production's time-outs, larger and more of them; a million mutated records; var/torture.md
+	$(BIN)/python -m pytest tests/faults --torture
+	$(BIN)/python -m tests.fuzz.run --records 1000000
 
 lint: $(BIN)/tocsin ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check .

@@ -46,6 +46,7 @@ def make(broker: ProxiedBroker, form: Form, tmp_path_factory: pytest.TempPathFac
 
     def making(name: str, **chosen: Any) -> Deployment:
         deployment = make_deployment(broker.bootstrap, name, tmp_path_factory.mktemp(name), **form.settings | chosen)
+        deployment.deadline_s = form.deadline_s
         made.append(deployment)
         return deployment
 

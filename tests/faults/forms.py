@@ -57,14 +57,14 @@ class Form:
 
 
 SHORT: Final = Form(
-    request_timeout_ms=1_200, transaction_timeout_ms=1_500, session_timeout_ms=2_000, health_stall_s=2, stop_grace_s=3,
-    stall_s=2.7, frozen_s=2.3, freezes=5, freezes_of_others=2, kills=1, resets=6, payments=200, deadline_s=60.0,
+    request_timeout_ms=1_200, transaction_timeout_ms=1_500, session_timeout_ms=2_000, health_stall_s=3, stop_grace_s=3,
+    stall_s=2.7, frozen_s=2.3, freezes=5, freezes_of_others=2, kills=1, resets=6, payments=200, deadline_s=120.0,
     thorough=False,
 )  # fmt: skip
 LONG: Final = Form(
     request_timeout_ms=40_000, transaction_timeout_ms=10_000, session_timeout_ms=10_000, health_stall_s=20,
     stop_grace_s=25, stall_s=85.0, frozen_s=13.0, freezes=5, freezes_of_others=5, kills=15, resets=30, payments=3_000,
-    deadline_s=240.0, thorough=True,
+    deadline_s=600.0, thorough=True,
 )  # fmt: skip
 
 

@@ -42,10 +42,10 @@ def test_a_broker_that_stalls_while_workers_start_holds_none_of_them_up_for_good
 
 async def stalled_starts(stage: Stage, table: Table) -> None:
     """Each worker meets a stall at each thing that it asks for at its start, longer than a request may take."""
+    every = {role: asked if stage.form.thorough else asked[::2] for role, asked in AT_THE_START.items()}
 
     async def stalled(role: str) -> None:
-        proxy, worker = stage.proxies[role], stage.workers[role]
-        asked = AT_THE_START[role] if stage.form.thorough else AT_THE_START[role][::2]
+        proxy, worker, asked = stage.proxies[role], stage.workers[role], every[role]
         reached = proxy.stall_at(asked[0])
         worker.start()
         for request, following in zip(asked, (*asked[1:], None), strict=True):
@@ -58,7 +58,7 @@ async def stalled_starts(stage: Stage, table: Table) -> None:
     stage.broker.heal()
     await stage.feed()
     await all_of(stalled)
-    names = ", ".join(sorted({each.name for asked in AT_THE_START.values() for each in asked}))
+    names = ", ".join(sorted({each.name for asked in every.values() for each in asked}))
     await stage.recovered(table, f"broker stalls {stage.form.stall_s:g} s at the start, at each of {names}")
 
 

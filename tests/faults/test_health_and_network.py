@@ -1,6 +1,7 @@
 """What workers say of their health under faults, how they end, and what a bad network does to them: nothing.
 
-The tests share a stage, and each begins with all workers up. The last holds all outputs against an undisturbed run.
+The tests share a stage, and each begins with all workers up. One holds all outputs against an undisturbed run; the
+last ends the workers.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.support.worker import Worker, command, environment
 
 pytestmark = pytest.mark.kafka
 
-MARGIN_S = 3.0
+MARGIN_S = 10.0
 """For a machine that does ten other things."""
 REPLAY_SEED, REPLAYS_MAX = 12, 3
 
@@ -37,10 +38,13 @@ def test_health_turns_red_while_one_thread_stands_still_and_green_again(stage: S
     asyncio.run(stage.up())
 
     def threads() -> AbstractContextManager[object]:
-        stack = ExitStack()
-        for role in ROLES:
-            stack.enter_context(stopped_thread(stage.workers[role].pid))
-        return stack
+        with ExitStack() as stack:
+            for role in ROLES:
+                try:
+                    stack.enter_context(stopped_thread(stage.workers[role].pid))
+                except PermissionError as refused:
+                    pytest.skip(f"this system lets nobody debug a process: {refused}")
+            return stack.pop_all()
 
     red_and_green(stage, table, threads, "event loop's thread stopped by ptrace")
     asyncio.run(still_at_work(stage, table, "the same"))
@@ -77,23 +81,6 @@ def until(stage: Stage, green: bool, when: str) -> dict[str, float]:
 
     with ThreadPoolExecutor(len(ROLES)) as pool:
         return dict(zip(ROLES, pool.map(measured, ROLES), strict=True))
-
-
-def test_sigterm_under_a_frozen_broker_ends_each_worker_within_its_grace(stage: Stage, table: Table) -> None:
-    asyncio.run(stage.up())
-    asyncio.run(stage.feed())
-    with frozen(stage.broker.broker), ThreadPoolExecutor(len(ROLES)) as pool:
-        ended_s = list(pool.map(lambda role: seconds_to_end(stage.workers[role]), ROLES))
-    for role, seconds in zip(ROLES, ended_s, strict=True):
-        table.add("SIGTERM under a frozen broker", role, f"ended in {seconds:.1f}")
-    assert max(ended_s) <= stage.form.stop_grace_s + MARGIN_S
-
-
-def seconds_to_end(worker: Worker) -> float:
-    """How long it takes to end once it is told to."""
-    began = time.monotonic()
-    worker.end()
-    return time.monotonic() - began
 
 
 def test_connections_that_are_reset_every_second_under_load_lose_nothing(stage: Stage, table: Table) -> None:
@@ -154,3 +141,20 @@ def test_after_all_faults_every_output_is_that_of_an_undisturbed_run(stage: Stag
     asyncio.run(stage.feed())
     asyncio.run(stage.recovered(table, "all of them, one after the other"))
     asyncio.run(assert_as_undisturbed(stage))
+
+
+def test_sigterm_under_a_frozen_broker_ends_each_worker_within_its_grace(stage: Stage, table: Table) -> None:
+    asyncio.run(stage.up())
+    asyncio.run(stage.feed())
+    with frozen(stage.broker.broker), ThreadPoolExecutor(len(ROLES)) as pool:
+        ended_s = list(pool.map(lambda role: seconds_to_end(stage.workers[role]), ROLES))
+    for role, seconds in zip(ROLES, ended_s, strict=True):
+        table.add("SIGTERM under a frozen broker", role, f"ended in {seconds:.1f}")
+    assert max(ended_s) <= stage.form.stop_grace_s + MARGIN_S
+
+
+def seconds_to_end(worker: Worker) -> float:
+    """How long it takes to end once it is told to."""
+    began = time.monotonic()
+    worker.end()
+    return time.monotonic() - began

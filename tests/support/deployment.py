@@ -37,6 +37,7 @@ class Deployment:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings, self.folder = settings, folder
+        self.deadline_s = DEADLINE_S
         self.workers: list[Worker] = []
 
     def worker(self, role: Literal["scorer", "learner", "shadow"] = "scorer", name: str = "", **changed: Any) -> Worker:
@@ -64,7 +65,7 @@ class Deployment:
 
     async def wait_for(self, condition: Callable[[], Awaitable[T | None]], what: str) -> T:
         """What ``condition`` returns once it is not ``None``. Fails when a worker ends, or at the deadline."""
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + self.deadline_s
         while True:
             try:
                 found = await condition()
@@ -74,7 +75,7 @@ class Deployment:
                 return found
             ended = [each.name for each in self.workers if each.ended_by_itself]
             if ended or time.monotonic() > deadline:
-                why = f"{', '.join(ended)} ended by itself" if ended else f"not within {DEADLINE_S:.0f} s"
+                why = f"{', '.join(ended)} ended by itself" if ended else f"not within {self.deadline_s:.0f} s"
                 tails = "\n".join(f"== {name}\n{tail}" for name, tail in self.logs_of_workers())
                 raise AssertionError(f"{what}: {why}\n{await self.lag()}\n{tails}")
             await asyncio.sleep(POLL_S)

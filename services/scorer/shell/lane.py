@@ -139,7 +139,7 @@ class Lane(Service, Generic[M]):
             if self._failed is not None:
                 raise self._failed
             kafka.check_group(consumer)
-            if clock() - asked_s > ASK_S:
+            if clock() - asked_s > min(ASK_S, self._metrics.health.stall_s / 4):
                 asked_s = clock()
                 try:
                     now = await identity_of(client_of(consumer), self._topic)
