@@ -32,6 +32,7 @@ from tests.support.hostile import (
     CANARY,
     PLANTED,
     PLANTED_ACCOUNT,
+    PLANTED_PAYMENTS,
     SMALL_BOMB_BYTES,
     bomb,
     canary_label,
@@ -231,7 +232,7 @@ async def learned(stage: Stage, table: Table) -> None:
     topics, count = stage.settings.topics, 0
     for topic in (topics.decisions, topics.examples):
         first = next(record.value for log in await read_logs(stage.deployment, topic) for record in log)
-        nobodys = {"feature_schema_hash": "0" * 64, "payment_id": f"{CANARY}-nobody"}
+        nobodys = {"feature_schema_hash": "0" * 64, "payment_id": PLANTED_PAYMENTS[0]}
         good = orjson.dumps(
             orjson.loads(first) | nobodys | ({"decision_id": CANARY} if topic == topics.decisions else {})
         )

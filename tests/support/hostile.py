@@ -18,6 +18,8 @@ CANARY = "canary-9d41"
 """Begins every name, text and id that stands in what is planted: no log line, metric or traceback may hold it."""
 PLANTED_ACCOUNT = f"{CANARY}-planted"
 """Planted reviews are about it: some are of the right form, and nobody can tell."""
+PLANTED_PAYMENTS = (f"{CANARY}-nobody", f"{CANARY}-payment_id")
+"""Planted decisions and labels name them: some are of the right form, and may meet."""
 PLANTED = ("x-planted", b"yes")
 """Header of whatever is written to a topic by somebody other than its owner: comparisons know it by that."""
 DEPTH = 100_000
