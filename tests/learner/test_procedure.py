@@ -183,6 +183,14 @@ def test_a_batch_sweeps_no_more_than_it_may() -> None:
     assert [len(said) for said, _, _ in world.committed] == [0, 3, 3, 1]
 
 
+def test_a_large_sweep_goes_by_chunks_and_ends_where_it_must() -> None:
+    most = CHUNK_RECORDS + 3
+    every = [decided(at, f"q-{at}", 0) for at in range(most + 2)]
+    world = World([batch(*every, decided(len(every), "p-9", 20))])
+    run(procedure_on(Store(world.events)), world, 3, sweep_max=most)
+    assert [len(said) for said, _, _ in world.committed] == [0, most, 2]
+
+
 def test_others_have_the_event_loop_between_chunks() -> None:
     count = 2 * CHUNK_RECORDS + 1
     world = World([batch(*(decided(at, f"q-{at}", 0) for at in range(count)), decided(count, "p-9", 20))])
