@@ -73,8 +73,8 @@ def _has_an_effect(statement: Any) -> bool:
 
 
 def mutants_of(code: str) -> list[Mutant]:
-    """Every mutant of ``code``, each once, in the order of lines. Annotations for readers, and how a dataclass keeps its
-    fields, are left alone: nothing would change."""
+    """Every mutant of ``code``, each once, in the order of lines. Annotations for readers, and how a dataclass keeps
+    its fields, are left alone: nothing would change."""
     known, found = {_meaning(code)}, []
     operators = [LeaveOut(), *(cosmic_ray.plugins.get_operator(name)() for name in OPERATORS)]
     for operator in operators:
@@ -103,7 +103,7 @@ def _meaning(code: str) -> str:
 
 
 class _Unannotated(ast.NodeTransformer):
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802 - the name is ``ast``'s
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         for each in node.decorator_list:
             if isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id == "dataclass":
                 each.keywords = []
