@@ -1,25 +1,8 @@
 """The joiner: ``decisions.v1`` and ``labels.v1`` in, ``examples.v1`` out, each example once and in one order; and the
 first label of each payment into ``payments.v1``, where features learn of it.
 
-A batch goes through five steps:
-
-1. Let the join (``services.learner.join``) pass over decisions that nobody has labelled for long: weak examples come
-   out. Read records of both topics.
-2. Take them into the join: examples and dead letters come out.
-3. Write all of those in one transaction with the offsets of both topics and, as metadata of one of these, the place
-   that the sweep of step 1 has come to.
-4. Write the join's changes, with the same offsets, to the store: after the commit, so the store is never ahead. What is
-   known of drift in what is served (``services.learner.served``) is written with them, and its alarms are heard first.
-5. Count.
-
-A crash before the commit leaves nothing behind: the next learner fences the producer, which aborts the transaction.
-After it, the store may be one batch behind the committed offsets. A session therefore starts by taking the records
-between the two into the join without emitting, all of them before the first record above, and then lets the sweep pass
-over what lies below the committed place, without emitting either. A lost store is the same case from offset 0.
-
-Without transactions (``at_least_once``) step 3 is: write, wait, commit the offsets. A crash in between repeats
-examples of one batch under the same ids, which the trainer drops. So it does where a broker keeps no metadata: the
-sweep then stands where the store has it.
+What is done with a batch, and in which order, is ``services.learner.procedure``. This is its shell: clients, offsets
+and what a session begins and ends with.
 """
 
 from __future__ import annotations
@@ -27,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from itertools import islice
+from collections.abc import AsyncIterator
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -37,17 +20,16 @@ from faust import Service
 from services import kafka
 from services.kafka.identity import accepted_as, client_of, identity_of
 from services.learner.alarms import Alarms
-from services.learner.batch import Output, Read, apply, sweep
+from services.learner.batch import Output, Read
 from services.learner.join import Join, Limits
 from services.learner.measures import HOP, Measures
+from services.learner.procedure import Batch, Done, Offsets, Procedure
 from services.learner.served import ServedDrift, ServedPlan
 from services.learner.store import Store
 from services.runtime.health import Loop
 from services.runtime.supervisor import NeedsPeople, supervise, within
 from services.settings import Settings
 
-CHUNK_RECORDS = 250
-"""Records taken in one go; the event loop breathes between two chunks."""
 SWEPT_MIN = 4_000
 """Decisions that a batch passes over, at most: so many, or twice its records, so that the sweep keeps up."""
 POLL_MS = 100
@@ -63,7 +45,6 @@ TRANSACTION_MS_MAX = 15_000
 FETCH_BYTES_MAX = 4 * 1024 * 1024
 _FIRST_RECORD = 0
 
-Offsets = dict[TopicPartition, int]
 logger = logging.getLogger(__name__)
 
 
@@ -150,10 +131,9 @@ class _Session:
             settings, group_id=self._group, max_partition_fetch_bytes=FETCH_BYTES_MAX
         )
         self._store = Store(settings.state_dir / "learner")
-        self._join = Join(self._store, limits, schema)
-        self._served = ServedDrift(self._store, drift)
-        self._alarms = alarms
-        measures.served(self._served)
+        join, served = Join(self._store, limits, schema), ServedDrift(self._store, drift)
+        self._procedure = Procedure(self._store, join, served, self._topics, alarms.ring)
+        measures.served(served)
         self._decisions: list[TopicPartition] = []
         self._labels: list[TopicPartition] = []
         self._stand: Offsets = {}
@@ -185,9 +165,8 @@ class _Session:
                     f"{each.topic}[{each.partition}] ends at {ends[each]} and {committed[each]} was read before: its "
                     f"end was lost, or this state_dir is another cluster's. {_remedy(each.topic)}"
                 )
-        await self._replay(committed)
-        if self._anchor in found:
-            self._join.pass_over(place_of(found[self._anchor].metadata))
+        place = place_of(found[self._anchor].metadata) if self._anchor in found else b""
+        await self._procedure.recover(self, committed, place)
         self._stand = committed
         self._consumer.assign(every)
         for each in every:
@@ -209,53 +188,53 @@ class _Session:
         """One batch, read to written; returns its number of records."""
         if time.monotonic() - self._looked_s > LOOK_S:
             await self._look({})
-        count, output = self._settings.batch_payments_max, Output()
-        passed = await self._sweep(max(SWEPT_MIN, 2 * count), output)
-        got = await self._consumer.getmany(*self._labels, timeout_ms=0, max_records=count)
-        wait_ms = 0 if got or passed else POLL_MS
-        got |= await self._consumer.getmany(*self._decisions, timeout_ms=wait_ms, max_records=count)
-        if not (got or passed):
+        sweep_max = max(SWEPT_MIN, 2 * self._settings.batch_payments_max)
+        done = await self._procedure.batch(self, sweep_max)
+        if done is None:
             answered_ms = kafka.answered_ms(self._consumer, self._labels + self._decisions)
             if answered_ms != self._answered_ms:
                 self._answered_ms = answered_ms
                 self._loop.step()
             return 0
-        offsets = {each: records[-1].offset + 1 for each, records in got.items()}
-        records = [_read(record) for each in sorted(got) for record in got[each]]
-        await self._take(records, output)
-        await self._commit(output, offsets)
-        self._write(offsets)
-        self._stand |= offsets
+        self._stand |= done.offsets
         self._loop.step()
-        self._measures.joined(self._join.counts, output.rejected, len(records))
-        self._measures.pending(self._join.decisions, self._join.waiting_labels)
-        self._measures.metrics.event_time.labels("joiner").set(self._join.latest_event_ms / 1_000)
-        self._measures.served(self._served)
-        self._join.written()
-        for each, offset in offsets.items():
-            self._measures.lag(each.topic, each.partition, (self._consumer.highwater(each) or offset) - offset)
-        return max(len(records), passed)
+        self._count(done)
+        return max(done.records, done.passed)
 
-    async def _replay(self, committed: Offsets) -> None:
-        """Take what lies between the store's offsets and the committed ones into the join, without emitting."""
-        stand = {each: self._store.offset((each.topic, each.partition)) for each in committed}
-        behind = [each for each in committed if stand[each] < committed[each]]
-        if behind:
-            logger.info("joiner: replaying %d records", sum(committed[each] - stand[each] for each in behind))
-            self._consumer.assign(behind)
-            for each in behind:
-                self._consumer.seek(each, stand[each])
+    def _count(self, done: Done) -> None:
+        measures, join = self._measures, self._procedure.join
+        measures.joined(done.counts, done.rejected, done.records)
+        measures.pending(join.decisions, join.waiting_labels)
+        measures.metrics.event_time.labels("joiner").set(join.latest_event_ms / 1_000)
+        measures.served(self._procedure.served)
+        for each, offset in done.offsets.items():
+            measures.lag(*each, (self._consumer.highwater(each) or offset) - offset)
+
+    async def read(self, wait: bool) -> Batch:
+        """As ``Cluster``."""
+        count = self._settings.batch_payments_max
+        got = await self._consumer.getmany(*self._labels, timeout_ms=0, max_records=count)
+        wait_ms = POLL_MS if wait and not got else 0
+        got |= await self._consumer.getmany(*self._decisions, timeout_ms=wait_ms, max_records=count)
+        offsets = {each: records[-1].offset + 1 for each, records in got.items()}
+        return Batch([_read(record) for each in sorted(got) for record in got[each]], offsets)
+
+    async def between(self, start: Offsets, stop: Offsets) -> AsyncIterator[Batch]:
+        """As ``Cluster``."""
+        logger.info("joiner: replaying %d records", sum(stop[each] - start[each] for each in start))
+        behind = list(start)
+        self._consumer.assign(behind)
+        for each in behind:
+            self._consumer.seek(each, start[each])
         while behind:
             got = await self._consumer.getmany(
                 *behind, timeout_ms=POLL_MS, max_records=self._settings.batch_payments_max
             )
-            records = [_read(record) for each in got for record in got[each] if record.offset < committed[each]]
-            await self._take(records, Output())
-            offsets = {each: min(await self._consumer.position(each), committed[each]) for each in behind}
-            self._write(offsets)
-            self._join.written()
+            records = [_read(record) for each in got for record in got[each] if record.offset < stop[each]]
+            offsets = {each: min(await self._consumer.position(each), stop[each]) for each in behind}
+            yield Batch(records, offsets)
             self._loop.step()
-            behind = [each for each in behind if offsets[each] < committed[each]]
+            behind = [each for each in behind if offsets[each] < stop[each]]
 
     @property
     def _anchor(self) -> TopicPartition:
@@ -290,22 +269,14 @@ class _Session:
             self._store.write({}, begun if known else None, {topic: identity.topic_id})
         self._looked_s = time.monotonic()
 
-    async def _sweep(self, decisions_max: int, output: Output) -> int:
-        passed = 0
-        while passed < decisions_max and (count := sweep(self._join, CHUNK_RECORDS, self._topics, output)):
-            passed += count
-            await asyncio.sleep(0)
-        return passed
+    async def breathe(self) -> None:
+        """As ``Cluster``."""
+        await asyncio.sleep(0)
 
-    async def _take(self, records: list[Read], output: Output) -> None:
-        remaining = iter(records)
-        while chunk := list(islice(remaining, CHUNK_RECORDS)):
-            apply(self._join, chunk, self._topics, output, self._served)
-            await asyncio.sleep(0)
-
-    async def _commit(self, output: Output, offsets: Offsets) -> None:
+    async def commit(self, output: Output, offsets: Offsets, place: bytes) -> None:
+        """As ``Cluster``. What was sent without a transaction is there before the offsets are."""
         anchor = offsets.get(self._anchor, self._stand[self._anchor])
-        committed = {**offsets, self._anchor: OffsetAndMetadata(anchor, self._join.swept.hex())}
+        committed = {**offsets, self._anchor: OffsetAndMetadata(anchor, place.hex())}
         if not self._transactional:
             await self._send(output)
             await self._consumer.commit(committed)
@@ -325,13 +296,6 @@ class _Session:
         ]
         if futures:
             await asyncio.gather(*futures)
-
-    def _write(self, offsets: Offsets) -> None:
-        for alarm in self._served.alarms:
-            self._alarms.ring(alarm)
-        changes = {**self._join.seal(), **self._served.seal()}
-        self._store.write(changes, {(each.topic, each.partition): at for each, at in offsets.items()})
-        self._served.written()
 
     async def _partitions(self, topic: str) -> list[TopicPartition]:
         found = await self._producer.partitions_for(topic)

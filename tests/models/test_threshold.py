@@ -41,6 +41,22 @@ def test_a_window_is_packed_and_unpacked_to_the_bit(examples: Pairs) -> None:
     assert again.threshold(0.1) == window.threshold(0.1)
 
 
+def test_where_everybody_is_to_be_looked_at_the_threshold_is_the_lowest_of_all() -> None:
+    assert filled([(0.9, 1.0), (0.25, 1.0), (0.5, 1.0)]).threshold(1.0) == 0.25
+
+
+@pytest.mark.parametrize("share, exact", [(0.5, 0.5), (0.001, math.nextafter(0.75, math.inf))])
+def test_the_threshold_keeps_as_far_off_as_a_scorer_may_be_on_the_side_that_keeps_equals_together(
+    share: float, exact: float
+) -> None:
+    """Below the lowest that fits, so that what says the same is not left out; above the highest where none fits, so
+    that none gets in."""
+    window = filled([(0.75, 1.0), (0.5, 1.0), (0.25, 2.0)])
+    assert window.threshold(share) == window.threshold(share, 0.0) == exact
+    outward = 1.0 - 0.125 if exact == 0.5 else 1.0 + 0.125
+    assert window.threshold(share, 0.125) == exact * outward
+
+
 def test_weights_count_as_so_many_payments() -> None:
     assert filled([(0.9, 1.0), (0.5, 99.0)]).threshold(0.01) == 0.9
     assert filled([(0.9, 1.0), (0.5, 97.0)]).threshold(0.01) > 0.9

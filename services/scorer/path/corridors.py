@@ -12,7 +12,8 @@ from services.scorer.path.state_format import refused
 CORRIDORS_MAX = 20_000
 """Corridors with a baseline of their own in one partition; further ones share one row."""
 CORRIDOR_ROW = np.dtype(
-    [("ms", "i8"), ("remits", "i8"), ("weight", "f8"), ("sum", "f8"), ("squares", "f8"), ("round", "f8")], align=True
+    [("ms", "i8"), ("remits", "i8"), ("weight", "f8"), ("log_sum", "f8"), ("squares", "f8"), ("rounded", "f8")],
+    align=True,
 )
 
 
@@ -23,7 +24,7 @@ class Corridors:
     """
 
     def __init__(self) -> None:
-        self.rows: NDArray[Any] = np.zeros(64, dtype=CORRIDOR_ROW)
+        self.rows: NDArray[Any] = np.zeros(64, dtype=(np.record, CORRIDOR_ROW))
         self._slots: dict[tuple[str, str, str | None], int] = {}
         self._keys: list[bytes] = [b""]
         self._touched: set[int] = set()

@@ -53,10 +53,10 @@ def write_typology_payment(
     x[at + _AGAINST_CORRIDOR] = x[at + _ROUND_AGAINST] = np.nan
     if x[at] == 1.0 and corridor.remits >= CORRIDOR_MIN and corridor.weight > 0.0:
         if not np.isnan(x[0]):
-            mean = corridor.sum / corridor.weight
+            mean = corridor.log_sum / corridor.weight
             deviation = np.sqrt(max(corridor.squares / corridor.weight - mean * mean, 0.0))
             x[at + _AGAINST_CORRIDOR] = (np.log1p(x[0]) - mean) / max(deviation, DEVIATION_MIN)
-        x[at + _ROUND_AGAINST] = is_round(x) - corridor.round / corridor.weight
+        x[at + _ROUND_AGAINST] = is_round(x) - corridor.rounded / corridor.weight
 
 
 @njit(cache=True)
@@ -234,7 +234,7 @@ def _rails(row: Any, effective_ms: int) -> float:
 @njit(cache=True)
 def remember_refused(row: Any, at_ms: int, payee: Any, rail: Any, amount_minor: int, currency: int) -> None:
     """The latest payment that was refused."""
-    row.refused.any = 1
+    row.refused.known = 1
     row.refused.ms = at_ms
     row.refused.payee = payee
     row.refused.rail = rail
@@ -251,7 +251,7 @@ def remember_other(
     elapsed_ms = effective_ms - row.last_ms
     retried = (
         status < _REFUSED
-        and row.refused.any == 1
+        and row.refused.known == 1
         and effective_ms - row.refused.ms <= RETRY_MS
         and (
             payee != row.refused.payee
@@ -330,9 +330,9 @@ def _update_slope(row: Any, amount: float) -> None:
 def _update_corridor(corridor: Any, watermark_ms: int, log_amount: float, rounded: float) -> None:
     factor = np.exp(-(watermark_ms - corridor.ms) * (_LN2 / _H30_MS)) if corridor.remits > 0 else 0.0
     corridor.weight = corridor.weight * factor + 1.0
-    corridor.sum = corridor.sum * factor + log_amount
+    corridor.log_sum = corridor.log_sum * factor + log_amount
     corridor.squares = corridor.squares * factor + log_amount * log_amount
-    corridor.round = corridor.round * factor + rounded
+    corridor.rounded = corridor.rounded * factor + rounded
     corridor.remits += 1
     corridor.ms = watermark_ms
 

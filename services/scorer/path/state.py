@@ -49,7 +49,7 @@ LABEL_IDS = 8
 
 _PRICE = np.dtype([("amount_minor", "i8"), ("currency", "i8"), ("payees", "u8"), ("used", "i8")], align=True)
 _REFUSED = np.dtype(
-    [("any", "i8"), ("ms", "i8"), ("payee", "u8"), ("rail", "u8"), ("amount_minor", "i8"), ("currency", "i8")]
+    [("known", "i8"), ("ms", "i8"), ("payee", "u8"), ("rail", "u8"), ("amount_minor", "i8"), ("currency", "i8")]
 )
 _COUNTRY = np.dtype([("country", "i8"), ("count", "f8"), ("used", "i8")], align=True)
 _TEXT = np.dtype([("digest", "u8"), ("payer", "u8"), ("ms", "i8"), ("used", "i8")], align=True)
@@ -207,7 +207,7 @@ class AccountState:
     """
 
     def __init__(self, row: np.dtype[Any], idle_ms: int, sources: int = 0, schema: bytes = b"") -> None:
-        self.rows: NDArray[Any] = np.zeros(1024, dtype=row)
+        self.rows: NDArray[Any] = np.zeros(1024, dtype=(np.record, row))
         self.watermark: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
         """Latest event time of the partition, ms."""
         self.origins: NDArray[np.int64] = np.full(sources, -1, dtype=np.int64)

@@ -243,7 +243,7 @@ def _write(
 
 
 def _free_rows(count: int) -> NDArray[Any]:
-    rows = np.zeros(count, dtype=TOKEN_ROW)
+    rows = np.zeros(count, dtype=(np.record, TOKEN_ROW))
     rows["parent"] = -1
     return rows
 

@@ -125,7 +125,7 @@ class Trees:
         only_missing &= (self.missing == MISSING_RIGHT) | (self.missing == ZERO_RIGHT)
         keys = np.stack([only_missing, self.features, self.missing], axis=1).astype(np.int64)
         columns, column_of = np.unique(keys, axis=0, return_inverse=True)  # the plain ones come first
-        nodes = np.zeros(len(self), dtype=_NODE)
+        nodes = np.zeros(len(self), dtype=(np.record, _NODE))
         nodes["threshold"] = np.where(self.leaves, np.inf, np.where(only_missing, 0.0, self.thresholds))
         nodes["column"] = column_of.reshape(-1)
         nodes["left"] = self.lefts

@@ -9,14 +9,12 @@ from aiokafka.structs import TopicPartition
 from mode import Service
 
 from services import kafka
-from services.contract.announced import CHAMPION, model_of, read_announced
-from services.contract.reading import Rejection
 from services.contract.signing import is_signed
 from services.metrics import Metrics
 from services.runtime.health import Loop
 from services.runtime.supervisor import supervise, within
-from services.scorer.path.ensemble import model_from
-from services.scorer.path.model import Model, ModelRefused, untrained_model
+from services.scorer.path.choice import Choice
+from services.scorer.path.model import Model
 from services.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -85,57 +83,34 @@ class AnnouncementFollower(Service, ABC):
 
 
 class ModelFollower(AnnouncementFollower):
-    """Keeps ``current`` at the champion, or, while none is promoted, at the model announced last. Lanes read it between
-    batches, so a batch has one model.
-
-    With ``settings.pinned_model`` only that model is ever taken. An announcement that cannot be used is counted and
-    logged, and the model in use stays. Challengers are passed over unread: they are the shadow worker's.
+    """Keeps ``current`` at the model that scores (``services.scorer.path.choice``). Lanes read it between batches, so a
+    batch has one model. An announcement that cannot be used is counted and logged, and the model in use stays.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, feature_schema_hash: str) -> None:
         super().__init__(settings, metrics)
-        self.current: Model = untrained_model(feature_schema_hash)
-        self._champion: Model | None = None
-        self._latest: Model = self.current
-        self._written_ms: dict[str, int] = {}
-        """When the model in use, and the one announced last, were announced or promoted."""
-        self._schema_hash = feature_schema_hash
+        self._choice = Choice(feature_schema_hash, settings.pinned_model)
+
+    @property
+    def current(self) -> Model:
+        """What the next batch is scored with."""
+        return self._choice.current.model
 
     async def on_start(self) -> None:
-        self._use(self.current)
+        self._show()
         await super().on_start()
 
     def consider(self, key: bytes | None, value: bytes | None, written_ms: int) -> None:
         """As ``AnnouncementFollower``."""
-        pinned = self._settings.pinned_model
-        said = read_announced(key, value)
-        if isinstance(said, Rejection):
-            self.refuse(said)
-            return
-        if said is None:
-            if key == CHAMPION:
-                self._champion = None
-        else:
-            announcement = model_of(said)
-            if key != CHAMPION and announcement.challenger and announcement.model_hash != pinned:
-                return
-            try:
-                model = model_from(announcement, self._schema_hash)
-            except ModelRefused as error:
-                self.refuse(error)
-                return
-            if key == CHAMPION:
-                self._champion = model
-            elif pinned in ("", model.hash):
-                self._latest = model
-            self._written_ms[model.hash] = written_ms
-        model = self._champion if self._champion is not None and not pinned else self._latest
-        self._written_ms = {name: self._written_ms.get(name, 0) for name in (model.hash, self._latest.hash)}
-        if model.hash != self.current.hash:
-            self._use(model)
+        before = self._choice.current
+        why = self._choice.take(key, value, written_ms)
+        if why is not None:
+            self.refuse(why)
+        elif self._choice.current is not before:
+            self._show()
 
-    def _use(self, model: Model) -> None:
-        self.current = model
-        self._metrics.champion_announced.set(self._written_ms.get(model.hash, 0) / 1_000)
+    def _show(self) -> None:
+        model, written_ms = self._choice.current
+        self._metrics.champion_announced.set(written_ms / 1_000)
         self._metrics.use_model(model.version, model.hash)
         logger.info("scoring with model version %d, hash %s", model.version, model.hash[:12])
