@@ -233,7 +233,8 @@ class _Session:
             records = [_read(record) for each in got for record in got[each] if record.offset < stop[each]]
             offsets = {each: min(await self._consumer.position(each), stop[each]) for each in behind}
             yield Batch(records, offsets)
-            self._loop.step()
+            if got:
+                self._loop.step()
             behind = [each for each in behind if offsets[each] < stop[each]]
 
     @property
