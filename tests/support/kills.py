@@ -23,7 +23,8 @@ async def run_killed(
     """Send ``log`` while a scorer works on it and is killed ten times; ``models`` are announced in between.
 
     Three kills in ten fall at a drawn time after the start, the others once a drawn number of records was written, in
-    the middle of transactions. Returns when every payment is through, with the worker running.
+    the middle of transactions; after an announcement these are decisions, so that each model decides. Returns when
+    every payment is through, with the worker running.
     """
     draw = random.Random(seed)
     worker = deployment.worker()
@@ -34,12 +35,14 @@ async def run_killed(
         for kill in range(KILLS):
             load.next_phase()
             worker.start()
+            moment = draw.randrange(1, 2 * len(log) // KILLS)
             if kill in announcements:
                 await deployment.announce(announcements[kill])
-            if kill in (2, 5, 8):
+                await written(deployment, moment // 4, hops=("payee",))
+            elif kill in (2, 5, 8):
                 await asyncio.sleep(draw.uniform(*START_UP_S))
             else:
-                await written(deployment, draw.randrange(1, 2 * len(log) // KILLS))
+                await written(deployment, moment)
             worker.kill()
         load.all_phases()
         worker.start()
@@ -50,14 +53,15 @@ async def run_killed(
     return worker
 
 
-async def written(deployment: Deployment, count: int, since: int | None = None) -> None:
-    """Return once ``count`` more records stand in the two hops' output topics than at ``since``, by default now."""
-    before = await written_so_far(deployment) if since is None else since
-
+async def written(
+    deployment: Deployment, count: int, since: int | None = None, hops: Sequence[str] = ("payer", "payee")
+) -> None:
+    """Return once ``count`` more records stand in the output topics of ``hops`` than at ``since``, by default now."""
     async with observer(deployment) as seen:
+        before = await _written(seen, deployment, hops) if since is None else since
 
         async def grown() -> bool | None:
-            return await _written(seen, deployment) >= before + count or None
+            return await _written(seen, deployment, hops) >= before + count or None
 
         await deployment.wait_for(grown, f"{count} more records are written")
 
@@ -65,9 +69,10 @@ async def written(deployment: Deployment, count: int, since: int | None = None) 
 async def written_so_far(deployment: Deployment) -> int:
     """How many records stand in the two hops' output topics, committed or not."""
     async with observer(deployment) as seen:
-        return await _written(seen, deployment)
+        return await _written(seen, deployment, ("payer", "payee"))
 
 
-async def _written(seen: Observer, deployment: Deployment) -> int:
+async def _written(seen: Observer, deployment: Deployment, hops: Sequence[str]) -> int:
     topics = deployment.settings.topics
-    return sum(await seen.ends(topics.payments_by_payee)) + sum(await seen.ends(topics.decisions))
+    outputs = {"payer": topics.payments_by_payee, "payee": topics.decisions}
+    return sum([sum(await seen.ends(outputs[hop])) for hop in hops])
