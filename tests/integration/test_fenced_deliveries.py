@@ -28,7 +28,7 @@ ROW = Outbound(0, 1, b"k", b"v", [])
 def delivery(deployment: Deployment) -> ExactlyOnce:
     topics = deployment.settings.topics
     source = TopicPartition(topics.payments.name, 0)
-    return ExactlyOnce(deployment.settings, "fenced.0", source, "fenced", topics.payer_state.name)
+    return ExactlyOnce(clients.producer(deployment.settings, "fenced.0"), source, "fenced", topics.payer_state.name)
 
 
 async def write(owner: ExactlyOnce, deployment: Deployment, offset: int) -> None:

@@ -73,8 +73,8 @@ def _has_an_effect(statement: Any) -> bool:
 
 
 def mutants_of(code: str) -> list[Mutant]:
-    """Every mutant of ``code``, each once, in the order of lines. Annotations for readers, and how a dataclass keeps
-    its fields, are left alone: nothing would change."""
+    """Every mutant of ``code``, each once, in the order of lines. Annotations, how a dataclass keeps its fields, the
+    cache of machine code and the ``strict`` of a ``zip`` are left alone: none says what is computed."""
     known, found = {_meaning(code)}, []
     operators = [LeaveOut(), *(cosmic_ray.plugins.get_operator(name)() for name in OPERATORS)]
     for operator in operators:
@@ -103,10 +103,10 @@ def _meaning(code: str) -> str:
 
 
 class _Unannotated(ast.NodeTransformer):
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        for each in node.decorator_list:
-            if isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id == "dataclass":
-                each.keywords = []
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id in ("dataclass", "njit"):
+            node.keywords = []
+        node.keywords = [each for each in node.keywords if each.arg != "strict"]
         return self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:

@@ -180,10 +180,13 @@ def test_what_lowered_a_score_or_left_it_alone_is_no_reason() -> None:
     assert WRITER.written_reasons(0, rows({}), said) == b"[]"
 
 
-def test_the_first_feature_can_be_the_only_reason() -> None:
-    said = decided(rows({NAMES[0]: 1.0}), model({NAMES[0]: 1.0}))
-    assert said.leading.tolist() == [[0, -1, -1, -1, -1]]
-    assert [each["feature"] for each in WRITER.reasons(0, rows({NAMES[0]: 1.0}), said)] == [NAMES[0]]
+@pytest.mark.parametrize("at", [0, K - 1])
+def test_any_feature_can_be_the_only_reason(at: int) -> None:
+    table = rows({NAMES[at]: 1.0})
+    said = decided(table, model({NAMES[at]: 1.0}))
+    assert said.leading.tolist() == [[at, -1, -1, -1, -1]]
+    assert [each["feature"] for each in WRITER.reasons(0, table, said)] == [NAMES[at]]
+    assert orjson.loads(WRITER.written_reasons(0, table, said)) == WRITER.reasons(0, table, said)
 
 
 def test_what_is_dear_to_explain_is_explained_of_reviews_only_and_decided_alike() -> None:

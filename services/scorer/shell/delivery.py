@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
 from services import kafka
+from services.contract.events import Headers
 from services.scorer.path.records import Outbound
-from services.settings import Settings
 
 ChangelogEntry = tuple[bytes, bytes | None]
 
@@ -35,13 +35,12 @@ class Delivery(Protocol):
 class ExactlyOnce:
     """One Kafka transaction a batch: all of it becomes visible, or none.
 
-    The transactional id belongs to the input partition, so opening fences whoever held the partition before and aborts
-    what it left open (the scheme of Kafka before KIP-447, which aiokafka 0.14 does not implement).
+    The producer's transactional id belongs to the input partition, so opening fences whoever held the partition before
+    and aborts what it left open (the scheme of Kafka before KIP-447, which aiokafka 0.14 does not implement).
     """
 
-    def __init__(self, settings: Settings, transactional_id: str, source: TopicPartition, group: str, log: str) -> None:
-        self._producer = kafka.producer(settings, transactional_id)
-        self._source, self._group, self._log = source, group, log
+    def __init__(self, producer: AIOKafkaProducer, source: TopicPartition, group: str, log: str) -> None:
+        self._producer, self._source, self._group, self._log = producer, source, group, log
 
     async def open(self) -> None:
         await self._producer.start()
@@ -66,9 +65,10 @@ class AtLeastOnce:
     position reads payments again that the state already knows: they are dropped as duplicates.
     """
 
-    def __init__(self, settings: Settings, consumer: AIOKafkaConsumer, source: TopicPartition, log: str) -> None:
-        self._producer = kafka.producer(settings)
-        self._consumer, self._source, self._log = consumer, source, log
+    def __init__(
+        self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer, source: TopicPartition, log: str
+    ) -> None:
+        self._producer, self._consumer, self._source, self._log = producer, consumer, source, log
 
     async def open(self) -> None:
         await self._producer.start()
@@ -85,18 +85,51 @@ class AtLeastOnce:
         await self._producer.stop()
 
 
+Row = tuple[int | None, bytes | None, bytes | None, Headers]
+"""Timestamp (``None``: of its append), key, value and headers of a record to be written."""
+
+
+class Filling(Protocol):
+    """A batch of records that is being filled (aiokafka's ``BatchBuilder``)."""
+
+    def append(self, *, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Headers) -> object:
+        """Take a record; ``None`` where there is no room for it. An empty batch has room for any."""
+
+    def record_count(self) -> int:
+        """How many records it has."""
+
+
+F = TypeVar("F", bound=Filling)
+
+
+def rows_by_partition(outputs: Mapping[str, Sequence[Outbound]]) -> dict[tuple[str, int], list[Row]]:
+    """Records of each topic and partition that has any, in order within each."""
+    found: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    for topic, records in outputs.items():
+        for each in records:
+            found[topic, each.partition].append((each.timestamp, each.key, each.value, each.headers))
+    return found
+
+
+def filled(rows: Iterable[Row], create: Callable[[], F]) -> Iterator[F]:
+    """``rows`` in as few batches as have room for them, in order; none without a row."""
+    batch = create()
+    for timestamp, key, value, headers in rows:
+        if batch.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
+            yield batch
+            batch = create()
+            batch.append(timestamp=timestamp, key=key, value=value, headers=headers)
+    if batch.record_count():
+        yield batch
+
+
 async def send_all(
     producer: AIOKafkaProducer, outputs: Mapping[str, Sequence[Outbound]]
 ) -> list[asyncio.Future[object]]:
     """Send records by topic, in order within each partition; the futures are done when the broker has them."""
     sent: list[asyncio.Future[object]] = []
-    for topic, records in outputs.items():
-        by_partition: dict[int, list[Outbound]] = defaultdict(list)
-        for record in records:
-            by_partition[record.partition].append(record)
-        for partition, chosen in by_partition.items():
-            rows = ((r.timestamp, r.key, r.value, r.headers) for r in chosen)
-            sent += await _send_rows(producer, topic, partition, rows)
+    for (topic, partition), rows in rows_by_partition(outputs).items():
+        sent += await _send_rows(producer, topic, partition, rows)
     return sent
 
 
@@ -108,18 +141,9 @@ async def send_changelog(
 
 
 async def _send_rows(
-    producer: AIOKafkaProducer,
-    topic: str,
-    partition: int,
-    rows: Iterable[tuple[int | None, bytes | None, bytes | None, list[tuple[str, bytes]]]],
+    producer: AIOKafkaProducer, topic: str, partition: int, rows: Iterable[Row]
 ) -> list[asyncio.Future[object]]:
-    sent: list[asyncio.Future[object]] = []
-    batch = producer.create_batch()
-    for timestamp, key, value, headers in rows:
-        if batch.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
-            sent.append(kafka.looked_at(await producer.send_batch(batch, topic, partition=partition)))
-            batch = producer.create_batch()
-            batch.append(timestamp=timestamp, key=key, value=value, headers=headers)
-    if batch.record_count():
-        sent.append(kafka.looked_at(await producer.send_batch(batch, topic, partition=partition)))
-    return sent
+    return [
+        kafka.looked_at(await producer.send_batch(batch, topic, partition=partition))
+        for batch in filled(rows, producer.create_batch)
+    ]

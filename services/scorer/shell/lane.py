@@ -202,9 +202,10 @@ class Lane(Service, Generic[M]):
     def _delivery(self, source: TopicPartition) -> Delivery:
         if self._settings.delivery == "exactly_once":
             transactional_id = f"{self._group}.{source.partition}"
-            return ExactlyOnce(self._settings, transactional_id, source, self._group, self._changelog or "")
+            producer = kafka.producer(self._settings, transactional_id)
+            return ExactlyOnce(producer, source, self._group, self._changelog or "")
         assert self._consumer is not None, "deliveries are made only after the start"
-        return AtLeastOnce(self._settings, self._consumer, source, self._changelog or "")
+        return AtLeastOnce(kafka.producer(self._settings), self._consumer, source, self._changelog or "")
 
     async def _show_lag(self, consumer: AIOKafkaConsumer) -> None:
         for source in consumer.assignment():
