@@ -20,11 +20,10 @@ demo: $(BIN)/tocsin ## the whole path on this machine: broker, workers, 100,000 
 test: lint ## everything, on a real Kafka for each of two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-<<<<<<< HEAD
 torture: $(BIN)/tocsin ## faults with production's time-outs, larger and more of them; a million mutated records; var/torture.md
 	$(BIN)/python -m pytest tests/faults --torture
 	$(BIN)/python -m tests.fuzz.run --records 1000000
-=======
+
 mutants: $(BIN)/tocsin var/mutants/venv/bin/cosmic-ray ## small changes to the code: which does no test notice (20 minutes)
 	PYTHONPATH=. var/mutants/venv/bin/python -m tests.mutants.run
 
@@ -32,7 +31,6 @@ mutants: $(BIN)/tocsin var/mutants/venv/bin/cosmic-ray ## small changes to the c
 var/mutants/venv/bin/cosmic-ray:
 	$(PYTHON) -m venv var/mutants/venv
 	var/mutants/venv/bin/python -m pip install --quiet cosmic-ray==8.7.0
->>>>>>> h-g
 
 lint: $(BIN)/tocsin ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check .
