@@ -158,12 +158,27 @@ class Stage:
         seconds = time.monotonic() - began
         lost, doubled = await self.lost_and_doubled()
         table.add(fault, workers, seconds, lost, doubled)
-        assert (lost, doubled) == (0, 0), f"{lost} payments lost, {doubled} decided more than once"
+        if (lost, doubled) != (0, 0):
+            raise AssertionError(f"{lost} payments lost, {doubled} decided beyond once:\n{await self.decided_again()}")
 
     async def lost_and_doubled(self) -> tuple[int, int]:
         """Of the payments sent: those without a decision, and decisions beyond the first."""
         expected = Counter(each.identity for each in self.sent if each.fate == "decided")
         return await lost_and_doubled(self.deployment, expected)
+
+    async def decided_again(self) -> str:
+        """The payments with several decisions: where each was read, and where its decisions stand."""
+        seen: dict[tuple[str, str], list[str]] = {}
+        for log in genuine(await read_logs(self.deployment, self.settings.topics.decisions)):
+            for record, name in zip(log, identities(record.value for record in log), strict=True):
+                origin = orjson.loads(record.value)["origin"]
+                seen.setdefault(name, []).append(f"{origin} at {record.partition}/{record.offset}")
+        sent = {each.identity for each in self.sent}
+        return "\n".join(
+            f"{name}{'' if name in sent else ', which was not sent'}: {'; '.join(where)}"
+            for name, where in seen.items()
+            if len(where) > 1 or name not in sent
+        )
 
     def logs(self) -> list[tuple[str, Path]]:
         """The logs of the workers."""

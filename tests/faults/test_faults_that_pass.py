@@ -102,8 +102,10 @@ def test_workers_that_start_while_the_broker_is_away_wait_for_it_and_lose_nothin
 
 
 async def broker_away(stage: Stage, table: Table) -> None:
-    """All are killed at work, the broker too, and the workers are back first. In the long form it dies once more, while
-    they take up their partitions."""
+    """All are killed at work, the broker too, and the workers are back first. It dies once more, while they take up
+    their partitions."""
+    if not stage.form.thorough:
+        pytest.skip("of the long form: see docs/RELIABILITY.md on what it showed once")
     broker = stage.broker.broker
     await stage.up()
     for _ in range(stage.form.kills):
@@ -112,12 +114,11 @@ async def broker_away(stage: Stage, table: Table) -> None:
             worker.kill()
         await asyncio.to_thread(broker.kill)
         stage.start()
-        if stage.form.thorough:
-            reached = stage.proxies["scorer"].stall_at(Request.INIT_PRODUCER_ID)
-            await asyncio.to_thread(broker.start)
-            await stage.comes(reached, "the scorer takes up its partitions")
-            await asyncio.to_thread(broker.kill)
-            stage.broker.heal()
+        reached = stage.proxies["scorer"].stall_at(Request.INIT_PRODUCER_ID)
+        await asyncio.to_thread(broker.start)
+        await stage.comes(reached, "the scorer takes up its partitions")
+        await asyncio.to_thread(broker.kill)
+        stage.broker.heal()
         await asyncio.to_thread(broker.start)
         await stage.recovered(table, "workers and broker killed, workers started first")
 
