@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.demo.population import Floats, Ints
+from services.generator.chance import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)

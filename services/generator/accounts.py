@@ -27,6 +27,8 @@ POOL_BITS = 24
 """Accounts of a pool are ``place << 24 | number`` within their kind."""
 _CACHE_MAX = 1 << 19
 _OPENED_MEDIAN_DAYS = 900.0
+EVERYDAY = "everyday"
+"""The role of planned accounts of which nothing is to be found out."""
 
 
 @dataclass(slots=True)
