@@ -19,6 +19,7 @@ from faust import Service
 
 from services import kafka
 from services.kafka.identity import accepted_as, client_of, identity_of
+from services.kafka.possession import Possession
 from services.learner.alarms import Alarms
 from services.learner.batch import Output, Read
 from services.learner.join import Join, Limits
@@ -74,6 +75,8 @@ class Joiner(Service):
         self._schema = schema
         self._limits = limits
         self._ended = asyncio.Event()
+        group = f"{settings.identity}.learner"
+        self._possession = Possession(group, group, [each.name for each in settings.topics.written_by("learner")])
 
     async def on_stop(self) -> None:
         """Let the batch in progress end."""
@@ -93,7 +96,16 @@ class Joiner(Service):
         self._measures.metrics.transactions.labels(HOP, "failed").inc()
 
     async def _attempt(self, loop: Loop) -> None:
-        session = _Session(self._settings, self._measures, self._schema, self._drift, self._alarms, self._limits, loop)
+        session = _Session(
+            self._settings,
+            self._measures,
+            self._schema,
+            self._drift,
+            self._alarms,
+            self._limits,
+            self._possession,
+            loop,
+        )
         try:
             await session.open()
             while not self.should_stop and await session.partitions_unchanged():
@@ -114,10 +126,12 @@ class _Session:
         drift: ServedPlan,
         alarms: Alarms,
         limits: Limits | None,
+        possession: Possession,
         loop: Loop,
     ) -> None:
         self._settings = settings
         self._measures = measures
+        self._possession = possession
         self._loop = loop
         self._answered_ms = 0
         self._looked_s = 0.0
@@ -147,8 +161,8 @@ class _Session:
         LearnerError
             When a topic was made anew, or the offsets lie beyond its end.
         """
-        await asyncio.wait_for(self._producer.start(), OPEN_S)
         await asyncio.wait_for(self._consumer.start(), OPEN_S)
+        await asyncio.wait_for(self._take_possession(), OPEN_S)
         self._decisions = await self._partitions(self._topics.decisions.name)
         self._labels = await self._partitions(self._topics.labels.name)
         every = self._decisions + self._labels
@@ -171,6 +185,12 @@ class _Session:
         self._consumer.assign(every)
         for each in every:
             self._consumer.seek(each, committed[each])
+
+    async def _take_possession(self) -> None:
+        if self._transactional:
+            await self._possession.take(self._producer, client_of(self._consumer))
+        else:
+            await self._producer.start()
 
     async def close(self) -> None:
         """Let go of everything; what was not committed is aborted by whoever comes next."""

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.contract.events import Headers
+from services.kafka.possession import Possession
 from services.scorer.path.records import Outbound
 from services.scorer.shell.delivery import AtLeastOnce, ExactlyOnce, Row, filled, rows_by_partition
 
@@ -99,7 +100,7 @@ class Told:
 
 
 def exactly_once(told: Told) -> ExactlyOnce:
-    return ExactlyOnce(told, SOURCE, "payer", "payer-state")
+    return ExactlyOnce(told, told, SOURCE, "payer", "payer-state", Possession("payer.0", "payer", []))
 
 
 def at_least_once(told: Told) -> AtLeastOnce:

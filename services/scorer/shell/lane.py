@@ -17,6 +17,7 @@ from mode import Service
 
 from services import kafka
 from services.kafka.identity import client_of, identity_of
+from services.kafka.possession import Possession
 from services.metrics import Metrics
 from services.runtime.health import Loop
 from services.runtime.supervisor import passes, pause, supervise, unless, within
@@ -161,7 +162,9 @@ class Lane(Service, Generic[M]):
         if self.should_stop or self._consumer is None:  # assigned as the consumer leaves: nobody would let them go
             return
         self._consumer.pause(*partitions)
+        topics = [each.name for each in self._settings.topics.written_by(self._name)]
         for source in partitions:
+            possession = Possession(f"{self._group}.{source.partition}", self._group, topics)
             lane: PartitionLane[M] = PartitionLane(
                 self._settings,
                 self._metrics,
@@ -169,7 +172,7 @@ class Lane(Service, Generic[M]):
                 source,
                 self._changelog,
                 partial(self._make_hop, source.partition),
-                partial(self._delivery, source),
+                partial(self._delivery, source, possession),
                 lambda: self._models.current,
                 self._count_more,
             )
@@ -199,12 +202,11 @@ class Lane(Service, Generic[M]):
         else:
             self._crashing = asyncio.ensure_future(self.crash(error))
 
-    def _delivery(self, source: TopicPartition) -> Delivery:
-        if self._settings.delivery == "exactly_once":
-            transactional_id = f"{self._group}.{source.partition}"
-            producer = kafka.producer(self._settings, transactional_id)
-            return ExactlyOnce(producer, source, self._group, self._changelog or "")
+    def _delivery(self, source: TopicPartition, possession: Possession) -> Delivery:
         assert self._consumer is not None, "deliveries are made only after the start"
+        if self._settings.delivery == "exactly_once":
+            producer = kafka.producer(self._settings, possession.transactional_id)
+            return ExactlyOnce(producer, self._consumer, source, self._group, self._changelog or "", possession)
         return AtLeastOnce(kafka.producer(self._settings), self._consumer, source, self._changelog or "")
 
     async def _show_lag(self, consumer: AIOKafkaConsumer) -> None:
