@@ -84,7 +84,9 @@ class Deployment:
         """How far each group is behind, for people."""
         lines = []
         async with observer(self) as seen:
-            for group, topic in self.groups():
+            topics, identity = self.settings.topics, self.settings.identity
+            others = [(f"{identity}.{name}", topics.decisions) for name in ("learner", "shadow")]
+            for group, topic in (*self.groups(), *others):
                 ends, done = await seen.ends(topic), await seen.committed(group, topic)
                 lines.append(f"{group}: committed {done} of {ends}")
         return "\n".join(lines)
