@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 WATCH_S = 1.0
 ASK_S = 5.0
 """Between two questions to the cluster by which a lane knows that it still answers."""
+METADATA_MS = 10_000
+"""A group that formed while its topic was away has no partitions: this long until it sees them, not five minutes."""
 REFUSED_MAX = 3
 """Questions in a row that may stay without an answer before the lane takes another consumer."""
 RELEASE_S = 20.0
@@ -121,6 +123,7 @@ class Lane(Service, Generic[M]):
             max_partition_fetch_bytes=4 * 1024 * 1024,
             fetch_max_wait_ms=max(1, self._settings.batch_wait_ms),
             max_poll_interval_ms=600_000,
+            metadata_max_age_ms=METADATA_MS,
             auto_offset_reset="none",
         )
         try:
