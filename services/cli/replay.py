@@ -21,7 +21,7 @@ from services.ingest.replay import KafkaFailedError, ReplayError, replay_rows
 from services.ingest.report import Report
 from services.ingest.rows import Windowed
 from services.ingest.times import iso_ms
-from services.settings import Settings, SettingsError, load_settings
+from services.runtime.settings import Settings, SettingsError, load_settings
 
 EXIT_KAFKA = 1
 EXIT_SETTINGS = 2

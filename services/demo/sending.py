@@ -13,7 +13,7 @@ from services.ingest.pacing import Pace
 from services.ingest.partition import partition_of
 from services.ingest.replay import send_payments
 from services.ingest.report import Progress
-from services.settings import Settings
+from services.runtime.settings import Settings
 
 SOURCE = "demo"
 

@@ -32,7 +32,7 @@ from services.ingest.partition import murmur2, partition_of
 from services.ingest.readers import SourceError
 from services.ingest.report import Progress, Report, no_progress
 from services.ingest.rows import Bad, MappedRow, Ready, ready_of_bytes, ready_of_payment
-from services.settings import Settings
+from services.runtime.settings import Settings
 
 CHUNK_ROWS = 500
 """Rows between two looks at the event loop: about 10 ms of work."""

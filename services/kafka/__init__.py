@@ -14,7 +14,7 @@ from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.structs import TopicPartition
 
 from services.kafka.records import read_any_header
-from services.settings import Settings
+from services.runtime.settings import Settings
 
 T = TypeVar("T")
 

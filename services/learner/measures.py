@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from prometheus_client import Counter, Gauge
 
-from services.learner.served import SCORE, ServedDrift
-from services.metrics import Metrics, ModelHealth
+from services.learner.joining.served import SCORE, ServedDrift
+from services.runtime.metrics import Metrics, ModelHealth
 from services.workbench.measures import Figures
 
 HOP = "learner"

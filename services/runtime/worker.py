@@ -19,11 +19,11 @@ from collections.abc import Callable, Coroutine
 import faust
 
 from services.contract.errors import TocsinError
-from services.metrics import Metrics
+from services.kafka.start import start
 from services.runtime.health import Health
 from services.runtime.logs import configure_logs, log_what_tasks_raise
-from services.runtime.start import start
-from services.settings import Settings, SettingsError
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings, SettingsError
 
 logger = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.influence import AccountLimit
-from models.labels import LABEL_FREQUENCY, SILENCE, reliability
-from models.silence import certainty
+from models.learning.influence import AccountLimit
+from models.learning.labels import LABEL_FREQUENCY, SILENCE, reliability
+from models.learning.silence import certainty
 from services.contract.identity import digest64
-from services.evaluate.measures import Flags, Floats
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
+from services.workbench.handbook.measures import Flags, Floats
 
 BLOCK = 5_000
 """Decisions scored at a time, at most."""
@@ -64,7 +64,7 @@ def sampled(data: Dataset, share: float) -> Dataset:
 
 def learned(data: Dataset) -> Flags:
     """bool[n]: the decisions whose label is learned: of those that somebody gave, what the limit of one payer admits
-    (``models.influence``), in the order in which they came; silence always."""
+    (``models.learning.influence``), in the order in which they came; silence always."""
     limit, given = AccountLimit(), _given(data)
     admitted: Flags = data.label != UNLABELLED
     for is_label, rows in stretches(data):
@@ -82,8 +82,8 @@ def _given(data: Dataset) -> Flags:
 
 def learning_weights(data: Dataset, label_frequency: float = LABEL_FREQUENCY) -> Floats:
     """float64[n]: the inverse sampling share of each label times the reliability of its source, and of silence times
-    the probability that it is right (``models.silence``): what an example of the learner weighs of a decision that was
-    kept with certainty."""
+    the probability that it is right (``models.learning.silence``): what an example of the learner weighs of a decision
+    that was kept with certainty."""
     said = zip(data.source.tolist(), data.score.tolist(), strict=True)
     weights = [
         reliability(each) * (certainty(score, label_frequency) if each == SILENCE else 1.0) for each, score in said

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from services.evaluate.measures import Flags, Floats
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
+from services.workbench.handbook.measures import Flags, Floats
 from services.workbench.measures import average_precision, figures, recall_at_budget
 
 RESAMPLES = 500

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from services.evaluate.measures import Flags, Floats, auc
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
+from services.workbench.handbook.measures import Flags, Floats, auc
 
 DAY_MS = 86_400_000
 COHORTS: tuple[tuple[str, float], ...] = (("1d", 1), ("7d", 7), ("30d", 30), ("later", np.inf))

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from models.labels import SILENCE
-from services.evaluate.measures import Flags, Floats
+from models.learning.labels import SILENCE
 from services.workbench.backtest import Learner, Share, prequential
 from services.workbench.dataset import NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
+from services.workbench.handbook.measures import Flags, Floats
 from services.workbench.measures import measured
 
 BURST_SOURCE = "analyst"

@@ -11,12 +11,12 @@ import numpy as np
 from services.contract.announced import model_of, read_announced
 from services.contract.codec import Rejection, read
 from services.contract.types import ShadowScores
-from services.evaluate.measures import Flags, Floats
-from services.logs import read_log
-from services.models_admin import name_of
-from services.settings import Settings
+from services.kafka.reading import read_log
+from services.learner.champion import name_of
+from services.runtime.settings import Settings
 from services.workbench.compare import ComparisonError, compared
 from services.workbench.dataset import Dataset
+from services.workbench.handbook.measures import Flags, Floats
 from services.workbench.measures import measured
 
 

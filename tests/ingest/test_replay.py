@@ -28,7 +28,7 @@ from services.ingest.partition import partition_of
 from services.ingest.replay import KafkaFailedError, SourceFailedError, replay_rows, send_payments
 from services.ingest.report import Report
 from services.ingest.rows import MappedRow, Ready, Windowed
-from services.settings import Settings, load_settings
+from services.runtime.settings import Settings, load_settings
 
 pytestmark = pytest.mark.kafka
 T = TypeVar("T")

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.evaluate.measures import Flags, Floats
 from services.workbench.backtest import (
     learning_weights,
     prequential,
@@ -18,6 +17,7 @@ from services.workbench.backtest import (
     with_silence,
 )
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, UNLABELLED
+from services.workbench.handbook.measures import Flags, Floats
 from services.workbench.learners import Boosting, Logistic
 from services.workbench.measures import DAY_MS, average_precision, measured, recall_at_budget
 from tests.workbench.samples import sample
