@@ -31,10 +31,6 @@ RELIABILITY: dict[str, float] = {
 """How much a label of each source weighs in learning, on top of the inverse of its sampling share. Tocsin's assumption:
 silence is weak evidence, because most of what is suspicious is never looked at."""
 OTHER_RELIABILITY = 0.5
-LABEL_FREQUENCY = 0.3
-"""The share of suspicious payments that ever get a label, where nobody says better. Tocsin's assumption, too. It
-matters only where a high score met silence (``models.learning.silence``): at a probability of 0.01 it moves no weight
-by 1 %."""
 
 
 Rank = tuple[int, int, str]

@@ -13,7 +13,7 @@ from aiokafka.structs import TopicPartition
 from services import kafka
 from services.contract.codec import encode
 from services.contract.types import Party, Payment
-from services.learner.champion import send_announcement
+from services.kafka.announcing import send_announcement
 from services.runtime.clock import now_ms
 from services.runtime.settings import Settings
 from services.scorer.path.features.registry import feature_schema_hash

@@ -13,15 +13,8 @@ from rich.table import Table
 
 from services.cli.options import Bootstrap, Json, moment_ms, print_json
 from services.contract.types import ModelAnnouncement, Promotion
-from services.learner.champion import (
-    PromotionError,
-    announce,
-    champion_of,
-    name_of,
-    promoted,
-    rolled_back,
-    write_champion,
-)
+from services.kafka.announcing import announce, champion_of, name_of, write_champion
+from services.learner.champion import PromotionError, promoted, rolled_back
 from services.runtime.settings import Settings, load_settings
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.rulebook.ruleset_file import load_ruleset

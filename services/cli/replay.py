@@ -12,7 +12,8 @@ import typer
 
 from services.cli.replay_view import ShownProgress, bad_row_lines, summary_lines
 from services.ingest.files import MappedFile
-from services.ingest.mapping import MappingError, load_mapping, shipped_mappings
+from services.ingest.mapping import MappingError
+from services.ingest.mapping_file import load_mapping, shipped_mappings
 from services.ingest.numbers import BadValueError
 from services.ingest.pacing import Pace
 from services.ingest.readers import SourceError

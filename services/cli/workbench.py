@@ -12,17 +12,17 @@ import typer
 from services.cli.options import Bootstrap, Json, moment_ms, print_json
 from services.cli.workbench_view import STEPS, Budget, Files, Matured, at, fail, read, show, tell
 from services.contract.codec import RecordInvalid
-from services.learner.champion import name_of
+from services.kafka.announcing import name_of
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings, load_settings
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.rulebook.ruleset_file import load_ruleset
 
 if TYPE_CHECKING:
+    from models.measures import Floats
     from services.learner.health.alarms import RefitRequest
     from services.scorer.path.scoring.model import Model
     from services.workbench.dataset import Dataset
-    from services.workbench.handbook.measures import Floats
 
 app = typer.Typer(help="Data sets of decisions and their labels.", no_args_is_help=True)
 

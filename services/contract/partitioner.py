@@ -1,13 +1,34 @@
-"""Which partition Kafka's own producers would choose for a key."""
+"""Which partition a key belongs to: the choice of Kafka's own default partitioner, so that any producer agrees."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+KEYS_REMEMBERED = 262_144
+KEY_BYTES_MAX = 64
+"""Of a key that is remembered, as ordinary ones are: all of them take at most 80 MiB."""
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of ``key`` among ``partitions`` (at least 1). Remembered for the keys seen last.
+
+    >>> partition_of(b"foobar", 12)
+    6
+    """
+    return _remembered(key, partitions) if len(key) <= KEY_BYTES_MAX else _partition_of(key, partitions)
+
+
+def _partition_of(key: bytes, partitions: int) -> int:
+    return int(partitions_of([key], partitions)[0])
+
+
+_remembered = lru_cache(maxsize=KEYS_REMEMBERED)(_partition_of)
 
 
 def partitions_of(keys: Sequence[bytes], partition_count: int) -> NDArray[np.int64]:

@@ -291,6 +291,12 @@ class Snooze(Struct, frozen=True, omit_defaults=True):
     reason: Code | None = None
 
 
+LABEL_FREQUENCY = 0.3
+"""The share of suspicious payments that ever get a label, where nobody says better. Tocsin's assumption, too. It
+matters only where a high score met silence (``models.learning.silence``): at a probability of 0.01 it moves no weight
+by 1 %."""
+
+
 class Label(Struct, frozen=True, omit_defaults=True):
     """What somebody later said of a payment."""
 

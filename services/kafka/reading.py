@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from aiokafka import ConsumerRecord
 from aiokafka.structs import TopicPartition
 
-from services import kafka
+from services.kafka import clients
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 
@@ -46,7 +46,7 @@ async def read_log(
         When ``whole`` and the beginning is deleted.
     """
     source = TopicPartition(topic, partition)
-    reader = kafka.consumer(settings, max_partition_fetch_bytes=8 * 1024 * 1024)
+    reader = clients.consumer(settings, max_partition_fetch_bytes=8 * 1024 * 1024)
     await reader.start()
     try:
         reader.assign([source])

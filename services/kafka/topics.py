@@ -12,9 +12,9 @@ from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaConnectionError, TopicAlreadyExistsError, for_code
 
-from services import kafka
 from services.contract.errors import TocsinError
 from services.contract.topics import Topic
+from services.kafka import clients
 from services.runtime.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ async def describe_topics(settings: Settings) -> list[TopicState]:
     Asks for all topics there are: aiokafka lets a broker create the topics that are asked for by name, and most do.
     """
     topics = settings.topics.all()
-    client = kafka.admin(settings)
+    client = clients.admin(settings)
     await client.start()
     try:
         found = {each["topic"]: each["partitions"] for each in await client.describe_topics() if not each["error_code"]}
@@ -144,7 +144,7 @@ async def _settings_of(settings: Settings, topics: Sequence[Topic]) -> dict[str,
     asked = [
         ConfigResource(ConfigResourceType.TOPIC, topic.name, dict.fromkeys(EXACTLY + AT_LEAST)) for topic in topics
     ]
-    client = kafka.admin(settings)
+    client = clients.admin(settings)
     await client.start()
     try:
         answers = await client.describe_configs(asked) if asked else []
@@ -171,7 +171,7 @@ async def create_topics(settings: Settings) -> list[TopicState]:
         When the cluster refuses, or a topic exists and is not as the contract wants it.
     """
     absent = [state for state in await describe_topics(settings) if state.partitions_found == 0]
-    client = kafka.admin(settings)
+    client = clients.admin(settings)
     await client.start()
     try:
         response = await client.create_topics(
@@ -199,7 +199,7 @@ async def create_topics(settings: Settings) -> list[TopicState]:
 
 async def _wait_for_leaders(settings: Settings, names: list[str]) -> None:
     """Return once every partition of the topics has a leader, so that the first record sent finds one."""
-    client = kafka.admin(settings)
+    client = clients.admin(settings)
     await client.start()
     try:
         for _ in range(_LEADER_TRIES):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import faust
 
 from models.learning.training import CHALLENGERS, Plan
+from services.kafka.start import start
 from services.learner.health.alarms import Alarms, Hook
 from services.learner.joining.join import DAY_MS, Limits
 from services.learner.joining.joiner import Joiner
@@ -110,4 +111,4 @@ def run_learner(settings: Settings) -> None:
     SystemExit
         As ``run_worker``.
     """
-    run_worker(settings, lambda metrics: create_learner(settings, metrics))
+    run_worker(settings, start, lambda metrics: create_learner(settings, metrics))

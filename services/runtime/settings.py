@@ -24,9 +24,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from models.learning.labels import LABEL_FREQUENCY
 from services.contract.errors import TocsinError
 from services.contract.topics import Topics
+from services.contract.types import LABEL_FREQUENCY
 
 PREFIX = "TOCSIN_"
 NO_SETTINGS = ("TOCSIN_CONFIG", "TOCSIN_DATA", "TOCSIN_CACHE", "TOCSIN_MAVEN_REPOSITORY")

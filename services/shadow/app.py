@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from models.registry.registry import Registry
 from services.contract.types import ModelAnnouncement
+from services.kafka.start import start
 from services.runtime.faust_app import create_app
 from services.runtime.metrics import Metrics, ShadowMetrics
 from services.runtime.settings import Settings
@@ -112,4 +113,4 @@ def create_shadow(settings: Settings, metrics: Metrics) -> faust.App:
 
 def run_shadow(settings: Settings) -> None:
     """Run a shadow worker until SIGTERM or SIGINT."""
-    run_worker(settings, lambda metrics: create_shadow(settings, metrics))
+    run_worker(settings, start, lambda metrics: create_shadow(settings, metrics))

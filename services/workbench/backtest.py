@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.learning.influence import AccountLimit
-from models.learning.labels import LABEL_FREQUENCY, SILENCE, reliability
+from models.learning.labels import SILENCE, reliability
 from models.learning.silence import certainty
+from models.measures import Flags, Floats
 from services.contract.identity import digest64
+from services.contract.types import LABEL_FREQUENCY
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
-from services.workbench.handbook.measures import Flags, Floats
 
 BLOCK = 5_000
 """Decisions scored at a time, at most."""

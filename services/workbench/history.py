@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from models.measures import Flags, Floats
 from services.runtime.settings import Settings
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
 from services.workbench.dataset import Dataset, concatenated
 from services.workbench.export import Stretch, decisions, decoded, labelled
-from services.workbench.handbook.measures import Flags, Floats
 from services.workbench.whatif import Reviews, askers, compared, decide_prepared, processes
 
 QUEUED = 2

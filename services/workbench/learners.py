@@ -10,10 +10,10 @@ import numpy as np
 from models.kinds.boosting import compile_boosting
 from models.kinds.boosting import fit as fit_boosting
 from models.kinds.logistic import PRIOR_LOG_ODDS, compile_logistic, create_logistic, readable
+from models.measures import Flags, Floats
 from services.scorer.path.scoring.ensemble import EnsembleModel
 from services.scorer.path.scoring.model import Model
 from services.workbench.backtest import Learner
-from services.workbench.handbook.measures import Flags, Floats
 
 DAY_MS = 86_400_000
 

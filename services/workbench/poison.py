@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from models.learning.labels import SILENCE
+from models.measures import Flags, Floats
 from services.workbench.backtest import Learner, Share, prequential
 from services.workbench.dataset import NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
-from services.workbench.handbook.measures import Flags, Floats
 from services.workbench.measures import measured
 
 BURST_SOURCE = "analyst"

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from models.measures import Flags, Floats
 from services.contract.announced import model_of, read_announced
 from services.contract.codec import Rejection, read
 from services.contract.types import ShadowScores
+from services.kafka.announcing import name_of
 from services.kafka.reading import read_log
-from services.learner.champion import name_of
 from services.runtime.settings import Settings
 from services.workbench.compare import ComparisonError, compared
 from services.workbench.dataset import Dataset
-from services.workbench.handbook.measures import Flags, Floats
 from services.workbench.measures import measured
 
 

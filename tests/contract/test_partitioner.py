@@ -6,9 +6,11 @@ import random
 
 import numpy as np
 import pytest
-from aiokafka.partitioner import murmur2
+from aiokafka.partitioner import DefaultPartitioner, murmur2
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.contract.partitioner import partitions_of
+from services.contract.partitioner import KEY_BYTES_MAX, partition_of, partitions_of
 
 KAFKA_UTILS_TEST = [
     (b"21", -973932308),
@@ -19,6 +21,31 @@ KAFKA_UTILS_TEST = [
     (b"abc", 479470107),
 ]
 """From org.apache.kafka.common.utils.UtilsTest#testMurmur2; hashes are Java's signed 32-bit integers."""
+
+
+def naive_murmur2(data: bytes) -> int:
+    """Java's loop, byte by byte, after Appleby's reference: independent of the word-wise one under test."""
+    mask, m = 0xFFFFFFFF, 0x5BD1E995
+    h = 0x9747B28C ^ len(data)
+    position = 0
+    while len(data) - position >= 4:
+        k = sum(data[position + i] << 8 * i for i in range(4))
+        k = (k * m) & mask
+        k ^= k >> 24
+        k = (k * m) & mask
+        h = ((h * m) & mask) ^ k
+        position += 4
+    left = len(data) - position
+    if left == 3:
+        h ^= data[position + 2] << 16
+    if left >= 2:
+        h ^= data[position + 1] << 8
+    if left >= 1:
+        h ^= data[position]
+        h = (h * m) & mask
+    h ^= h >> 13
+    h = (h * m) & mask
+    return h ^ (h >> 15)
 
 
 @pytest.mark.parametrize(("key", "signed_hash"), KAFKA_UTILS_TEST)
@@ -51,3 +78,14 @@ def test_partitions_are_int64_within_the_count() -> None:
     found = partitions_of([str(at).encode() for at in range(1_000)], 5)
     assert found.dtype == np.int64
     assert set(found.tolist()) == {0, 1, 2, 3, 4}
+
+
+@given(st.lists(st.binary(max_size=200)))
+def test_partitions_equal_those_of_the_naive_twin(keys: list[bytes]) -> None:
+    assert partitions_of(keys, 2**31).tolist() == [naive_murmur2(key) & 0x7FFFFFFF for key in keys]
+
+
+@given(st.binary(max_size=2 * KEY_BYTES_MAX), st.integers(1, 1_024))
+def test_one_key_goes_where_other_producers_send_it(key: bytes, partitions: int) -> None:
+    everywhere = list(range(partitions))
+    assert partition_of(key, partitions) == DefaultPartitioner()(key, everywhere, everywhere)

@@ -16,7 +16,7 @@ from models.registry.registry import Registry
 from services.bench.models import random_forest
 from services.contract.codec import decode, encode
 from services.contract.types import Label, ShadowScores
-from services.learner.champion import announce
+from services.kafka.announcing import announce
 from services.scorer.path.records import Outbound
 from services.scorer.path.scoring.ensemble import EnsembleModel
 from services.scorer.path.scoring.ensemble import announcement_of as announcement_of_boosting

@@ -11,6 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from models.measures import DAY_MS
 from services.broker import KafkaBroker
 from services.broker.probe import free_ports
 from services.contract.codec import decode, encode
@@ -21,7 +22,6 @@ from services.learner.health.alarms import read_request
 from services.learner.health.judge import FILE
 from services.learner.health.prequential import NAMES, Prequential
 from services.runtime.settings import Settings
-from services.workbench.measures import DAY_MS
 from tests.learner.cluster import read_all, write
 from tests.learner.streams import START_MS, decision, features_of, label
 from tests.learner.test_learner_on_kafka import distinct, settings_for

@@ -27,10 +27,10 @@ from models.drift import ADWIN_DELTA, Alarm, LossDrift, Packed, log_loss
 from models.drift import DEFINITION as DRIFT_DEFINITION
 from models.learning.recent import RecentIds
 from models.learning.training import RECENT_EXAMPLES, WEIGHT_MAX
+from models.measures import COHORTS, DAY_MS, Figures, figures
 from services.contract.errors import TocsinError
 from services.contract.identity import hash_of
 from services.contract.types import Example
-from services.workbench.measures import COHORTS, DAY_MS, Figures, figures
 
 WINDOW_EXAMPLES = 8_192
 """How many of the latest examples of each cohort are judged."""

@@ -44,10 +44,10 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from models.learning.labels import LABEL_FREQUENCY, Rank, rank
+from models.learning.labels import Rank, rank
 from services.contract.errors import TocsinError
 from services.contract.identity import digest64
-from services.contract.types import Example, Label, PaymentLabel
+from services.contract.types import LABEL_FREQUENCY, Example, Label, PaymentLabel
 from services.learner.joining.records import (
     Served,
     ServedDecision,

@@ -30,7 +30,7 @@ import numpy as np
 import orjson
 from msgspec import Struct
 
-from models.drift import BINS, DECILES, Alarm, Counts, Floats, count_bins, deciles, stability_index
+from models.drift import BINS, DECILES, SCORE, Alarm, Counts, Floats, count_bins, deciles, stability_index
 from services.contract.identity import hash_of
 from services.learner.joining.join import DAY_MS, Changes, KeyValues, payment_key
 from services.learner.joining.records import ServedDecision
@@ -38,7 +38,6 @@ from services.scorer.path.features.registry import NAMES
 
 REFERENCE_DECISIONS = 4_096
 """Decisions that deciles are cut on, at most; 0.9 KB each until they are."""
-SCORE = "score"
 COLUMNS = (*NAMES, SCORE)
 
 _ALL_KEYS = b"p"

@@ -31,7 +31,7 @@ from services.contract.codec import Rejection, encode
 from services.contract.signing import is_signed
 from services.contract.topics import BATCH_BYTES_MAX
 from services.contract.types import ModelAnnouncement
-from services.learner.champion import name_of, send_announcement
+from services.kafka.announcing import name_of, send_announcement
 from services.learner.health.alarms import Alarms
 from services.learner.health.judge import Judge
 from services.learner.joining.joiner import CLOSE_S, OPEN_S, STOP_S, LearnerError

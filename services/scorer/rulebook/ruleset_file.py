@@ -5,8 +5,9 @@ from __future__ import annotations
 from importlib import resources
 
 from services.runtime.settings import Settings, SettingsError
+from services.scorer.path.rules.condition import RulesetError
 from services.scorer.path.rules.evaluate import Rules
-from services.scorer.path.rules.ruleset import Ruleset, RulesetError, parse_ruleset, with_packs
+from services.scorer.path.rules.ruleset import Ruleset, parse_ruleset, with_packs
 from services.scorer.rulebook.pack_file import load_packs, load_private
 
 

@@ -9,6 +9,7 @@ import faust
 
 from services.contract.codec import encode
 from services.contract.types import Party, Payment
+from services.kafka.start import start
 from services.runtime.faust_app import create_app
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
@@ -95,4 +96,4 @@ def warm_up(ruleset: Ruleset) -> None:
 
 def run_scorer(settings: Settings, hops: Sequence[str] = HOPS) -> None:
     """Run a scorer worker until SIGTERM or SIGINT."""
-    run_worker(settings, lambda metrics: create_scorer(settings, metrics, hops))
+    run_worker(settings, start, lambda metrics: create_scorer(settings, metrics, hops))

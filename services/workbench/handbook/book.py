@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from models.measures import Floats, Whole
 from services.workbench.handbook.handbook import DAY_SECONDS, DELAY_DAYS, Cards
-from services.workbench.handbook.measures import Floats, Whole
 
 WINDOWS_DAYS = (1, 7, 30)
 NAMES: tuple[str, ...] = (

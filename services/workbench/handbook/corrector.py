@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.workbench.handbook.measures import Flags, Floats, Whole
+from models.measures import Flags, Floats, Whole
 from services.workbench.handbook.served import LABEL
 
 INPUT_MAX = 8.0

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from services.workbench.handbook.measures import Flags, Floats, Whole, auc, average_precision, card_precision
+from models.measures import Flags, Floats, Whole, auc
+from services.workbench.handbook.measures import average_precision, card_precision
 
 FIRST_DAY = date(2018, 4, 1)
 """Day 0; a Sunday."""

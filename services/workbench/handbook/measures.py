@@ -1,31 +1,10 @@
-"""Area under the ROC curve, average precision, card precision. Pure; arrays of one score and one truth a payment."""
+"""Average precision and card precision, as the book has them. Pure; arrays of one score and one truth a payment."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
-Floats: TypeAlias = NDArray[np.float64]
-Flags: TypeAlias = NDArray[np.bool_]
-Whole: TypeAlias = NDArray[np.int64]
-
-
-def auc(scores: Floats, truth: Flags) -> float:
-    """Probability that a true payment scores above one that is not; equal scores count one half. NaN without both.
-
-    >>> auc(np.array([3.0, 2.0, 2.0, 1.0]), np.array([True, True, False, False]))
-    0.875
-    """
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    below = np.cumsum(counts) - counts
-    ranks = (below + (counts + 1) / 2)[inverse]
-    positives = int(truth.sum())
-    negatives = len(truth) - positives
-    if not positives or not negatives:
-        return float("nan")
-    return float((ranks[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+from models.measures import Flags, Floats, Whole
 
 
 def average_precision(scores: Floats, truth: Flags) -> float:

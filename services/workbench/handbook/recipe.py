@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.measures import Floats, Whole
 from services.workbench.handbook.handbook import DELAY_DAYS, Cards
-from services.workbench.handbook.measures import Floats, Whole
 
 Tell = Callable[[str], None]
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.measures import Flags, Whole
 from services.contract.types import PaymentLabel
 from services.ingest.files import MappedFile
-from services.ingest.mapping import load_mapping
+from services.ingest.mapping_file import load_mapping
 from services.ingest.rows import Ready
 from services.scorer.path.features.registry import INDEX, NAMES, PAYEE_CONFIRMED, PAYER_CONFIRMED
 from services.scorer.path.records import Record
 from services.scorer.path.replay import Replay, label_record
 from services.scorer.path.rules.ruleset import Ruleset
 from services.workbench.handbook.handbook import DAY_SECONDS, DELAY_DAYS, Cards
-from services.workbench.handbook.measures import Flags, Whole
 
 BATCH = 2_000
 CONFIRMED_NAMES: tuple[str, ...] = tuple(feature.name for feature in (*PAYER_CONFIRMED, *PAYEE_CONFIRMED))

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.drift import Alarm
+from models.measures import DAY_MS
 from services.contract.types import Example
 from services.learner.health.prequential import (
     ALL,
@@ -24,7 +25,6 @@ from services.learner.health.prequential import (
     StateRefused,
     cohort_of,
 )
-from services.workbench.measures import DAY_MS
 from tests.learner.streams import START_MS, example
 
 Judged = tuple[float, float, bool]

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.drift import Alarm, count_bins, deciles, stability_index
+from models.drift import SCORE, Alarm, count_bins, deciles, stability_index
 from services.learner.joining.join import DAY_MS, Join, payment_key
 from services.learner.joining.records import ServedDecision
-from services.learner.joining.served import COLUMNS, REFERENCE_DECISIONS, SCORE, ServedDrift, ServedPlan
+from services.learner.joining.served import COLUMNS, REFERENCE_DECISIONS, ServedDrift, ServedPlan
 from services.scorer.path.features.registry import INDEX, NAMES
 from tests.learner.streams import MODEL, SCHEMA, START_MS, MemoryStore
 

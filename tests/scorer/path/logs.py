@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from services.contract.types import Party, Payment, PaymentLabel, Status
-from services.scorer.path.rules.ruleset import Parameters
+from services.scorer.path.features.parameters import Parameters
 
 SECOND_MS = 1_000
 HOUR_MS = 3_600_000

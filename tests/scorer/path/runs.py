@@ -19,6 +19,7 @@ from services.scorer.path.features.columns import (
     label_columns,
     payer_columns,
 )
+from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, payer_features
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash, term_of
@@ -35,7 +36,6 @@ from services.scorer.path.features.state import (
 from services.scorer.path.features.tokens import write_linked
 from services.scorer.path.frame import HEADER, Frames, Source, headers_of, told_of
 from services.scorer.path.replay import on_payee_side
-from services.scorer.path.rules.ruleset import Parameters
 from tests.scorer.path.features.twin import Outflow, money_of
 from tests.scorer.path.features.typology_twin import CONFIRMED_ACCOUNTS, LEXICON
 

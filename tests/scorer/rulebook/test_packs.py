@@ -18,10 +18,11 @@ from services.contract.types import Role
 from services.runtime.settings import Settings, SettingsError
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash, term_of
 from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
+from services.scorer.path.rules.condition import Condition
 from services.scorer.path.rules.pack import HIT, MISSING, NO_HIT, PackResults, Packs
 from services.scorer.path.rules.pack_format import ROLES, STRONG_FAMILIES, Indicator, Pack, PackError
 from services.scorer.path.rules.pack_parse import parse_pack
-from services.scorer.path.rules.ruleset import Condition, with_packs
+from services.scorer.path.rules.ruleset import with_packs
 from services.scorer.rulebook.pack_file import SHIPPED, load_packs, load_private, pack_text, signature_of
 from services.scorer.rulebook.ruleset_file import load_ruleset
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from models.measures import Flags, Floats
 from services.contract.codec import encode
 from services.contract.types import Party, Payment
 from services.scorer.path.features.registry import INDEX
@@ -27,7 +28,6 @@ from services.workbench.handbook.handbook import (
     measure,
     rows_tested,
 )
-from services.workbench.handbook.measures import Flags, Floats
 from services.workbench.handbook.recipe import Recipe, corrector_inputs, training_rows
 from services.workbench.handbook.served import BATCH, CONFIRMED_NAMES, Walk, label_log
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.workbench.handbook.measures import auc, average_precision, card_precision
+from models.measures import auc
+from services.workbench.handbook.measures import average_precision, card_precision
 
 SEEDED = settings(derandomize=True, deadline=None, max_examples=200, database=None)
 PAYMENTS = st.lists(

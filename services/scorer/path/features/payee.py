@@ -28,9 +28,9 @@ from services.scorer.path.features.kernels import (
     update_activity,
     write_activity,
 )
+from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.registry import PAYEE_CONFIRMED, PAYEE_HOP, RECENT_PAYEES
 from services.scorer.path.features.state import HALF_LIVES, PRICES, AccountState
-from services.scorer.path.rules.ruleset import Parameters
 
 PASSED_ON_MAX = 10.0
 _REMITTANCES = ACTIVITY + 2

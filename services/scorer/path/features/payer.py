@@ -29,6 +29,7 @@ from services.scorer.path.features.kernels import (
     update_activity,
     write_activity,
 )
+from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.registry import PAYER_CONFIRMED, PAYER_HOP, RECENT_PAYEES
 from services.scorer.path.features.remittances import (
     PAYMENT,
@@ -42,7 +43,6 @@ from services.scorer.path.features.remittances import (
 )
 from services.scorer.path.features.state import DEVICES, HALF_LIVES, PAYMENT_IDS, AccountState
 from services.scorer.path.features.tokens import LINKED
-from services.scorer.path.rules.ruleset import Parameters
 
 FORWARD, DUPLICATE, STATUS_UPDATE = 0, 1, 2
 """Verdicts: a payment goes on; a repeat of an id is dropped; a repeat with another status only updates state."""

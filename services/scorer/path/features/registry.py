@@ -55,7 +55,7 @@ import orjson
 
 from services.contract.identity import hash_of
 from services.contract.types import Side
-from services.scorer.path.rules.ruleset import Parameters
+from services.scorer.path.features.parameters import Parameters
 
 DEFINITION_VERSION = 7
 """Raised whenever the mathematics of any feature changes, so that no model scores what it was not trained on."""

@@ -10,8 +10,9 @@ import orjson
 from numpy.typing import NDArray
 
 from services.scorer.path.features.registry import FEATURES, INDEX
+from services.scorer.path.rules.condition import RulesetError
 from services.scorer.path.rules.pack import Packs
-from services.scorer.path.rules.ruleset import Rule, Ruleset, RulesetError
+from services.scorer.path.rules.ruleset import Rule, Ruleset
 
 NO_HIT, HIT, ERROR = 0, 1, 2
 OUTCOMES = ("no_hit", "hit", "error")

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from services.contract.identity import hash_of
 from services.contract.types import Evidence, Finding, Role
 from services.scorer.path.features.registry import FEATURES, INDEX
+from services.scorer.path.rules.condition import Condition
 from services.scorer.path.rules.pack_format import ROLES, STRONG_FAMILIES, Indicator, Pack
-from services.scorer.path.rules.ruleset import Condition
 
 NO_HIT, HIT, MISSING = 0, 1, 2
 

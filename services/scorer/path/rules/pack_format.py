@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from services.contract.types import Family, Role
-from services.scorer.path.rules.ruleset import Condition
+from services.scorer.path.rules.condition import Condition
 
 ROLES: tuple[Role, Role] = ("payer", "payee")
 STRONG_FAMILIES: frozenset[Family] = frozenset({"relationship", "beneficiary", "network", "temporal", "amount"})

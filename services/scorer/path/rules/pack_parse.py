@@ -14,6 +14,7 @@ import orjson
 from services.contract.identity import hash_of
 from services.contract.types import Role
 from services.scorer.path.features.registry import FEATURES, INDEX
+from services.scorer.path.rules.condition import Condition, RulesetError
 from services.scorer.path.rules.pack_format import (
     READ,
     ROLES,
@@ -24,7 +25,6 @@ from services.scorer.path.rules.pack_format import (
     PackError,
     PackFile,
 )
-from services.scorer.path.rules.ruleset import Condition, RulesetError
 
 HEADLINE = "pattern consistent with published indicators"
 """What every headline says: an indicator is no verdict."""

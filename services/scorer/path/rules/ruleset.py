@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 import msgspec
 import orjson
@@ -13,30 +13,10 @@ import orjson
 from services.contract.codes import CURRENCY_EXPONENT
 from services.contract.identity import hash_of
 from services.contract.types import Family, Role
+from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.private import NOTHING, PrivateLists
-
-if TYPE_CHECKING:
-    from services.scorer.path.rules.pack_format import Pack
-
-
-class RulesetError(ValueError):
-    """A ruleset cannot be used. The message names the rule and the key."""
-
-
-class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A bound on one feature: ``at_least`` (inclusive) or ``below`` (exclusive), exactly one of them."""
-
-    feature: str
-    at_least: float | None = None
-    below: float | None = None
-
-    @property
-    def threshold(self) -> float:
-        """The bound itself."""
-        bound = self.at_least if self.at_least is not None else self.below
-        if bound is None:
-            raise RulesetError(f"{self.feature}: give at_least or below")
-        return bound
+from services.scorer.path.rules.condition import Condition, RulesetError
+from services.scorer.path.rules.pack_format import Pack
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,26 +50,6 @@ class Bands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     small_to: float
     near_threshold_from: float
     near_threshold_to: float
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """What features depend on besides payments: bands in EUR, and units of each currency for one EUR."""
-
-    small_from: float
-    small_to: float
-    near_threshold_from: float
-    near_threshold_to: float
-    rates: tuple[tuple[str, float], ...]
-    account_idle_ms: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON-ready values, for hashing."""
-        return asdict(self)
-
-    def eur_per_minor_unit(self) -> dict[str, float]:
-        """What one minor unit of each currency with a rate is worth in EUR."""
-        return {code: 1.0 / (rate * 10 ** CURRENCY_EXPONENT[code]) for code, rate in self.rates}
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

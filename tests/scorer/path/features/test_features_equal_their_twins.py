@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from services.contract.types import Party, Payment
+from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE
 from services.scorer.path.features.registry import FEATURES, INDEX, NAMES, PAYER_HOP
-from services.scorer.path.rules.ruleset import Parameters, parse_ruleset
+from services.scorer.path.rules.ruleset import parse_ruleset
 from tests.scorer.path.features.label_twin import PAYEE_LABEL_TWINS, PAYER_LABEL_TWINS
 from tests.scorer.path.features.twin import EXACT as GENERAL_EXACT
 from tests.scorer.path.features.twin import PAYEE_TWINS as GENERAL_PAYEE_TWINS

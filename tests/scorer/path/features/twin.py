@@ -17,7 +17,7 @@ from typing import Literal
 from services.contract.codes import CURRENCY_EXPONENT
 from services.contract.identity import digest64
 from services.contract.types import Party, Payment, PaymentLabel, Role
-from services.scorer.path.rules.ruleset import Parameters
+from services.scorer.path.features.parameters import Parameters
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000

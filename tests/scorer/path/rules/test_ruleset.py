@@ -8,8 +8,9 @@ import pytest
 
 from services.contract.codes import CURRENCY_EXPONENT
 from services.scorer.path.features.registry import NAMES
+from services.scorer.path.rules.condition import Condition, RulesetError
 from services.scorer.path.rules.evaluate import Rules
-from services.scorer.path.rules.ruleset import Condition, RulesetError, parse_ruleset
+from services.scorer.path.rules.ruleset import parse_ruleset
 
 SMALL = """
 name = "small"
