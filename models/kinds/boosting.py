@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.learning.influence import MEDIANS_MAX, bounded_weights
+from models.influence import MEDIANS_MAX, bounded_weights
 from services.contract.errors import MissingExtra, TocsinError
 from services.scorer.path.features.registry import NAMES
 from services.scorer.path.scoring.forest import Forest
@@ -112,7 +112,7 @@ def fit(
     weights
         float64[n], positive.
     bounded
-        Whether no label may outvote the others (``models.learning.influence.bounded_weights``).
+        Whether no label may outvote the others (``models.influence.bounded_weights``).
     share
         Is told what share of the trees is grown, after each.
 

@@ -6,7 +6,7 @@ hyperparameters, the library's release, snapshot spacing, alert budget) is part 
 new line at version 1, from the first example of the log. Offsets are only remembered, never computed with: transaction
 markers take offsets too.
 
-What one account's labels teach is limited (``models.learning.influence``), alike in every line: a label beyond the
+What one account's labels teach is limited (``models.influence``), alike in every line: a label beyond the
 limit changes nothing but the limit's own memory.
 
 There are lines of four kinds (``models.learning.online``). The logistic one is what scorers follow; those of the other
@@ -23,11 +23,11 @@ import msgspec
 import orjson
 import river
 
+from models.influence import ACCOUNT_LIMIT, AccountLimit
 from models.kinds import adaptive_forest, anomaly, boosting, corrector, logistic
 from models.kinds.anomaly import AnomalyState
 from models.kinds.boosting import FitInputs
 from models.kinds.logistic import LogisticState
-from models.learning.influence import ACCOUNT_LIMIT, AccountLimit
 from models.learning.labels import SILENCE
 from models.learning.online import (
     REFIT_LABELS_MIN,

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.learning.influence import AccountLimit
+from models.influence import AccountLimit
 from models.learning.labels import SILENCE, reliability
 from models.learning.silence import certainty
 from models.measures import Flags, Floats
@@ -65,7 +65,7 @@ def sampled(data: Dataset, share: float) -> Dataset:
 
 def learned(data: Dataset) -> Flags:
     """bool[n]: the decisions whose label is learned: of those that somebody gave, what the limit of one payer admits
-    (``models.learning.influence``), in the order in which they came; silence always."""
+    (``models.influence``), in the order in which they came; silence always."""
     limit, given = AccountLimit(), _given(data)
     admitted: Flags = data.label != UNLABELLED
     for is_label, rows in stretches(data):

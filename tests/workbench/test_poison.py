@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.learning.influence import ACCOUNT_LABELS_MAX
+from models.influence import ACCOUNT_LABELS_MAX
 from models.learning.labels import SILENCE
 from services.workbench.backtest import learned, sampled, with_silence
 from services.workbench.dataset import NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset, texts

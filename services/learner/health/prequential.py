@@ -3,7 +3,7 @@
 Prequential evaluation (Dawid, *The prequential approach*, 1984): no score here was made by a model that knew the label.
 Examples are kept apart by how late their label came, since quick labels are of other payments than slow ones: an
 analyst's answer is about what was scored high, silence that matured is about everything else. The cohorts and figures
-are those of ``services.workbench.measures``, so that a backtest and the live service say the same.
+are those of ``models.measures``, so that a backtest and the live service say the same.
 
 Losses are watched for drift by cohort and label for the same reason: labels of one kind come in bursts, and a burst of
 another kind is no drift. Only a rise is an alarm.
@@ -78,7 +78,7 @@ class JudgedWindow:
         self._taken += 1
 
     def figures(self, budget_share: float) -> Figures:
-        """What the scores in the window are worth (``services.workbench.measures.figures``): about 4 ms when full."""
+        """What the scores in the window are worth (``models.measures.figures``): about 4 ms when full."""
         held = self._ring[: self._taken]
         return figures(held["score"].copy(), held["label"].copy(), held["weight"].copy(), budget_share)
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from models.influence import AccountLimit
 from models.kinds.adaptive_forest import create_adaptive_forest
 from models.kinds.anomaly import create_anomaly
 from models.kinds.boosting import compile_boosting
 from models.kinds.boosting import fit as fit_boosting
 from models.kinds.logistic import readable
-from models.learning.influence import AccountLimit
 from models.learning.labels import SILENCE, rank
 from models.learning.online import REFIT_LABELS_MIN, CheckpointRefused
 from models.learning.training import CHALLENGERS, Plan, Snapshot, Trainer, TrainerState

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.learning.influence import ACCOUNT_LABELS_MAX, AccountLimit
+from models.influence import ACCOUNT_LABELS_MAX, AccountLimit
 from models.learning.labels import SILENCE
 from models.learning.training import RECENT_EXAMPLES, Plan, Snapshot, Trainer, TrainerState
 from services.contract.codec import encode

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.learning.influence import MEDIANS_MAX, AccountLimit, bounded_weights
+from models.influence import MEDIANS_MAX, AccountLimit, bounded_weights
 
 told_labels = st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=60)
 
