@@ -20,7 +20,7 @@ from services import kafka
 from services.contract.codec import decode
 from services.contract.topics import Topic
 from services.contract.types import ShadowScores
-from services.topics_admin import create_topics
+from services.kafka.topics import create_topics
 from tests.faults.forms import Table
 from tests.faults.stage import Stage, identities
 from tests.support.deployment import read_logs

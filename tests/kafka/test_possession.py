@@ -17,7 +17,7 @@ from services.broker.jars import resolve_jars
 from services.broker.java import find_java
 from services.kafka.identity import client_of
 from services.kafka.possession import Possession
-from services.settings import Settings
+from services.runtime.settings import Settings
 from tests.support.proxied import ProxiedBroker
 from tests.support.proxy import Request
 

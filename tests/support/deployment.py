@@ -16,9 +16,9 @@ from aiokafka.structs import TopicPartition
 from services import kafka
 from services.contract.codec import encode
 from services.contract.topics import Topic
-from services.scorer.path.model import LogisticModel
-from services.settings import Settings
-from services.topics_admin import create_topics
+from services.kafka.topics import create_topics
+from services.runtime.settings import Settings
+from services.scorer.path.scoring.model import LogisticModel
 from tests.support.models import announcement_of
 from tests.support.payments import Entry, routed
 from tests.support.worker import Worker

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from services.contract.codec import NESTING_MAX, Rejection, decode_payment
 from services.contract.reading import nesting
 from services.contract.types import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX, Payment
-from services.scorer.path.columns import COUNTRY_CODE, STATUS_CODE, LabelColumns
 from services.scorer.path.decode import FUTURE_MS_MAX
+from services.scorer.path.features.columns import COUNTRY_CODE, STATUS_CODE, LabelColumns
+from services.scorer.path.features.state import account_key
 from services.scorer.path.frame import (
     GENERATIONS_MAX,
     HEADER,
@@ -38,7 +39,6 @@ from services.scorer.path.frame import (
     schema_number,
 )
 from services.scorer.path.records import Inbound
-from services.scorer.path.state import account_key
 
 OFFSET_MAX = 2**47
 """No log is as long: at a million records a second it takes four years."""

@@ -20,7 +20,8 @@ from services.contract.errors import TocsinError
 from services.contract.topics import Topic, Topics
 from services.kafka.identity import accepted_as, client_of
 from services.kafka.possession import Possession
-from services.logs import read_log
+from services.kafka.reading import read_log
+from services.runtime.settings import Settings
 from services.scorer.path.frame import GENERATIONS_MAX
 from services.scorer.shell.position import (
     POSITION_KEY,
@@ -31,7 +32,6 @@ from services.scorer.shell.position import (
     read_position,
     what_changed,
 )
-from services.settings import Settings
 
 ATTEMPTS = 5
 

@@ -18,13 +18,13 @@ from mode import Service
 from services import kafka
 from services.kafka.identity import client_of, identity_of
 from services.kafka.possession import Possession
-from services.metrics import Metrics
 from services.runtime.health import Loop
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings
 from services.runtime.supervisor import passes, pause, supervise, unless, within
 from services.scorer.path.records import HopResult
 from services.scorer.shell.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.scorer.shell.partition import Hop, PartitionLane
-from services.settings import Settings
 
 logger = logging.getLogger(__name__)
 
