@@ -55,6 +55,9 @@ DEFINITION: dict[str, Any] = {
 }
 """All that decides which losses are an alarm."""
 
+SCORE = "score"
+"""The name under which the score is looked at, beside the features'."""
+
 Floats: TypeAlias = NDArray[np.float64]
 Counts: TypeAlias = NDArray[np.int64]
 Kind: TypeAlias = Literal["loss", "feature", "score"]

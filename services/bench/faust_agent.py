@@ -13,13 +13,13 @@ from collections.abc import Mapping
 
 import faust
 
-from services.metrics import Metrics
-from services.scorer.path.features import feature_schema_hash
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings, load_settings
+from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
-from services.scorer.path.model import untrained_model
 from services.scorer.path.records import Record
-from services.scorer.ruleset_file import load_ruleset
-from services.settings import Settings, load_settings
+from services.scorer.path.scoring.model import untrained_model
+from services.scorer.rulebook.ruleset_file import load_ruleset
 
 BATCH = 500
 WITHIN_S = 0.02

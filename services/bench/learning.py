@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from models.training import CHALLENGERS, Plan, Trainer
+from models.learning.training import CHALLENGERS, Plan, Trainer
 from services.contract.types import Example
-from services.learner.fitting import fitted
-from services.scorer.path.features import FEATURES
+from services.learner.training.fitting import fitted
+from services.scorer.path.features.registry import FEATURES
 
 EXAMPLES = 2_000
 FIT_EXAMPLES = 10_000

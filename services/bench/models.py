@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from services.scorer.path.features import FEATURES
-from services.scorer.path.forest import Forest
-from services.scorer.path.halfspace import HalfSpaceModel
-from services.scorer.path.model import LogisticModel
-from services.scorer.path.trees import MISSING_LEFT, MISSING_RIGHT, Trees
-from services.scorer.path.votes import VotingForest, VotingModel
+from services.scorer.path.features.registry import FEATURES
+from services.scorer.path.scoring.forest import Forest
+from services.scorer.path.scoring.halfspace import HalfSpaceModel
+from services.scorer.path.scoring.model import LogisticModel
+from services.scorer.path.scoring.trees import MISSING_LEFT, MISSING_RIGHT, Trees
+from services.scorer.path.scoring.votes import VotingForest, VotingModel
 
 ROWS = 2_000
 ROUNDS = 10

@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 
-from services.scorer.pack_file import load_packs
-from services.scorer.path.features import FEATURES
-from services.scorer.path.pack import Packs
-from services.settings import Settings
+from services.runtime.settings import Settings
+from services.scorer.path.features.registry import FEATURES
+from services.scorer.path.rules.pack import Packs
+from services.scorer.rulebook.pack_file import load_packs
 
 ROWS = 2_000
 ROUNDS = 50

@@ -15,8 +15,8 @@ from services.bench.stream import bench_payments
 from services.bench.swap import swaps
 from services.bench.worker import POLL_S, Measured, MeasuredWorker
 from services.ingest.replay import send_payments
-from services.settings import Settings
-from services.topics_admin import create_topics
+from services.kafka.topics import create_topics
+from services.runtime.settings import Settings
 
 POLL_AGENT_S = 0.25
 _SCORER = ["services.cli", "worker", "scorer", "--loglevel", "ERROR"]

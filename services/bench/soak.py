@@ -20,10 +20,10 @@ from typing import Any
 import msgspec
 
 from services.contract.types import Label
-from services.learner.join import DAY_MS, Join, Limits
-from services.learner.records import ServedDecision
-from services.learner.store import Store
-from services.scorer.path.features import NAMES
+from services.learner.joining.join import DAY_MS, Join, Limits
+from services.learner.joining.records import ServedDecision
+from services.learner.joining.store import Store
+from services.scorer.path.features.registry import NAMES
 
 SOAK_DAYS = 1_500.0
 """Of event time: more than three times what is remembered."""

@@ -11,15 +11,15 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
 from services import kafka
-from services.clock import now_ms
 from services.contract.codec import encode
 from services.contract.types import Party, Payment
-from services.models_admin import send_announcement
-from services.scorer.path.ensemble import announcement_of
-from services.scorer.path.features import feature_schema_hash
-from services.scorer.path.model import LogisticModel, untrained_model
-from services.scorer.ruleset_file import load_ruleset
-from services.settings import Settings
+from services.kafka.announcing import send_announcement
+from services.runtime.clock import now_ms
+from services.runtime.settings import Settings
+from services.scorer.path.features.registry import feature_schema_hash
+from services.scorer.path.scoring.ensemble import announcement_of
+from services.scorer.path.scoring.model import LogisticModel, untrained_model
+from services.scorer.rulebook.ruleset_file import load_ruleset
 
 SWAPS = 9
 EVERY_S = 0.02

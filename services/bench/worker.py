@@ -13,7 +13,7 @@ import urllib.request
 from dataclasses import dataclass
 from types import TracebackType
 
-from services.settings import PREFIX, Settings
+from services.runtime.settings import PREFIX, Settings
 
 POLL_S = 1.0
 """Seldom: an exposition takes the worker some milliseconds."""

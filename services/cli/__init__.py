@@ -13,9 +13,9 @@ from services.cli.compare import backtest, compare
 from services.cli.evaluate import evaluate
 from services.cli.generate import generate
 from services.cli.replay import replay
+from services.kafka.topics import TopicsError
+from services.runtime.settings import SettingsError
 from services.scorer.shell.accept import NothingToAccept
-from services.settings import SettingsError
-from services.topics_admin import TopicsError
 
 app = typer.Typer(
     name="tocsin",

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from services.cli.alert_view import moment, show_alert
 from services.cli.options import Bootstrap, Json, print_json
-from services.settings import load_settings
+from services.runtime.settings import load_settings
 
 T = TypeVar("T")
 
@@ -99,8 +99,8 @@ def recompute(alert_id: AlertId, bootstrap: Bootstrap = None, json: Json = False
     must be the decision's; and prior, weights and model, added one by one, must be the score. Exit codes: 0 all holds;
     1 something differs, or it cannot be done; 2 a setting is wrong.
     """
+    from services.scorer.audit.recompute_alert import recompute_alert
     from services.scorer.shell.alerts import find_alert
-    from services.scorer.shell.recompute_alert import recompute_alert
 
     settings = load_settings(bootstrap=bootstrap)
     alert = _found(find_alert(settings, alert_id)).alert
@@ -124,7 +124,7 @@ def recompute(alert_id: AlertId, bootstrap: Bootstrap = None, json: Json = False
 
 def _found(doing: Coroutine[Any, Any, T]) -> T:
     """What ``doing`` gives; what the logs do not hold ends the command with 1."""
-    from services.logs import NotInLogs
+    from services.kafka.reading import NotInLogs
 
     try:
         return asyncio.run(doing)

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 import typer
 
 from services.cli.options import Json, print_json
-from services.progress import Progress
-from services.scorer.ruleset_file import load_ruleset
-from services.settings import load_settings
+from services.runtime.progress import Progress
+from services.runtime.settings import load_settings
+from services.scorer.rulebook.ruleset_file import load_ruleset
 
 STEPS = 1_000
 
@@ -35,9 +35,9 @@ def assess(
 
     Every figure is of synthetic data: it shows that the software works as specified, not that it finds offenders.
     """
-    from services.assess import report as reports
-    from services.assess.run import Options
-    from services.assess.run import assess as run
+    from services.workbench.assessment import report as reports
+    from services.workbench.assessment.run import Options
+    from services.workbench.assessment.run import assess as run
 
     options = Options(payers, months, seed, training_seed, training_payers, model, tuple(base_rates.split(",")), hard)
     with Progress("assessing", STEPS) as progress:

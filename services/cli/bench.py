@@ -13,8 +13,8 @@ from rich.table import Table
 
 from services.broker import BrokerError, open_broker
 from services.cli.options import Bootstrap, Json, print_json
-from services.progress import Progress
-from services.settings import load_settings
+from services.runtime.progress import Progress
+from services.runtime.settings import load_settings
 
 
 def bench(

@@ -14,13 +14,13 @@ from rich.table import Table
 
 from services.cli.options import Bootstrap, Json, moment_ms, print_json
 from services.cli.workbench_view import STEPS, Budget, at, fail, read, show, text
-from services.progress import Progress
-from services.scorer.path.features import feature_schema_hash
-from services.scorer.ruleset_file import load_ruleset
-from services.settings import Settings, load_settings
+from services.runtime.progress import Progress
+from services.runtime.settings import Settings, load_settings
+from services.scorer.path.features.registry import feature_schema_hash
+from services.scorer.rulebook.ruleset_file import load_ruleset
 
 if TYPE_CHECKING:
-    from services.scorer.path.model import Model
+    from services.scorer.path.scoring.model import Model
 
 
 def compare(
@@ -56,7 +56,7 @@ def compare(
         return
     if champion is None or challenger is None or not files or plots is not None:
         raise typer.BadParameter("two models and --data, or --shadow")
-    from models.registry import Registry, RegistryError
+    from models.registry.registry import Registry, RegistryError
     from services.workbench.compare import ComparisonError, unseen
     from services.workbench.compare import compare as run
 
@@ -143,9 +143,9 @@ def backtest(
     path's own code over the features as served: with what served, it says what was said. From Kafka memory grows with
     the decisions in review, from files with all.
     """
-    from models.registry import Registry, RegistryError
-    from services.scorer.path.ensemble import model_from
-    from services.scorer.path.model import untrained_model
+    from models.registry.registry import Registry, RegistryError
+    from services.scorer.path.scoring.ensemble import model_from
+    from services.scorer.path.scoring.model import untrained_model
     from services.workbench.export import Stretch
     from services.workbench.history import backtest as from_kafka
     from services.workbench.whatif import compared, reviewed

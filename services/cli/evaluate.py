@@ -13,9 +13,9 @@ from rich.table import Table
 
 from services.cli.options import Json, print_json
 from services.cli.workbench_view import STEPS, Budget, Matured, at, fail, read, show, tell
-from services.progress import Progress
-from services.scorer.ruleset_file import load_ruleset
-from services.settings import load_settings
+from services.runtime.progress import Progress
+from services.runtime.settings import load_settings
+from services.scorer.rulebook.ruleset_file import load_ruleset
 
 if TYPE_CHECKING:
     from services.workbench.dataset import Dataset
@@ -130,7 +130,7 @@ def _poison(
 
 
 def _evaluate_handbook(folder: Path | None, json: bool) -> None:
-    from services.evaluate.run import evaluate_handbook
+    from services.workbench.handbook.run import evaluate_handbook
 
     settings = load_settings()
     path = (folder or Path(os.environ.get("TOCSIN_DATA", "../shared/data"))) / "fdh_raw.parquet"

@@ -23,7 +23,7 @@ from services.generator.outputs import WRITERS, OutputError, TruthWriter
 from services.generator.plot import PlotError, write_plot
 from services.ingest.replay import KafkaFailedError, send_payments
 from services.ingest.report import Report
-from services.settings import SettingsError, load_settings
+from services.runtime.settings import SettingsError, load_settings
 
 EXIT_KAFKA = 1
 EXIT_SETTINGS = 2

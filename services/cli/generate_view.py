@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from services.generator.check import Finding
-from services.progress import RateProgress
+from services.runtime.progress import RateProgress
 
 
 class ShownDays(RateProgress):

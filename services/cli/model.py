@@ -13,21 +13,14 @@ from rich.table import Table
 
 from services.cli.options import Bootstrap, Json, moment_ms, print_json
 from services.contract.types import ModelAnnouncement, Promotion
-from services.models_admin import (
-    PromotionError,
-    announce,
-    champion_of,
-    name_of,
-    promoted,
-    rolled_back,
-    write_champion,
-)
-from services.scorer.path.features import feature_schema_hash
-from services.scorer.ruleset_file import load_ruleset
-from services.settings import Settings, load_settings
+from services.kafka.announcing import announce, champion_of, name_of, write_champion
+from services.learner.champion import PromotionError, promoted, rolled_back
+from services.runtime.settings import Settings, load_settings
+from services.scorer.path.features.registry import feature_schema_hash
+from services.scorer.rulebook.ruleset_file import load_ruleset
 
 if TYPE_CHECKING:
-    from models.training import Snapshot
+    from models.learning.training import Snapshot
     from services.workbench.mlflow_registry import MlflowRegistry
 
 app = typer.Typer(
@@ -41,7 +34,7 @@ TOP = 12
 @app.command("list")
 def list_models(json: Json = False) -> None:
     """The lines of models in the registry (`TOCSIN_REGISTRY`), and the versions of each."""
-    from models.registry import Registry
+    from models.registry.registry import Registry
 
     registry = Registry(load_settings().registry)
     found = {name: registry.versions(name) for name in registry.names()}
@@ -57,7 +50,7 @@ def list_models(json: Json = False) -> None:
 @app.command()
 def show(model: Name, json: Json = False) -> None:
     """The card of a model: what it learned from and when, what it weighs most, its hash, what it is not good for."""
-    from models.card import card_of
+    from models.registry.card import card_of
 
     settings = load_settings()
     card = card_of(_load(settings, model), _schema_hash(settings))
@@ -113,8 +106,8 @@ def register(
     dataset export`), NaN where one is missing; it gives the probability of suspicious, or a table of both. Needs the
     extra `onnx`. Of scikit-learn: `skl2onnx.to_onnx(model, features[:1], options={"zipmap": False})`.
     """
-    from models.registry import Registry, RegistryError
-    from services.scorer.path.model import ModelRefused
+    from models.registry.registry import Registry, RegistryError
+    from services.scorer.path.scoring.model import ModelRefused
     from services.workbench.register import register as run
 
     settings = load_settings(bootstrap=bootstrap)
@@ -165,7 +158,7 @@ def promote(model: Name, bootstrap: Bootstrap = None, json: Json = False) -> Non
 
 def rollback(bootstrap: Bootstrap = None, json: Json = False) -> None:
     """Go back to the champion before; where there was none, to the model that the learner announced last."""
-    from models.registry import Registry, RegistryError
+    from models.registry.registry import Registry, RegistryError
 
     settings = load_settings(bootstrap=bootstrap)
     registry = Registry(settings.registry)
@@ -185,7 +178,7 @@ def fetch(
     json: Json = False,
 ) -> None:
     """Copy a model from MLflow (`TOCSIN_REGISTRY_MLFLOW`) into the registry, its hashes checked."""
-    from models.registry import RegistryError
+    from models.registry.registry import RegistryError
     from services.workbench.mlflow_registry import MlflowError, MlflowRegistry
 
     settings = load_settings()
@@ -238,7 +231,7 @@ def _tell(promotion: Promotion | None, json: bool) -> None:
 
 def _load(settings: Settings, model: str, current_schema: bool = False) -> Snapshot:
     """A model of the registry; ends the command with 1 where it is not to be had."""
-    from models.registry import Registry, RegistryError
+    from models.registry.registry import Registry, RegistryError
 
     try:
         snapshot = Registry(settings.registry).named(model)

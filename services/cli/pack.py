@@ -11,19 +11,19 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from services.cli.options import Json, print_json
-from services.scorer.pack_file import SHIPPED, SIGNATURE_SUFFIX, list_key, pack_folder, pack_text, signature_of
-from services.scorer.pack_fixtures import read_fixtures
-from services.scorer.path.features import FEATURES, INDEX
-from services.scorer.path.pack_format import Indicator, Pack, PackError
-from services.scorer.path.pack_parse import parse_pack
-from services.scorer.path.private import keyed_hash, term_of
-from services.settings import load_settings
+from services.runtime.settings import load_settings
+from services.scorer.path.features.private import keyed_hash, term_of
+from services.scorer.path.features.registry import FEATURES, INDEX
+from services.scorer.path.rules.pack_format import Indicator, Pack, PackError
+from services.scorer.path.rules.pack_parse import parse_pack
+from services.scorer.rulebook.pack_file import SHIPPED, SIGNATURE_SUFFIX, list_key, pack_folder, pack_text, signature_of
+from services.scorer.rulebook.pack_fixtures import read_fixtures
 
 app = typer.Typer(help="Typology packs: published indicators as data.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help=f"A folder, or one of {', '.join(SHIPPED)}.")]
-CASE = "tests/packs/test_packs.py::test_an_indicator_hits_at_its_threshold_and_not_beyond_it"
-TWIN = "tests/path/test_features_equal_their_twins.py::test_a_feature_equals_its_twin"
+CASE = "tests/scorer/rulebook/test_packs.py::test_an_indicator_hits_at_its_threshold_and_not_beyond_it"
+TWIN = "tests/scorer/path/features/test_features_equal_their_twins.py::test_a_feature_equals_its_twin"
 
 
 def _load(name: str) -> Pack:

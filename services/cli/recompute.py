@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from services.cli.options import Bootstrap, Json, print_json
-from services.settings import load_settings
+from services.runtime.settings import load_settings
 
 
 def recompute(
@@ -22,8 +22,8 @@ def recompute(
     with the model that the decision names. Exit codes: 0 the same bytes; 1 they differ, or it cannot be done; 2 a
     setting is wrong. `tocsin alert recompute` does this for all that an alert rests on.
     """
-    from services.logs import NotInLogs
-    from services.scorer.shell.recompute import recompute_decision
+    from services.kafka.reading import NotInLogs
+    from services.scorer.audit.recompute import recompute_decision
 
     settings = load_settings(bootstrap=bootstrap)
     try:

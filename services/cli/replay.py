@@ -12,7 +12,8 @@ import typer
 
 from services.cli.replay_view import ShownProgress, bad_row_lines, summary_lines
 from services.ingest.files import MappedFile
-from services.ingest.mapping import MappingError, load_mapping, shipped_mappings
+from services.ingest.mapping import MappingError
+from services.ingest.mapping_file import load_mapping, shipped_mappings
 from services.ingest.numbers import BadValueError
 from services.ingest.pacing import Pace
 from services.ingest.readers import SourceError
@@ -21,7 +22,7 @@ from services.ingest.replay import KafkaFailedError, ReplayError, replay_rows
 from services.ingest.report import Report
 from services.ingest.rows import Windowed
 from services.ingest.times import iso_ms
-from services.settings import Settings, SettingsError, load_settings
+from services.runtime.settings import Settings, SettingsError, load_settings
 
 EXIT_KAFKA = 1
 EXIT_SETTINGS = 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.ingest.report import Report
-from services.progress import RateProgress
+from services.runtime.progress import RateProgress
 
 
 class ShownProgress(RateProgress):

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.options import Bootstrap, Json, print_json
-from services.settings import load_settings
-from services.topics_admin import TopicState, amiss, create_topics, describe_topics, untold
+from services.kafka.topics import TopicState, amiss, create_topics, describe_topics, untold
+from services.runtime.settings import load_settings
 
 app = typer.Typer(help="Create or describe the topics of the contract.", no_args_is_help=True)
 

@@ -12,16 +12,16 @@ import typer
 from services.cli.options import Bootstrap, Json, moment_ms, print_json
 from services.cli.workbench_view import STEPS, Budget, Files, Matured, at, fail, read, show, tell
 from services.contract.codec import RecordInvalid
-from services.models_admin import name_of
-from services.progress import Progress
-from services.scorer.path.features import feature_schema_hash
-from services.scorer.ruleset_file import load_ruleset
-from services.settings import Settings, load_settings
+from services.kafka.announcing import name_of
+from services.runtime.progress import Progress
+from services.runtime.settings import Settings, load_settings
+from services.scorer.path.features.registry import feature_schema_hash
+from services.scorer.rulebook.ruleset_file import load_ruleset
 
 if TYPE_CHECKING:
-    from services.evaluate.measures import Floats
-    from services.learner.alarms import RefitRequest
-    from services.scorer.path.model import Model
+    from models.measures import Floats
+    from services.learner.health.alarms import RefitRequest
+    from services.scorer.path.scoring.model import Model
     from services.workbench.dataset import Dataset
 
 app = typer.Typer(help="Data sets of decisions and their labels.", no_args_is_help=True)
@@ -108,8 +108,8 @@ def train(
     Nothing scores with it until `tocsin promote`. With --if-drifted nothing is trained unless a request to refit stands
     (`drift.json` in `TOCSIN_STATE_DIR`); once the version is saved the request is settled.
     """
-    from models.registry import Registry, RegistryError
-    from services.learner.alarms import settle
+    from models.registry.registry import Registry, RegistryError
+    from services.learner.health.alarms import settle
     from services.workbench.mlflow_registry import tell_mlflow
     from services.workbench.train import TrainingError
     from services.workbench.train import train as run
@@ -153,7 +153,7 @@ def train(
 
 def _refit_request(settings: Settings) -> RefitRequest | None:
     """The request of the drift watch that stands; its alarms are said."""
-    from services.learner.alarms import FILE, described, read_request
+    from services.learner.health.alarms import FILE, described, read_request
 
     try:
         request = read_request(settings.state_dir)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.progress import Progress
+from services.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from services.workbench.dataset import Dataset

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from services.cli.options import Bootstrap
-from services.settings import Settings, load_settings
+from services.runtime.settings import Settings, load_settings
 
 app = typer.Typer(help="Run a worker until SIGTERM or Ctrl-C.", no_args_is_help=True)
 

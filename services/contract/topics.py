@@ -121,6 +121,21 @@ class Topics:
             "scorer.alerter-state.v1", "subject", "changelog of the alerter", compacted=True, internal=True
         )
 
+    def written_by(self, group: str) -> tuple[Topic, ...]:
+        """Every topic that the transactions of a consumer group of ours (``payer``) may write to.
+
+        >>> [topic.name for topic in Topics().written_by("shadow")]
+        ['shadow-scores.v1', 'payments.dlq.v1']
+        """
+        own = {
+            "payer": (self.payments_by_payee, self.payer_state),
+            "payee": (self.decisions, self.reviews, self.payee_state),
+            "alerter": (self.alerts, self.alerter_state),
+            "shadow": (self.shadow_scores,),
+            "learner": (self.examples, self.payments),
+        }
+        return (*own[group], self.dead_letters)
+
     def all(self) -> tuple[Topic, ...]:
         """Every topic, in the order in which a payment meets them."""
         return (

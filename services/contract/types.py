@@ -39,8 +39,8 @@ NAME_PATTERN = rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}{_END}"
 """Of a line of models: it is a folder's name, too."""
 LineName = Annotated[str, Meta(pattern=NAME_PATTERN)]
 ReviewProbability = Annotated[float, Meta(ge=0, le=1.000_001)]
-"""A little beyond 1 is a threshold that nothing reaches: ``models.threshold`` gives it where none keeps within the
-budget."""
+"""A little beyond 1 is a threshold that nothing reaches: ``models.learning.threshold`` gives it where none keeps within
+the budget."""
 UtcOffsetMinutes = Annotated[int, Meta(ge=-840, le=840)]
 
 Status = Literal["attempted", "accepted", "rejected", "returned"]
@@ -291,6 +291,12 @@ class Snooze(Struct, frozen=True, omit_defaults=True):
     reason: Code | None = None
 
 
+LABEL_FREQUENCY = 0.3
+"""The share of suspicious payments that ever get a label, where nobody says better. Tocsin's assumption, too. It
+matters only where a high score met silence (``models.learning.silence``): at a probability of 0.01 it moves no weight
+by 1 %."""
+
+
 class Label(Struct, frozen=True, omit_defaults=True):
     """What somebody later said of a payment."""
 
@@ -384,16 +390,16 @@ class ModelAnnouncement(Struct, frozen=True, omit_defaults=True):
     scales: tuple[float, ...] = ()
     """Standard deviations; 0 switches a feature off."""
     forest: bytes = b""
-    """Of a boosted ensemble: its trees, as ``services.scorer.path.forest`` packs them, in base64."""
+    """Of a boosted ensemble: its trees, as ``services.scorer.path.scoring.forest`` packs them, in base64."""
     correction: bytes = b""
     """Of a boosted ensemble with a corrector: the latter, packed likewise."""
     challenger: bool = False
     """Nobody scores with it unless it is promoted."""
     votes: bytes = b""
-    """Of an adaptive forest: its trees, as ``services.scorer.path.votes`` packs them, in base64."""
+    """Of an adaptive forest: its trees, as ``services.scorer.path.scoring.votes`` packs them, in base64."""
     halfspace: bytes = b""
-    """Of an anomaly model: its half-space trees, as ``services.scorer.path.halfspace`` packs them, in base64. Its
-    ``review_probability`` is a score of its own, no probability, and nobody decides with it."""
+    """Of an anomaly model: its half-space trees, as ``services.scorer.path.scoring.halfspace`` packs them, in base64.
+    Its ``review_probability`` is a score of its own, no probability, and nobody decides with it."""
     onnx: OnnxGraph | None = None
     """Of the kind ``onnx``, which is a challenger only: it has no contributions, so no reasons to show."""
 

@@ -11,13 +11,13 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from services import kafka
-from services.clock import now_ms
 from services.contract.codec import Rejection, decode, decode_payment
 from services.contract.dead_letter import read_dead_letter
 from services.contract.events import PAYMENT_LABEL, is_event
 from services.contract.topics import Topic
 from services.contract.types import Outcome
-from services.settings import Settings
+from services.runtime.clock import now_ms
+from services.runtime.settings import Settings
 
 POLL_MS = 500
 STALL_POLLS_MAX = 40

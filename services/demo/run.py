@@ -30,8 +30,8 @@ from services.demo.summary import Conditions, Summary, summarise
 from services.demo.watch import Seen, Watch
 from services.demo.workers import Workers
 from services.ingest.report import Report
-from services.settings import Settings, load_settings
-from services.topics_admin import create_topics
+from services.kafka.topics import create_topics
+from services.runtime.settings import Settings, load_settings
 
 BOOT_SECONDS_MAX, STALL_SECONDS_MAX, LEARN_SECONDS_MAX = 90.0, 45.0, 20.0
 

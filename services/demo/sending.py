@@ -6,14 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from services import kafka
+from services.contract.partitioner import partition_of
 from services.contract.types import Label
 from services.demo.plan import PACED_PER_SECOND, Stretch
 from services.demo.stream import Record, Stream
 from services.ingest.pacing import Pace
-from services.ingest.partition import partition_of
 from services.ingest.replay import send_payments
 from services.ingest.report import Progress
-from services.settings import Settings
+from services.runtime.settings import Settings
 
 SOURCE = "demo"
 

@@ -13,7 +13,7 @@ from typing import Self
 from pydantic import SecretStr
 
 from services.broker.process import GUARD, tail
-from services.settings import PREFIX, Settings
+from services.runtime.settings import PREFIX, Settings
 
 STOP_SECONDS_MAX = 20.0
 

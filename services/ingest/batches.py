@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from services.clock import now_ms
 from services.contract.events import Headers
+from services.runtime.clock import now_ms
 
 Acknowledged = Callable[[int], None]
 

@@ -6,16 +6,14 @@ import codecs
 from collections.abc import Iterator
 from datetime import UTC
 from string import Formatter
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 
 from services.contract.types import EVENT_TIME_MS_MAX, Party, Payment
+from services.ingest.mapping import Condition, Mapping, Source
 from services.ingest.numbers import BadValueError
 from services.ingest.times import iso_ms, zone_of
-
-if TYPE_CHECKING:
-    from services.ingest.mapping import Condition, Mapping, Source
 
 Problem = tuple[str, str]
 

@@ -24,15 +24,15 @@ from services import kafka
 from services.contract.codec import Rejection, encode
 from services.contract.dead_letter import dead_letter
 from services.contract.events import cloud_event
+from services.contract.partitioner import partition_of
 from services.contract.topics import Topic
 from services.contract.types import Label, Payment
 from services.ingest.batches import BatchSender, Outlet, SendError, explain
 from services.ingest.pacing import Pace
-from services.ingest.partition import murmur2, partition_of
 from services.ingest.readers import SourceError
 from services.ingest.report import Progress, Report, no_progress
 from services.ingest.rows import Bad, MappedRow, Ready, ready_of_bytes, ready_of_payment
-from services.settings import Settings
+from services.runtime.settings import Settings
 
 CHUNK_ROWS = 500
 """Rows between two looks at the event loop: about 10 ms of work."""
@@ -285,7 +285,7 @@ class _Replay:
     def _send_label(self, label: Label) -> None:
         assert self._labels is not None
         key = label.payment_id.encode()
-        partition = (murmur2(key) & 0x7FFFFFFF) % self._labels.partitions
+        partition = partition_of(key, self._labels.partitions)
         self._sender.append(self._labels, partition, key, encode(label), cloud_event("label.v1", label.label_id))
 
     def _send_dead_letter(self, row: Bad) -> None:

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from services.contract.remembered import remembered
 from services.ingest.numbers import BadValueError, scaled
-from services.remembered import remembered
 
 TimeForm = Literal["iso", "epoch_s", "epoch_ms", "seconds_after", "days_after", "format"]
 

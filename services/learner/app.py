@@ -7,20 +7,21 @@ from dataclasses import replace
 
 import faust
 
-from models.training import CHALLENGERS, Plan
-from services.faust_app import create_app
-from services.learner.alarms import Alarms, Hook
-from services.learner.join import DAY_MS, Limits
-from services.learner.joiner import Joiner
+from models.learning.training import CHALLENGERS, Plan
+from services.kafka.start import start
+from services.learner.health.alarms import Alarms, Hook
+from services.learner.joining.join import DAY_MS, Limits
+from services.learner.joining.joiner import Joiner
+from services.learner.joining.served import ServedPlan
 from services.learner.measures import Measures
-from services.learner.served import ServedPlan
-from services.learner.trainer import TrainerService, can_run
-from services.metrics import Metrics
+from services.learner.training.trainer import TrainerService, can_run
+from services.runtime.faust_app import create_app
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings
 from services.runtime.together import Together
 from services.runtime.worker import run_worker
-from services.scorer.path.features import feature_schema_hash
-from services.scorer.ruleset_file import load_ruleset
-from services.settings import Settings
+from services.scorer.path.features.registry import feature_schema_hash
+from services.scorer.rulebook.ruleset_file import load_ruleset
 
 
 def plan_of(settings: Settings) -> Plan:
@@ -110,4 +111,4 @@ def run_learner(settings: Settings) -> None:
     SystemExit
         As ``run_worker``.
     """
-    run_worker(settings, lambda metrics: create_learner(settings, metrics))
+    run_worker(settings, start, lambda metrics: create_learner(settings, metrics))

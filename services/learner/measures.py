@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Protocol
 
 from prometheus_client import Counter, Gauge
 
-from services.learner.served import SCORE, ServedDrift
-from services.metrics import Metrics, ModelHealth
-from services.workbench.measures import Figures
+from models.drift import SCORE
+from models.measures import Figures
+from services.runtime.metrics import Metrics, ModelHealth
 
 HOP = "learner"
 _LABEL_RESULTS = (
     "joined", "outranked", "duplicate", "waiting", "excess", "too_late", "expired", "not_kept", "overflow"
 )  # fmt: skip
+
+
+class Drift(Protocol):
+    """What is known of drift in what is served."""
+
+    @property
+    def decisions(self) -> Mapping[str, int]:
+        """Sampled decisions of each window."""
+
+    @property
+    def evaluations(self) -> int:
+        """How many times the windows were compared."""
+
+    def index(self) -> Mapping[str, float]:
+        """The latest index of each feature, and of the score."""
 
 
 class Measures:
@@ -113,7 +129,7 @@ class Measures:
         for (label, cohort), loss in means.items():
             self.health.loss.labels(label, cohort).set(loss)
 
-    def served(self, drift: ServedDrift) -> None:
+    def served(self, drift: Drift) -> None:
         """What is known of drift in what is served; the indices only when there are new ones."""
         for window, decisions in drift.decisions.items():
             self.health.sampled.labels(window).set(decisions)

@@ -15,27 +15,31 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from typing import TypeAlias
 
 import faust
 
 from services.contract.errors import TocsinError
-from services.metrics import Metrics
 from services.runtime.health import Health
 from services.runtime.logs import configure_logs, log_what_tasks_raise
-from services.runtime.start import start
-from services.settings import Settings, SettingsError
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings, SettingsError
 
 logger = logging.getLogger(__name__)
+
+Start: TypeAlias = Callable[[Settings, Metrics], Coroutine[None, None, None]]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LAST_WORDS_S = 1.0
 
 
-def run_worker(settings: Settings, create: Callable[[Metrics], faust.App]) -> None:
+def run_worker(settings: Settings, start: Start, create: Callable[[Metrics], faust.App]) -> None:
     """Run the app that ``create`` gives until SIGTERM or SIGINT; return when it has ended in order.
 
     Parameters
     ----------
+    start
+        Returns once all is there that the app needs; it is served meanwhile.
     create
         Called with the worker's metrics, and with the event loop set that the app is to live in, before any broker is
         asked.

@@ -14,18 +14,19 @@ import faust
 import numpy as np
 from numpy.typing import NDArray
 
-from models.registry import Registry
+from models.registry.registry import Registry
 from services.contract.types import ModelAnnouncement
-from services.faust_app import create_app
-from services.metrics import Metrics, ShadowMetrics
+from services.kafka.start import start
+from services.runtime.faust_app import create_app
+from services.runtime.metrics import Metrics, ShadowMetrics
+from services.runtime.settings import Settings
 from services.runtime.together import Together
 from services.runtime.worker import run_worker
-from services.scorer.path.features import feature_schema_hash
+from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.records import HopResult
-from services.scorer.ruleset_file import load_ruleset
+from services.scorer.rulebook.ruleset_file import load_ruleset
 from services.scorer.shell.lane import Lane
 from services.scorer.shell.models import AnnouncementFollower
-from services.settings import Settings
 from services.shadow.roster import Challenger, HasScores, Roster
 from services.shadow.scoring import NAME, RESULTS, Shadow
 
@@ -112,4 +113,4 @@ def create_shadow(settings: Settings, metrics: Metrics) -> faust.App:
 
 def run_shadow(settings: Settings) -> None:
     """Run a shadow worker until SIGTERM or SIGINT."""
-    run_worker(settings, lambda metrics: create_shadow(settings, metrics))
+    run_worker(settings, start, lambda metrics: create_shadow(settings, metrics))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from services.contract.announced import CHAMPION, model_of, read_announced
 from services.contract.reading import Rejection
 from services.contract.types import ModelAnnouncement
-from services.scorer.path.model import ModelRefused
+from services.scorer.path.scoring.model import ModelRefused
 
 VERSIONS_MAX = 8
 """Versions of a line that are remembered: where the latest is withdrawn or refused, the one before scores again."""

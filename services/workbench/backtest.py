@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.influence import AccountLimit
-from models.labels import LABEL_FREQUENCY, SILENCE, reliability
-from models.silence import certainty
+from models.learning.labels import SILENCE, reliability
+from models.learning.silence import certainty
+from models.measures import Flags, Floats
 from services.contract.identity import digest64
-from services.evaluate.measures import Flags, Floats
+from services.contract.types import LABEL_FREQUENCY
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
 
 BLOCK = 5_000
@@ -82,8 +83,8 @@ def _given(data: Dataset) -> Flags:
 
 def learning_weights(data: Dataset, label_frequency: float = LABEL_FREQUENCY) -> Floats:
     """float64[n]: the inverse sampling share of each label times the reliability of its source, and of silence times
-    the probability that it is right (``models.silence``): what an example of the learner weighs of a decision that was
-    kept with certainty."""
+    the probability that it is right (``models.learning.silence``): what an example of the learner weighs of a decision
+    that was kept with certainty."""
     said = zip(data.source.tolist(), data.score.tolist(), strict=True)
     weights = [
         reliability(each) * (certainty(score, label_frequency) if each == SILENCE else 1.0) for each, score in said

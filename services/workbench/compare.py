@@ -6,9 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from services.evaluate.measures import Flags, Floats
+from models.measures import Flags, Floats, average_precision, figures, recall_at_budget
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
-from services.workbench.measures import average_precision, figures, recall_at_budget
 
 RESAMPLES = 500
 

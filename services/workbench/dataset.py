@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scorer.path.features import NAMES
+from services.scorer.path.features.registry import NAMES
 
 SUSPICIOUS, NOT_SUSPICIOUS, UNLABELLED = 1, 0, -1
 NEVER_MS = np.iinfo(np.int64).max

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from msgspec import Struct
 
-from models.labels import resolved
+from models.learning.labels import resolved
 from services.contract.codec import DECISION_BYTES_MAX, Rejection, read
 from services.contract.types import Label
-from services.learner.join import payment_key
-from services.learner.records import decode_label
-from services.logs import read_log
+from services.kafka.reading import read_log
+from services.learner.joining.join import payment_key
+from services.learner.joining.records import decode_label
+from services.runtime.settings import Settings
 from services.scorer.path.decode import FUTURE_MS_MAX
-from services.scorer.path.features import NAMES
-from services.settings import Settings
+from services.scorer.path.features.registry import NAMES
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset, joined, texts
 
 BATCH = 5_000

@@ -9,17 +9,17 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
-from models.labels import resolved
+from models.learning.labels import resolved
 from services.contract.identity import decision_id
 from services.contract.types import Label, Payment
 from services.generator import Configuration, LabelTruth, Stream
 from services.scorer.path.decision import decide
-from services.scorer.path.features import NAMES, feature_schema_hash
-from services.scorer.path.model import untrained_model
+from services.scorer.path.features.registry import NAMES, feature_schema_hash
 from services.scorer.path.records import Record, no_mark
 from services.scorer.path.replay import Replay
-from services.scorer.path.rules import Rules
-from services.scorer.path.ruleset import Ruleset
+from services.scorer.path.rules.evaluate import Rules
+from services.scorer.path.rules.ruleset import Ruleset
+from services.scorer.path.scoring.model import untrained_model
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset, texts
 
 Share = Callable[[float], None]

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from services.evaluate.measures import Flags, Floats
-from services.scorer.path.model import Model
-from services.scorer.path.ruleset import Ruleset
-from services.settings import Settings
+from models.measures import Flags, Floats
+from services.runtime.settings import Settings
+from services.scorer.path.rules.ruleset import Ruleset
+from services.scorer.path.scoring.model import Model
 from services.workbench.dataset import Dataset, concatenated
 from services.workbench.export import Stretch, decisions, decoded, labelled
 from services.workbench.whatif import Reviews, askers, compared, decide_prepared, processes

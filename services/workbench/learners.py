@@ -7,12 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
-from models.boosting import compile_boosting
-from models.boosting import fit as fit_boosting
-from models.logistic import PRIOR_LOG_ODDS, compile_logistic, create_logistic, readable
-from services.evaluate.measures import Flags, Floats
-from services.scorer.path.ensemble import EnsembleModel
-from services.scorer.path.model import Model
+from models.kinds.boosting import compile_boosting
+from models.kinds.boosting import fit as fit_boosting
+from models.kinds.logistic import PRIOR_LOG_ODDS, compile_logistic, create_logistic, readable
+from models.measures import Flags, Floats
+from services.scorer.path.scoring.ensemble import EnsembleModel
+from services.scorer.path.scoring.model import Model
 from services.workbench.backtest import Learner
 
 DAY_MS = 86_400_000

@@ -17,11 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.registry import Registry, RegistryError
-from models.training import Snapshot
+from models.learning.training import Snapshot
+from models.registry.registry import Registry, RegistryError
 from services.contract.types import Promotion
-from services.models_admin import name_of
-from services.settings import Settings
+from services.kafka.announcing import name_of
+from services.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

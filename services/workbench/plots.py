@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from models.drift import count_bins, deciles, stability_index
-from services.evaluate.measures import Floats
-from services.scorer.path.features import NAMES
-from services.scorer.path.model import Model
+from models.measures import DAY_MS, Floats, calibration, recall_at_budget
+from services.scorer.path.features.registry import NAMES
+from services.scorer.path.scoring.model import Model
 from services.workbench.compare import top
 from services.workbench.dataset import NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
-from services.workbench.measures import DAY_MS, calibration, recall_at_budget
 
 MONTH_MS = 28 * DAY_MS
 PSI_FEATURES = 20

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from models.labels import SILENCE
-from services.evaluate.measures import Flags, Floats
+from models.learning.labels import SILENCE
+from models.measures import Flags, Floats
 from services.workbench.backtest import Learner, Share, prequential
 from services.workbench.dataset import NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
 from services.workbench.measures import measured

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from models.onnx import graph_of, hash_of_graph
-from models.registry import Registry
-from models.training import Snapshot
+from models.kinds.onnx import graph_of, hash_of_graph
+from models.learning.training import Snapshot
+from models.registry.registry import Registry
 from services.contract.types import ModelAnnouncement
-from services.scorer.path.model import ModelRefused
+from services.scorer.path.scoring.model import ModelRefused
 
 
 def register(

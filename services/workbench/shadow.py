@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from models.measures import Flags, Floats
 from services.contract.announced import model_of, read_announced
 from services.contract.codec import Rejection, read
 from services.contract.types import ShadowScores
-from services.evaluate.measures import Flags, Floats
-from services.logs import read_log
-from services.models_admin import name_of
-from services.settings import Settings
+from services.kafka.announcing import name_of
+from services.kafka.reading import read_log
+from services.runtime.settings import Settings
 from services.workbench.compare import ComparisonError, compared
 from services.workbench.dataset import Dataset
 from services.workbench.measures import measured

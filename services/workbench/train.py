@@ -13,20 +13,20 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from models.boosting import DEFINITION as BOOSTING_DEFINITION
-from models.boosting import compile_boosting
-from models.boosting import fit as fit_boosting
-from models.logistic import DEFINITION as LOGISTIC_DEFINITION
-from models.logistic import compile_logistic, create_logistic, readable
-from models.registry import Registry
-from models.training import Snapshot
-from services.evaluate.measures import Floats
-from services.scorer.path.ensemble import EnsembleModel, announcement_of
-from services.scorer.path.features import NAMES
-from services.scorer.path.model import LogisticModel, Model, probability
+from models.kinds.boosting import DEFINITION as BOOSTING_DEFINITION
+from models.kinds.boosting import compile_boosting
+from models.kinds.boosting import fit as fit_boosting
+from models.kinds.logistic import DEFINITION as LOGISTIC_DEFINITION
+from models.kinds.logistic import compile_logistic, create_logistic, readable
+from models.learning.training import Snapshot
+from models.measures import DAY_MS, Floats
+from models.registry.registry import Registry
+from services.scorer.path.features.registry import NAMES
+from services.scorer.path.scoring.ensemble import EnsembleModel, announcement_of
+from services.scorer.path.scoring.model import LogisticModel, Model, probability
 from services.workbench.backtest import learned, learning_weights, time_split, with_silence
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset, described
-from services.workbench.measures import DAY_MS, measured
+from services.workbench.measures import measured
 
 KINDS = ("boosting", "logistic")
 HELD_OUT_SHARE = 0.25

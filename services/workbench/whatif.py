@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scorer.path.decision import decide
-from services.scorer.path.model import Model
-from services.scorer.path.pack_format import ROLES
 from services.scorer.path.records import no_mark
-from services.scorer.path.rules import Rules
-from services.scorer.path.ruleset import Ruleset
+from services.scorer.path.rules.evaluate import Rules
+from services.scorer.path.rules.pack_format import ROLES
+from services.scorer.path.rules.ruleset import Ruleset
+from services.scorer.path.scoring.model import Model
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
 
 CHUNK = 20_000

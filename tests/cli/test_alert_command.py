@@ -12,18 +12,18 @@ from rich.console import Console
 from services.cli.alert_view import show_alert
 from services.contract.codec import decode, encode
 from services.contract.types import Alert, Decision, Review
-from services.scorer.path.alert import CONTRIBUTIONS_MAX, superseded, updated_alert
-from services.scorer.path.alert import stub as stub_of
-from services.scorer.path.alerter import Alerter
-from services.scorer.path.features import feature_schema_hash
+from services.runtime.settings import load_settings
+from services.scorer.audit.recompute_alert import alert_checks, named_payments
+from services.scorer.path.alerts.alert import CONTRIBUTIONS_MAX, superseded, updated_alert
+from services.scorer.path.alerts.alert import stub as stub_of
+from services.scorer.path.alerts.alerter import Alerter
+from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
-from services.scorer.path.model import untrained_model
 from services.scorer.path.records import Outbound, Record
-from services.scorer.ruleset_file import load_ruleset
+from services.scorer.path.scoring.model import untrained_model
+from services.scorer.rulebook.ruleset_file import load_ruleset
 from services.scorer.shell.alerts import as_it_stands
-from services.scorer.shell.recompute_alert import alert_checks, named_payments
-from services.settings import load_settings
-from tests.path.test_alert import review
+from tests.scorer.path.alerts.test_alert import review
 from tests.support.lsac import HOUR_MS, PAYEE, further, history
 
 

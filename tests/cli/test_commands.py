@@ -15,7 +15,7 @@ from services.broker import KafkaBroker
 from services.contract.codec import encode
 from services.contract.topics import Topics
 from services.contract.types import Party, Payment
-from services.settings import SettingsError, load_settings
+from services.runtime.settings import SettingsError, load_settings
 
 COMMANDS = ["alert", "demo", "generate", "pack", "replay", "recompute", "schema", "bench", "broker", "topics", "worker"]
 ALERT = [["alert", each] for each in ("show", "snooze", "recompute")]
@@ -56,7 +56,7 @@ def test_a_wrong_setting_is_named_and_nothing_is_started() -> None:
 
 
 def test_a_ruleset_that_cannot_be_used_is_refused_with_the_rule_that_is_wrong(tmp_path: Path) -> None:
-    shipped = Path("services/scorer/rulesets/general.toml").read_text("utf-8")
+    shipped = Path("services/scorer/rulebook/rulesets/general.toml").read_text("utf-8")
     broken = tmp_path / "rules.toml"
     broken.write_text(shipped.replace('feature = "payer_new_payees_1d"', 'feature = "no_such_thing"'), "utf-8")
     said = tocsin("worker", "scorer", TOCSIN_RULESET=str(broken))

@@ -9,11 +9,11 @@ import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
-from models.registry import Registry
+from models.registry.registry import Registry
 from services.cli import app
-from services.scorer.path.features import feature_schema_hash
-from services.scorer.ruleset_file import load_ruleset
-from services.settings import load_settings
+from services.runtime.settings import load_settings
+from services.scorer.path.features.registry import feature_schema_hash
+from services.scorer.rulebook.ruleset_file import load_ruleset
 from services.workbench.train import train
 from tests.support.graphs import linear_graph
 from tests.workbench.samples import DAY_MS, SCHEMA, sample

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli import app
-from services.scorer.pack_file import SHIPPED, pack_folder
+from services.scorer.rulebook.pack_file import SHIPPED, pack_folder
 
 RUNNER = CliRunner(env={"COLUMNS": "200"})
 

@@ -23,7 +23,7 @@ from services.contract.types import (
     ShadowScores,
     Snooze,
 )
-from services.learner.records import ServedDecision
+from services.learner.joining.records import ServedDecision
 from services.shadow.scoring import Decided
 from tests.contract.test_codec import SEEDED
 

@@ -18,7 +18,7 @@ import pytest
 from services import kafka as clients
 from services.broker import KafkaBroker
 from services.demo.summary import NOTE
-from services.settings import PREFIX, load_settings
+from services.runtime.settings import PREFIX, load_settings
 
 KEYS = {
     "payments_in", "decisions_out", "alerts", "dead_letters", "duplicates", "lost", "payments_per_second", "latency_ms",

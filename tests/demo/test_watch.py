@@ -10,7 +10,7 @@ from prometheus_client import start_http_server
 from services.broker.probe import free_ports
 from services.demo.watch import Watch
 from services.learner.measures import Measures
-from services.metrics import Metrics
+from services.runtime.metrics import Metrics
 
 
 class Running:

@@ -13,10 +13,10 @@ from functools import partial
 
 import numpy as np
 
-from services.clock import now_ms
 from services.learner.measures import Measures
-from services.metrics import Metrics, ModelHealth, ShadowMetrics
+from services.runtime.clock import now_ms
 from services.runtime.health import Loop
+from services.runtime.metrics import Metrics, ModelHealth, ShadowMetrics
 
 TICK_S = 0.1
 PAYMENTS = 200

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from services.learner.measures import Measures
-from services.metrics import Metrics, ShadowMetrics
+from services.runtime.metrics import Metrics, ShadowMetrics
 from tests.deploy.plausible import (
     LOOPS,
     fill_health,

@@ -14,8 +14,8 @@ import jsonschema
 import pytest
 
 from services.broker.single_node import MESSAGE_BYTES_MAX
-from services.ingest.mapping import shipped_mappings
-from services.settings import PREFIX, Settings, load_settings
+from services.ingest.mapping_file import shipped_mappings
+from services.runtime.settings import PREFIX, Settings, load_settings
 from tests.deploy.files import COMPOSE, ROOT, docker_instructions, image_environment, load_compose, load_services
 
 SCHEMA = "check_jsonschema/builtin_schemas/vendor/compose-spec.json"

@@ -19,7 +19,7 @@ from services.broker.probe import free_ports
 from services.broker.process import wait_until
 from services.runtime.health import Health
 from services.runtime.server import serve
-from services.settings import Settings
+from services.runtime.settings import Settings
 from tests.deploy.files import DEPLOY, DOCKERFILE, ROOT, docker_instructions, image_environment
 
 HEALTHCHECK = DEPLOY / "healthcheck.py"

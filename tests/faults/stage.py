@@ -15,7 +15,7 @@ import orjson
 from services.broker.probe import free_ports
 from services.contract.events import PAYMENT_LABEL, is_event
 from services.contract.topics import Topic
-from services.scorer.path.model import LogisticModel
+from services.scorer.path.scoring.model import LogisticModel
 from tests.faults.forms import ROLES, Form, Table
 from tests.support.deployment import Deployment, observer, producer, read_logs, send
 from tests.support.hostile import canary_entries, canary_label

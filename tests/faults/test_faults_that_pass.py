@@ -104,8 +104,6 @@ def test_workers_that_start_while_the_broker_is_away_wait_for_it_and_lose_nothin
 async def broker_away(stage: Stage, table: Table) -> None:
     """All are killed at work, the broker too, and the workers are back first. It dies once more, while they take up
     their partitions."""
-    if not stage.form.thorough:
-        pytest.skip("of the long form: see docs/RELIABILITY.md on what it showed once")
     broker = stage.broker.broker
     await stage.up()
     for _ in range(stage.form.kills):

@@ -13,13 +13,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
+from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.structs import TopicPartition
 
 from services import kafka
 from services.contract.codec import decode
 from services.contract.topics import Topic
 from services.contract.types import ShadowScores
-from services.topics_admin import create_topics
+from services.kafka.topics import create_topics
 from tests.faults.forms import Table
 from tests.faults.stage import Stage, identities
 from tests.support.deployment import read_logs
@@ -157,6 +158,49 @@ async def assert_shadow_scored(stage: Stage) -> None:
     )
     missing = await decided_so_far(stage) - scored
     assert not missing, f"{sum(missing.values())} decisions have no record in shadow-scores.v1"
+
+
+def test_a_partition_whose_records_were_deleted_unread_stops_alone(stage: Stage, table: Table) -> None:
+    asyncio.run(deleted_unread(stage, table))
+
+
+async def deleted_unread(stage: Stage, table: Table) -> None:
+    """Somebody deletes what one partition of ``payments.v1`` holds before it is read: that one waits for people, the
+    other is decided meanwhile."""
+    await stage.up()
+    topic = stage.settings.topics.payments
+    stage.workers["scorer"].kill()
+    fresh, before = len(stage.sent), await decided_so_far(stage)
+    await stage.feed()
+    admin = kafka.admin(stage.settings)
+    await admin.start()
+    try:
+        await admin.delete_records({TopicPartition(topic.name, 0): RecordsToDelete(-1)})  # to its end
+    finally:
+        await admin.close()
+    left = {record.key for record in (await read_logs(stage.deployment, topic))[1]}
+    stage.start()
+    told_s = await until_told(stage, "scorer", topic, 0)
+    expected = Counter(each.identity for each in stage.sent[fresh:] if each.fate == "decided" and each.key in left)
+
+    async def others_are_decided() -> bool | None:
+        return not expected - await decided_so_far(stage) or None
+
+    await stage.deployment.wait_for(others_are_decided, "the other partition goes on")
+    done = await asyncio.to_thread(accept, stage, topic, "--partition", "0")
+    assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
+    began = time.monotonic()
+    await stage.decided()
+    await until_ready(stage, "scorer")
+    decided = await decided_so_far(stage) - before
+    table.add(
+        f"records of one partition deleted unread (told in {told_s:.1f} s)",
+        "scorer",
+        time.monotonic() - began,
+        sum((expected - decided).values()),
+        sum((decided - expected).values()),
+    )
+    assert decided == expected
 
 
 def test_a_group_that_claims_to_be_beyond_the_end_hides_no_payment(stage: Stage, table: Table) -> None:

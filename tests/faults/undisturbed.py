@@ -8,11 +8,11 @@ from collections import Counter
 import numpy as np
 import orjson
 
-from models.registry import Registry
+from models.registry.registry import Registry
 from services.contract.codec import decode
 from services.contract.types import Example, ModelAnnouncement, ShadowScores
-from services.scorer.path.ensemble import model_from
-from services.scorer.path.model import LogisticModel
+from services.scorer.path.scoring.ensemble import model_from
+from services.scorer.path.scoring.model import LogisticModel
 from tests.faults.stage import SEED, Stage
 from tests.learner.test_learner_on_kafka import expected_ids, offline, plans_of, registered
 from tests.support.alerts import assert_each_review_is_in_one_alert

@@ -22,7 +22,7 @@ Reader = Callable[[bytes], object]
 def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
     """Each reader of one record's bytes, and its seeds."""
     from services.contract import announced, codec, types
-    from services.learner import records
+    from services.learner.joining import records
     from services.scorer.path.hops import PayeeHop
     from services.scorer.path.records import Record, no_mark
     from tests.fuzz import hops, seeds

@@ -13,13 +13,13 @@ from msgspec import structs
 
 from services.contract.codec import encode
 from services.contract.types import Party
-from services.scorer.path.alert_state import Horizon
-from services.scorer.path.alerter import Alerter
-from services.scorer.path.budget import DAY_MS
+from services.scorer.path.alerts.alert_state import Horizon
+from services.scorer.path.alerts.alerter import Alerter
+from services.scorer.path.alerts.budget import DAY_MS
+from services.scorer.path.features.state_format import StateFormatError
 from services.scorer.path.frame import HEADER, LABEL, LABEL_FRAME, PAYMENT, PAYMENT_HEAD
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import HopResult, Outbound, Record, no_mark
-from services.scorer.path.state_format import StateFormatError
 from services.shadow.roster import Challenger
 from services.shadow.scoring import Shadow
 from tests.fuzz import seeds

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 from msgspec import structs
 
-from models.training import Plan, Trainer
+from models.learning.training import Plan, Trainer
 from services.contract.announced import read_announced
 from services.contract.codec import RecordInvalid, Rejection, encode
 from services.contract.dead_letter import dead_letter, read_dead_letter
@@ -20,14 +20,14 @@ from services.contract.events import Headers
 from services.contract.reading import read
 from services.contract.topics import Topics
 from services.contract.types import Alert, Decision, ModelAnnouncement, ShadowScores
-from services.learner.batch import Output, Read, apply, sweep
-from services.learner.join import DAY_MS, Join, Limits
-from services.learner.prequential import Prequential
-from services.learner.records import read_example
-from services.learner.served import ServedDrift, ServedPlan
-from services.scorer.path.ensemble import _BY_KIND, model_from, scoring_from
-from services.scorer.path.features import FEATURES
-from services.scorer.path.model import ModelRefused
+from services.learner.health.prequential import Prequential
+from services.learner.joining.batch import Output, Read, apply, sweep
+from services.learner.joining.join import DAY_MS, Join, Limits
+from services.learner.joining.records import read_example
+from services.learner.joining.served import ServedDrift, ServedPlan
+from services.scorer.path.features.registry import FEATURES
+from services.scorer.path.scoring.ensemble import _BY_KIND, model_from, scoring_from
+from services.scorer.path.scoring.model import ModelRefused
 from services.shadow.roster import Roster
 from tests.fuzz import seeds
 from tests.fuzz.checks import check_headers, check_letter, check_message, check_rejection

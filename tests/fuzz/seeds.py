@@ -28,18 +28,18 @@ from services.contract.types import (
     Snooze,
     Subject,
 )
-from services.scorer.path.ensemble import EnsembleModel, announcement_of
-from services.scorer.path.features import FEATURES, feature_schema_hash
-from services.scorer.path.halfspace import AnomalyModel
+from services.runtime.settings import load_settings
+from services.scorer.path.features.registry import FEATURES, feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
-from services.scorer.path.model import LogisticModel
 from services.scorer.path.records import Outbound, Record
-from services.scorer.path.ruleset import Ruleset
-from services.scorer.path.votes import VotingModel
-from services.scorer.ruleset_file import load_ruleset
-from services.settings import load_settings
+from services.scorer.path.rules.ruleset import Ruleset
+from services.scorer.path.scoring.ensemble import EnsembleModel, announcement_of
+from services.scorer.path.scoring.halfspace import AnomalyModel
+from services.scorer.path.scoring.model import LogisticModel
+from services.scorer.path.scoring.votes import VotingModel
+from services.scorer.rulebook.ruleset_file import load_ruleset
 from tests.learner.streams import features_of
-from tests.path.test_other_models import any_correction, any_halfspace, any_votes
+from tests.scorer.path.scoring.test_other_models import any_correction, any_halfspace, any_votes
 
 START_MS = 1_700_000_000_000
 STEP_MS = 7_200_000

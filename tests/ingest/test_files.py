@@ -16,7 +16,8 @@ import pytest
 from services.contract.codec import Rejection
 from services.contract.types import Label
 from services.ingest.files import MappedFile
-from services.ingest.mapping import Mapping, MappingError, load_mapping, parse_mapping
+from services.ingest.mapping import Mapping, MappingError
+from services.ingest.mapping_file import load_mapping, parse_mapping
 from services.ingest.readers import LINE_BYTES_MAX, SourceError
 from services.ingest.rows import Bad, Filtered, MappedRow, Ready, Windowed
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest.mapping import MappingError, load_mapping, parse_mapping, shipped_mappings
+from services.ingest.mapping import MappingError
+from services.ingest.mapping_file import load_mapping, parse_mapping, shipped_mappings
 
 PAYMENT = """
 title = "own"

@@ -20,15 +20,15 @@ from services import kafka as clients
 from services.broker import KafkaBroker
 from services.contract.codec import decode, decode_payment, encode
 from services.contract.dead_letter import read_dead_letter
+from services.contract.partitioner import partition_of
 from services.contract.types import Label, Party, Payment
 from services.ingest.files import MappedFile
-from services.ingest.mapping import load_mapping
+from services.ingest.mapping_file import load_mapping
 from services.ingest.pacing import Pace
-from services.ingest.partition import partition_of
 from services.ingest.replay import KafkaFailedError, SourceFailedError, replay_rows, send_payments
 from services.ingest.report import Report
 from services.ingest.rows import MappedRow, Ready, Windowed
-from services.settings import Settings, load_settings
+from services.runtime.settings import Settings, load_settings
 
 pytestmark = pytest.mark.kafka
 T = TypeVar("T")

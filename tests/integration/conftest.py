@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from services.broker import KafkaBroker
-from services.scorer.path.model import LogisticModel
-from services.settings import load_settings
+from services.runtime.settings import load_settings
+from services.scorer.path.scoring.model import LogisticModel
 from tests.support.deployment import Deployment, make_deployment
 from tests.support.kills import run_killed
 from tests.support.models import random_model

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import ProducerFenced
 from aiokafka.structs import TopicPartition
 
 from services import kafka as clients
 from services.broker import KafkaBroker
+from services.kafka.possession import Possession
 from services.scorer.path.records import Outbound
 from services.scorer.shell.delivery import ExactlyOnce
 from tests.support.deployment import Deployment, make_deployment
@@ -25,10 +26,12 @@ Way = Callable[[Deployment], Coroutine[Any, Any, None]]
 ROW = Outbound(0, 1, b"k", b"v", [])
 
 
-def delivery(deployment: Deployment) -> ExactlyOnce:
+def delivery(deployment: Deployment, consumer: AIOKafkaConsumer) -> ExactlyOnce:
     topics = deployment.settings.topics
     source = TopicPartition(topics.payments.name, 0)
-    return ExactlyOnce(clients.producer(deployment.settings, "fenced.0"), source, "fenced", topics.payer_state.name)
+    possession = Possession("fenced.0", "fenced", [topics.decisions.name, topics.payer_state.name])
+    producer = clients.producer(deployment.settings, "fenced.0")
+    return ExactlyOnce(producer, consumer, source, "fenced", topics.payer_state.name, possession)
 
 
 async def write(owner: ExactlyOnce, deployment: Deployment, offset: int) -> None:
@@ -36,7 +39,9 @@ async def write(owner: ExactlyOnce, deployment: Deployment, offset: int) -> None
 
 
 async def fence_between_batches(deployment: Deployment) -> None:
-    first, second = delivery(deployment), delivery(deployment)
+    consumer = clients.consumer(deployment.settings)
+    await consumer.start()
+    first, second = delivery(deployment, consumer), delivery(deployment, consumer)
     await first.open()
     await second.open()
     try:
@@ -47,6 +52,7 @@ async def fence_between_batches(deployment: Deployment) -> None:
     finally:
         await first.close()
         await second.close()
+        await consumer.stop()
 
 
 async def fence_within_a_transaction(deployment: Deployment) -> None:

@@ -15,9 +15,9 @@ from aiokafka import ConsumerRecord
 from services.contract.codec import decode, encode
 from services.contract.events import PAYMENT_LABEL, is_event
 from services.contract.types import Disposition, Label, Party, Payment, PaymentLabel
-from services.scorer.path.features import INDEX
+from services.scorer.path.features.registry import INDEX
 from services.scorer.path.replay import Replay
-from services.scorer.ruleset_file import load_ruleset
+from services.scorer.rulebook.ruleset_file import load_ruleset
 from tests.support.deployment import Deployment, producer, read_logs, send, settled
 from tests.support.offline import Run, assert_decided_once, assert_logs_are_computed, read_run
 from tests.support.payments import DAY_MS, START_MS, Entry, expected_of

@@ -11,7 +11,7 @@ import pytest
 from services.broker.probe import free_ports
 from services.contract.codec import encode
 from services.contract.types import Party, Payment
-from services.metrics import Metrics
+from services.runtime.metrics import Metrics
 from tests.support.alerts import assert_each_review_is_in_one_alert
 from tests.support.deployment import Deployment, producer, send, settled
 from tests.support.models import random_model
@@ -92,7 +92,7 @@ def test_metrics_agree_with_the_topics_and_name_nobody(deployment: Deployment, t
 
 
 def assert_every_family_is_there(text: str) -> None:
-    """Whatever ``services.metrics`` defines has its type in the exposition."""
+    """Whatever ``services.runtime.metrics`` defines has its type in the exposition."""
     types = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
     for family in Metrics().registry.collect():
         name = f"{family.name}_total" if family.type == "counter" else family.name

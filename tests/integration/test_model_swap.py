@@ -12,8 +12,9 @@ from pydantic import SecretStr
 
 from services.broker.probe import free_ports
 from services.contract.types import ModelAnnouncement
-from services.models_admin import announce, promoted, read_champion, rolled_back, write_champion
-from services.scorer.path.model import LogisticModel, untrained_model
+from services.kafka.announcing import announce, read_champion, write_champion
+from services.learner.champion import promoted, rolled_back
+from services.scorer.path.scoring.model import LogisticModel, untrained_model
 from tests.support.deployment import Deployment, producer, read_logs, send, settled
 from tests.support.models import announcement_of, random_model
 from tests.support.offline import schema_hash

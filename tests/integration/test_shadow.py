@@ -12,16 +12,16 @@ import numpy as np
 import orjson
 import pytest
 
-from models.registry import Registry
+from models.registry.registry import Registry
 from services.bench.models import random_forest
 from services.contract.codec import decode, encode
 from services.contract.types import Label, ShadowScores
-from services.models_admin import announce
-from services.scorer.path.ensemble import EnsembleModel
-from services.scorer.path.ensemble import announcement_of as announcement_of_boosting
+from services.kafka.announcing import announce
 from services.scorer.path.records import Outbound
+from services.scorer.path.scoring.ensemble import EnsembleModel
+from services.scorer.path.scoring.ensemble import announcement_of as announcement_of_boosting
 from services.workbench.register import register
-from tests.path.test_hops import SCHEMA, both_hops, seeded_log, written
+from tests.scorer.path.test_hops import SCHEMA, both_hops, seeded_log, written
 from tests.support.deployment import Deployment, Logs, observer, producer, read_logs
 from tests.support.graphs import linear_graph
 from tests.support.models import announcement_of, random_model

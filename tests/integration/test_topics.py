@@ -14,8 +14,8 @@ from aiokafka.admin import NewTopic
 from services import kafka as clients
 from services.broker import KafkaBroker
 from services.broker.memory import MemoryBroker
-from services.settings import Settings
-from services.topics_admin import TopicsError, create_topics, describe_topics, require_topics
+from services.kafka.topics import TopicsError, create_topics, describe_topics, require_topics
+from services.runtime.settings import Settings
 from tests.support.worker import command, environment
 
 pytestmark = pytest.mark.kafka

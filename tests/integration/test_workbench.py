@@ -12,7 +12,7 @@ import pytest
 
 from services.contract.codec import decode_payment, encode
 from services.contract.types import Label, Payment
-from services.models_admin import read_champion
+from services.kafka.announcing import read_champion
 from services.workbench.dataset import UNLABELLED, Dataset
 from tests.support.deployment import Deployment, producer, read_logs, send, settled
 from tests.support.payments import Entry, payment_ids, payment_log

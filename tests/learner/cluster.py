@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 from services import kafka
-from services.logs import read_log
-from services.settings import Settings
+from services.kafka.reading import read_log
+from services.runtime.settings import Settings
 
 Record = tuple[int, bytes | None, bytes]
 """Offset, key, value."""

@@ -11,15 +11,15 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.labels import SILENCE
+from models.learning.labels import SILENCE
 from services.contract.codec import decode
 from services.contract.topics import Topics
 from services.contract.types import Example
-from services.learner.batch import Output, Read
-from services.learner.join import Join, Limits
-from services.learner.procedure import Batch, Offsets, Position, Procedure
-from services.learner.served import ServedDrift, ServedPlan
-from services.learner.store import Store
+from services.learner.joining.batch import Output, Read
+from services.learner.joining.join import Join, Limits
+from services.learner.joining.procedure import Batch, Offsets, Position, Procedure
+from services.learner.joining.served import ServedDrift, ServedPlan
+from services.learner.joining.store import Store
 from tests.learner.streams import SCHEMA
 
 TOPICS = Topics()

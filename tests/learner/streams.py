@@ -10,8 +10,8 @@ import msgspec
 from services.contract.codec import encode
 from services.contract.identity import decision_id
 from services.contract.types import Decision, Disposition, Example, Label, Origin, Reason, RuleResult
-from services.learner.records import ServedDecision
-from services.scorer.path.features import FEATURES, NAMES
+from services.learner.joining.records import ServedDecision
+from services.scorer.path.features.registry import FEATURES, NAMES
 
 SCHEMA = "5c" * 32
 MODEL = "30" * 32

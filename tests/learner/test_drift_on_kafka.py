@@ -11,17 +11,17 @@ from pathlib import Path
 import orjson
 import pytest
 
+from models.measures import DAY_MS
 from services.broker import KafkaBroker
 from services.broker.probe import free_ports
 from services.contract.codec import decode, encode
 from services.contract.types import Example
-from services.learner.alarms import read_request
+from services.kafka.topics import create_topics
 from services.learner.app import plan_of
-from services.learner.judge import FILE
-from services.learner.prequential import NAMES, Prequential
-from services.settings import Settings
-from services.topics_admin import create_topics
-from services.workbench.measures import DAY_MS
+from services.learner.health.alarms import read_request
+from services.learner.health.judge import FILE
+from services.learner.health.prequential import NAMES, Prequential
+from services.runtime.settings import Settings
 from tests.learner.cluster import read_all, write
 from tests.learner.streams import START_MS, decision, features_of, label
 from tests.learner.test_learner_on_kafka import distinct, settings_for

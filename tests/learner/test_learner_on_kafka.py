@@ -14,25 +14,25 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from models.labels import SILENCE
-from models.registry import Registry
-from models.training import Plan, Snapshot, Trainer
+from models.learning.labels import SILENCE
+from models.learning.training import Plan, Snapshot, Trainer
+from models.registry.registry import Registry
 from services import kafka as clients
 from services.broker import KafkaBroker
 from services.contract.codec import decode, encode
 from services.contract.identity import example_id
 from services.contract.topics import Topics
 from services.contract.types import Example, ModelAnnouncement, PaymentLabel
-from services.learner import trainer
-from services.learner.alarms import Alarms
+from services.kafka.topics import create_topics
 from services.learner.app import challenger_plans_of, plan_of
-from services.learner.batch import Output, Read, apply
-from services.learner.join import DAY_MS, Join
+from services.learner.health.alarms import Alarms
+from services.learner.joining.batch import Output, Read, apply
+from services.learner.joining.join import DAY_MS, Join
 from services.learner.measures import Measures
-from services.learner.trainer import TrainerService
-from services.metrics import Metrics
-from services.settings import Settings
-from services.topics_admin import create_topics
+from services.learner.training import trainer
+from services.learner.training.trainer import TrainerService
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings
 from tests.learner.cluster import Record, read_all, write
 from tests.learner.streams import MINUTE_MS, START_MS, MemoryStore, example, label, scenario
 from tests.learner.worker import PATIENCE_S, POLL_S, LearnerProcess

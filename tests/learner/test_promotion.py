@@ -7,7 +7,8 @@ import pytest
 from services.contract.announced import CHAMPION, model_of, read_announced
 from services.contract.codec import Rejection, encode
 from services.contract.types import ModelAnnouncement, Promotion
-from services.models_admin import BEFORE_MAX, PromotionError, name_of, promoted, rolled_back
+from services.kafka.announcing import name_of
+from services.learner.champion import BEFORE_MAX, PromotionError, promoted, rolled_back
 from tests.support.models import announcement_of, random_model
 
 SCHEMA = "a" * 64

@@ -12,10 +12,10 @@ from pydantic import SecretStr
 from services.broker import KafkaBroker
 from services.contract.codec import encode
 from services.contract.signing import is_signed
+from services.kafka.reading import read_log
+from services.kafka.topics import create_topics
 from services.learner.app import plan_of
-from services.logs import read_log
-from services.settings import Settings
-from services.topics_admin import create_topics
+from services.runtime.settings import Settings
 from tests.learner.cluster import write
 from tests.learner.streams import example
 from tests.learner.test_learner_on_kafka import announced, announced_versions, settings_for, train

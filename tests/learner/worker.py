@@ -11,14 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from services.settings import PREFIX, Settings
+from services.runtime.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
 POLL_S = 0.1
 _PROGRAM = (
     "from services.learner.app import run_learner\n"
-    "from services.settings import load_settings\n"
+    "from services.runtime.settings import load_settings\n"
     "run_learner(load_settings())\n"
 )
 

@@ -7,7 +7,7 @@ import random
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scorer.path.features import FEATURES
+from services.scorer.path.features.registry import FEATURES
 from tests.learner.streams import features_of
 
 Row = tuple[float | None, ...]

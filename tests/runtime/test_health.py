@@ -9,8 +9,8 @@ import urllib.request
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.metrics import Metrics
 from services.runtime.health import Health
+from services.runtime.metrics import Metrics
 from services.runtime.server import serve
 
 

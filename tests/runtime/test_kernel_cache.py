@@ -17,13 +17,13 @@ import pytest
 
 from services.runtime.kernel_cache import FOLDERS_MAX, ROOT, SOURCES, discard_oldest, folder_name, hold
 
-KERNELS = Path("services/scorer/path/kernels.py")
+KERNELS = Path("services/scorer/path/features/kernels.py")
 PROBE = """
 import json
 
 import services
 from numba import config, njit
-from services.scorer.path.kernels import roundness
+from services.scorer.path.features.kernels import roundness
 
 
 @njit(cache=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from services.settings import NO_SETTINGS, PREFIX, Settings, SettingsError, load_settings, unknown_variables
+from services.runtime.settings import NO_SETTINGS, PREFIX, Settings, SettingsError, load_settings, unknown_variables
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = {

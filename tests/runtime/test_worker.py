@@ -21,7 +21,7 @@ import pytest
 from services.broker import KafkaBroker
 from services.broker.probe import free_ports
 from services.broker.process import wait_until
-from services.settings import Settings
+from services.runtime.settings import Settings
 from tests.support.deployment import make_deployment
 from tests.support.worker import command, environment
 

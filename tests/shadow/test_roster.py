@@ -11,8 +11,8 @@ import pytest
 from services.contract.announced import CHAMPION
 from services.contract.codec import encode
 from services.contract.types import ModelAnnouncement, Promotion
-from services.scorer.path.ensemble import model_from
-from services.scorer.path.model import ModelRefused
+from services.scorer.path.scoring.ensemble import model_from
+from services.scorer.path.scoring.model import ModelRefused
 from services.shadow.roster import VERSIONS_MAX, Roster
 from tests.support.models import announcement_of, random_model
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from services.bench.models import random_forest
 from services.contract.codec import decode
 from services.contract.types import Decision, ShadowScores
-from services.scorer.path.ensemble import EnsembleModel
 from services.scorer.path.records import Outbound, Record, no_mark
+from services.scorer.path.scoring.ensemble import EnsembleModel
 from services.shadow.roster import Challenger
 from services.shadow.scoring import Shadow
-from tests.path.test_hops import SCHEMA, both_hops, model, seeded_log, written
+from tests.scorer.path.test_hops import SCHEMA, both_hops, model, seeded_log, written
 
 LOG = seeded_log(150)
 BOOSTING = EnsembleModel(replace(random_forest(np.random.default_rng(7)), feature_schema_hash=SCHEMA), 0.9)

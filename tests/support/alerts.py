@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from services.contract.codec import decode
 from services.contract.types import Alert, Review
-from services.scorer.path.alert import CONTRIBUTIONS_MAX
+from services.scorer.path.alerts.alert import CONTRIBUTIONS_MAX
 from tests.support.hostile import PLANTED_ACCOUNT
 from tests.support.offline import Run, genuine
 

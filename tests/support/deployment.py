@@ -16,9 +16,9 @@ from aiokafka.structs import TopicPartition
 from services import kafka
 from services.contract.codec import encode
 from services.contract.topics import Topic
-from services.scorer.path.model import LogisticModel
-from services.settings import Settings
-from services.topics_admin import create_topics
+from services.kafka.topics import create_topics
+from services.runtime.settings import Settings
+from services.scorer.path.scoring.model import LogisticModel
 from tests.support.models import announcement_of
 from tests.support.payments import Entry, routed
 from tests.support.worker import Worker
@@ -84,7 +84,9 @@ class Deployment:
         """How far each group is behind, for people."""
         lines = []
         async with observer(self) as seen:
-            for group, topic in self.groups():
+            topics, identity = self.settings.topics, self.settings.identity
+            others = [(f"{identity}.{name}", topics.decisions) for name in ("learner", "shadow")]
+            for group, topic in (*self.groups(), *others):
                 ends, done = await seen.ends(topic), await seen.committed(group, topic)
                 lines.append(f"{group}: committed {done} of {ends}")
         return "\n".join(lines)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from services.scorer.path.features import FEATURES
+from services.scorer.path.features.registry import FEATURES
 
 K = len(FEATURES)
 

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from services import kafka
 from services.contract.codec import encode
 from services.contract.types import Label, Party, Payment
-from services.settings import Settings
+from services.runtime.settings import Settings
 from tests.support.payments import DAY_MS, START_MS, Entry
 
 CANARY = "canary-9d41"

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from services.scorer.path.model import LogisticModel
+from services.scorer.path.scoring.model import LogisticModel
 from tests.support.deployment import Deployment, Observer, observer, settled
 from tests.support.load import Load
 from tests.support.payments import Entry

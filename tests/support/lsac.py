@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec import structs
 
 from services.contract.types import Payment
-from services.scorer.pack_file import pack_folder
-from services.scorer.pack_fixtures import read_fixtures
+from services.scorer.rulebook.pack_file import pack_folder
+from services.scorer.rulebook.pack_fixtures import read_fixtures
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 PAYER, PAYEE = "payer-1", "payee-8"

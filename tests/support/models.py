@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 
 from services.contract.types import ModelAnnouncement
-from services.scorer.path.ensemble import announcement_of as announced
-from services.scorer.path.features import FEATURES
-from services.scorer.path.model import LogisticModel
+from services.scorer.path.features.registry import FEATURES
+from services.scorer.path.scoring.ensemble import announcement_of as announced
+from services.scorer.path.scoring.model import LogisticModel
 
 
 def random_model(version: int, schema_hash: str, *, review_probability: float = 0.9) -> LogisticModel:

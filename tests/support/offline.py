@@ -14,15 +14,15 @@ from aiokafka import ConsumerRecord
 
 from services.contract.events import PAYMENT_LABEL, SNOOZE, is_event
 from services.contract.topics import Topic
-from services.scorer.path.features import feature_schema_hash
+from services.runtime.settings import Settings
+from services.scorer.path.features.registry import feature_schema_hash
+from services.scorer.path.features.state import CORRIDOR_PREFIX, PARTITION_KEY, TOKEN_PREFIX, AccountState
 from services.scorer.path.hops import PayeeHop, PayerHop
-from services.scorer.path.model import LogisticModel, untrained_model
 from services.scorer.path.records import HopResult, Outbound
-from services.scorer.path.state import CORRIDOR_PREFIX, PARTITION_KEY, TOKEN_PREFIX, AccountState
-from services.scorer.ruleset_file import load_ruleset
+from services.scorer.path.scoring.model import LogisticModel, untrained_model
+from services.scorer.rulebook.ruleset_file import load_ruleset
 from services.scorer.shell.app import make_alerter
 from services.scorer.shell.position import POSITION_KEY
-from services.settings import Settings
 from tests.support.deployment import Deployment, Logs, read_logs
 from tests.support.hostile import PLANTED
 from tests.support.payments import Expected

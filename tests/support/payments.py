@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from services.contract.codec import decode_payment, encode
+from services.contract.partitioner import partitions_of
 from services.contract.types import Party, Payment, Status
-from services.scorer.path.hashing import partitions_of
 
 Fate = Literal["decided", "repeat", "status_update", "dead"]
 

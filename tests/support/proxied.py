@@ -25,10 +25,11 @@ class ProxiedBroker:
     """A real Kafka with a listener for each of ``names``, whose advertised address is that of a ``Proxy``.
 
     So every connection of a client that begins there passes the proxy. ``bootstrap`` leads to the broker itself: there
-    tests look on, whatever workers go through. The broker's own errands go there, too.
+    tests look on, whatever workers go through. The broker's own errands go there, too, unless ``errands`` is one of
+    the names.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], errands: str = "plaintext") -> None:
         self.proxies = {name: Proxy() for name in names}
         direct, controller, *ports = free_ports(2 + len(names))
         for proxy, port in zip(self.proxies.values(), ports, strict=True):
@@ -44,6 +45,7 @@ class ProxiedBroker:
                 "listeners": ",".join([*_addresses(kinds, listening), f"CONTROLLER://{HOST}:{controller}"]),
                 "advertised.listeners": ",".join(_addresses(kinds, advertised)),
                 "controller.quorum.voters": f"1@{HOST}:{controller}",
+                "inter.broker.listener.name": errands.upper(),
                 "listener.security.protocol.map": ",".join(f"{kind}:PLAINTEXT" for kind in [*kinds, "CONTROLLER"]),
             },
             java_options=("-XX:TieredStopAtLevel=1",),

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from services.settings import PREFIX, Settings
+from services.runtime.settings import PREFIX, Settings
 
 TAIL_BYTES = 6_000
 STOP_TIMEOUT_S = 60.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.scorer.path.features import NAMES
+from services.scorer.path.features.registry import NAMES
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
 
 SCHEMA = "ab" * 32

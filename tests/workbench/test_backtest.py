@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.evaluate.measures import Flags, Floats
+from models.measures import DAY_MS, Flags, Floats, average_precision, recall_at_budget
 from services.workbench.backtest import (
     learning_weights,
     prequential,
@@ -19,7 +19,7 @@ from services.workbench.backtest import (
 )
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, UNLABELLED
 from services.workbench.learners import Boosting, Logistic
-from services.workbench.measures import DAY_MS, average_precision, measured, recall_at_budget
+from services.workbench.measures import measured
 from tests.workbench.samples import sample
 
 

@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from models.drift import Alarm
-from models.registry import Registry
+from models.registry.registry import Registry
 from services.cli import app
 from services.contract.codec import encode
-from services.learner.alarms import FILE, RefitRequest, read_request
+from services.learner.health.alarms import FILE, RefitRequest, read_request
 from tests.workbench.samples import sample
 
 LOSS = Alarm("loss", 1_000, "suspicious/7d", {"before": 0.5, "after": 2.0}, 0.002)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from services.generator import Configuration, generate
+from services.runtime.settings import load_settings
 from services.scorer.path.records import Record
 from services.scorer.path.replay import Replay
-from services.scorer.ruleset_file import load_ruleset
-from services.settings import load_settings
+from services.scorer.rulebook.ruleset_file import load_ruleset
 from services.workbench.dataset import UNLABELLED
 from services.workbench.generated import generated
 

@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from models.registry import Registry, RegistryError
-from models.training import Snapshot
+from models.learning.training import Snapshot
+from models.registry.registry import Registry, RegistryError
 from services.contract.types import Promotion
-from services.settings import Settings, load_settings
+from services.runtime.settings import Settings, load_settings
 from services.workbench.mlflow_registry import MlflowError, MlflowRegistry, tell_mlflow
 from services.workbench.register import register
 from tests.support.graphs import K, linear_graph, linear_scores

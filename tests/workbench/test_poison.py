@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.influence import ACCOUNT_LABELS_MAX
-from models.labels import SILENCE
+from models.learning.labels import SILENCE
 from services.workbench.backtest import learned, sampled, with_silence
 from services.workbench.dataset import NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset, texts
 from services.workbench.learners import Boosting, Logistic

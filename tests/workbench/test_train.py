@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.card import card_of
-from models.registry import Registry, RegistryError
-from services.scorer.path.ensemble import model_from
-from services.scorer.path.features import NAMES
+from models.registry.card import card_of
+from models.registry.registry import Registry, RegistryError
+from services.scorer.path.features.registry import NAMES
+from services.scorer.path.scoring.ensemble import model_from
 from services.workbench.compare import ComparisonError, compare, unseen
 from services.workbench.dataset import UNLABELLED
 from services.workbench.plots import CONTRIBUTING_FEATURES, draw, psi

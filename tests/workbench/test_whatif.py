@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from services.scorer.path.model import untrained_model
-from services.scorer.ruleset_file import load_ruleset
-from services.settings import load_settings
+from services.runtime.settings import load_settings
+from services.scorer.path.scoring.model import untrained_model
+from services.scorer.rulebook.ruleset_file import load_ruleset
 from services.workbench.whatif import CHUNK, askers, compared, reviewed
 from tests.support.models import random_model
 from tests.workbench.samples import SCHEMA, sample

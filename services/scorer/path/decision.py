@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from services.contract.events import Headers, cloud_event
 from services.contract.identity import decision_id
 from services.contract.types import Finding, Payment, Role
-from services.scorer.path.features import FEATURES, NAMES
-from services.scorer.path.model import Model, probability
-from services.scorer.path.pack import PackResults
-from services.scorer.path.pack_format import ROLES
-from services.scorer.path.rules import HIT, RuleResults, Rules
+from services.scorer.path.features.registry import FEATURES, NAMES
+from services.scorer.path.rules.evaluate import HIT, RuleResults, Rules
+from services.scorer.path.rules.pack import PackResults
+from services.scorer.path.rules.pack_format import ROLES
+from services.scorer.path.scoring.model import Model, probability
 
 REASONS_MAX = 5
 _PAYEE_SIDE: NDArray[np.bool_] = np.array([feature.side == "payee" for feature in FEATURES])

@@ -10,13 +10,13 @@ import orjson
 from numpy.typing import NDArray
 
 from services.contract.events import cloud_event
+from services.contract.partitioner import partitions_of
 from services.contract.types import Payment
 from services.scorer.path.decision import DecisionWriter, Verdicts, Written
 from services.scorer.path.decode import Decoded
 from services.scorer.path.frame import Frames, Source, label_frames, outflow_frames, payment_frames
-from services.scorer.path.hashing import partitions_of
-from services.scorer.path.model import Model
 from services.scorer.path.records import Outbound
+from services.scorer.path.scoring.model import Model
 
 _DECISION = (
     b'{"decision_id":"%b","payment_id":%b,"tenant":%b,"event_time_ms":%d,"outcome":"%b","score":%b,"probability":%b,'

@@ -13,14 +13,17 @@ from functools import lru_cache
 from itertools import compress
 from typing import Any
 
+import msgspec
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.contract.codec import Rejection, decode_payment
+from services.contract.codec import NESTING_MAX, Rejection, decode_payment
+from services.contract.reading import nesting
 from services.contract.types import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX, Payment
-from services.scorer.path.columns import COUNTRY_CODE, STATUS_CODE, LabelColumns
 from services.scorer.path.decode import FUTURE_MS_MAX
+from services.scorer.path.features.columns import COUNTRY_CODE, STATUS_CODE, LabelColumns
+from services.scorer.path.features.state import account_key
 from services.scorer.path.frame import (
     GENERATIONS_MAX,
     HEADER,
@@ -36,14 +39,15 @@ from services.scorer.path.frame import (
     schema_number,
 )
 from services.scorer.path.records import Inbound
-from services.scorer.path.state import account_key
 
 OFFSET_MAX = 2**47
 """No log is as long: at a million records a second it takes four years."""
 _LOG_POSITIONS = 2 * OFFSET_MAX
 """Places of payments and notes in one log; those of a log that took its place come after all of them."""
-_ID = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
-ID_BYTES_MAX = 4 * 128
+_ID_CHARACTERS_MAX = 128
+_ID = re.compile(rf"[^\x00-\x1f\x7f]{{1,{_ID_CHARACTERS_MAX}}}")
+ID_BYTES_MAX = 4 * _ID_CHARACTERS_MAX
+_quick: msgspec.json.Decoder[Payment] = msgspec.json.Decoder(Payment)
 _LEAST = np.array([PAYMENT_HEAD.itemsize + 1, HEADER.itemsize, LABEL_FRAME.itemsize])
 """Bytes of the shortest frame of each kind, without tenant and payment id."""
 _TEXTS_AT = (PAYMENT_HEAD.itemsize, HEADER.itemsize, LABEL_FRAME.itemsize)
@@ -184,7 +188,8 @@ class _Reading:
     def _read_payment(self, at: int, id_at: int, raw_at: int, event_ms: int) -> None:
         """Read the payment of a frame, whose id stands at ``id_at`` and whose JSON at ``raw_at``."""
         value, key = self.values[at], self.records[at].key
-        payment = decode_payment(value[raw_at:])
+        raw = value[raw_at:]
+        payment = payment_in(raw)
         if isinstance(payment, Rejection):
             self._refuse(at, Rejection("frame_invalid", payment.field, payment.detail))
             return
@@ -192,7 +197,7 @@ class _Reading:
         if names != (self.tenants[at], value[id_at:raw_at], key) or payment.event_time_ms != event_ms:
             self._refuse(at, Rejection("frame_invalid", "", "It speaks of another payment than it carries"))
             return
-        self.payments[at] = payment, value[raw_at:]
+        self.payments[at] = payment, raw
 
     def _refuse(self, at: int, why: Rejection) -> None:
         self.sound[at], self.why[at] = False, why
@@ -230,8 +235,24 @@ def _label_columns(rows: NDArray[Any], before: NDArray[np.int64]) -> LabelColumn
     )
 
 
+def payment_in(raw: bytes) -> Payment | Rejection:
+    """The payment that a frame carries. The payer hop has read it by the contract's decoder, so the quick one, which
+    takes most of it in one pass and half the time, comes first; what it refuses, or might miss, goes to the other."""
+    if not raw.isascii() or nesting(raw) > NESTING_MAX:
+        return decode_payment(raw)
+    try:
+        payment = _quick.decode(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        return decode_payment(raw)
+    if (payment.received_amount_minor is None) != (payment.received_currency is None):
+        return decode_payment(raw)
+    return payment
+
+
 def _is_id(name: bytes) -> bool:
     """Whether ``name`` is what the contract calls an ``Id``, in UTF-8."""
+    if name.isalnum():
+        return len(name) <= _ID_CHARACTERS_MAX
     try:
         return _ID.fullmatch(name.decode()) is not None
     except UnicodeDecodeError:

@@ -19,21 +19,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
-from services.scorer.path.columns import corridor_slots, label_columns, payer_columns
 from services.scorer.path.decision import DecisionWriter, decide
 from services.scorer.path.decode import Decoded, dead_letter, decode
 from services.scorer.path.encode import decisions, forwarded
-from services.scorer.path.features import feature_schema_hash
+from services.scorer.path.features.columns import corridor_slots, label_columns, payer_columns
+from services.scorer.path.features.payee import payee_features
+from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
+from services.scorer.path.features.registry import feature_schema_hash
+from services.scorer.path.features.state import PAYEE_ROW, PAYER_ROW, AccountState, account_key
+from services.scorer.path.features.tokens import write_linked
 from services.scorer.path.frame import Frames, Source, headers_of, schema_number, told_of
 from services.scorer.path.frame_reading import read_frames
-from services.scorer.path.model import Model
-from services.scorer.path.payee import payee_features
-from services.scorer.path.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
 from services.scorer.path.records import HopResult, Inbound, Mark, no_mark
-from services.scorer.path.rules import OUTCOMES, Rules
-from services.scorer.path.ruleset import Ruleset
-from services.scorer.path.state import PAYEE_ROW, PAYER_ROW, AccountState, account_key
-from services.scorer.path.tokens import write_linked
+from services.scorer.path.rules.evaluate import OUTCOMES, Rules
+from services.scorer.path.rules.ruleset import Ruleset
+from services.scorer.path.scoring.model import Model
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from services.contract.codec import encode
 from services.contract.events import PAYMENT_LABEL, cloud_event
 from services.contract.types import Payment, PaymentLabel
-from services.scorer.path.columns import LabelColumns, known_or_nan
 from services.scorer.path.encode import frames_before, moves_money
+from services.scorer.path.features.columns import LabelColumns, known_or_nan
+from services.scorer.path.features.state import account_key
 from services.scorer.path.frame import Frames, outflow_headers
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Inbound, Record
-from services.scorer.path.ruleset import Ruleset
-from services.scorer.path.state import account_key
+from services.scorer.path.rules.ruleset import Ruleset
 
 
 class Replay:

@@ -18,8 +18,10 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from services import kafka
 from services.contract.errors import TocsinError
 from services.contract.topics import Topic, Topics
-from services.kafka.identity import accepted_as
-from services.logs import read_log
+from services.kafka.identity import accepted_as, client_of
+from services.kafka.possession import Possession
+from services.kafka.reading import read_log
+from services.runtime.settings import Settings
 from services.scorer.path.frame import GENERATIONS_MAX
 from services.scorer.shell.position import (
     POSITION_KEY,
@@ -30,7 +32,6 @@ from services.scorer.shell.position import (
     read_position,
     what_changed,
 )
-from services.settings import Settings
 
 ATTEMPTS = 5
 
@@ -123,7 +124,7 @@ async def _accept_one(
         return []
     generation = 0 if known is None else min(known.generation + 1, GENERATIONS_MAX)
     position = Position(now.topic_id, now.begin, generation, now.begin, now.epoch)
-    await _write(settings, reader, group, source, position, now)
+    await _write(settings, consumer, reader, group, source, position, now)
     return [Accepted(group, source.partition, why, now.begin)]
 
 
@@ -151,19 +152,27 @@ async def _what_changed_for(settings: Settings, group: str, source: TopicPartiti
 
 
 async def _write(
-    settings: Settings, reader: _Reader, group: str, source: TopicPartition, position: Position, now: Input
+    settings: Settings,
+    consumer: AIOKafkaConsumer,
+    reader: _Reader,
+    group: str,
+    source: TopicPartition,
+    position: Position,
+    now: Input,
 ) -> None:
     """The position and the group's offset, as the reader would write them."""
     exactly_once = settings.delivery == "exactly_once"
     transactional_id = group if reader.one_transaction_for_all else f"{group}.{source.partition}"
     producer = kafka.producer(settings, transactional_id if exactly_once else None)
     offset = {source: OffsetAndMetadata(position.next_offset, accepted_as(now.topic_id))}
-    await producer.start()
     try:
         if not exactly_once:
+            await producer.start()
             await _write_position(producer, reader, source, position)
             await _commit(settings, group, offset)
             return
+        topics = [each.name for each in settings.topics.written_by(reader.name)]
+        await Possession(transactional_id, group, topics).take(producer, client_of(consumer))
         async with kafka.transaction(producer):
             await _write_position(producer, reader, source, position)
             await producer.send_offsets_to_transaction(offset, group)

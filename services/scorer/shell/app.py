@@ -9,22 +9,23 @@ import faust
 
 from services.contract.codec import encode
 from services.contract.types import Party, Payment
-from services.faust_app import create_app
-from services.metrics import Metrics
+from services.kafka.start import start
+from services.runtime.faust_app import create_app
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings
 from services.runtime.together import Together
 from services.runtime.worker import run_worker
-from services.scorer.path.alert_state import Horizon
-from services.scorer.path.alerter import Alerter
-from services.scorer.path.budget import DAY_MS
-from services.scorer.path.features import feature_schema_hash
+from services.scorer.path.alerts.alert_state import Horizon
+from services.scorer.path.alerts.alerter import Alerter
+from services.scorer.path.alerts.budget import DAY_MS
+from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
-from services.scorer.path.model import untrained_model
 from services.scorer.path.records import Record
-from services.scorer.path.ruleset import Ruleset
-from services.scorer.ruleset_file import load_ruleset
+from services.scorer.path.rules.ruleset import Ruleset
+from services.scorer.path.scoring.model import untrained_model
+from services.scorer.rulebook.ruleset_file import load_ruleset
 from services.scorer.shell.lane import Lane
 from services.scorer.shell.models import ModelFollower
-from services.settings import Settings
 
 HOPS = ("payer", "payee", "alerter")
 GC_THRESHOLD = 50_000
@@ -95,4 +96,4 @@ def warm_up(ruleset: Ruleset) -> None:
 
 def run_scorer(settings: Settings, hops: Sequence[str] = HOPS) -> None:
     """Run a scorer worker until SIGTERM or SIGINT."""
-    run_worker(settings, lambda metrics: create_scorer(settings, metrics, hops))
+    run_worker(settings, start, lambda metrics: create_scorer(settings, metrics, hops))

@@ -12,6 +12,8 @@ from aiokafka.structs import TopicPartition
 
 from services import kafka
 from services.contract.events import Headers
+from services.kafka.identity import client_of
+from services.kafka.possession import Possession
 from services.scorer.path.records import Outbound
 
 ChangelogEntry = tuple[bytes, bytes | None]
@@ -39,11 +41,20 @@ class ExactlyOnce:
     and aborts what it left open (the scheme of Kafka before KIP-447, which aiokafka 0.14 does not implement).
     """
 
-    def __init__(self, producer: AIOKafkaProducer, source: TopicPartition, group: str, log: str) -> None:
-        self._producer, self._source, self._group, self._log = producer, source, group, log
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        consumer: AIOKafkaConsumer,
+        source: TopicPartition,
+        group: str,
+        log: str,
+        possession: Possession,
+    ) -> None:
+        self._producer, self._consumer, self._source, self._group, self._log = producer, consumer, source, group, log
+        self._possession = possession
 
     async def open(self) -> None:
-        await self._producer.start()
+        await self._possession.take(self._producer, client_of(self._consumer))
 
     async def write(
         self, outputs: Mapping[str, Sequence[Outbound]], changelog: Sequence[ChangelogEntry], next_offset: int

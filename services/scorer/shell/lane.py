@@ -17,19 +17,22 @@ from mode import Service
 
 from services import kafka
 from services.kafka.identity import client_of, identity_of
-from services.metrics import Metrics
+from services.kafka.possession import Possession
 from services.runtime.health import Loop
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings
 from services.runtime.supervisor import passes, pause, supervise, unless, within
 from services.scorer.path.records import HopResult
 from services.scorer.shell.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.scorer.shell.partition import Hop, PartitionLane
-from services.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 WATCH_S = 1.0
 ASK_S = 5.0
 """Between two questions to the cluster by which a lane knows that it still answers."""
+METADATA_MS = 10_000
+"""A group that formed while its topic was away has no partitions: this long until it sees them, not five minutes."""
 REFUSED_MAX = 3
 """Questions in a row that may stay without an answer before the lane takes another consumer."""
 RELEASE_S = 20.0
@@ -120,6 +123,7 @@ class Lane(Service, Generic[M]):
             max_partition_fetch_bytes=4 * 1024 * 1024,
             fetch_max_wait_ms=max(1, self._settings.batch_wait_ms),
             max_poll_interval_ms=600_000,
+            metadata_max_age_ms=METADATA_MS,
             auto_offset_reset="none",
         )
         try:
@@ -161,7 +165,9 @@ class Lane(Service, Generic[M]):
         if self.should_stop or self._consumer is None:  # assigned as the consumer leaves: nobody would let them go
             return
         self._consumer.pause(*partitions)
+        topics = [each.name for each in self._settings.topics.written_by(self._name)]
         for source in partitions:
+            possession = Possession(f"{self._group}.{source.partition}", self._group, topics)
             lane: PartitionLane[M] = PartitionLane(
                 self._settings,
                 self._metrics,
@@ -169,7 +175,7 @@ class Lane(Service, Generic[M]):
                 source,
                 self._changelog,
                 partial(self._make_hop, source.partition),
-                partial(self._delivery, source),
+                partial(self._delivery, source, possession),
                 lambda: self._models.current,
                 self._count_more,
             )
@@ -199,12 +205,11 @@ class Lane(Service, Generic[M]):
         else:
             self._crashing = asyncio.ensure_future(self.crash(error))
 
-    def _delivery(self, source: TopicPartition) -> Delivery:
-        if self._settings.delivery == "exactly_once":
-            transactional_id = f"{self._group}.{source.partition}"
-            producer = kafka.producer(self._settings, transactional_id)
-            return ExactlyOnce(producer, source, self._group, self._changelog or "")
+    def _delivery(self, source: TopicPartition, possession: Possession) -> Delivery:
         assert self._consumer is not None, "deliveries are made only after the start"
+        if self._settings.delivery == "exactly_once":
+            producer = kafka.producer(self._settings, possession.transactional_id)
+            return ExactlyOnce(producer, self._consumer, source, self._group, self._changelog or "", possession)
         return AtLeastOnce(kafka.producer(self._settings), self._consumer, source, self._changelog or "")
 
     async def _show_lag(self, consumer: AIOKafkaConsumer) -> None:

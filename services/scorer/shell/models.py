@@ -10,12 +10,12 @@ from mode import Service
 
 from services import kafka
 from services.contract.signing import is_signed
-from services.metrics import Metrics
 from services.runtime.health import Loop
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings
 from services.runtime.supervisor import supervise, within
-from services.scorer.path.choice import Choice
-from services.scorer.path.model import Model
-from services.settings import Settings
+from services.scorer.path.scoring.choice import Choice
+from services.scorer.path.scoring.model import Model
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +83,9 @@ class AnnouncementFollower(Service, ABC):
 
 
 class ModelFollower(AnnouncementFollower):
-    """Keeps ``current`` at the model that scores (``services.scorer.path.choice``). Lanes read it between batches, so a
-    batch has one model. An announcement that cannot be used is counted and logged, and the model in use stays.
+    """Keeps ``current`` at the model that scores (``services.scorer.path.scoring.choice``). Lanes read it between
+    batches, so a batch has one model. An announcement that cannot be used is counted and logged, and the model in use
+    stays.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, feature_schema_hash: str) -> None:

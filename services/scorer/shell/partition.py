@@ -17,15 +17,15 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from services import kafka
-from services.clock import now_ms
-from services.metrics import Metrics
+from services.runtime.clock import now_ms
 from services.runtime.health import Loop
+from services.runtime.metrics import Metrics
+from services.runtime.settings import Settings
 from services.runtime.supervisor import is_own_cancellation, supervise, within
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound
 from services.scorer.shell.delivery import ChangelogEntry, Delivery
 from services.scorer.shell.position import InputChanged, Position, look_at, position_entry, require_same
 from services.scorer.shell.restore import restore_state
-from services.settings import Settings
 
 logger = logging.getLogger(__name__)
 

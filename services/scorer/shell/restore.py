@@ -8,10 +8,10 @@ from aiokafka.structs import TopicPartition
 
 from services import kafka
 from services.runtime.health import Loop
+from services.runtime.settings import Settings
 from services.runtime.supervisor import within
 from services.scorer.shell.delivery import ChangelogEntry
 from services.scorer.shell.position import POSITION_KEY, Position, read_position
-from services.settings import Settings
 
 _BATCH = 5_000
 _CLOSE_S = 5.0

@@ -1,0 +1,166 @@
+"""The anomaly model: River's half-space trees over scaled features, and their compilation to flat arrays.
+
+It learns from every example, whatever its label, and says how empty the place is where a payment stands. What this
+definition makes of River 0.26:
+
+- Features enter as ``readable`` ones, standardised as the logistic model's are (``FlooredScaler``), within limits of
+  three standard deviations, from which the trees draw their cuts. A scaler by smallest and largest value would let one
+  outlier push all payments into one corner for ever; a mean recovers.
+- The trees are built at the beginning, over all features in alphabetical order, as River builds them when the first
+  example comes. River would build them over the features that the first example happens to have.
+- A split feature that is missing sends a payment where more of the present window went, as River does. So a model that
+  is compiled says what River says at that moment.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from river import anomaly, compose
+from river.tree.padded import make_padded_tree
+
+from models.kinds.logistic import SCALE_MIN, FlooredScaler
+from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
+from services.scorer.path.scoring.halfspace import HalfSpaceModel
+
+TREES = 25
+HEIGHT = 8
+WINDOW = 250
+"""Examples in a window, and trees, as in the paper; its height of 15 would take 128 times the memory."""
+LIMIT = 3.0
+"""Standard deviations on either side of the mean within which the trees cut."""
+PADDING = 0.15
+"""River's: no cut is nearer to the limits of its node than this share of their distance."""
+SEED = 20_240_601
+
+DEFINITION: dict[str, Any] = {
+    "kind": "halfspace",
+    "trees": TREES,
+    "height": HEIGHT,
+    "window": WINDOW,
+    "limit": LIMIT,
+    "padding": PADDING,
+    "seed": SEED,
+    "scale_min": SCALE_MIN,
+}
+"""All that decides what this model makes of a sequence of examples, besides River's release."""
+
+
+class AnomalyState(msgspec.Struct, frozen=True):
+    """Everything the model has learned. Scaler in canonical order; masses tree by tree, depth first."""
+
+    counts: tuple[int, ...]
+    means: tuple[float, ...]
+    variances: tuple[float, ...]
+    reference: tuple[int, ...]
+    """Masses of the last full window."""
+    latest: tuple[int, ...]
+    """Masses of the window that is filling."""
+    counter: int
+    """Examples in it."""
+    first_window: bool
+
+
+def create_anomaly() -> compose.Pipeline:
+    """A model that has learned nothing. It learns ``readable`` features."""
+    limits = dict.fromkeys(NAMES, (-LIMIT, LIMIT))
+    trees = anomaly.HalfSpaceTrees(n_trees=TREES, height=HEIGHT, window_size=WINDOW, limits=limits, seed=SEED)
+    trees.trees = [
+        make_padded_tree(
+            limits={name: limits[name] for name in sorted(NAMES)},
+            height=HEIGHT,
+            padding=PADDING,
+            rng=trees.rng,
+            r_mass=0,
+            l_mass=0,
+        )
+        for _ in range(TREES)
+    ]
+    trees._tree_nodes = [list(tree.iter_dfs()) for tree in trees.trees]
+    return compose.Pipeline(FlooredScaler(), trees)
+
+
+def compile_anomaly(pipeline: compose.Pipeline, version: int, feature_schema_hash: str) -> HalfSpaceModel:
+    """The pipeline as flat arrays, which score as it does at this moment, to the bit."""
+    scaler, trees = _steps(pipeline)
+    splits = [node for tree in trees.trees for node in _by_level(tree)[: 2**HEIGHT - 1]]
+    rights = [node.children[0].l_mass < node.children[1].l_mass for node in splits]
+    masses = [node.r_mass for tree in trees.trees for node in _by_level(tree)]
+    return HalfSpaceModel(
+        version=version,
+        feature_schema_hash=feature_schema_hash,
+        height=HEIGHT,
+        window=WINDOW,
+        ready=int(not trees._first_window),
+        means=_column(scaler.means),
+        scales=np.array([scaler.scale(name) for name in NAMES], dtype=np.float64),
+        features=np.array([INDEX[node.feature] for node in splits], dtype=np.int32),
+        thresholds=np.array([node.threshold for node in splits], dtype=np.float64),
+        rights=np.array(rights, dtype=np.int8),
+        masses=np.array(masses, dtype=np.int32),
+    )
+
+
+def anomaly_state(pipeline: compose.Pipeline) -> AnomalyState:
+    """What the pipeline has learned, to be written down."""
+    scaler, trees = _steps(pipeline)
+    return AnomalyState(
+        counts=tuple(int(scaler.counts.get(name, 0)) for name in NAMES),
+        means=tuple(_column(scaler.means).tolist()),
+        variances=tuple(_column(scaler.vars).tolist()),
+        reference=tuple(node.r_mass for nodes in trees._tree_nodes for node in nodes),
+        latest=tuple(node.l_mass for nodes in trees._tree_nodes for node in nodes),
+        counter=trees.counter,
+        first_window=trees._first_window,
+    )
+
+
+def restore_anomaly(state: AnomalyState) -> compose.Pipeline:
+    """A pipeline that goes on exactly, to the bit, where the one that ``state`` was taken of stood.
+
+    Raises
+    ------
+    ValueError
+        When the state does not have one number for each feature of the registry, or one mass for each node.
+    """
+    pipeline = create_anomaly()
+    scaler, trees = _steps(pipeline)
+    for name in ("counts", "means", "variances"):
+        if len(getattr(state, name)) != len(FEATURES):
+            raise ValueError(f"{name}: not one number for each of {len(FEATURES)} features")
+    nodes = [node for each in trees._tree_nodes for node in each]
+    for name in ("reference", "latest"):
+        if len(getattr(state, name)) != len(nodes):
+            raise ValueError(f"{name}: not one mass for each of {len(nodes)} nodes")
+    seen = [position for position, count in enumerate(state.counts) if count]
+    scaler.counts.update({NAMES[position]: state.counts[position] for position in seen})
+    scaler.means.update({NAMES[position]: state.means[position] for position in seen})
+    scaler.vars.update({NAMES[position]: state.variances[position] for position in seen})
+    for node, reference, latest in zip(nodes, state.reference, state.latest, strict=True):
+        node.r_mass, node.l_mass = reference, latest
+    trees.counter, trees._first_window = state.counter, state.first_window
+    return pipeline
+
+
+def _steps(pipeline: compose.Pipeline) -> tuple[FlooredScaler, Any]:
+    scaler, trees = pipeline.steps.values()
+    return cast(FlooredScaler, scaler), trees
+
+
+def _by_level(root: Any) -> list[Any]:
+    """The nodes of a complete tree, level by level: the children of node ``i`` are ``2i + 1`` and ``2i + 2``."""
+    nodes = [root]
+    for node in nodes:
+        nodes.extend(getattr(node, "children", ()))
+    return nodes
+
+
+def _column(values: dict[str, float]) -> NDArray[np.float64]:
+    """Values by feature name as an array in canonical order; 0 for a feature never met."""
+    column = np.zeros(len(FEATURES), dtype=np.float64)
+    for name, value in values.items():
+        column[INDEX[name]] = value
+    return column

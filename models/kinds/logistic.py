@@ -1,0 +1,230 @@
+"""The online model of the first form: River's scaled logistic regression, and its compilation to flat arrays.
+
+What River 0.26 does, and what this definition makes of it:
+
+- Features enter as models read them (``read_features``: ``log(1 + x)`` where the registry says so), in canonical
+  order, the missing ones left out. River then neither counts a missing feature in the scaler nor moves its weight.
+- The scaler learns from every example alike; the example's weight ``w`` multiplies the gradient of the loss. The
+  product is clipped at ``GRADIENT_MAX``, so no single label, however rare its kind, can throw the model; and no label
+  moves the log-odds of its own payment by more than ``STEP_MAX``. Without that a payment far from all others, where
+  the square of scaled features is in the thousands, moved them by tens in one step, and others' with them.
+- ``LogisticRegression`` adds ``weight * x`` in the order of the example's keys and the intercept last. Compiled
+  arrays start at the bias and add the contributions in canonical order, so the two differ by rounding only.
+- A scaled feature beyond ``SCALED_MAX`` in size counts as it. Ratios and standard deviations have heavy tails: one
+  payment at 100 standard deviations would otherwise move its weight as far as a hundred ordinary ones.
+- What serves is the running mean of the weights over the last ``AVERAGED_EXAMPLES`` (Polyak and Juditsky, *SIAM Journal
+  on Control and Optimization* 30(4), 1992): a step of constant size never comes to rest, its mean does.
+- The log-odds start at the prior of the untrained model, so an early snapshot does not send every payment to review.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from river import compose, linear_model, optim, preprocessing
+from river.utils import VectorDict
+
+from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
+from services.scorer.path.scoring.model import SCALED_MAX, LogisticModel, probability, read_features
+
+LEARNING_RATE = 0.01
+"""Of weights and intercept, constant: behaviour drifts, so learning never stops."""
+L2 = 1e-4
+GRADIENT_MAX = 5.0
+"""Bound of ``weight * (probability - label)`` in one step."""
+STEP_MAX = 2.0
+"""Bound of what one example changes of the log-odds of its own payment."""
+AVERAGED_EXAMPLES = 1_000
+SCALE_MIN = 0.1
+"""Smallest standard deviation that a feature is divided by, in its unit as read. Without it a flag that was set once
+in ten thousand payments would enter at 100, and one step of SGD on it would outvote everything else."""
+READ_MAX = 1e6
+"""A value beyond it, as read, is none that our features can have: learning treats it as missing."""
+PRIOR_LOG_ODDS = math.log(0.001 / 0.999)
+
+DEFINITION: dict[str, Any] = {
+    "kind": "logistic",
+    "learning_rate": LEARNING_RATE,
+    "l2": L2,
+    "gradient_max": GRADIENT_MAX,
+    "step_max": STEP_MAX,
+    "averaged_examples": AVERAGED_EXAMPLES,
+    "scale_min": SCALE_MIN,
+    "scaled_max": SCALED_MAX,
+    "read_max": READ_MAX,
+    "prior_log_odds": PRIOR_LOG_ODDS,
+}
+"""All that decides what this model makes of a sequence of examples, besides River's release."""
+
+
+class FlooredScaler(preprocessing.StandardScaler):  # type: ignore[misc]
+    """River's ``StandardScaler`` with standard deviations of at least ``scale_min`` and values within ``SCALED_MAX``;
+    a constant feature gives 0."""
+
+    def __init__(self, scale_min: float = SCALE_MIN) -> None:
+        super().__init__()
+        self.scale_min = scale_min
+
+    def scale(self, name: str) -> float:
+        """What ``name`` is divided by; 0 while it has not varied."""
+        variance: float = self.vars.get(name, 0.0)
+        return max(variance**0.5, self.scale_min) if variance else 0.0
+
+    def transform_one(self, x: dict[str, float]) -> dict[str, float]:
+        """``x`` centred, scaled and held within bounds."""
+        means, scales = self.means, {name: self.scale(name) for name in x}
+        return {
+            name: min(max((value - means[name]) / scales[name], -SCALED_MAX), SCALED_MAX) if scales[name] else 0.0
+            for name, value in x.items()
+        }
+
+
+class SteadyRegression(linear_model.LogisticRegression):  # type: ignore[misc]
+    """River's ``LogisticRegression``, each example weighing so little that its step stays within ``STEP_MAX``, which
+    predicts by the running mean of what it has learned."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            optimizer=optim.SGD(LEARNING_RATE),
+            loss=optim.losses.Log(),
+            l2=L2,
+            intercept_init=PRIOR_LOG_ODDS,
+            intercept_lr=LEARNING_RATE,
+            clip_gradient=GRADIENT_MAX,
+        )
+        self.mean_weights = VectorDict()
+        self.mean_intercept = PRIOR_LOG_ODDS
+
+    def learn_one(self, x: dict[str, float], y: bool, w: float = 1.0) -> None:
+        """One step; then the mean of all steps, or of about the last ``AVERAGED_EXAMPLES``, moves.
+
+        A step of size ``LEARNING_RATE * w * error`` moves the log-odds of ``x`` by that times its square, the
+        intercept's 1 included.
+        """
+        error = abs(probability(self._raw_dot_one(x)) - y)
+        most = STEP_MAX / (LEARNING_RATE * (1.0 + sum(value * value for value in x.values())))
+        super().learn_one(x, y, most / error if w * error > most else w)
+        share = 1.0 / min(self.optimizer.n_iterations, AVERAGED_EXAMPLES)
+        self.mean_weights = self.mean_weights + (self._weights - self.mean_weights) * share
+        self.mean_intercept += (self.intercept - self.mean_intercept) * share
+
+    def predict_proba_one(self, x: dict[str, float]) -> dict[bool, float]:
+        """By the mean weights."""
+        said = probability(
+            sum(self.mean_weights.get(name, 0.0) * value for name, value in x.items()) + self.mean_intercept
+        )
+        return {False: 1.0 - said, True: said}
+
+
+class LogisticState(msgspec.Struct, frozen=True):
+    """Everything a logistic model has learned, in canonical feature order. JSON keeps each number to the bit."""
+
+    counts: tuple[int, ...]
+    means: tuple[float, ...]
+    variances: tuple[float, ...]
+    weights: tuple[float, ...]
+    intercept: float
+    mean_weights: tuple[float, ...]
+    mean_intercept: float
+    iterations: int
+
+
+def create_logistic() -> compose.Pipeline:
+    """A model that has learned nothing."""
+    return compose.Pipeline(FlooredScaler(), SteadyRegression())
+
+
+def readable(features: Sequence[float | None]) -> dict[str, float]:
+    """Served features as River takes them: by name, in canonical order, as read, the missing ones left out.
+
+    Raises
+    ------
+    ValueError
+        When there are not as many as the registry has.
+
+    >>> x = readable([0.0, 1.0] + [None] * (len(FEATURES) - 2))
+    >>> x
+    {'amount': 0.0, 'amount_roundness': 1.0}
+    """
+    if len(features) != len(FEATURES):
+        raise ValueError(f"{len(features)} features, and the registry has {len(FEATURES)}")
+    served = np.array([features], dtype=np.float64)  # None becomes NaN
+    with np.errstate(invalid="ignore", divide="ignore"):
+        read = read_features(served)[0].tolist()
+    return {name: value for name, value in zip(NAMES, read, strict=True) if -READ_MAX <= value <= READ_MAX}
+
+
+def compile_logistic(
+    pipeline: compose.Pipeline, version: int, feature_schema_hash: str, review_probability: float
+) -> LogisticModel:
+    """The pipeline as flat arrays in canonical order, which score as it does (to rounding, below 1e-12)."""
+    scaler, regression = _steps(pipeline)
+    scales = np.array([scaler.scale(name) for name in NAMES], dtype=np.float64)
+    return LogisticModel(
+        version=version,
+        feature_schema_hash=feature_schema_hash,
+        bias=float(regression.mean_intercept),
+        weights=_column(regression.mean_weights),
+        means=_column(scaler.means),
+        scales=scales,
+        review_probability=review_probability,
+    )
+
+
+def logistic_state(pipeline: compose.Pipeline) -> LogisticState:
+    """What the pipeline has learned, to be written down."""
+    scaler, regression = _steps(pipeline)
+    return LogisticState(
+        counts=tuple(int(scaler.counts.get(name, 0)) for name in NAMES),
+        means=tuple(_column(scaler.means).tolist()),
+        variances=tuple(_column(scaler.vars).tolist()),
+        weights=tuple(_column(regression.weights).tolist()),
+        intercept=float(regression.intercept),
+        mean_weights=tuple(_column(regression.mean_weights).tolist()),
+        mean_intercept=float(regression.mean_intercept),
+        iterations=int(regression.optimizer.n_iterations),
+    )
+
+
+def restore_logistic(state: LogisticState) -> compose.Pipeline:
+    """A pipeline that goes on exactly, to the bit, where the one that ``state`` was taken of stood.
+
+    Raises
+    ------
+    ValueError
+        When the state does not have one number for each feature of the registry.
+    """
+    for name in ("counts", "means", "variances", "weights", "mean_weights"):
+        if len(getattr(state, name)) != len(FEATURES):
+            raise ValueError(f"{name}: not one number for each of {len(FEATURES)} features")
+    pipeline = create_logistic()
+    scaler, regression = _steps(pipeline)
+    seen = [position for position, count in enumerate(state.counts) if count]
+    scaler.counts.update({NAMES[position]: state.counts[position] for position in seen})
+    scaler.means.update({NAMES[position]: state.means[position] for position in seen})
+    scaler.vars.update({NAMES[position]: state.variances[position] for position in seen})
+    # River offers no way to set weights. Those of features never met are left out: River starts them at 0 itself.
+    regression._weights = VectorDict({NAMES[position]: state.weights[position] for position in seen})
+    regression.intercept = state.intercept
+    regression.mean_weights = VectorDict({NAMES[position]: state.mean_weights[position] for position in seen})
+    regression.mean_intercept = state.mean_intercept
+    regression.optimizer.n_iterations = state.iterations
+    return pipeline
+
+
+def _steps(pipeline: compose.Pipeline) -> tuple[FlooredScaler, SteadyRegression]:
+    scaler, regression = pipeline.steps.values()
+    return cast(FlooredScaler, scaler), cast(SteadyRegression, regression)
+
+
+def _column(values: dict[str, float]) -> NDArray[np.float64]:
+    """Values by feature name as an array in canonical order; 0 for a feature never met."""
+    column = np.zeros(len(FEATURES), dtype=np.float64)
+    for name, value in values.items():
+        column[INDEX[name]] = value
+    return column

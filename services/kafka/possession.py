@@ -1,0 +1,272 @@
+"""Taking possession of a transactional id, and ending what the broker left open of its last transaction.
+
+A producer that starts under a transactional id fences whoever had it before, and the broker aborts what that one left
+open. Kafka's coordinator can do that by name only: while a partition has no leader, as each has for a moment when its
+broker comes back from a crash, it takes the partition for deleted, writes no marker to it, and notes the transaction
+as complete (KAFKA-5202 meant it so; Kafka 4.3.1 does). The records stay open, nobody can read beyond them, and they
+are committed, or aborted, with the *next* transaction of the same producer: a batch that was aborted, and done again,
+would be read twice. So whoever takes possession looks (KIP-664) and writes the missing end itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.errors import (
+    CoordinatorNotAvailableError,
+    IncompatibleBrokerVersion,
+    KafkaError,
+    LeaderNotAvailableError,
+    NodeNotReadyError,
+    NoError,
+    for_code,
+)
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.transaction import AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest
+from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
+from aiokafka.structs import TopicPartition
+
+logger = logging.getLogger(__name__)
+
+_PAUSE_S = 0.1
+_ENDED_S = 10.0
+"""How long the broker may take to write an end."""
+_NO_SUCH_ID = 105
+_NONE_OPEN = -1
+
+
+class _TransactionsResponse_v0(Response):  # type: ignore[misc] # noqa: N801 - as aiokafka names its own
+    API_KEY = 65
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "transactions",
+            CompactArray(
+                ("error_code", Int16),
+                ("transactional_id", CompactString("utf-8")),
+                ("state", CompactString("utf-8")),
+                ("timeout_ms", Int32),
+                ("start_time_ms", Int64),
+                ("producer_id", Int64),
+                ("producer_epoch", Int16),
+                (
+                    "topics",
+                    CompactArray(
+                        ("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), ("tags", TaggedFields)
+                    ),
+                ),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class _TransactionsRequest_v0(RequestStruct):  # type: ignore[misc] # noqa: N801
+    API_KEY = 65
+    API_VERSION = 0
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _TransactionsResponse_v0
+    SCHEMA = Schema(("transactional_ids", CompactArray(CompactString("utf-8"))), ("tags", TaggedFields))
+
+
+class _DescribeTransaction(Request[_TransactionsRequest_v0]):  # type: ignore[misc]
+    API_KEY = 65
+
+    def __init__(self, transactional_id: str) -> None:
+        self._transactional_id = transactional_id
+
+    def build(self, request_struct_class: type[_TransactionsRequest_v0]) -> _TransactionsRequest_v0:
+        return request_struct_class([self._transactional_id], {})
+
+
+class _ProducersResponse_v0(Response):  # type: ignore[misc] # noqa: N801
+    API_KEY = 61
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("topic", CompactString("utf-8")),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("partition", Int32),
+                        ("error_code", Int16),
+                        ("error_message", CompactString("utf-8")),
+                        (
+                            "producers",
+                            CompactArray(
+                                ("producer_id", Int64),
+                                ("producer_epoch", Int32),
+                                ("last_sequence", Int32),
+                                ("last_timestamp_ms", Int64),
+                                ("coordinator_epoch", Int32),
+                                ("open_since_offset", Int64),
+                                ("tags", TaggedFields),
+                            ),
+                        ),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class _ProducersRequest_v0(RequestStruct):  # type: ignore[misc] # noqa: N801
+    API_KEY = 61
+    API_VERSION = 0
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _ProducersResponse_v0
+    SCHEMA = Schema(
+        (
+            "topics",
+            CompactArray(
+                ("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), ("tags", TaggedFields)
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class _DescribeProducers(Request[_ProducersRequest_v0]):  # type: ignore[misc]
+    API_KEY = 61
+
+    def __init__(self, partitions: Iterable[TopicPartition]) -> None:
+        self._topics: list[Any] = [(topic, of_topic, {}) for topic, of_topic in _by_topic(partitions)]
+
+    def build(self, request_struct_class: type[_ProducersRequest_v0]) -> _ProducersRequest_v0:
+        return request_struct_class(self._topics, {})
+
+
+class Possession:
+    """Of one transactional id, by one process, again and again.
+
+    ``group`` is that of the offsets committed in its transactions, ``topics`` are all that it may write to.
+    """
+
+    COMMITS: ClassVar = frozenset({"PrepareCommit", "CompleteCommit"})
+    UNTOLD: ClassVar = frozenset({"Empty", "Dead", ""})
+    """States that say nothing of a transaction: nobody had the id, or somebody took possession since."""
+
+    def __init__(self, transactional_id: str, group: str, topics: Iterable[str]) -> None:
+        self.transactional_id, self._group, self._topics = transactional_id, group, tuple(topics)
+        self._last_committed = False
+        """How the last transaction ended, as was told when possession was taken before: it is told only once."""
+
+    async def take(self, producer: AIOKafkaProducer, client: AIOKafkaClient) -> None:
+        """Start ``producer``, and end its predecessor's last transaction where the broker has not.
+
+        ``client`` has connections to the same cluster. Afterwards nothing of the id is open anywhere, so the end of
+        each log that only it writes to can no longer move.
+
+        Raises
+        ------
+        KafkaError
+            When the cluster does not answer. Nothing was written; taking possession again begins at the beginning.
+        """
+        state = await _state_of(client, self.transactional_id)
+        if state not in self.UNTOLD:
+            self._last_committed = state in self.COMMITS
+        await producer.start()
+        if state is None:  # a broker before Kafka 3.0 tells nothing of transactions
+            return
+        open_still = await self._open(producer, client)
+        if open_still:
+            logger.warning(
+                "%s: the broker left %d partitions of the last transaction open; %s them",
+                self.transactional_id, len(open_still), "committing" if self._last_committed else "aborting",
+            )  # fmt: skip
+            await self._end(producer, client, open_still)
+        self._last_committed = False
+
+    async def _open(self, producer: AIOKafkaProducer, client: AIOKafkaClient) -> list[TopicPartition]:
+        """Where records of this id are neither committed nor aborted."""
+        every = [TopicPartition(name, each) for name in self._topics for each in await producer.partitions_for(name)]
+        by_leader: dict[int, list[TopicPartition]] = defaultdict(list)
+        for each in every:
+            leader = producer.client.cluster.leader_for_partition(each)
+            if leader is None or leader < 0:
+                raise LeaderNotAvailableError(each.topic)
+            by_leader[leader].append(each)
+        producer_id = producer._txn_manager.producer_id  # it has no public name
+        found: list[TopicPartition] = []
+        for leader, partitions in sorted(by_leader.items()):
+            response = await producer.client.send(leader, _DescribeProducers(partitions))
+            for topic in response.to_object()["topics"]:
+                for partition in topic["partitions"]:
+                    _require(partition["error_code"], topic["topic"])
+                    if any(
+                        each["producer_id"] == producer_id and each["open_since_offset"] > _NONE_OPEN
+                        for each in partition["producers"]
+                    ):
+                        found.append(TopicPartition(topic["topic"], partition["partition"]))
+        return found
+
+    async def _end(self, producer: AIOKafkaProducer, client: AIOKafkaClient, partitions: list[TopicPartition]) -> None:
+        """Have the coordinator write an end to ``partitions``, and to the group's offsets, which it cannot tell of."""
+        holder = (self.transactional_id, producer._txn_manager.producer_id, producer._txn_manager.producer_epoch)
+        coordinator = await _coordinator_of(client, self.transactional_id)
+        answer = await client.send(coordinator, AddPartitionsToTxnRequest(*holder, _by_topic(partitions)))
+        for topic, errors in answer.errors:
+            for _, code in errors:
+                _require(code, topic)
+        for request in (AddOffsetsToTxnRequest(*holder, self._group), EndTxnRequest(*holder, self._last_committed)):
+            answer = await client.send(coordinator, request)
+            _require(answer.error_code, self.transactional_id)
+        async with asyncio.timeout(_ENDED_S):
+            while await self._open(producer, client):  # noqa: ASYNC110 - it is the broker that gets there
+                await asyncio.sleep(_PAUSE_S)
+
+
+async def _state_of(client: AIOKafkaClient, transactional_id: str) -> str | None:
+    """The state that the coordinator has the id in; empty where it knows none, ``None`` where brokers do not tell."""
+    while True:
+        coordinator = await _coordinator_of(client, transactional_id)
+        try:
+            response = await client.send(coordinator, _DescribeTransaction(transactional_id))
+        except (IncompatibleBrokerVersion, NotImplementedError):
+            return None
+        (found,) = response.to_object()["transactions"]
+        code = found["error_code"]
+        if code == _NO_SUCH_ID:
+            return ""
+        if not (code and for_code(code).retriable):
+            _require(code, transactional_id)
+            return str(found["state"])
+        await asyncio.sleep(_PAUSE_S)
+
+
+async def _coordinator_of(client: AIOKafkaClient, transactional_id: str) -> int:
+    """The broker that looks after the id. A new cluster has none until it has made its topic for that."""
+    while True:
+        try:
+            return int(await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id))
+        except (CoordinatorNotAvailableError, NodeNotReadyError):
+            await client.force_metadata_update()
+            await asyncio.sleep(_PAUSE_S)
+
+
+def _by_topic(partitions: Iterable[TopicPartition]) -> list[tuple[str, list[int]]]:
+    found: dict[str, list[int]] = defaultdict(list)
+    for each in partitions:
+        found[each.topic].append(each.partition)
+    return list(found.items())
+
+
+def _require(code: int, what: str) -> None:
+    """Raise the error that ``code`` stands for."""
+    error: Any = for_code(code)
+    if error is not NoError:
+        raise error(what) if issubclass(error, KafkaError) else KafkaError(f"{code}: {what}")

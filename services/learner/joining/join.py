@@ -1,0 +1,387 @@
+"""The join of decisions and labels, without Kafka: what was served, met by what was later learned of it.
+
+The two topics interleave as they please, so whichever record of a pair comes second makes the example. Which examples
+the records below a set of offsets make does not depend on how they interleaved, while no limit is reached: that is
+what lets a restarted learner replay them without emitting, and emit only what lies above.
+
+Rules, each a function of the records themselves:
+
+- Decisions are kept by importance sampling (``services.learner.joining.sampling``): what is learned of one weighs the
+  inverse of the probability with which it was kept. A decision that is not kept is as if it had not come.
+- The first decision of a payment that is kept counts; a repeat changes nothing.
+- A label id counts once for a payment. Another label of the same payment makes a further example if it outranks the
+  one that stands (``models.learning.labels.rank``), and else none. So the last example of a payment in the log is
+  that of the label which ``models.learning.labels.resolved`` takes of all of them.
+- A label joins when it came at most ``decision_retention_ms`` after its payment, in event time.
+- A payment takes at most ``labels_per_payment_max`` labels.
+- The first label of a payment also goes to the scorers, whose features it feeds; corrections do not.
+
+**Silence.** ``sweep`` passes once over the kept decisions, by day of event time and within it by digest, a bounded
+number at a time and never beyond the days that ended ``label_maturity_ms`` ago. Those without a label then make a
+weak example. How far it has come is one key, ``swept``; the caller makes it durable together with the examples. All
+else here is what the records made it: a replay takes records without sweeping, then calls ``pass_over`` with that key,
+and from there on makes what it would have made. A decision that comes when the sweep has passed its place is not
+swept. Which decisions are unlabelled when the sweep passes does depend on how the topics were read, as a label may be
+on its way: it then makes its own example, which outranks silence.
+
+What bounds the state, always counted and never silent: decisions are forgotten ``decision_retention_ms`` and
+``slack_ms`` behind the latest event time; labels without a decision wait ``label_wait_ms``, or ``unsure_wait_ms`` where
+the decision would not be kept for its payment's digest alone, since then it may have come and gone; at most
+``waiting_labels_max`` of them, and those whose time is over first are dropped first.
+
+Keys: ``d`` decision, ``j`` labels that it met, ``w`` waiting label, ``t`` kept decisions by day of event time and
+digest, ``m`` the rest. A payment is named by a digest of 128 bits; no identifier is part of a key.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from models.learning.labels import Rank, rank
+from services.contract.errors import TocsinError
+from services.contract.identity import digest64
+from services.contract.types import LABEL_FREQUENCY, Example, Label, PaymentLabel
+from services.learner.joining.records import (
+    Served,
+    ServedDecision,
+    accounts_of,
+    example_of,
+    payment_label_of,
+    silent_example_of,
+)
+from services.learner.joining.sampling import drawn, inclusion
+
+DAY_MS = 86_400_000
+Changes = dict[bytes, bytes | None]
+"""Values to be written by key; ``None`` removes."""
+
+
+class KeyValues(Protocol):
+    """An ordered map of bytes that is written atomically."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at ``key``."""
+
+    def scan(self, start: bytes, stop: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Up to ``limit`` entries with ``start <= key < stop``, ascending."""
+
+    def write(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """Make all changes, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the join remembers at most, and from when on silence counts."""
+
+    keep_share: float = 1.0
+    """Of the decisions of low probability."""
+    keep_probability: float = 0.05
+    """From here on every decision is kept."""
+    decision_retention_ms: int = 400 * DAY_MS
+    slack_ms: int = 30 * DAY_MS
+    label_maturity_ms: int = 0
+    """0: silence never counts."""
+    label_frequency: float = LABEL_FREQUENCY
+    """Share of suspicious payments that ever get a label."""
+    label_wait_ms: int = 400 * DAY_MS
+    unsure_wait_ms: int = 7 * DAY_MS
+    waiting_labels_max: int = 100_000
+    labels_per_payment_max: int = 64
+    forgotten_per_seal_max: int = 8_000
+
+
+class Joined(NamedTuple):
+    """A label that has met its decision."""
+
+    example: Example
+    first: PaymentLabel | None
+    """What scorers are to learn of it, if it is the payment's first."""
+
+
+class StateRefused(TocsinError, ValueError):
+    """What the store holds is of another format. The message says what to do."""
+
+
+FORMAT = 2
+_DAYS = b"t"
+_PLACE_BYTES = len(_DAYS) + 4 + 16
+
+
+class _Meta(msgspec.Struct, array_like=True):
+    latest_event_ms: int = 0
+    decisions: int = 0
+    sequence: int = 0
+    swept: bytes = _DAYS
+    """The latest place that the sweep passed over."""
+    forgotten: bytes = _DAYS
+    """The latest place that was forgotten: nothing can be before it."""
+    format: int = 0
+
+
+class _Met(msgspec.Struct, array_like=True):
+    """Labels that met a decision."""
+
+    standing: Rank
+    """Of the one that counts."""
+    ids: bytes
+    """Digests of all label ids, 8 bytes each."""
+
+
+_META = b"m"
+_encode, _decode_served = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Served).decode
+_decode_label, _decode_meta = msgspec.msgpack.Decoder(Label).decode, msgspec.msgpack.Decoder(_Meta).decode
+_decode_met = msgspec.msgpack.Decoder(_Met).decode
+
+
+def payment_key(tenant: str, payment_id: str) -> bytes:
+    """128 bits that stand for a payment."""
+    name = tenant.encode()
+    return blake2b(len(name).to_bytes(2, "big") + name + payment_id.encode(), digest_size=16).digest()
+
+
+class Join:
+    """The join over what ``store`` holds.
+
+    Records go in through ``take_decision`` and ``take_label``; ``seal`` gives what the store has to be changed by
+    since the last ``written``. The caller makes the examples durable, then writes the changes, then says ``written``.
+
+    ``schema`` is the feature schema of this code: of decisions under another, amounts are not read.
+
+    Raises
+    ------
+    StateRefused
+        When the store is of another format.
+    """
+
+    def __init__(self, store: KeyValues, limits: Limits | None = None, schema: str = "") -> None:
+        self._store = store
+        self._schema = schema
+        self._limits = limits or Limits()
+        found = store.get(_META)
+        self._meta = _decode_meta(found) if found else _Meta(format=FORMAT)
+        if self._meta.format != FORMAT:
+            raise StateRefused(
+                f"the learner's store is of format {self._meta.format}, and {FORMAT} is wanted: delete its folder, "
+                f"and it is made again from the topics"
+            )
+        self._changes: Changes = {}
+        self._waiting: dict[bytes, dict[bytes, Label]] = {}
+        self._queue: list[tuple[int, bytes, bytes]] = []
+        self.waiting_labels = 0
+        self.seen = 0
+        """Decisions, kept or not, that were no repeats of kept ones; since this object was made."""
+        self.counts: Counter[str] = Counter()
+        """What became of records since ``written``, by result."""
+        start = b"w"
+        while entries := store.scan(start, b"x", 1_000):
+            for key, value in entries:
+                self._enqueue(key[1:17], key, _decode_label(value))
+            start = entries[-1][0] + b"\0"
+
+    @property
+    def decisions(self) -> int:
+        """Decisions remembered."""
+        return self._meta.decisions
+
+    @property
+    def swept(self) -> bytes:
+        """The place that the sweep has come to: what ``pass_over`` takes."""
+        return self._meta.swept
+
+    @property
+    def latest_event_ms(self) -> int:
+        """The latest event time of a decision so far."""
+        return self._meta.latest_event_ms
+
+    def take_decision(self, decision: ServedDecision, appended_ms: int) -> list[Joined]:
+        """Remember a decision if it is to be kept; returns what the labels make that were waiting for it, in order.
+
+        ``appended_ms`` is the record's own timestamp: event time may run ahead of it by a day, and beyond that does
+        not make the join forget, or one payment dated in the far future would.
+        """
+        meta, limits = self._meta, self._limits
+        meta.latest_event_ms = max(meta.latest_event_ms, min(decision.event_time_ms, appended_ms + DAY_MS))
+        payment = payment_key(decision.tenant, decision.payment_id)
+        key = b"d" + payment
+        if self._get(key) is not None:
+            self.counts["decision_duplicate"] += 1
+            return []
+        if decision.event_time_ms // DAY_MS < self._oldest_day():
+            self.counts["decision_too_old"] += 1
+            return []
+        self.seen += 1
+        kept_with = inclusion(decision, limits.keep_share, limits.keep_probability)
+        waiting = self._waiting.pop(payment, {})
+        self.waiting_labels -= len(waiting)
+        self._changes.update(dict.fromkeys(waiting))
+        if drawn(payment) >= kept_with:
+            self.counts["decision_not_kept"] += 1
+            self.counts["not_kept"] += len(waiting)
+            return []
+        self.counts["decision_kept"] += 1
+        served = Served(
+            decision.event_time_ms,
+            decision.score,
+            decision.features,
+            decision.model_hash,
+            decision.feature_schema_hash,
+            *accounts_of(decision),
+            decision.payment_id,
+            decision.tenant,
+            kept_with,
+        )
+        self._changes[key] = _encode(served)
+        self._changes[_day_key(decision.event_time_ms // DAY_MS) + payment] = b""
+        meta.decisions += 1
+        joined = [self._match(payment, label, served) for label in waiting.values()]
+        if len(self._queue) > 2 * self.waiting_labels + limits.waiting_labels_max:
+            self._queue = [entry for entry in self._queue if entry[2] in self._waiting.get(entry[1], {})]
+            heapq.heapify(self._queue)
+        return [each for each in joined if each is not None]
+
+    def take_label(self, label: Label) -> Joined | None:
+        """What a label makes; or nothing, and ``counts`` says what became of the label."""
+        payment = payment_key(label.tenant, label.payment_id)
+        found = self._get(b"d" + payment)
+        if found is not None:
+            return self._match(payment, label, _decode_served(found))
+        waiting = self._waiting.get(payment, {})
+        if any(other.label_id == label.label_id for other in waiting.values()):
+            self.counts["duplicate"] += 1
+        elif len(waiting) == self._limits.labels_per_payment_max:
+            self.counts["excess"] += 1
+        else:
+            key = b"w" + payment + self._next().to_bytes(8, "big")
+            self._changes[key] = _encode(label)
+            self._enqueue(payment, key, label)
+            self.counts["waiting"] += 1
+        return None
+
+    def sweep(self, decisions_max: int) -> tuple[int, list[Example]]:
+        """Pass over the next decisions, at most ``decisions_max``, of the days that ended ``label_maturity_ms`` ago.
+
+        What it passes over is read from the store, so it goes before the first record after ``written``.
+
+        Returns
+        -------
+        How many it passed over, and the examples of those that nobody has labelled.
+        """
+        limits, meta = self._limits, self._meta
+        if not limits.label_maturity_ms:
+            return 0, []
+        day = max(0, (meta.latest_event_ms - limits.label_maturity_ms) // DAY_MS)
+        places = [key for key, _ in self._store.scan(meta.swept + b"\0", _day_key(day), decisions_max)]
+        examples = []
+        for place in places:
+            payment = place[-16:]
+            found = self._get(b"d" + payment)
+            if found is None or self._get(b"j" + payment) is not None:
+                continue
+            example = silent_example_of(_decode_served(found), limits.label_maturity_ms, limits.label_frequency)
+            if example is not None:
+                examples.append(example)
+        if places:
+            meta.swept = places[-1]
+        self.counts["matured"] += len(examples)
+        return len(places), examples
+
+    def pass_over(self, place: bytes) -> None:
+        """The sweep has been at ``place``, a ``swept``, and made its examples. What is no place changes nothing."""
+        if len(place) == _PLACE_BYTES and place.startswith(_DAYS):
+            self._meta.swept = max(self._meta.swept, place)
+
+    def seal(self) -> Changes:
+        """Forget what is beyond the limits, and say what the store has to be changed by."""
+        self._drop_labels()
+        self._forget_decisions()
+        self._changes[_META] = _encode(self._meta)
+        return self._changes
+
+    def written(self) -> None:
+        """The store has the changes."""
+        self._changes = {}
+        self.counts = Counter()
+
+    def _match(self, payment: bytes, label: Label, served: Served) -> Joined | None:
+        key, digest = b"j" + payment, digest64(label.label_id).to_bytes(8, "little")
+        found = self._get(key)
+        met = None if found is None else _decode_met(found)
+        ids, counts = b"" if met is None else met.ids, self.counts
+        if digest in (ids[at : at + 8] for at in range(0, len(ids), 8)):
+            counts["duplicate"] += 1
+            return None
+        if len(ids) == 8 * self._limits.labels_per_payment_max:
+            counts["excess"] += 1
+            return None
+        if label.label_time_ms - served.event_time_ms > self._limits.decision_retention_ms:
+            counts["too_late"] += 1
+            return None
+        ranked = rank(label)
+        outranked = met is not None and ranked < met.standing
+        self._changes[key] = _encode(_Met(met.standing if met is not None and outranked else ranked, ids + digest))
+        counts["outranked" if outranked else "joined"] += 1
+        if outranked:
+            return None
+        return Joined(example_of(label, served), payment_label_of(label, served, self._schema) if met is None else None)
+
+    def _drop_labels(self) -> None:
+        """The waiting labels whose time is over first go, while they are too many or it is over."""
+        while self._queue:
+            until_ms, payment, key = self._queue[0]
+            overflow = self.waiting_labels > self._limits.waiting_labels_max
+            labels = self._waiting.get(payment, {})
+            if key in labels:
+                if until_ms >= self._meta.latest_event_ms and not overflow:
+                    return
+                over = "expired" if self._kept_anyway(payment) else "not_kept"
+                self.counts["overflow" if overflow else over] += 1
+                self._changes[key] = None
+                self.waiting_labels -= 1
+                del labels[key]
+                if not labels:
+                    del self._waiting[payment]
+            heapq.heappop(self._queue)
+
+    def _forget_decisions(self) -> None:
+        """Those of whole days that lie behind the horizon go, a bounded number at a time."""
+        meta, day = self._meta, _day_key(self._oldest_day())
+        places = self._store.scan(meta.forgotten + b"\0", day, self._limits.forgotten_per_seal_max)
+        for place, _ in places:
+            for key in (place, b"d" + place[-16:], b"j" + place[-16:]):
+                self._changes[key] = None
+            meta.forgotten = place
+        meta.decisions -= len(places)
+        self.counts["decision_forgotten"] += len(places)
+
+    def _oldest_day(self) -> int:
+        horizon_ms = self._meta.latest_event_ms - self._limits.decision_retention_ms - self._limits.slack_ms
+        return max(0, horizon_ms // DAY_MS)
+
+    def _kept_anyway(self, payment: bytes) -> bool:
+        """Whether a decision of the payment is kept whatever it says."""
+        return drawn(payment) < self._limits.keep_share
+
+    def _enqueue(self, payment: bytes, key: bytes, label: Label) -> None:
+        self._waiting.setdefault(payment, {})[key] = label
+        limits = self._limits
+        wait_ms = limits.label_wait_ms if self._kept_anyway(payment) else limits.unsure_wait_ms
+        heapq.heappush(self._queue, (label.label_time_ms + wait_ms, payment, key))
+        self.waiting_labels += 1
+
+    def _next(self) -> int:
+        self._meta.sequence += 1
+        return self._meta.sequence
+
+    def _get(self, key: bytes) -> bytes | None:
+        return self._changes[key] if key in self._changes else self._store.get(key)
+
+
+def _day_key(day: int) -> bytes:
+    return _DAYS + day.to_bytes(4, "big")

@@ -1,0 +1,112 @@
+"""Computing an alert again: every decision that it names, then what it says of them, then its sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from services.contract.codec import decode
+from services.contract.types import Alert, Contribution, Decision, Finding, Payment
+from services.runtime.settings import Settings
+from services.scorer.audit.recompute import Recomputed, recompute_decisions
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must hold of an alert, whether it does, and what was found."""
+
+    name: str
+    holds: bool
+    found: str
+
+
+def named_payments(alert: Alert) -> tuple[Contribution, ...]:
+    """Every payment that the alert names, the one of its finding first where that is older than the others."""
+    leading = alert.finding_payment
+    older = () if leading is None or leading in alert.payments else (leading,)
+    return (*older, *alert.payments)
+
+
+async def recompute_alert(settings: Settings, alert: Alert) -> list[Check]:
+    """Compute the decisions of all payments that ``alert`` names again, and check what it says against them.
+
+    Raises
+    ------
+    NotInLogs
+        When a decision cannot be computed again.
+    """
+    named = named_payments(alert)
+    recomputed = await recompute_decisions(settings, list(dict.fromkeys(each.decision_id for each in named)))
+    decisions = {name: decode(each.recomputed, Decision) for name, each in recomputed.items()}
+    return [*_decision_checks(named, recomputed), *alert_checks(alert, decisions)]
+
+
+def _decision_checks(named: Iterable[Contribution], recomputed: Mapping[str, Recomputed]) -> list[Check]:
+    return [
+        Check(f"decision {each.decision_id} of payment {each.payment_id}", found.same, found.summary)
+        for each in named
+        for found in (recomputed[each.decision_id],)
+    ]
+
+
+def alert_checks(alert: Alert, decisions: Mapping[str, Decision]) -> list[Check]:
+    """What ``alert`` says, against the recomputed decisions of the payments it names, by decision id."""
+    wrong = [each.payment_id for each in named_payments(alert) if each != _contribution(decisions[each.decision_id])]
+    checks = [
+        Check("payments", not wrong, f"not as decided: {', '.join(wrong)}" if wrong else "each as its decision has it")
+    ]
+    if alert.finding is None:
+        return [*checks, _reasons_check(alert, decisions)]
+    return [*checks, *_finding_checks(alert, alert.finding, decisions)]
+
+
+def _finding_checks(alert: Alert, finding: Finding, decisions: Mapping[str, Decision]) -> list[Check]:
+    payment = alert.finding_payment
+    of_it = decisions[payment.decision_id].findings if payment else ()
+    about = (finding.pack, alert.subject.role, alert.queue)
+    decided = next((each for each in of_it if (each.pack, each.role, each.queue) == about), None)
+    if payment is None or decided is None:
+        return [Check("finding", False, f"no decision that the alert names has a finding of {finding.pack} for it")]
+    whose = f"of payment {payment.payment_id}"
+    checks = [
+        Check(what, same, f"as in the decision {whose}" if same else f"NOT as in the decision {whose}")
+        for what, same in (
+            ("evidence", finding.evidence == decided.evidence),
+            ("counter-evidence", finding.counter_evidence == decided.counter_evidence),
+            ("model part", finding.model == decided.model),
+            ("all else in the finding", finding == decided),
+        )
+    ]
+    total = sum_of(finding)
+    said = f"{total!r} = {finding.score!r}" if total == finding.score else f"{total!r}, NOT {finding.score!r}"
+    return [*checks, Check("sum", total == finding.score, said)]
+
+
+def sum_of(finding: Finding) -> float:
+    """Prior, weights of evidence, of counter-evidence, and the model's part, added one by one in this order."""
+    total = finding.prior
+    for each in (*finding.evidence, *finding.counter_evidence):
+        total += each.weight
+    return total + finding.model
+
+
+def _reasons_check(alert: Alert, decisions: Mapping[str, Decision]) -> Check:
+    """Of an alert by rules or model: its reasons are those of its most probable payment, if it still names that."""
+    latest = [each for each in alert.payments if each.probability == alert.probability_max]
+    if not latest:
+        return Check("reasons", True, "of a payment older than those that the alert names: nothing to compare")
+    same = any(decisions[each.decision_id].reasons == alert.reasons for each in latest)
+    whose = f"of payment {latest[-1].payment_id}"
+    return Check("reasons", same, f"as in the decision {whose}" if same else f"NOT as in the decision {whose}")
+
+
+def _contribution(decision: Decision) -> Contribution:
+    payment = decode(bytes(decision.payment), Payment)
+    return Contribution(
+        decision.payment_id,
+        decision.decision_id,
+        decision.event_time_ms,
+        payment.amount_minor,
+        payment.currency,
+        decision.probability,
+    )

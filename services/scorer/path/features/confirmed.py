@@ -1,0 +1,163 @@
+"""What labels say of an account: state fed by labels as they are joined, read before each payment.
+
+The features are in the registry (``PAYER_CONFIRMED`` and ``PAYEE_CONFIRMED`` in ``features.py``), whose words on labels
+these functions follow; the rows are ``PAYER_LABELS`` and ``PAYEE_LABELS`` in ``state.py``. A *label* here is one
+payment's, re-keyed to its payer's and to its payee's log. The log orders it among payments, so the state is exact and a
+replay gives it again. A payment is taken once, with its first label; the order of labels is the log's.
+
+- An **excess** needs no label of its own payment, so a run of payments that are too large shows before the first of
+  them is confirmed.
+- Where a **usual** payment is confirmed the habits of the payer do not explain it, which points at the payee.
+
+While an account has no label, and no payment that is large against what was cleared, its row stays all zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from services.scorer.path.features.kernels import DAY_MS, decayed
+from services.scorer.path.features.state import LABEL_IDS
+
+USUAL_MAX = 2.5
+EXCESS_MIN = 2.0
+GAP_DAYS_MAX = 365.0
+CLEARED_MIN = 3
+"""Cleared payments from which an account has an amount of its own."""
+AMOUNT_OVER_CLEARED = 3
+"""Where ``payer_amount_over_cleared`` stands in ``PAYER_CONFIRMED``."""
+_CLEARED_MS = 90.0 * DAY_MS
+_H1, _H7, _H30 = 1.0 * DAY_MS, 7.0 * DAY_MS, 30.0 * DAY_MS
+_DEVIATION_SHARE = 0.1
+_AMOUNT_MIN = 0.01
+
+
+@njit(cache=True)
+def write_payer_confirmed(x: Any, at: int, labels: Any, effective_ms: int, amount: float) -> None:
+    """Write ``PAYER_CONFIRMED`` of a payment into ``x[at:]``."""
+    x[at] = labels.confirmed_30d / labels.matured_30d if labels.matured_30d > 0.0 else 0.0
+    x[at + 1] = _days(effective_ms - labels.confirmed_ms) if labels.confirmations > 0 else GAP_DAYS_MAX
+    x[at + 2], x[at + 3], x[at + 4] = 0.0, 1.0, 0.0
+    if labels.cleared >= CLEARED_MIN and labels.weight > 0.0:
+        mean = labels.amount / labels.weight
+        deviation = np.sqrt(max(labels.squares / labels.weight - mean * mean, 0.0))
+        x[at + 2] = mean
+        x[at + 3] = amount / max(mean, _AMOUNT_MIN)
+        x[at + 4] = (amount - mean) / max(deviation, _DEVIATION_SHARE * max(mean, 0.0) + _AMOUNT_MIN)
+    if np.isnan(amount):
+        x[at + 3] = x[at + 4] = np.nan
+    elapsed_ms = effective_ms - labels.excess_ms
+    x[at + 5] = decayed(labels.excess[0], elapsed_ms, _H1)
+    x[at + 6] = decayed(labels.excess[1], elapsed_ms, _H7)
+    x[at + 7] = decayed(labels.excess[2], elapsed_ms, _H30)
+
+
+@njit(cache=True)
+def write_payee_confirmed(x: Any, at: int, labels: Any, effective_ms: int) -> None:
+    """Write ``PAYEE_CONFIRMED`` of a payment into ``x[at:]``."""
+    for h in range(3):
+        x[at + h] = labels.confirmed[h] / labels.matured[h] if labels.matured[h] > 0.0 else 0.0
+    x[at + 3] = labels.usual_confirmed_7d / labels.usual_matured_7d if labels.usual_matured_7d > 0.0 else 0.0
+    x[at + 4] = decayed(labels.usual_matured_30d, effective_ms - labels.label_ms, _H30)
+    x[at + 5] = float(labels.run)
+    x[at + 6] = x[at + 7] = 0.0
+    if labels.run > 0:
+        x[at + 6] = (effective_ms - labels.run_ms) / DAY_MS
+        x[at + 7] = _days(labels.run_gap_ms) if labels.run_gap_ms >= 0 else GAP_DAYS_MAX
+    x[at + 8] = _days(effective_ms - labels.cleared_ms) if labels.usual_cleared > 0 else 0.0
+    elapsed_ms = effective_ms - labels.excess_ms
+    x[at + 9] = decayed(labels.excess[0], elapsed_ms, _H1)
+    x[at + 10] = decayed(labels.excess[1], elapsed_ms, _H7)
+
+
+@njit(cache=True)
+def add_excess(labels: Any, effective_ms: int, ratio: float) -> None:
+    """Take a payment, of which no label is known, into its payer's or payee's row.
+
+    ``ratio`` is its amount over cleared. A payment without excess leaves the row as it is."""
+    if not ratio > EXCESS_MIN:
+        return
+    elapsed_ms, excess = effective_ms - labels.excess_ms, np.log(ratio / EXCESS_MIN)
+    labels.excess[0] = decayed(labels.excess[0], elapsed_ms, _H1) + excess
+    labels.excess[1] = decayed(labels.excess[1], elapsed_ms, _H7) + excess
+    if len(labels.excess) > 2:
+        labels.excess[2] = decayed(labels.excess[2], elapsed_ms, _H30) + excess
+    labels.excess_ms = effective_ms
+
+
+@njit(cache=True)
+def label_payer(labels: Any, last_ms: int, digest: Any, event_ms: int, amount: float, confirmed: bool) -> bool:
+    """Take a label into its payer's row, unless it is a repeat; returns whether it was taken.
+
+    ``last_ms`` is the effective time of the account's latest payment, ``digest`` is of the payment's id."""
+    for i in range(LABEL_IDS):
+        if labels.ids[i] == digest:
+            return False
+    labels.ids[labels.labels % LABEL_IDS] = digest
+    elapsed_ms = _pass(labels, last_ms, event_ms)
+    labels.matured_30d = decayed(labels.matured_30d, elapsed_ms, _H30) + 1.0
+    labels.confirmed_30d = decayed(labels.confirmed_30d, elapsed_ms, _H30) + (1.0 if confirmed else 0.0)
+    labels.weight = decayed(labels.weight, elapsed_ms, _CLEARED_MS)
+    labels.amount = decayed(labels.amount, elapsed_ms, _CLEARED_MS)
+    labels.squares = decayed(labels.squares, elapsed_ms, _CLEARED_MS)
+    if confirmed:
+        labels.confirmations += 1
+        labels.confirmed_ms = labels.label_ms
+    elif not np.isnan(amount):
+        labels.cleared += 1
+        labels.weight += 1.0
+        labels.amount += amount
+        labels.squares += amount * amount
+    return True
+
+
+@njit(cache=True)
+def label_payee(labels: Any, last_ms: int, event_ms: int, ratio: float, confirmed: bool) -> None:
+    """Take a label into its payee's row. A payment of which ``ratio`` is missing (NaN) passes for a usual one."""
+    elapsed_ms = _pass(labels, last_ms, event_ms)
+    flag = 1.0 if confirmed else 0.0
+    labels.matured[0] = decayed(labels.matured[0], elapsed_ms, _H1) + 1.0
+    labels.matured[1] = decayed(labels.matured[1], elapsed_ms, _H7) + 1.0
+    labels.matured[2] = decayed(labels.matured[2], elapsed_ms, _H30) + 1.0
+    labels.confirmed[0] = decayed(labels.confirmed[0], elapsed_ms, _H1) + flag
+    labels.confirmed[1] = decayed(labels.confirmed[1], elapsed_ms, _H7) + flag
+    labels.confirmed[2] = decayed(labels.confirmed[2], elapsed_ms, _H30) + flag
+    labels.usual_matured_7d = decayed(labels.usual_matured_7d, elapsed_ms, _H7)
+    labels.usual_confirmed_7d = decayed(labels.usual_confirmed_7d, elapsed_ms, _H7)
+    labels.usual_matured_30d = decayed(labels.usual_matured_30d, elapsed_ms, _H30)
+    if ratio >= USUAL_MAX:
+        return
+    labels.usual_matured_7d += 1.0
+    labels.usual_confirmed_7d += flag
+    labels.usual_matured_30d += 1.0
+    if not confirmed:
+        labels.run = 0
+        labels.usual_cleared += 1
+        labels.cleared_ms = labels.label_ms
+        return
+    if labels.run == 0:
+        labels.run_ms = labels.label_ms
+        labels.run_gap_ms = labels.label_ms - labels.cleared_ms if labels.usual_cleared > 0 else -1
+    labels.run += 1
+
+
+@njit(cache=True)
+def _pass(labels: Any, last_ms: int, event_ms: int) -> int:
+    """Move the row on to the effective time of a labelled payment; returns how much time that is, 0 at first.
+
+    No label is later than the account's latest payment: only a forged one would be."""
+    before_ms, at_ms = labels.label_ms, min(event_ms, last_ms)
+    if labels.labels > 0:
+        at_ms = max(at_ms, before_ms)
+    elapsed_ms = at_ms - before_ms if labels.labels > 0 else 0
+    labels.labels += 1
+    labels.label_ms = at_ms
+    return elapsed_ms
+
+
+@njit(cache=True)
+def _days(elapsed_ms: int) -> float:
+    return float(min(elapsed_ms / DAY_MS, GAP_DAYS_MAX))

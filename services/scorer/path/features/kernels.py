@@ -1,0 +1,267 @@
+"""What both hops' kernels share. Compiled by numba: no fastmath, fixed order of operations, float64 throughout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from services.scorer.path.features.registry import HALF_LIFE_MS
+from services.scorer.path.features.state import COUNTRY_WORDS, HALF_LIVES, PARTNERS, REGISTERS
+
+HOUR_MS = 3_600_000.0
+DAY_MS = 86_400_000.0
+BLOCK_MS = 30 * 86_400_000
+"""Distinct counterparties are counted in blocks of 30 days of event time: this one and the one before."""
+GAP_WEIGHT = 0.125
+DEVIATION_MIN = 0.1
+"""Floor of the standard deviation of log amounts: an account that always pays the same must not make 1 % look odd."""
+HISTORY_MIN = 3
+ROUND_MIN = 0.5
+"""Roundness from which an amount counts as round."""
+
+_LN2 = 0.6931471805599453
+_H0, _H1, _H2, _H3 = (float(half_life) for half_life in HALF_LIFE_MS)
+
+H_1H, H_1D, H_7D, H_30D = range(HALF_LIVES)
+
+
+@njit(cache=True)
+def decay_factors(elapsed_ms: int, factors: Any) -> None:
+    """Fill ``factors`` (float64[4]) with what ``elapsed_ms`` leaves of a decayed sum under each half-life."""
+    factors[0] = np.exp(-elapsed_ms * (_LN2 / _H0))
+    factors[1] = np.exp(-elapsed_ms * (_LN2 / _H1))
+    factors[2] = np.exp(-elapsed_ms * (_LN2 / _H2))
+    factors[3] = np.exp(-elapsed_ms * (_LN2 / _H3))
+
+
+@njit(cache=True)
+def decayed(value: float, elapsed_ms: int, half_life_ms: float) -> float:
+    """``value`` after ``elapsed_ms``."""
+    return float(value * np.exp(-elapsed_ms * (_LN2 / half_life_ms)))
+
+
+@njit(cache=True)
+def roundness(amount_minor: int) -> float:
+    """1 / number of significant decimal digits; 0 for an amount of 0."""
+    if amount_minor <= 0:
+        return 0.0
+    while amount_minor % 10 == 0:
+        amount_minor //= 10
+    digits = 0
+    while amount_minor > 0:
+        digits += 1
+        amount_minor //= 10
+    return 1.0 / digits
+
+
+@njit(cache=True)
+def share(part: float, whole: float, payments: int) -> float:
+    """A share as the registry defines it: 0 without history, NaN when nothing is known."""
+    if payments == 0:
+        return 0.0
+    if whole <= 0.0:
+        return np.nan
+    return part / whole
+
+
+@njit(cache=True)
+def partner_position(row: Any, digest: int) -> int:
+    """Where the counterparty stands among those remembered, or -1."""
+    for i in range(PARTNERS):
+        if row.partners[i].digest == digest:
+            return i
+    return -1
+
+
+@njit(cache=True)
+def remember_partner(row: Any, position: int, digest: int, at_ms: int) -> None:
+    """Count a payment with the counterparty; the least recently used entry makes room for a new one."""
+    if position < 0:
+        position = 0
+        for i in range(1, PARTNERS):
+            if row.partners[i].used < row.partners[position].used:
+                position = i
+        row.partners[position].digest = digest
+        row.partners[position].first_ms = at_ms
+        row.partners[position].payments = 0
+    row.partners[position].last_ms = at_ms
+    row.partners[position].payments += 1
+    row.partners[position].used = row.payments + 1
+
+
+@njit(cache=True)
+def roll_block(row: Any, block: int) -> None:
+    """Make ``block`` the current one of the row's two HyperLogLogs (index 0 current, 1 the one before)."""
+    if block == row.block:
+        return
+    consecutive = block == row.block + 1
+    for i in range(REGISTERS):
+        row.registers[1, i] = row.registers[0, i] if consecutive else 0
+        row.registers[0, i] = 0
+    row.block = block
+
+
+@njit(cache=True)
+def add_distinct(row: Any, digest: Any) -> None:
+    """Add a 64-bit digest to the current block: the low 6 bits choose the register, the rest give the rank."""
+    register = int(digest & np.uint64(REGISTERS - 1))
+    rest = digest >> np.uint64(6)
+    rank = 1
+    while rank <= 58 and (rest & np.uint64(1)) == 0:
+        rank += 1
+        rest = rest >> np.uint64(1)
+    if rank > row.registers[0, register]:
+        row.registers[0, register] = rank
+
+
+@njit(cache=True)
+def count_distinct(row: Any, block: int) -> float:
+    """Distinct digests in ``block`` and the one before (Flajolet et al. 2007, with linear counting when small)."""
+    age = block - row.block
+    if age > 1:
+        return 0.0
+    inverse_sum = 0.0
+    empty = 0
+    for i in range(REGISTERS):
+        rank = row.registers[0, i]
+        if age == 0 and row.registers[1, i] > rank:
+            rank = row.registers[1, i]
+        inverse_sum += 2.0 ** -float(rank)
+        if rank == 0:
+            empty += 1
+    estimate = 0.709 * REGISTERS * REGISTERS / inverse_sum
+    if estimate <= 2.5 * REGISTERS and empty > 0:
+        return float(REGISTERS * np.log(REGISTERS / empty))
+    return float(estimate)
+
+
+@njit(cache=True)
+def country_bit(country: int) -> Any:
+    """The bit of a country (0 to 675) within its 64-bit word."""
+    return np.uint64(1) << np.uint64(country % 64)
+
+
+@njit(cache=True)
+def count_countries(row: Any) -> float:
+    """How many countries are in the row's set."""
+    total = 0
+    for i in range(COUNTRY_WORDS):
+        word = row.countries[i]
+        while word != 0:
+            word &= word - np.uint64(1)
+            total += 1
+    return float(total)
+
+
+@njit(cache=True)
+def amount_deviation(row: Any, amount: float) -> float:
+    """How far ``amount`` is from the row's decayed mean of log amounts, in standard deviations."""
+    if row.log_amounts < HISTORY_MIN or np.isnan(amount):
+        return np.nan if np.isnan(amount) else 0.0
+    if row.log_amount_weight <= 0.0:  # underflow, after some 88 years
+        return 0.0
+    mean = row.log_amount_sum / row.log_amount_weight
+    variance = row.log_amount_squares / row.log_amount_weight - mean * mean
+    deviation = max(np.sqrt(max(variance, 0.0)), DEVIATION_MIN)
+    return float((np.log1p(amount) - mean) / deviation)
+
+
+@njit(cache=True)
+def forget(rows: Any, slot: int) -> None:
+    """Zero a row: the account starts afresh."""
+    fresh = np.zeros(1, rows.dtype)
+    rows[slot] = fresh[0]
+
+
+@njit(cache=True)
+def start_row(row: Any, at_ms: int) -> None:
+    """Begin an account's history. The row must be zeroed."""
+    row.first_ms = at_ms
+    row.last_ms = at_ms
+    row.block = at_ms // BLOCK_MS
+
+
+@njit(cache=True)
+def write_activity(x: Any, at: int, row: Any, effective_ms: int, factors: Any, amount: float) -> None:
+    """Write the features that payer and payee share into ``x[at:]``, in the registry's order (19 numbers)."""
+    for h in range(HALF_LIVES):
+        x[at + h] = row.count[h] * factors[h]
+        x[at + HALF_LIVES + h] = row.value[h] * factors[h]
+    x[at + 8] = share(row.small_30d, row.small_known_30d, row.payments)
+    x[at + 9] = share(row.cross_border_30d, row.cross_border_known_30d, row.payments)
+    x[at + 10] = share(row.round_30d, row.count[H_30D], row.payments)
+    x[at + 11] = (effective_ms - row.last_ms) / HOUR_MS
+    x[at + 12] = row.gap_mean / HOUR_MS
+    x[at + 13] = np.sqrt(row.gap_variance) / row.gap_mean if row.gap_mean > 0.0 else 0.0
+    x[at + 14] = (effective_ms - row.first_ms) / DAY_MS
+    x[at + 15] = float(row.payments)
+    x[at + 16] = count_distinct(row, effective_ms // BLOCK_MS)
+    x[at + 17] = row.new_partners_1d * factors[H_1D]
+    x[at + 18] = row.new_partners_7d * factors[H_7D]
+    x[at + 19] = count_countries(row)
+    x[at + 20] = amount_deviation(row, amount)
+
+
+ACTIVITY = 21
+"""How many numbers ``write_activity`` writes."""
+
+
+@njit(cache=True)
+def update_activity(
+    row: Any,
+    effective_ms: int,
+    factors: Any,
+    amount: float,
+    money: bool,
+    is_small: float,
+    cross_border: float,
+    round_amount: bool,
+    partner: Any,
+    partner_is_new: bool,
+    country: int,
+) -> None:
+    """Take one payment into the part of a row that payer and payee share. ``amount`` may be NaN (no rate)."""
+    known_money = money and not np.isnan(amount)
+    for h in range(HALF_LIVES):
+        row.count[h] = row.count[h] * factors[h] + 1.0
+        row.value[h] = row.value[h] * factors[h] + (amount if known_money else 0.0)
+    f30 = factors[H_30D]
+    row.small_30d = row.small_30d * f30 + (is_small if not np.isnan(is_small) else 0.0)
+    row.small_known_30d = row.small_known_30d * f30 + (0.0 if np.isnan(is_small) else 1.0)
+    row.cross_border_30d = row.cross_border_30d * f30 + (cross_border if not np.isnan(cross_border) else 0.0)
+    row.cross_border_known_30d = row.cross_border_known_30d * f30 + (0.0 if np.isnan(cross_border) else 1.0)
+    row.round_30d = row.round_30d * f30 + (1.0 if round_amount else 0.0)
+    row.log_amount_weight *= f30
+    row.log_amount_sum *= f30
+    row.log_amount_squares *= f30
+    if known_money:
+        log_amount = np.log1p(amount)
+        row.log_amount_weight += 1.0
+        row.log_amount_sum += log_amount
+        row.log_amount_squares += log_amount * log_amount
+        row.log_amounts += 1
+    update_gap(row, float(effective_ms - row.last_ms))
+    row.new_partners_1d = row.new_partners_1d * factors[H_1D] + (1.0 if partner_is_new else 0.0)
+    row.new_partners_7d = row.new_partners_7d * factors[H_7D] + (1.0 if partner_is_new else 0.0)
+    roll_block(row, effective_ms // BLOCK_MS)
+    add_distinct(row, partner)
+    if country >= 0:
+        row.countries[country // 64] |= country_bit(country)
+    row.payments += 1
+    row.last_ms = effective_ms
+
+
+@njit(cache=True)
+def update_gap(row: Any, gap_ms: float) -> None:
+    """Take the gap before this payment into the exponentially weighted mean and variance of gaps."""
+    if row.payments == 0:
+        return
+    if row.payments == 1:
+        row.gap_mean = gap_ms
+        row.gap_variance = 0.0
+        return
+    difference = gap_ms - row.gap_mean
+    row.gap_mean += GAP_WEIGHT * difference
+    row.gap_variance = (1.0 - GAP_WEIGHT) * (row.gap_variance + GAP_WEIGHT * difference * difference)

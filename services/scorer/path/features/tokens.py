@@ -1,0 +1,342 @@
+"""Payees that share a phone, a device or a pick-up point: groups of tokens, joined by the remittances that tell them.
+
+A union-find over tokens, a row a token; the lowest slot of a group is its root, which holds what is known of the group.
+The registry's words (*shared tokens*) are the definition. A group that was not used for more than ``IDLE_DAYS`` whole
+days is dropped before the next remittance with a token is read, at the same place of the log however it is cut into
+batches. The free row with the lowest slot is taken first, so slots, too, are a function of the log.
+"""
+
+from __future__ import annotations
+
+import heapq
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from services.contract.types import EVENT_TIME_MS_MAX, Payment
+from services.scorer.path.features.registry import INDEX
+from services.scorer.path.features.state_format import refused
+
+KINDS = ("device", "phone", "pickup")
+"""In the order in which a remittance joins its payee's tokens: the one that is shared most comes last."""
+LINKED_PAYEES_MAX = 24.0
+"""Payees, as estimated, that one group may join."""
+IDLE_DAYS = 360
+TOKENS_MAX = 1_000_000
+"""Tokens remembered in one partition; while there are so many a further one joins nobody."""
+TOKEN_ROW = np.dtype([("parent", "i8"), ("ms", "i8"), ("payees", "u8"), ("payers", "u8")])
+"""``parent`` is a slot, the own one in a root and -1 in a free row. The rest is the root's: the partition's time when
+the group was used last, and sets of its payees and payers, 6 bits of each one's digest."""
+
+_DAY_MS = 86_400_000
+_VALUE = struct.Struct("<q")
+_KEY_BYTES = 8
+_BITS = 64
+_COMMON = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+"""Stands for the payees of a group that too many share. No other group has that many."""
+_IS_REMITTANCE = INDEX["is_remittance"]
+Members = tuple[NDArray[np.uint64], NDArray[np.uint64]]
+LINKED = 2
+"""How many features this file writes."""
+_PAYEES, _PAYERS = INDEX["payee_linked_payees"], INDEX["payee_linked_payers"]
+
+
+class Tokens:
+    """The tokens of one partition, told apart by 64 bits of the digest of tenant, kind and token."""
+
+    def __init__(self) -> None:
+        self.rows: NDArray[Any] = _free_rows(64)
+        self.changed: NDArray[np.bool_] = np.zeros(64, dtype=np.bool_)
+        """Rows that were written since the last ``changelog``."""
+        self._slots: dict[int, int] = {}
+        self._tokens: list[int | None] = []
+        self._free: list[int] = []
+        self._forgotten: list[int] = []
+        self._swept_day = -1
+        self._is_checked = True
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def slot(self, token: int) -> int:
+        """The row of a token, made when it is new; -1 while there are too many."""
+        slot = self._slots.get(token)
+        if slot is None:
+            slot = self._allocate(token)
+        return slot
+
+    def _allocate(self, token: int) -> int:
+        if len(self._slots) >= TOKENS_MAX:
+            return -1
+        slot = len(self._tokens)
+        while self._free:
+            lowest = heapq.heappop(self._free)
+            if self._tokens[lowest] is None:
+                slot = lowest
+                break
+        self._place(token, slot)
+        self.rows[slot]["parent"] = slot
+        return slot
+
+    def _place(self, token: int, slot: int) -> None:
+        while slot >= len(self.rows):
+            self.rows = np.concatenate([self.rows, _free_rows(len(self.rows))])
+            self.changed = np.concatenate([self.changed, np.zeros_like(self.changed)])
+        for free in range(len(self._tokens), slot):
+            heapq.heappush(self._free, free)
+        self._tokens += [None] * (slot + 1 - len(self._tokens))
+        self._tokens[slot] = token
+        self._slots[token] = slot
+
+    def _release(self, token: int) -> None:
+        slot = self._slots.pop(token)
+        self._tokens[slot] = None
+        self.rows[slot] = _free_rows(1)[0]
+        self.changed[slot] = False
+        heapq.heappush(self._free, slot)
+
+    def is_sweep_due(self, now_ms: int) -> bool:
+        """Whether a day of event time has begun since the last sweep."""
+        return now_ms // _DAY_MS > self._swept_day
+
+    def forget_idle(self, now_ms: int) -> None:
+        """Drop the groups that are idle at ``now_ms``. Doing so again, or on a day on which no token is met, changes
+        nothing that a later call would not do."""
+        if not self.is_sweep_due(now_ms):
+            return
+        self._swept_day = now_ms // _DAY_MS
+        for slot in np.flatnonzero(_idle(self.rows[: len(self._tokens)], self._swept_day)).tolist():
+            token = self._tokens[slot]
+            assert token is not None, "a row in use has a token"
+            self._release(token)
+            self._forgotten.append(token)
+
+    def items(self) -> list[tuple[bytes, bytes]]:
+        """Every token's key and entry, by slot."""
+        return [self._entry(slot) for slot in sorted(self._slots.values())]
+
+    def changelog(self, now_ms: int) -> list[tuple[bytes, bytes | None]]:
+        """Entries of the tokens forgotten, then of those whose rows were written, since the last call."""
+        self.forget_idle(now_ms)
+        entries: list[tuple[bytes, bytes | None]] = [(_key(token), None) for token in self._forgotten]
+        self._forgotten.clear()
+        entries += [self._entry(slot) for slot in np.flatnonzero(self.changed).tolist()]
+        self.changed[:] = False
+        return entries
+
+    def _entry(self, slot: int) -> tuple[bytes, bytes]:
+        token = self._tokens[slot]
+        assert token is not None, "a row in use has a token"
+        return _key(token), _VALUE.pack(slot) + self.rows[slot].tobytes()
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Apply one entry; ``None`` forgets the token.
+
+        Raises
+        ------
+        StateFormatError
+            When it is not one of a token.
+        """
+        token = int.from_bytes(key, "big")
+        if token in self._slots:
+            self._release(token)
+        if value is None:
+            return
+        if len(key) != _KEY_BYTES or len(value) != _VALUE.size + TOKEN_ROW.itemsize:
+            raise refused("an entry of the changelog is not as long as a token's")
+        (slot,) = _VALUE.unpack_from(value)
+        row = np.frombuffer(value, dtype=TOKEN_ROW, offset=_VALUE.size)[0]
+        if not 0 <= row["parent"] <= slot < TOKENS_MAX or not 0 <= row["ms"] <= EVENT_TIME_MS_MAX:
+            raise refused("the changelog holds a token that no kernel of this code has written")
+        if slot < len(self._tokens) and self._tokens[slot] is not None:
+            raise refused("the changelog holds two tokens in one place")
+        self._place(token, slot)
+        self.rows[slot] = row
+        self._is_checked = False
+
+    def check_restored(self) -> None:
+        """Once all entries are applied: whether the whole group of every token is there.
+
+        Raises
+        ------
+        StateFormatError
+            When one is not: a kernel would look for its root without end.
+        """
+        if self._is_checked:
+            return
+        slots = np.array(list(self._slots.values()), dtype=np.int64)
+        if (self.rows["parent"][self.rows["parent"][slots]] < 0).any():
+            raise refused("the changelog holds a token whose group is missing")
+        self._is_checked = True
+
+
+def write_linked(
+    features: NDArray[np.float64],
+    onward: NDArray[np.bool_],
+    payments: Sequence[Payment],
+    members: Members,
+    tokens: Tokens,
+    now_ms: NDArray[np.int64],
+    digest: Callable[[str], int],
+) -> None:
+    """Write the features of shared tokens into ``features``, and take the remittances into ``tokens``.
+
+    Parameters
+    ----------
+    features
+        float64[n, len(PAYER_HOP)], the rest of it written.
+    onward
+        bool[n]: which of ``payments`` go on; others change nothing.
+    members
+        Digests of their payees and payers, uint64[n] each.
+    now_ms
+        int64[n]: the partition's event time as of each payment.
+    digest
+        The deployment's.
+    """
+    tokens.check_restored()
+    features[:, _PAYEES] = features[:, _PAYERS] = np.nan
+    rows: list[int] = []
+    asked: list[tuple[int, ...]] = []
+    for at in np.flatnonzero(onward & (features[:, _IS_REMITTANCE] == 1.0)).tolist():
+        told = _tokens_of(payments[at], digest)
+        if not told:
+            continue
+        if tokens.is_sweep_due(int(now_ms[at])):
+            _write(features, rows, asked, members, tokens, now_ms)
+            rows, asked = [], []
+            tokens.forget_idle(int(now_ms[at]))
+        slots = [tokens.slot(token) for token in told]
+        rows.append(at)
+        asked.append((*slots, *[-1] * (len(KINDS) - len(slots))))
+    _write(features, rows, asked, members, tokens, now_ms)
+
+
+def _tokens_of(payment: Payment, digest: Callable[[str], int]) -> list[int]:
+    """Digests of what the payment tells of its payee, in the order of ``KINDS``."""
+    payee = payment.payee
+    if payee.device is None and payee.phone is None and payee.pickup is None:
+        return []
+    told = zip(KINDS, (payee.device, payee.phone, payee.pickup), strict=True)
+    return [digest(f"{payment.tenant}\x1f{kind}\x1f{token}") for kind, token in told if token is not None]
+
+
+def _write(
+    features: NDArray[np.float64],
+    rows: list[int],
+    asked: list[tuple[int, ...]],
+    members: Members,
+    tokens: Tokens,
+    now_ms: NDArray[np.int64],
+) -> None:
+    if not rows:
+        return
+    payees, payers = (digests[rows] % np.uint64(_BITS) for digests in members)
+    found = np.empty((len(rows), 2), dtype=np.float64)
+    _tokens_kernel(tokens.rows, tokens.changed, np.array(asked, dtype=np.int64), payees, payers, now_ms[rows], found)
+    features[rows, _PAYEES] = found[:, 0]
+    features[rows, _PAYERS] = found[:, 1]
+
+
+def _free_rows(count: int) -> NDArray[Any]:
+    rows = np.zeros(count, dtype=(np.record, TOKEN_ROW))
+    rows["parent"] = -1
+    return rows
+
+
+def _key(token: int) -> bytes:
+    return token.to_bytes(_KEY_BYTES, "big")
+
+
+@njit(cache=True)
+def _tokens_kernel(
+    rows: Any, changed: Any, slots: Any, payee_bits: Any, payer_bits: Any, now_ms: Any, found: Any
+) -> None:
+    """For each remittance what its tokens are joined with, then join them."""
+    one = np.uint64(1)
+    for i in range(slots.shape[0]):
+        payee, payer = one << payee_bits[i], one << payer_bits[i]
+        root = -1
+        payees, payers = np.uint64(0), np.uint64(0)
+        for k in range(slots.shape[1]):
+            if slots[i, k] < 0:
+                continue
+            met = _root(rows, changed, slots[i, k])
+            if met == root:
+                continue
+            rows[met].ms = now_ms[i]
+            changed[met] = True
+            if _payees(rows[met].payees, payee) > LINKED_PAYEES_MAX:
+                rows[met].payees = _COMMON
+                rows[met].payers = np.uint64(0)
+                continue
+            joins = _payees(payees | rows[met].payees, payee) <= LINKED_PAYEES_MAX
+            if joins:
+                payees |= rows[met].payees
+                payers |= rows[met].payers
+            rows[met].payees |= payee
+            rows[met].payers |= payer
+            if joins:
+                root = met if root < 0 else _union(rows, root, met)
+        found[i, 0] = _payees(payees, payee)
+        found[i, 1] = _estimate(payers)
+
+
+@njit(cache=True)
+def _root(rows: Any, changed: Any, slot: int) -> int:
+    """The root of a token's group; every token on the way there is made to point to it."""
+    root = slot
+    while rows[root].parent != root:
+        root = rows[root].parent
+    while rows[slot].parent != root:
+        above = rows[slot].parent
+        rows[slot].parent = root
+        changed[slot] = True
+        slot = above
+    return int(root)
+
+
+@njit(cache=True)
+def _union(rows: Any, one: int, other: int) -> int:
+    """Join two groups by their roots, both marked as changed already; returns the root of both."""
+    root, child = min(one, other), max(one, other)
+    rows[root].payees |= rows[child].payees
+    rows[root].payers |= rows[child].payers
+    rows[child].parent = root
+    rows[child].ms = 0
+    rows[child].payees = np.uint64(0)
+    rows[child].payers = np.uint64(0)
+    return int(root)
+
+
+@njit(cache=True)
+def _payees(payees: Any, this: Any) -> float:
+    """This payee and the others, as estimated."""
+    return float(1.0 + _estimate(payees & ~this))
+
+
+@njit(cache=True)
+def _estimate(bits: Any) -> float:
+    """How many members a set of bits stands for (linear counting, Whang et al. 1990); a full one counts as one less."""
+    count = 0
+    while bits != 0:
+        bits &= bits - np.uint64(1)
+        count += 1
+    return float(_BITS * np.log(_BITS / (_BITS - min(count, _BITS - 1))))
+
+
+@njit(cache=True)
+def _idle(rows: Any, day: int) -> Any:
+    """bool[n]: the rows of groups that are idle on ``day``. A parent stands before its children."""
+    idle = np.zeros(len(rows), dtype=np.bool_)
+    for slot in range(len(rows)):
+        parent = rows[slot].parent
+        if parent == slot:
+            idle[slot] = day - rows[slot].ms // _DAY_MS > IDLE_DAYS
+        elif parent >= 0:
+            idle[slot] = idle[parent]
+    return idle

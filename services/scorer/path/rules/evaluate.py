@@ -1,0 +1,138 @@
+"""Evaluating rules over a batch. A rule whose features are missing says ``error``, never ``no_hit``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from services.scorer.path.features.registry import FEATURES, INDEX
+from services.scorer.path.rules.condition import RulesetError
+from services.scorer.path.rules.pack import Packs
+from services.scorer.path.rules.ruleset import Rule, Ruleset
+
+NO_HIT, HIT, ERROR = 0, 1, 2
+OUTCOMES = ("no_hit", "hit", "error")
+_FRAGMENTS_MAX = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResults:
+    """Results of R rules on n payments: ``outcome`` uint8[n, R]; ``measured`` float64[n, R]; ``missing`` bool[n, B]
+    over all bounds of all rules; ``review`` bool[n], where the rules alone ask for one."""
+
+    outcome: NDArray[np.uint8]
+    measured: NDArray[np.float64]
+    missing: NDArray[np.bool_]
+    review: NDArray[np.bool_]
+
+
+class Rules:
+    """A ruleset, ready to be evaluated.
+
+    Raises
+    ------
+    RulesetError
+        When a rule names a feature that does not exist.
+    """
+
+    def __init__(self, ruleset: Ruleset) -> None:
+        self.ruleset = ruleset
+        self.packs = Packs(ruleset.packs)
+        bounds = [(rule, bound) for rule in ruleset.rules for bound in rule.bounds]
+        for rule, bound in bounds:
+            if bound.feature not in INDEX:
+                raise RulesetError(f"rule {rule.id}: there is no feature {bound.feature!r}")
+        self._features = np.array([INDEX[bound.feature] for _, bound in bounds], dtype=np.int64)
+        self._thresholds = np.array([bound.threshold for _, bound in bounds])
+        self._below = np.array([bound.below is not None for _, bound in bounds])
+        lengths = [len(rule.bounds) for rule in ruleset.rules]
+        self._starts = np.cumsum([0, *lengths[:-1]])
+        self._names = [bound.feature for _, bound in bounds]
+        families = sorted({rule.family for rule in ruleset.rules})
+        self._family_bits = np.array([1 << families.index(rule.family) for rule in ruleset.rules], dtype=np.int64)
+        self._hit = [_hit(rule) for rule in ruleset.rules]
+        self._no_hit = [{"rule": rule.id, "outcome": "no_hit"} for rule in ruleset.rules]
+        self._no_hit_json = [orjson.dumps(each) for each in self._no_hit]
+        self._quiet: dict[bytes, bytes] = {}
+
+    def evaluate(self, features: NDArray[np.float64]) -> RuleResults:
+        """Run every rule on every payment of ``features`` (float64[n, k], NaN where missing)."""
+        values = features[:, self._features]
+        missing = np.isnan(values)
+        holds = np.where(self._below, values < self._thresholds, values >= self._thresholds)
+        hit = np.logical_and.reduceat(holds, self._starts, axis=1)
+        error = np.logical_or.reduceat(missing, self._starts, axis=1)
+        outcome = np.where(error, ERROR, np.where(hit, HIT, NO_HIT)).astype(np.uint8)
+        hits = outcome == HIT
+        families = np.bitwise_count(np.bitwise_or.reduce(np.where(hits, self._family_bits, 0), axis=1))
+        limits = self.ruleset.review
+        review = (hits.sum(axis=1) >= limits.rule_hits_min) & (families >= limits.families_min)
+        return RuleResults(outcome, values[:, self._starts], missing, review)
+
+    def written(self, results: RuleResults) -> list[bytes]:
+        """The results of each payment as JSON. Rows without a hit repeat themselves, so they are written once."""
+        outcomes, missing = _rows(results.outcome), _rows(results.missing)
+        return [
+            self._with_hits(results, row, outcome) if HIT in outcome else self._without(results, row, pattern)
+            for row, (outcome, pattern) in enumerate(zip(outcomes, missing, strict=True))
+        ]
+
+    def _without(self, results: RuleResults, row: int, pattern: bytes) -> bytes:
+        known = self._quiet.get(pattern)
+        if known is None:
+            if len(self._quiet) >= _FRAGMENTS_MAX:
+                self._quiet.clear()
+            known = self._quiet[pattern] = orjson.dumps(self.described(results, row))
+        return known
+
+    def _with_hits(self, results: RuleResults, row: int, outcomes: bytes) -> bytes:
+        parts = list(self._no_hit_json)
+        for position, outcome in enumerate(outcomes):
+            if outcome != NO_HIT:
+                parts[position] = orjson.dumps(self._result(results, row, position))
+        return b"[" + b",".join(parts) + b"]"
+
+    def described(self, results: RuleResults, row: int, only_hits: bool = False) -> list[dict[str, Any]]:
+        """The results of one payment, field by field as in ``RuleResult``."""
+        return [
+            self._result(results, row, position)
+            for position, outcome in enumerate(results.outcome[row].tolist())
+            if outcome == HIT or not only_hits
+        ]
+
+    def _result(self, results: RuleResults, row: int, position: int) -> dict[str, Any]:
+        outcome = results.outcome[row, position]
+        if outcome == HIT:
+            return self._hit[position] | {"measured": float(results.measured[row, position])}
+        if outcome == ERROR:
+            rule = self.ruleset.rules[position]
+            return {"rule": rule.id, "outcome": "error", "missing": self._missing(results, row, position)}
+        return self._no_hit[position]
+
+    def _missing(self, results: RuleResults, row: int, position: int) -> list[str]:
+        start = self._starts[position]
+        stop = start + len(self.ruleset.rules[position].bounds)
+        return [self._names[at] for at in range(start, stop) if results.missing[row, at]]
+
+
+def _rows(flags: NDArray[Any]) -> list[bytes]:
+    """The bytes of each row of one-byte values."""
+    packed, width = flags.tobytes(), flags.shape[1]
+    return [packed[at : at + width] for at in range(0, len(packed), width)]
+
+
+def _hit(rule: Rule) -> dict[str, Any]:
+    """What a hit of ``rule`` says, but for the value it measured."""
+    feature = FEATURES[INDEX[rule.measure.feature]]
+    return {
+        "rule": rule.id,
+        "outcome": "hit",
+        "measured": 0.0,
+        "threshold": rule.measure.threshold,
+        "unit": feature.unit,
+        "window": feature.window,
+    }

@@ -1,0 +1,319 @@
+"""Typology packs: what published indicators say, as data, and their evaluation over a batch.
+
+A pack speaks of a subject, the payer or the payee of a payment. Its score is a sum of log-odds in a fixed order: the
+prior, then the weight of each indicator that hits, from first to last. Indicators with a weight above zero are
+evidence; those below speak for an innocent reading and are shown beside it. The pack asks for a review when its
+*combination* is met and the score, with what the model adds, reaches ``score_min``: several indicators, of several
+families, and never of corridor, channel or text alone. An indicator without its feature is ``missing``, never "no".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numba import njit
+from numpy.typing import NDArray
+
+from services.contract.identity import hash_of
+from services.contract.types import Evidence, Finding, Role
+from services.scorer.path.features.registry import FEATURES, INDEX
+from services.scorer.path.rules.condition import Condition
+from services.scorer.path.rules.pack_format import ROLES, STRONG_FAMILIES, Indicator, Pack
+
+NO_HIT, HIT, MISSING = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class PackResults:
+    """Results of P packs with I indicators in all, on n payments.
+
+    ``outcome`` uint8[n, I]; ``measured`` float64[n, I]; ``score`` float64[n, P, 2] by role (payer, payee), without the
+    model; ``risk`` the same with it; ``review`` bool[n, P, 2].
+    """
+
+    outcome: NDArray[np.uint8]
+    measured: NDArray[np.float64]
+    score: NDArray[np.float64]
+    risk: NDArray[np.float64]
+    added: NDArray[np.float64]
+    """float64[n, P]: what the model adds."""
+    review: NDArray[np.bool_]
+    silent: NDArray[np.bool_]
+    """bool[n, P, 2]: where the pack asks for nothing but what is immediate."""
+
+
+class Packs:
+    """Packs, ready to be evaluated together."""
+
+    def __init__(self, packs: tuple[Pack, ...]) -> None:
+        self.packs = packs
+        self.hash = hash_of(orjson.dumps([pack.hash for pack in packs]))
+        self.indicators = [(at, each) for at, pack in enumerate(packs) for each in pack.indicators]
+        self._spoken = {
+            (pack, role): [
+                (at, each) for at, (of, each) in enumerate(self.indicators) if of == pack and role in each.subjects
+            ]
+            for pack in range(len(packs))
+            for role in ROLES
+        }
+        families = sorted({each.family for _, each in self.indicators})
+        strong = sum(1 << at for at, family in enumerate(families) if family in STRONG_FAMILIES)
+        bounds = [each.bounds for _, each in self.indicators]
+        applies = [pack.applies for pack in packs]
+        self._bounds = _flat(bounds)
+        self._applies = _flat(applies)
+        self._silent = _flat([pack.silent_when for pack in packs])
+        self._silent_of_payee = _flat([pack.silent_of_payee_when for pack in packs])
+        self._of_indicator = np.array(
+            [
+                (
+                    at,
+                    1 << families.index(each.family),
+                    sum(1 << ROLES.index(role) for role in each.subjects),
+                    each.immediate,
+                )
+                for at, each in self.indicators
+            ],
+            dtype=np.int64,
+        ).reshape(-1, 4)
+        self._weights = np.array([each.weight for _, each in self.indicators])
+        self._of_pack = np.array(
+            [(p.prior, p.combination.score_min, p.model.weight, p.model.limit, p.model.beyond) for p in packs]
+        ).reshape(-1, 5)
+        self._limits = np.array(
+            [(p.combination.indicators_min, p.combination.families_min, strong) for p in packs], dtype=np.int64
+        ).reshape(-1, 3)
+
+    def evaluate(self, features: NDArray[np.float64], evidence: NDArray[np.float64]) -> PackResults:
+        """Run every indicator of every pack on every payment.
+
+        Parameters
+        ----------
+        features
+            float64[n, k], NaN where missing.
+        evidence
+            float64[n]: what the model says beyond its bias, log-odds.
+        """
+        n, packs, indicators = len(features), len(self.packs), len(self.indicators)
+        results = PackResults(
+            np.empty((n, indicators), dtype=np.uint8),
+            np.empty((n, indicators)),
+            np.empty((n, packs, 2)),
+            np.empty((n, packs, 2)),
+            np.empty((n, packs)),
+            np.empty((n, packs, 2), dtype=np.bool_),
+            np.empty((n, packs, 2), dtype=np.bool_),
+        )
+        _packs_kernel(
+            features, evidence, *self._bounds, *self._applies, *self._silent,
+            *self._silent_of_payee, self._of_indicator, self._weights, self._of_pack, self._limits,
+            results.outcome, results.measured, results.score, results.risk, results.added, results.review,
+            results.silent,
+        )  # fmt: skip
+        return results
+
+    def finding(self, results: PackResults, row: int, pack: int, role: Role) -> Finding:
+        """What ``pack`` says of the ``role`` of a payment: evidence, and what is missing, in the order of the pack."""
+        chosen, outcome = self.packs[pack], results.outcome[row].tolist()
+        spoken, side = self._spoken[pack, role], ROLES.index(role)
+        hits = [(at, each) for at, each in spoken if outcome[at] == HIT]
+        told = [(each, _evidence(each, float(results.measured[row, at]))) for at, each in hits]
+        added = float(results.added[row, pack])
+        return Finding(
+            pack=chosen.name,
+            pack_hash=chosen.hash,
+            role=role,
+            queue=next((each.queue for _, each in hits if each.queue), chosen.queue),
+            headline=chosen.headline,
+            score=float(results.risk[row, pack, side]),
+            prior=chosen.prior,
+            model=added,
+            evidence=tuple(evidence for each, evidence in told if each.raises),
+            counter_evidence=tuple(evidence for each, evidence in told if not each.raises),
+            missing=tuple(each.id for at, each in spoken if outcome[at] == MISSING),
+            would_end=_would_end(
+                chosen, [each for _, each in hits], added, silent=bool(results.silent[row, pack, side])
+            ),
+            immediate=any(each.immediate for _, each in hits),
+        )
+
+
+def _evidence(indicator: Indicator, measured: float) -> Evidence:
+    """An indicator that hit."""
+    feature = FEATURES[INDEX[indicator.measure.feature]]
+    return Evidence(
+        indicator=indicator.id,
+        family=indicator.family,
+        feature=feature.name,
+        measured=measured,
+        threshold=indicator.measure.threshold,
+        unit=feature.unit,
+        window=feature.window,
+        weight=indicator.weight,
+        reason=indicator.reason.format(measured=plain(measured), threshold=plain(indicator.measure.threshold)),
+        source=f"{indicator.source.text} [{indicator.source.tag}]",
+    )
+
+
+def _would_end(pack: Pack, hits: list[Indicator], added: float, silent: bool) -> tuple[str, ...]:
+    """The fewest indicators without which the pack would not ask: immediate ones first, then the heaviest."""
+    rest = [each for each in hits if not each.immediate]
+    ended = [each for each in hits if each.immediate]
+    if not silent and _asks(pack, rest, added):
+        ways = _ways_to_end(pack, rest, added)
+        fewest: list[Indicator] = min(ways, key=lambda way: (len(way), -sum(each.weight for each in way)))
+        ended += fewest
+    return tuple(each.id for each in sorted(ended, key=lambda each: (not each.immediate, -each.weight)))
+
+
+def plain(number: float) -> str:
+    """A number for reading: three digits, or all of its whole part; no exponent, no zeros at the end.
+
+    >>> plain(0.8333), plain(12.345), plain(1234.5), plain(-0.5), plain(0.0)
+    ('0.833', '12.3', '1234', '-0.5', '0')
+    """
+    size = abs(number)
+    text = f"{number:.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
+    if float(text) == 0.0:
+        return "0"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _asks(pack: Pack, hits: Sequence[Indicator], added: float) -> bool:
+    """Whether these hits, none of them immediate, make ``pack`` ask; ``added`` is the model's part."""
+    raising = [each for each in hits if each.raises]
+    families = {each.family for each in raising}
+    limits = pack.combination
+    return (
+        len(raising) >= limits.indicators_min
+        and len(families) >= limits.families_min
+        and bool(families & STRONG_FAMILIES)
+        and _score(pack, hits) + added >= limits.score_min
+    )
+
+
+def _score(pack: Pack, hits: Iterable[Indicator]) -> float:
+    score = pack.prior
+    for each in hits:
+        score += each.weight
+    return score
+
+
+def _ways_to_end(pack: Pack, hits: Sequence[Indicator], added: float) -> list[list[Indicator]]:
+    """For each part of the combination, the fewest hits without which it fails; a score that counter-evidence and
+    model alone keep up has no such way."""
+    limits = pack.combination
+    heaviest = sorted((each for each in hits if each.raises), key=lambda each: -each.weight)
+    ways = [heaviest[: len(heaviest) - limits.indicators_min + 1]]
+    for taken in range(1, len(heaviest) + 1):
+        left = [each for each in hits if each not in heaviest[:taken]]
+        if _score(pack, left) + added < limits.score_min:
+            ways.append(heaviest[:taken])
+            break
+    groups = [[each for each in heaviest if each.family == family] for family in {each.family for each in heaviest}]
+    smallest = sorted(groups, key=lambda group: (len(group), -sum(each.weight for each in group), group[0].family))
+    ways.append([each for group in smallest[: len(smallest) - limits.families_min + 1] for each in group])
+    ways.append([each for each in heaviest if each.family in STRONG_FAMILIES])
+    return ways
+
+
+_Flat = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]
+
+
+def _flat(groups: list[tuple[Condition, ...]]) -> _Flat:
+    """Groups of conditions as arrays: starts int64[groups + 1], features int64[b], thresholds, whether below."""
+    every = [bound for group in groups for bound in group]
+    return (
+        np.cumsum([0, *map(len, groups)], dtype=np.int64),
+        np.array([INDEX[bound.feature] for bound in every], dtype=np.int64),
+        np.array([bound.threshold for bound in every], dtype=np.float64),
+        np.array([bound.below is not None for bound in every], dtype=np.bool_),
+    )
+
+
+@njit(cache=True)
+def _outcome(x: Any, start: int, stop: int, features: Any, thresholds: Any, below: Any) -> int:
+    """``MISSING`` when any of the features is, else ``HIT`` when all conditions hold."""
+    holds = True
+    for b in range(start, stop):
+        value = x[features[b]]
+        if np.isnan(value):
+            return MISSING
+        holds = holds and (value < thresholds[b] if below[b] else value >= thresholds[b])
+    return HIT if holds else NO_HIT
+
+
+@njit(cache=True)
+def _packs_kernel(
+    x: Any, evidence: Any, starts: Any, features: Any, thresholds: Any, below: Any,
+    applies_starts: Any, applies_features: Any, applies_thresholds: Any, applies_below: Any,
+    silent_starts: Any, silent_features: Any, silent_thresholds: Any, silent_below: Any,
+    payee_starts: Any, payee_features: Any, payee_thresholds: Any, payee_below: Any,
+    of_indicator: Any, weights: Any, of_pack: Any, limits: Any,
+    outcome: Any, measured: Any, score: Any, risk: Any, added: Any, review: Any, silences: Any,
+) -> None:  # fmt: skip
+    packs, indicators = of_pack.shape[0], weights.shape[0]
+    count = np.zeros((packs, 2), dtype=np.int64)
+    families = np.zeros((packs, 2), dtype=np.int64)
+    immediate = np.zeros((packs, 2), dtype=np.int64)
+    for i in range(x.shape[0]):
+        count[:] = 0
+        families[:] = 0
+        immediate[:] = 0
+        for p in range(packs):
+            score[i, p, 0] = score[i, p, 1] = of_pack[p, 0]
+        for j in range(indicators):
+            found = _outcome(x[i], starts[j], starts[j + 1], features, thresholds, below)
+            outcome[i, j] = found
+            measured[i, j] = x[i, features[starts[j]]]
+            if found != HIT:
+                continue
+            p = of_indicator[j, 0]
+            for role in range(2):
+                if of_indicator[j, 2] >> role & 1:
+                    score[i, p, role] += weights[j]
+                    if weights[j] > 0.0:
+                        count[p, role] += 1
+                        families[p, role] |= of_indicator[j, 1]
+                        immediate[p, role] |= of_indicator[j, 3]
+        for p in range(packs):
+            applies = _outcome(
+                x[i], applies_starts[p], applies_starts[p + 1], applies_features, applies_thresholds, applies_below
+            )
+            silent = (
+                silent_starts[p + 1] > silent_starts[p]
+                and _outcome(
+                    x[i], silent_starts[p], silent_starts[p + 1], silent_features, silent_thresholds, silent_below
+                )
+                == HIT
+            )
+            silences[i, p, 0] = silent
+            silences[i, p, 1] = silent and (
+                _outcome(x[i], payee_starts[p], payee_starts[p + 1], payee_features, payee_thresholds, payee_below)
+                == HIT
+            )
+            told = min(max(abs(evidence[i]) - of_pack[p, 4], 0.0), of_pack[p, 3])
+            added[i, p] = of_pack[p, 2] * (told if evidence[i] >= 0.0 else -told)
+            for role in range(2):
+                risk[i, p, role] = score[i, p, role] + added[i, p]
+                met = (
+                    count[p, role] >= limits[p, 0]
+                    and _bits(families[p, role]) >= limits[p, 1]
+                    and families[p, role] & limits[p, 2] != 0
+                    and risk[i, p, role] >= of_pack[p, 1]
+                    and not silences[i, p, role]
+                )
+                review[i, p, role] = applies == HIT and (met or immediate[p, role] != 0)
+
+
+@njit(cache=True)
+def _bits(word: int) -> int:
+    count = 0
+    while word != 0:
+        word &= word - 1
+        count += 1
+    return count

@@ -1,0 +1,317 @@
+"""The assessment: train on one seed, rank the subjects of another, and measure what is found and whom it burdens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.contract.types import Payment, Role
+from services.generator import AccountTruth, Configuration, Stream
+from services.scorer.path.features.registry import INDEX, feature_schema_hash
+from services.scorer.path.records import Record
+from services.scorer.path.replay import Replay
+from services.scorer.path.rules.pack import Packs
+from services.scorer.path.rules.pack_format import ROLES
+from services.scorer.path.rules.pack_parse import parse_pack
+from services.scorer.path.rules.ruleset import Ruleset
+from services.scorer.path.scoring.model import Model
+from services.scorer.rulebook.pack_file import pack_text
+from services.workbench.assessment.measures import Flags, Floats, Ranking, interval, recall
+from services.workbench.assessment.subjects import Subjects
+from services.workbench.assessment.train import TruthTrainer
+
+NOTE = "Results on synthetic data show that the software works as specified, not that it finds offenders."
+VARIANTS = ("rules", "model", "combined")
+PRECISION = 0.5
+PAYERS_PER_ALERT_A_MONTH = 10_000
+TRAINING_RATE = "0.02"
+"""Of the stream that is learned from: a rate at which there is something to learn. Scores are ranked, and at a rarer
+kind they rank alike."""
+CORRIDOR_FEATURES = ("corridor_is_new", "payer_corridors", "payee_corridors", "payee_country_entropy_180d")
+"""What knows countries: everything else is relative to the corridor, or does not look at it."""
+CORRIDOR_INDICATORS = ("R4", "B2")
+ANY_SCORE = -1_000.0
+DAYS_A_MONTH = 30
+
+Tell = Callable[[str], None]
+Share = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to assess. The training seed is another than ``seed``, and so are its people."""
+
+    payers: int = 100_000
+    months: int = 18
+    seed: int = 7
+    training_seed: int = 1
+    training_payers: int = 80_000
+    kind: str = "boosting"
+    """Of the model, as ``services.workbench.assessment.train.KINDS`` has them."""
+    base_rates: tuple[str, ...] = ("bench", "realistic")
+    hard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scorers:
+    """A model and the lsac pack, the latter without a threshold of its own: rankings set it."""
+
+    model: Model
+    packs: Packs
+    hidden: tuple[str, ...] = ()
+    """Features that the model never saw."""
+
+    def scores(self, features: Floats) -> dict[Role, Floats]:
+        """float64[n, V] by role and variant; minus infinity where rules are needed and their combination is not met."""
+        evidence = self.evidence(features)
+        results = self.packs.evaluate(features, evidence)
+        applies = features[:, INDEX["is_remittance"]] == 1.0
+        said = np.where(applies, evidence, -np.inf)
+        return {
+            role: np.column_stack(
+                [
+                    np.where(results.review[:, 0, side], results.score[:, 0, side], -np.inf),
+                    said,
+                    np.where(results.review[:, 0, side], results.risk[:, 0, side], -np.inf),
+                ]
+            )
+            for side, role in enumerate(ROLES)
+        }
+
+    def evidence(self, features: Floats) -> Floats:
+        """float64[n]: what the model says of each payment beyond its bias, log-odds."""
+        shown = features
+        if self.hidden:
+            shown = features.copy()
+            shown[:, [INDEX[name] for name in self.hidden]] = np.nan
+        return np.asarray(self.model.scores(shown) - self.model.bias)
+
+
+@dataclass(slots=True)
+class Ranked:
+    """The subjects of one stream, scored."""
+
+    payers: Subjects
+    payees: Subjects
+    truth: dict[tuple[str, str], AccountTruth]
+    """By role and account."""
+    extortion_victims_in_lsac: int
+
+    def of(self, accounts: list[str], role: Role, wanted: Callable[[AccountTruth], bool]) -> Flags:
+        """bool[n]: which accounts are so, in truth."""
+        known = [self.truth.get((role, account)) for account in accounts]
+        return np.array([each is not None and wanted(each) for each in known], dtype=np.bool_)
+
+
+def assess(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> dict[str, Any]:
+    """Run it all; ``tell`` is told what is being done, ``share`` how much of that is done.
+
+    Returns
+    -------
+    The result as JSON: ``base_rates`` by rate and variant, ``fairness``, and the ``note`` that goes with every figure.
+    """
+    scorers, blind = train(options, ruleset, tell, share)
+    rates: dict[str, dict[str, Any]] = {}
+    curves: dict[str, Any] = {}
+    fairness: dict[str, Any] = {}
+    for rate in options.base_rates:
+        tell(f"base rate {rate}")
+        configuration = _configuration(options, rate)
+        ranked = rank(configuration, ruleset, (scorers, blind), share)
+        rates[rate] = {variant: figures(ranked[0], variant, options) for variant in VARIANTS}
+        curves[rate] = {variant: curve(ranked[0], variant) for variant in VARIANTS}
+        rates[rate]["extortion_victims_in_lsac_queue"] = ranked[0].extortion_victims_in_lsac
+        if not fairness:
+            tell(f"base rate {rate}, destinations swapped")
+            swapped = rank(replace(configuration, swap_seed=options.seed + 1), ruleset, (scorers,), share)
+            fairness = fairness_of(ranked[0], ranked[1], swapped[0])
+    return {"base_rates": rates, "fairness": fairness, "options": _described(options), "curves": curves, "note": NOTE}
+
+
+def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> tuple[Scorers, Scorers]:
+    """A model of the training seed's stream, and the lsac pack; then both again, blind to countries.
+
+    Raises
+    ------
+    ImportError
+        When the kind of model needs an extra that is not installed.
+    """
+    tell("training on another seed")
+    configuration = replace(
+        _configuration(options, TRAINING_RATE), seed=options.training_seed, payers=options.training_payers
+    )
+    trainer = TruthTrainer(options.training_seed)
+    stream = Stream(configuration)
+    wanted = {each.account for each in stream.accounts() if _is_lsac_payer(each)}
+    for payments, features in measured(stream, ruleset, share):
+        applies = features[:, INDEX["is_remittance"]] == 1.0
+        truth = np.array([payment.payer.account in wanted for payment in payments], dtype=np.bool_)
+        trainer.take(features[applies], truth[applies])
+    schema = feature_schema_hash(ruleset.parameters)
+    tell(f"learning {trainer.examples:,} examples")
+    model = trainer.model(options.kind, schema, share)
+    tell("learning them again, blind to countries")
+    blind_model = trainer.model(options.kind, schema, share, CORRIDOR_FEATURES)
+    pack = parse_pack(pack_text("lsac"), {"combination": {"score_min": ANY_SCORE}})
+    blind_pack = replace(pack, indicators=tuple(each for each in pack.indicators if each.id not in CORRIDOR_INDICATORS))
+    return Scorers(model, Packs((pack,))), Scorers(blind_model, Packs((blind_pack,)), CORRIDOR_FEATURES)
+
+
+def rank(
+    configuration: Configuration, ruleset: Ruleset, scorers: tuple[Scorers, ...], share: Share
+) -> tuple[Ranked, ...]:
+    """Score every payment of a stream by each of ``scorers``, and keep what is said of each subject."""
+    stream = Stream(configuration)
+    truth = {(each.role, each.account): each for each in stream.accounts()}
+    watched = [account for (role, account), each in truth.items() if role == "payer" and _is_lsac_payer(each)]
+    victims = {account for (role, account), each in truth.items() if each.typology == "fsec" and role == "payer"}
+    found = tuple(Ranked(Subjects(VARIANTS, watched), Subjects(VARIANTS), truth, 0) for _ in scorers)
+    lsac = Packs((parse_pack(pack_text("lsac")),))
+    in_lsac: set[str] = set()
+    for payments, features in measured(stream, ruleset, share):
+        payers = [payment.payer.account for payment in payments]
+        payees = [payment.payee.account for payment in payments]
+        for each, ranked in zip(scorers, found, strict=True):
+            scores = each.scores(features)
+            ranked.payers.take(payers, scores["payer"])
+            ranked.payees.take(payees, scores["payee"])
+        asked = lsac.evaluate(features, scorers[0].evidence(features)).review[:, 0, 0]
+        in_lsac.update(payers[at] for at in np.flatnonzero(asked).tolist() if payers[at] in victims)
+    found[0].extortion_victims_in_lsac = len(in_lsac)
+    return found
+
+
+def measured(stream: Stream, ruleset: Ruleset, share: Share) -> Iterator[tuple[list[Payment], NDArray[np.float64]]]:
+    """The payments of a stream with their features, as workers with one partition would serve them."""
+    replay, offset = Replay(ruleset), 0
+    span = (stream.configuration.start_ms, stream.configuration.end_ms)
+    for chunk in stream.chunks():
+        records = [
+            Record(offset + at, time_ms, key, value)
+            for at, (time_ms, key, value) in enumerate(
+                zip(chunk.times_ms.tolist(), chunk.keys, chunk.values, strict=True)
+            )
+        ]
+        offset += len(records)
+        yield replay.measure(records)
+        share(min(max((records[-1].timestamp - span[0]) / (span[1] - span[0]), 0.0), 1.0))
+
+
+def figures(ranked: Ranked, variant: str, options: Options) -> dict[str, Any]:
+    """What one variant finds."""
+    scores = ranked.payers.best(variant)
+    accounts = ranked.payers.accounts
+    truth = ranked.of(accounts, "payer", _is_lsac_payer)
+    regular = ranked.of(accounts, "payer", lambda each: _is_lsac_payer(each) and (each.payments or 0) >= 5)
+    ranking = Ranking.of(scores, truth)
+    threshold = ranking.threshold_at_precision(PRECISION)
+    budget = max(1, options.payers * options.months // PAYERS_PER_ALERT_A_MONTH)
+    payees, payee_scores = ranked.payees.accounts, ranked.payees.best(variant)
+    facilitators = ranked.of(payees, "payee", lambda each: each.population == "facilitator")
+    lsac_payees = ranked.of(payees, "payee", lambda each: each.population in ("facilitator", "direct_beneficiary"))
+    payee_threshold = Ranking.of(payee_scores, lsac_payees).threshold_at_precision(PRECISION)
+    before = {account: ranked.payers.payments_before(account, variant, threshold) for account in ranked.payers.paths}
+    sub_types = sorted({each.sub_type or "" for each in ranked.truth.values() if _is_lsac_payer(each)})
+    found, found_regular = recall(scores, truth, threshold), recall(scores, regular, threshold)
+    found_facilitators = recall(payee_scores, facilitators, payee_threshold)
+    return {
+        "recall_at_precision_50": found,
+        "recall_payers_5plus_at_precision_50": found_regular,
+        "recall_facilitators_at_precision_50": found_facilitators,
+        "recall_at_budget": recall(scores, truth, ranking.threshold_at_budget(budget)),
+        "median_payments_before_alert": _median(before.values()),
+        "intervals_95": {
+            "recall_at_precision_50": interval(found, int(truth.sum())),
+            "recall_payers_5plus_at_precision_50": interval(found_regular, int(regular.sum())),
+            "recall_facilitators_at_precision_50": interval(found_facilitators, int(facilitators.sum())),
+        },
+        "sub_types": {name: _sub_type(ranked, variant, threshold, name, before) for name in sub_types},
+        "payers": int(truth.sum()),
+        "payers_5plus": int(regular.sum()),
+        "facilitators": int(facilitators.sum()),
+        "budget_alerts": budget,
+        "alerts_at_precision_50": int((scores >= threshold).sum()),
+    }
+
+
+def _sub_type(
+    ranked: Ranked, variant: str, threshold: float, name: str, before: dict[str, int | None]
+) -> dict[str, Any]:
+    def wanted(each: AccountTruth) -> bool:
+        return _is_lsac_payer(each) and each.sub_type == name
+
+    truth = ranked.of(ranked.payers.accounts, "payer", wanted)
+    return {
+        "payers": int(truth.sum()),
+        "recall_at_precision_50": recall(ranked.payers.best(variant), truth, threshold),
+        "median_payments_before_alert": _median(
+            count for account, count in before.items() if wanted(ranked.truth["payer", account])
+        ),
+    }
+
+
+def curve(ranked: Ranked, variant: str) -> list[tuple[float, float]]:
+    """(recall, precision) of the payers' ranking at each true payer."""
+    truth = ranked.of(ranked.payers.accounts, "payer", _is_lsac_payer)
+    ranking = Ranking.of(ranked.payers.best(variant), truth)
+    at = np.flatnonzero(ranking.truth & np.isfinite(ranking.scores))
+    return [((n + 1) / max(int(truth.sum()), 1), (n + 1) / (place + 1)) for n, place in enumerate(at.tolist())]
+
+
+def fairness_of(ranked: Ranked, blind: Ranked, swapped: Ranked) -> dict[str, Any]:
+    """Whom the alerts of the combined variant burden, at the threshold that gives a precision of 0.5; and what share of
+    the recall the model keeps that never saw a country, by itself and with what is left of the rules."""
+    scores, accounts = ranked.payers.best("combined"), ranked.payers.accounts
+    truth = ranked.of(accounts, "payer", _is_lsac_payer)
+    threshold = Ranking.of(scores, truth).threshold_at_precision(PRECISION)
+    alerted = float((scores >= threshold).mean())
+    after = float((swapped.payers.best("combined") >= threshold).mean())
+    twins = ranked.of(accounts, "payer", lambda each: each.twin_of is not None)
+    others = ~truth & ~twins
+    twin_rate, other_rate = (float((scores[group] >= threshold).mean()) for group in (twins, others))
+    return {
+        "country_swap_alert_rate_change": after / alerted - 1.0 if alerted else None,
+        "corridor_ablated_recall_share": _kept(ranked, blind, "model"),
+        "corridor_ablated_recall_share_combined": _kept(ranked, blind, "combined"),
+        "diaspora_false_positive_ratio": twin_rate / other_rate if other_rate else None,
+        "diaspora_twins": int(twins.sum()),
+        "diaspora_twins_alerted": int((scores[twins] >= threshold).sum()),
+        "others_alerted": int((scores[others] >= threshold).sum()),
+        "alerts": int((scores >= threshold).sum()),
+        "alerts_after_country_swap": int((swapped.payers.best("combined") >= threshold).sum()),
+    }
+
+
+def _kept(ranked: Ranked, blind: Ranked, variant: str) -> float | None:
+    """The recall of ``blind`` over that of ``ranked``, each at its own threshold of precision 0.5."""
+    found = [
+        recall(scores, truth, Ranking.of(scores, truth).threshold_at_precision(PRECISION))
+        for each in (ranked, blind)
+        for scores, truth in [(each.payers.best(variant), each.of(each.payers.accounts, "payer", _is_lsac_payer))]
+    ]
+    return found[1] / found[0] if found[0] and found[1] is not None else None
+
+
+def _is_lsac_payer(each: AccountTruth) -> bool:
+    return each.role == "payer" and each.typology == "lsac"
+
+
+def _median(counts: Any) -> float | None:
+    known = [count for count in counts if count is not None]
+    return float(median(known)) if known else None
+
+
+def _configuration(options: Options, rate: str) -> Configuration:
+    return Configuration(
+        payers=options.payers, months=options.months, seed=options.seed, base_rate=rate, profile="remitter",
+        hard=options.hard,
+    )  # fmt: skip
+
+
+def _described(options: Options) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in options.__slots__}

@@ -1,0 +1,261 @@
+"""Running the kernels on a log, batch by batch, the way the hops do."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.contract.identity import digest64
+from services.contract.types import Payment, PaymentLabel
+from services.scorer.path.features.columns import (
+    LabelColumns,
+    PayeeColumns,
+    corridor_slots,
+    label_columns,
+    payer_columns,
+)
+from services.scorer.path.features.parameters import Parameters
+from services.scorer.path.features.payee import payee_features
+from services.scorer.path.features.payer import DUPLICATE, FORWARD, payer_features
+from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash, term_of
+from services.scorer.path.features.registry import PAYEE_HOP, PAYER_HOP, RECENT_PAYEES
+from services.scorer.path.features.state import (
+    CORRIDOR_PREFIX,
+    PARTITION_KEY,
+    PAYEE_ROW,
+    PAYER_ROW,
+    TOKEN_PREFIX,
+    AccountState,
+    account_key,
+)
+from services.scorer.path.features.tokens import write_linked
+from services.scorer.path.frame import HEADER, Frames, Source, headers_of, told_of
+from services.scorer.path.replay import on_payee_side
+from tests.scorer.path.features.twin import Outflow, money_of
+from tests.scorer.path.features.typology_twin import CONFIRMED_ACCOUNTS, LEXICON
+
+Entries = list[tuple[bytes, bytes | None]]
+PRIVATE = PrivateLists(
+    KeyedList(b"key", [keyed_hash(b"key", account) for account in CONFIRMED_ACCOUNTS]),
+    KeyedList(b"key", [keyed_hash(b"key", term_of(term)) for term in LEXICON]),
+)
+"""The lists of the logs' deployer."""
+PayeeRecord = tuple[Payment, bytes] | Outflow | PaymentLabel
+"""At the payee hop: a payment with what its frame carries, a note of money paid out, or a label."""
+LABELLED = 9
+"""Stands for the verdict on a label that is no repeat."""
+FEATURE_BYTES = 8 * len(PAYER_HOP)
+CARRIED_BYTES = FEATURE_BYTES + 2 * RECENT_PAYEES
+"""Of a payment: its payer-hop features, then the marks of its payer's recent payees."""
+
+
+def payer_state(parameters: Parameters) -> AccountState:
+    return AccountState(PAYER_ROW, parameters.account_idle_ms)
+
+
+def payee_state(parameters: Parameters) -> AccountState:
+    return AccountState(PAYEE_ROW, parameters.account_idle_ms, sources=2)
+
+
+@dataclass
+class Run:
+    """What a hop made of a log: one row of bits for each record (empty where none goes on), and its changelog.
+
+    A row of the payer hop is what the frame carries: features and recent payees.
+    """
+
+    rows: list[bytes]
+    verdicts: list[int]
+    entries: Entries
+    state: AccountState
+
+
+def batches(length: int, cuts: Sequence[int]) -> Iterator[slice]:
+    edges = sorted({0, length, *(cut for cut in cuts if 0 < cut < length)})
+    return (slice(start, stop) for start, stop in pairwise(edges))
+
+
+def run_payer(
+    log: Sequence[Payment | PaymentLabel],
+    parameters: Parameters,
+    cuts: Sequence[int] = (),
+    state: AccountState | None = None,
+    log_state: bool = True,
+) -> Run:
+    """The payer hop over ``log``, cut into batches at ``cuts``; without ``log_state`` nothing is ever evicted."""
+    run = Run([], [], [], payer_state(parameters) if state is None else state)
+    for batch in batches(len(log), cuts):
+        payments, told, before = parted(log[batch])
+        columns = payer_columns(payments, parameters.eur_per_minor_unit(), PRIVATE)
+        slots = run.state.slots([account_key(p.tenant.encode(), p.payer.account.encode()) for p in payments])
+        corridors = corridor_slots(payments, columns, run.state.corridors)
+        now_ms = run.state.times(columns.event_ms)
+        label_slots = run.state.known_slots([account_key(each.tenant.encode(), each.payer.encode()) for each in told])
+        features, verdicts, recent, fresh = payer_features(
+            columns,
+            slots,
+            corridors,
+            run.state,
+            parameters,
+            label_columns(told, before, PRIVATE.texts.digest),
+            label_slots,
+        )
+        members, digest = (columns.payee_digest, columns.payer_digest), PRIVATE.texts.digest
+        write_linked(features, verdicts == FORWARD, payments, members, run.state.tokens, now_ms, digest)
+        rows = (
+            row.tobytes() + payees.tobytes() if verdict == FORWARD else b""
+            for row, payees, verdict in zip(features, recent, verdicts, strict=True)
+        )
+        said = iter(verdicts.tolist())
+        known = iter(fresh.tolist())
+        for each in log[batch]:
+            is_label = isinstance(each, PaymentLabel)
+            run.rows.append(b"" if is_label else next(rows))
+            run.verdicts.append((LABELLED if next(known) else DUPLICATE) if is_label else next(said))
+        if log_state:
+            run.entries += run.state.changelog(np.concatenate([slots, label_slots]))
+    return run
+
+
+def parted(log: Sequence[Payment | PaymentLabel]) -> tuple[list[Payment], list[PaymentLabel], list[int]]:
+    """The payments of a log, its labels, and how many payments stand before each label."""
+    payments: list[Payment] = []
+    labels: list[PaymentLabel] = []
+    before: list[int] = []
+    for each in log:
+        if isinstance(each, Payment):
+            payments.append(each)
+        else:
+            labels.append(each)
+            before.append(len(payments))
+    return payments, labels, before
+
+
+def nothing_labelled() -> tuple[LabelColumns, NDArray[np.int64]]:
+    """What a kernel reads of a batch without labels."""
+    return label_columns([], [], digest64), np.empty(0, dtype=np.int64)
+
+
+def payee_log(log: Sequence[Payment | PaymentLabel], run: Run, parameters: Parameters) -> list[PayeeRecord]:
+    """What the payer hop writes: each payment that goes on, then a note for its payer if money moved; and labels."""
+    out: list[PayeeRecord] = []
+    for payment, row, verdict in zip(log, run.rows, run.verdicts, strict=True):
+        if isinstance(payment, PaymentLabel):
+            if verdict != DUPLICATE:
+                out.append(payment)
+            continue
+        if not row:
+            continue
+        out.append((payment, row))
+        money = money_of(payment, parameters)
+        if not np.isnan(money):
+            out.append(Outflow(payment.tenant, payment.payer.account, payment.event_time_ms, money))
+    return out
+
+
+def plain(log: Sequence[PayeeRecord]) -> list[Payment | Outflow | PaymentLabel]:
+    """The same without features: what the twin reads."""
+    return [record[0] if isinstance(record, tuple) else record for record in log]
+
+
+def columns_of(
+    log: Sequence[tuple[Payment, bytes] | Outflow], parameters: Parameters
+) -> tuple[PayeeColumns, list[bytes]]:
+    """Columns and account keys of a batch of the payee hop."""
+    paid = [record for record in log if not isinstance(record, Outflow)]
+    columns = payer_columns([payment for payment, _ in paid], parameters.eur_per_minor_unit(), PRIVATE)
+    carried = b"".join(row for _, row in paid)
+    packed = np.frombuffer(carried, dtype=[("features", "f8", (len(PAYER_HOP),)), ("payees", "u2", (RECENT_PAYEES,))])
+    every = np.arange(len(paid))
+    told = told_of(columns, packed["features"], packed["payees"], every)
+    headers = np.zeros(len(log), dtype=HEADER)
+    is_note = np.array([isinstance(record, Outflow) for record in log], dtype=np.bool_)
+    headers["kind"] = is_note
+    headers[~is_note] = headers_of(columns, every, [0] * len(paid), Source(0, 0))
+    notes = [(record.event_time_ms, record.amount) for record in log if isinstance(record, Outflow)]
+    headers["event_ms"][is_note] = [event_ms for event_ms, _ in notes]
+    headers["amount"][is_note] = [amount for _, amount in notes]
+    accounts = [
+        (record.tenant, record.account) if isinstance(record, Outflow) else (record[0].tenant, record[0].payee.account)
+        for record in log
+    ]
+    keys = [account_key(tenant.encode(), account.encode()) for tenant, account in accounts]
+    return Frames([], headers, told, []).columns(), keys
+
+
+def run_payee(
+    log: Sequence[PayeeRecord],
+    parameters: Parameters,
+    cuts: Sequence[int] = (),
+    state: AccountState | None = None,
+    log_state: bool = True,
+) -> Run:
+    """The payee hop over ``log``, cut into batches at ``cuts``."""
+    run = Run([], [], [], payee_state(parameters) if state is None else state)
+    for batch in batches(len(log), cuts):
+        paid: list[tuple[Payment, bytes] | Outflow] = []
+        labels: list[PaymentLabel] = []
+        before: list[int] = []
+        for each in log[batch]:
+            if isinstance(each, PaymentLabel):
+                labels.append(each)
+                before.append(len(paid))
+            else:
+                paid.append(each)
+        columns, keys = columns_of(paid, parameters)
+        slots = run.state.payee_slots(keys, columns.outflow)
+        label_slots = run.state.known_slots([account_key(each.tenant.encode(), each.payee.encode()) for each in labels])
+        told = on_payee_side(labels, np.array(before, dtype=np.int64))
+        features = payee_features(columns, slots, run.state, parameters, told, label_slots)
+        rows = iter(features)
+        for each in log[batch]:
+            row = None if isinstance(each, PaymentLabel) else next(rows)
+            run.rows.append(row.tobytes() if row is not None and isinstance(each, tuple) else b"")
+        if log_state:
+            run.entries += run.state.changelog(np.concatenate([slots, label_slots]))
+    return run
+
+
+def payer_matrix(run: Run) -> NDArray[np.float64]:
+    """float64[payments that went on, len(PAYER_HOP)]."""
+    rows = b"".join(row[:FEATURE_BYTES] for row in run.rows)
+    return np.frombuffer(rows, dtype=np.float64).reshape(-1, len(PAYER_HOP))
+
+
+def payee_matrix(run: Run) -> NDArray[np.float64]:
+    """float64[payments, len(PAYEE_HOP)]."""
+    return np.frombuffer(b"".join(run.rows), dtype=np.float64).reshape(-1, len(PAYEE_HOP))
+
+
+def compacted(entries: Entries) -> Entries:
+    """What log compaction leaves: the latest entry of every key, tombstones included, in order."""
+    latest = {key: at for at, (key, _) in enumerate(entries)}
+    return [entry for at, entry in enumerate(entries) if latest[entry[0]] == at]
+
+
+def living(entries: Entries, state: AccountState, parameters: Parameters) -> dict[bytes, bytes]:
+    """The bytes of every account in a changelog that is within the horizon, and of the partition.
+
+    When idle rows are dropped physically is free, so they are dropped here.
+    """
+    found: dict[bytes, bytes] = {}
+    for key, value in compacted(entries):
+        if value is None:
+            continue
+        if key != PARTITION_KEY and not key.startswith((CORRIDOR_PREFIX, TOKEN_PREFIX)):
+            row = np.frombuffer(value[8:].ljust(state.rows.dtype.itemsize, b"\0"), dtype=state.rows.dtype)[0]
+            if row["payments"] == 0 or state.watermark[0] - row["last_ms"] > parameters.account_idle_ms:
+                continue
+        found[key] = bytes(value)
+    return found
+
+
+def arrays_of(columns: object) -> dict[str, NDArray[np.generic]]:
+    """The arrays of a columns dataclass, copied."""
+    assert dataclasses.is_dataclass(columns)
+    return {each.name: getattr(columns, each.name).copy() for each in dataclasses.fields(columns)}

@@ -1,0 +1,284 @@
+"""What is decided of a payment, and why: each case on features that are written down here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import orjson
+import pytest
+from numpy.typing import NDArray
+
+from services.contract.codec import decode
+from services.contract.types import Party, Payment, Review
+from services.scorer.path.decision import REASONS_MAX, DecisionWriter, Verdicts, decide
+from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
+from services.scorer.path.rules.evaluate import Rules
+from services.scorer.path.rules.pack_parse import parse_pack
+from services.scorer.path.rules.ruleset import parse_ruleset, with_packs
+from services.scorer.path.scoring.model import LogisticModel, probability
+from services.scorer.rulebook.pack_file import pack_text
+
+RULESET = parse_ruleset("""
+name = "small"
+version = 1
+[parameters]
+small_from = 10.0
+small_to = 200.0
+near_threshold_from = 8000.0
+near_threshold_to = 10000.0
+[review]
+rule_hits_min = 2
+families_min = 2
+queue = "general"
+[[rule]]
+id = "of-the-payer"
+statement = "Many payments"
+family = "temporal"
+subject = "payer"
+measure = { feature = "payer_payments_1h", at_least = 3.0 }
+[[rule]]
+id = "of-the-payee"
+statement = "Many payers"
+family = "network"
+subject = "payee"
+measure = { feature = "payee_payers_60d", at_least = 8.0 }
+[[rule]]
+id = "of-the-payer-too"
+statement = "A round amount"
+family = "amount"
+subject = "payer"
+measure = { feature = "amount_roundness", at_least = 1.0 }
+[rates]
+EUR = 1.0
+""")
+RULES = Rules(RULESET)
+PACK = parse_pack(pack_text("lsac"))
+WITH_PACK = Rules(with_packs(RULESET, (PACK,)))
+SCHEMA = "5c" * 32
+K = len(FEATURES)
+QUIET: dict[str, float] = {"payer_payments_1h": 0.0, "payee_payers_60d": 0.0, "amount_roundness": 0.1}
+BUSY_PAYER, BUSY_PAYEE = {"payer_payments_1h": 3.0}, {"payee_payers_60d": 8.0}
+MINOR = {"payee_is_minor": 1.0, "is_remittance": 1.0}
+"""What the pack asks for a review of at once."""
+PAYMENT = Payment("p-1", 7, 4_000, "EUR", Party("payer-1"), Party("payee-1"))
+ON_PAYER, ON_PAYEE = "payer_payments_1d", "payee_payments_1d"
+LINEAR = [feature.name for feature in FEATURES if feature.scale == "linear"]
+
+
+@dataclass(frozen=True)
+class Dear(LogisticModel):
+    """A model whose contributions cost too much to be computed for payments that pass."""
+
+    explains_all: ClassVar[bool] = False
+
+
+def rows(*told: dict[str, float]) -> NDArray[np.float64]:
+    """A quiet payment each, but for what is told of it; everything else is missing."""
+    table = np.full((len(told), K), np.nan)
+    for row, each in zip(table, told, strict=True):
+        for name, value in (QUIET | each).items():
+            row[INDEX[name]] = value
+    return table
+
+
+def model(weights: dict[str, float] | None = None, review_probability: float = 1.0, bias: float = 0.0) -> LogisticModel:
+    """Says ``bias`` and, of each feature (as it reads it), its weight times it."""
+    each = np.zeros(K)
+    for name, weight in (weights or {}).items():
+        each[INDEX[name]] = weight
+    return LogisticModel(3, SCHEMA, bias, each, np.zeros(K), np.ones(K), review_probability)
+
+
+def dear(of: LogisticModel) -> Dear:
+    return Dear(of.version, SCHEMA, of.bias, of.weights, of.means, of.scales, of.review_probability)
+
+
+def decided(features: NDArray[np.float64], of: LogisticModel | None = None, rules: Rules = RULES) -> Verdicts:
+    return decide(features, rules, of or model(), lambda stage: None)
+
+
+WRITER = DecisionWriter(RULES, SCHEMA)
+PACK_WRITER = DecisionWriter(WITH_PACK, SCHEMA)
+
+
+# --- the outcome -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("score", [0.0, -4.5, 3.25])
+def test_a_payment_goes_to_review_from_the_operating_threshold_on(score: float) -> None:
+    threshold = probability(score)
+    for limit, review in (
+        (threshold, True),
+        (math.nextafter(threshold, 0.0), True),
+        (math.nextafter(threshold, 1.0), False),
+    ):
+        said = decided(rows({}), model(bias=score, review_probability=limit))
+        assert (said.review.tolist(), said.general.tolist()) == ([review], [review])
+        assert said.probabilities.tolist() == [threshold]
+
+
+@pytest.mark.parametrize(
+    "told, review",
+    [
+        ({}, False),
+        (BUSY_PAYER, False),
+        (BUSY_PAYER | {"amount_roundness": 1.0}, True),
+        (BUSY_PAYER | BUSY_PAYEE, True),
+        (BUSY_PAYER | {"payee_payers_60d": 7.9}, False),
+    ],
+)
+def test_rules_ask_for_a_review_whatever_the_model_says(told: dict[str, float], review: bool) -> None:
+    said = decided(rows(told), model(bias=-20.0))
+    assert (said.review.tolist(), said.general.tolist()) == ([review], [review])
+
+
+def test_a_pack_asks_for_a_review_that_is_its_own() -> None:
+    said = decided(rows(MINOR, {}, MINOR | BUSY_PAYER | BUSY_PAYEE), model(bias=-20.0), WITH_PACK)
+    assert said.review.tolist() == [True, False, True]
+    assert said.general.tolist() == [False, False, True]
+
+
+def test_a_pack_hears_of_the_model_what_it_says_beyond_its_bias() -> None:
+    table = rows(MINOR, MINOR)
+    table[1, INDEX["amount_is_small"]] = 1.0
+    plain, biased = (decided(table, model({"amount_is_small": 8.0}, bias=bias), WITH_PACK) for bias in (0.0, -3.0))
+    assert plain.packs.added.tolist() == biased.packs.added.tolist()
+    assert plain.packs.added[0].tolist() == [0.0]
+    assert plain.packs.added[1, 0] == PACK.model.weight * (8.0 - PACK.model.beyond) > 0.0
+
+
+def test_the_stages_are_marked_in_their_order() -> None:
+    marks: list[str] = []
+    decide(rows({}), RULES, model(), marks.append)
+    assert marks == ["rules", "model", "packs", "model"]
+
+
+# --- reasons ---------------------------------------------------------------------------------------------------------
+
+
+def test_reasons_are_the_largest_positive_contributions_and_ties_stand_in_canonical_order() -> None:
+    names = LINEAR[:8]
+    weights = dict(zip(names, (1.0, 3.0, -9.0, 3.0, 0.0, 0.5, 7.0, 0.25), strict=True))
+    said = decided(rows(dict.fromkeys(names, 1.0)), model(weights))
+    expected = [names[at] for at in (6, 1, 3, 0, 5)]
+    assert [NAMES[at] for at in said.leading[0].tolist()] == expected
+    table = rows(dict.fromkeys(names, 1.0))
+    assert WRITER.reasons(0, table, said) == [
+        {"feature": name, "value": 1.0, "contribution": weights[name]} for name in expected
+    ]
+    assert orjson.loads(WRITER.written_reasons(0, table, said)) == WRITER.reasons(0, table, said)
+    assert REASONS_MAX == 5
+
+
+def test_what_lowered_a_score_or_left_it_alone_is_no_reason() -> None:
+    said = decided(rows({LINEAR[0]: 1.0, LINEAR[1]: 1.0}), model({LINEAR[0]: -1.0, LINEAR[1]: 0.0}))
+    assert said.leading.tolist() == [[-1] * REASONS_MAX]
+    assert WRITER.reasons(0, rows({}), said) == []
+    assert WRITER.written_reasons(0, rows({}), said) == b"[]"
+
+
+@pytest.mark.parametrize("at", [0, K - 1])
+def test_any_feature_can_be_the_only_reason(at: int) -> None:
+    table = rows({NAMES[at]: 1.0})
+    said = decided(table, model({NAMES[at]: 1.0}))
+    assert said.leading.tolist() == [[at, -1, -1, -1, -1]]
+    assert [each["feature"] for each in WRITER.reasons(0, table, said)] == [NAMES[at]]
+    assert orjson.loads(WRITER.written_reasons(0, table, said)) == WRITER.reasons(0, table, said)
+
+
+def test_what_is_dear_to_explain_is_explained_of_reviews_only_and_decided_alike() -> None:
+    table = rows({LINEAR[0]: 1.0}, {LINEAR[0]: 3.0}, BUSY_PAYER | BUSY_PAYEE | {LINEAR[0]: 1.0}, {LINEAR[0]: 0.0})
+    cheap = model({LINEAR[0]: 2.0}, review_probability=probability(5.0))
+    every, some = decided(table, cheap), decided(table, dear(cheap))
+    assert every.review.tolist() == some.review.tolist() == [False, True, True, False]
+    assert every.scores.tolist() == some.scores.tolist() == [2.0, 6.0, 2.0, 0.0]
+    assert every.contributions[:, INDEX[LINEAR[0]]].tolist() == [2.0, 6.0, 2.0, 0.0]
+    assert some.contributions[:, INDEX[LINEAR[0]]].tolist() == [0.0, 6.0, 2.0, 0.0]
+    assert some.leading[:, 0].tolist() == [-1, INDEX[LINEAR[0]], INDEX[LINEAR[0]], -1]
+    assert not decided(table[:1], dear(cheap)).contributions.any()
+
+
+# --- whom it is about ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "told, weights, subjects",
+    [
+        # The subjects of the rules that hit, whatever the model says.
+        (BUSY_PAYER, {ON_PAYEE: 9.0}, ["payer"]),
+        (BUSY_PAYEE, {ON_PAYER: 9.0}, ["payee"]),
+        (BUSY_PAYER | BUSY_PAYEE, {}, ["payer", "payee"]),
+        (BUSY_PAYER | {"amount_roundness": 1.0}, {}, ["payer"]),
+        # A rule that cannot be evaluated names nobody.
+        ({"payee_payers_60d": math.nan}, {ON_PAYER: 1.0}, ["payer"]),
+        # Else the side that raised the score more; what lowered it does not count.
+        ({}, {ON_PAYER: 1.0, ON_PAYEE: 2.0}, ["payee"]),
+        ({}, {ON_PAYER: 2.0, ON_PAYEE: 1.0}, ["payer"]),
+        ({}, {ON_PAYER: 1.0, ON_PAYEE: 1.0}, ["payer"]),
+        ({}, {ON_PAYER: -9.0, ON_PAYEE: -1.0}, ["payer"]),
+        ({}, {ON_PAYER: -1.0, ON_PAYEE: -9.0}, ["payer"]),
+        ({}, {ON_PAYER: 1.0, "payee_payments_7d": 2.0, ON_PAYEE: -9.0}, ["payee"]),
+    ],
+)
+def test_a_review_is_about_the_subjects_of_the_rules_else_about_the_side_that_raised_the_score(
+    told: dict[str, float], weights: dict[str, float], subjects: list[str]
+) -> None:
+    table = rows({ON_PAYER: 1.0, ON_PAYEE: 1.0, "payee_payments_7d": 1.0} | told)
+    assert WRITER.subjects(0, decided(table, model(weights))) == subjects
+
+
+def test_a_review_is_addressed_to_its_subjects_and_to_those_of_each_finding() -> None:
+    said = decided(rows(MINOR, MINOR | BUSY_PAYER | BUSY_PAYEE), model(bias=-20.0), WITH_PACK)
+    found = [PACK_WRITER.findings(row, said) for row in range(2)]
+    assert [[each.finding.role for each in row] for row in found] == [["payee"], ["payee"]]
+    only_pack, both = (PACK_WRITER.addressed(row, said, found[row]) for row in range(2))
+    assert only_pack == [("payee", found[0][0])]
+    assert both == [("payer", None), ("payee", None), ("payee", found[1][0])]
+    more = [orjson.loads(b"{" + PACK_WRITER.of_review(row, said, found[row]) + b"}") for row in range(2)]
+    assert [each["subjects"] for each in more] == [[], ["payer", "payee"]]
+    assert [[each["role"] for each in row["findings"]] for row in more] == [["payee"], ["payee"]]
+    assert [len(each["contributions"]) for each in more] == [K, K]
+
+
+@pytest.mark.parametrize("role, account", [("payer", "payer-1"), ("payee", "payee-1")])
+def test_a_review_says_what_a_person_needs_of_its_subject(role: str, account: str) -> None:
+    table = rows(MINOR | BUSY_PAYER | BUSY_PAYEE | {ON_PAYER: 1.0})
+    of = model({ON_PAYER: 0.5}, bias=-1.0)
+    said = decided(table, of, WITH_PACK)
+    finding = PACK_WRITER.findings(0, said)[0]
+    for told in (None, finding):
+        read = decode(PACK_WRITER.review(0, "d-1", PAYMENT, role, told, table, said, of), Review)  # type: ignore[arg-type]
+        assert (read.subject.role, read.subject.account, read.decision_id) == (role, account, "d-1")
+        assert (read.payment_id, read.tenant, read.event_time_ms) == ("p-1", "default", 7)
+        assert (read.amount_minor, read.currency) == (4_000, "EUR")
+        assert read.score == said.scores[0] == -1.0 + 0.5 * math.log1p(1.0)
+        assert read.probability == probability(read.score)
+        assert [(each.rule, each.outcome) for each in read.rules] == [("of-the-payer", "hit"), ("of-the-payee", "hit")]
+        assert [each.feature for each in read.reasons] == [ON_PAYER]
+        assert (read.model_hash, read.ruleset_hash) == (of.hash, WITH_PACK.ruleset.hash)
+        if told is None:
+            assert (read.queue, read.finding) == ("general", None)
+        else:
+            assert (read.queue, read.finding) == (finding.finding.queue, finding.finding)
+
+
+def test_a_decision_names_what_it_was_made_by_and_has_the_id_of_its_payment() -> None:
+    of = replace(model(), version=12)
+    assert orjson.loads(b"{" + WRITER.named(of) + b"}") == {
+        "model_version": 12, "model_hash": of.hash, "ruleset_hash": RULESET.hash, "feature_schema_hash": SCHEMA,
+    }  # fmt: skip
+    assert WRITER.decision_id("t", "p") == DecisionWriter(RULES, "other").decision_id("t", "p")
+    assert len({WRITER.decision_id("t", "p"), WRITER.decision_id("t", "q"), WRITER.decision_id("u", "p")}) == 3
+    headers = dict(WRITER.headers("d-1"))
+    assert headers["ce_id"] == b"d-1"
+    assert (headers["ce_type"].endswith(b"decision.v1"), headers["content-type"]) == (True, b"application/json")
+    assert len(WRITER.headers("d-1")) == len(headers) == 5
+
+
+def test_rules_are_written_for_every_payment() -> None:
+    said = decided(rows({}, BUSY_PAYER))
+    written = [orjson.loads(each) for each in WRITER.rules(said)]
+    assert [[each["outcome"] for each in row] for row in written] == [["no_hit"] * 3, ["hit", "no_hit", "no_hit"]]

@@ -1,0 +1,110 @@
+"""What a hop says of a batch besides its outputs: counts, reasons, rules, and when each stage is over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import msgspec
+
+from services.contract.codec import decode, encode
+from services.contract.identity import Digests
+from services.contract.types import Decision, Party, Payment, PaymentLabel
+from services.scorer.path.features.private import PrivateLists
+from services.scorer.path.features.references import Texts
+from services.scorer.path.features.registry import feature_schema_hash
+from services.scorer.path.hops import PayeeHop, PayerHop, schema_of
+from services.scorer.path.records import HopResult, Record
+from services.scorer.path.replay import label_record
+from services.scorer.path.rules.ruleset import Ruleset
+from tests.scorer.path.test_hops import APPENDED_MS, RULESET, START_MS, model, seeded_log
+
+FIRST = Payment("p-0", START_MS, 5_000, "EUR", Party("a", country="DE"), Party("b", country="PH"))
+SECOND = msgspec.structs.replace(FIRST, payment_id="p-1", event_time_ms=START_MS + 1)
+REFUSED = msgspec.structs.replace(SECOND, status="rejected")
+LABEL = PaymentLabel("p-0", "a", "b", START_MS, True, 50.0, 1.0)
+
+
+def record(offset: int, payment: Payment, key: bytes = b"a") -> Record:
+    return Record(offset, APPENDED_MS, key, encode(payment))
+
+
+LOG = [
+    record(0, FIRST), label_record(LABEL, 1, APPENDED_MS), record(2, FIRST), record(3, SECOND), record(4, REFUSED),
+    record(5, FIRST), label_record(LABEL, 6, APPENDED_MS), label_record(LABEL, 7, APPENDED_MS),
+    record(8, FIRST, key=b"somebody else"), Record(9, APPENDED_MS, b"a", b"{"), Record(10, APPENDED_MS, b"a", b"["),
+]  # fmt: skip
+
+
+def payer_hop() -> PayerHop:
+    return PayerHop(RULESET, "payments.v1", 0, 1)
+
+
+def frames_of(result: HopResult) -> list[Record]:
+    return [
+        Record(at, each.timestamp, each.key, each.value) for at, each in enumerate(result.outputs["payments_by_payee"])
+    ]
+
+
+def test_the_payer_hop_counts_what_became_of_each_record() -> None:
+    result = payer_hop().process(LOG, model())
+    assert result.counts == Counter(
+        forwarded=2, duplicate=2, status_update=1, label=1, label_duplicate=2, dead_letter=3
+    )
+    assert sum(result.counts.values()) == len(LOG)
+    assert result.reasons == Counter(not_json=2, key_mismatch=1)
+    assert len(result.outputs["dead_letters"]) == 3
+    assert len(result.touched) == 5 + 3, "payments that can be read, then labels"
+
+
+def test_the_payee_hop_counts_what_became_of_each_frame() -> None:
+    frames = frames_of(payer_hop().process(LOG, model()))
+    bad = [frames[0]._replace(key=None), Record(0, 0, b"b", b"junk")]
+    result = PayeeHop(RULESET, "by-payee", 0, 1, 1).process([*bad, *frames], model(review_probability=0.0))
+    assert result.counts == Counter(decided=2, label=1, dead_letter=2, review=2, duplicate=0)
+    assert result.reasons == Counter(frame_invalid=2)
+    assert len(result.outputs["dead_letters"]) == 2
+    some = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model(review_probability=1.0))
+    assert (some.counts["decided"], some.counts["review"]) == (2, 0)
+
+
+def test_the_payee_hop_counts_by_rule_what_its_decisions_say() -> None:
+    frames = frames_of(payer_hop().process(seeded_log(300), model()))
+    result = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model())
+    said = Counter(
+        (each.rule, each.outcome)
+        for decision in result.outputs["decisions"]
+        for each in decode(decision.value, Decision).rules
+        if each.outcome != "no_hit"
+    )
+    assert {outcome for _, outcome in said} == {"hit", "error"}
+    assert result.rules == said
+
+
+def test_each_stage_is_marked_when_it_is_over() -> None:
+    marks: list[str] = []
+    frames = frames_of(payer_hop().process(LOG, model(), marks.append))
+    assert marks == ["decode", "state", "kernel", "encode"]
+    marks.clear()
+    PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model(), marks.append)
+    assert marks == ["decode", "state", "kernel", "rules", "model", "packs", "model", "encode"]
+
+
+def test_without_repeats_a_frame_that_comes_again_is_decided_again() -> None:
+    frames = frames_of(payer_hop().process(LOG, model()))
+    hop = PayeeHop(RULESET, "by-payee", 0, 1, 1)
+    assert [hop.process(frames, model()).counts["decided"] for _ in range(2)] == [2, 2]
+
+
+def with_key(key: bytes) -> Ruleset:
+    return replace(RULESET, private=PrivateLists(texts=Texts(Digests(key))))
+
+
+def test_state_and_frames_are_of_a_feature_schema_and_of_a_key_of_digests() -> None:
+    plain = bytes.fromhex(feature_schema_hash(RULESET.parameters)[:16])
+    assert schema_of(RULESET) == plain
+    keyed = [schema_of(with_key(key)) for key in (b"0" * 32, b"1" * 32)]
+    assert len({plain, *keyed}) == 3
+    assert {len(each) for each in keyed} == {8}
+    other = replace(RULESET, parameters=replace(RULESET.parameters, small_from=11.0))
+    assert schema_of(replace(other, private=with_key(b"0" * 32).private)) not in (plain, *keyed)

@@ -1,0 +1,157 @@
+"""What a batch gave is written whole and in a safe order: on a producer that keeps what it is told, without Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka.structs import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.contract.events import Headers
+from services.kafka.possession import Possession
+from services.scorer.path.records import Outbound
+from services.scorer.shell.delivery import AtLeastOnce, ExactlyOnce, Row, filled, rows_by_partition
+
+SOURCE = TopicPartition("payments.v1", 3)
+OUTPUTS = {
+    "decisions.v1": [Outbound(0, 7, b"a", b"1", [("h", b"x")]), Outbound(1, 8, b"b", b"2", []),
+                     Outbound(0, 9, b"c", b"3", [])],
+    "payments.dlq.v1": [],
+    "reviews.v1": [Outbound(1, 7, None, b"4", [])],
+}  # fmt: skip
+CHANGELOG = [(b"k", b"state"), (b"gone", None)]
+SENT: list[Any] = [
+    ("decisions.v1", 0, [(7, b"a", b"1", [("h", b"x")]), (9, b"c", b"3", [])]),
+    ("decisions.v1", 1, [(8, b"b", b"2", [])]),
+    ("reviews.v1", 1, [(7, None, b"4", [])]),
+]
+STATE: tuple[str, int, list[Row]] = ("payer-state", 3, [(None, b"k", b"state", []), (None, b"gone", None, [])])
+
+
+class Few:
+    """A batch with room for a few records; an empty one takes any."""
+
+    def __init__(self, room: int = 10) -> None:
+        self.rows: list[Row] = []
+        self._room = room
+
+    def append(self, *, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Headers) -> object:
+        """As ``Filling``."""
+        if len(self.rows) >= max(1, self._room):
+            return None
+        self.rows.append((timestamp, key, value, headers))
+        return self
+
+    def record_count(self) -> int:
+        """As ``Filling``."""
+        return len(self.rows)
+
+
+class Told:
+    """A producer and a consumer that keep what they are told, in order. What is sent arrives when the loop is next
+    free; that of the topic ``lost`` never does."""
+
+    def __init__(self, lost: str = "") -> None:
+        self.events: list[Any] = []
+        self._lost = lost
+        self._txn_manager = self
+
+    def create_batch(self) -> Few:
+        """As aiokafka's producer."""
+        return Few()
+
+    async def send_batch(self, batch: Few, topic: str, *, partition: int) -> asyncio.Future[object]:
+        """As aiokafka's producer."""
+        arrived: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+        def arrive() -> None:
+            if topic == self._lost:
+                arrived.set_exception(ConnectionError(topic))
+            else:
+                self.events.append((topic, partition, batch.rows))
+                arrived.set_result(None)
+
+        asyncio.get_running_loop().call_soon(arrive)
+        return arrived
+
+    async def begin_transaction(self) -> None:
+        """As aiokafka's producer."""
+        self.events.append("begin")
+
+    async def commit_transaction(self) -> None:
+        """As aiokafka's producer."""
+        self.events.append("end")
+
+    async def send_offsets_to_transaction(self, offsets: dict[TopicPartition, int], group: str) -> None:
+        """As aiokafka's producer."""
+        self.events.append(("offsets", offsets, group))
+
+    def wait_for_transaction_end(self) -> asyncio.Future[object]:
+        """As aiokafka's transaction manager."""
+        return asyncio.get_running_loop().create_future()
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        """As aiokafka's consumer."""
+        self.events.append(("commit", offsets))
+
+
+def exactly_once(told: Told) -> ExactlyOnce:
+    return ExactlyOnce(told, told, SOURCE, "payer", "payer-state", Possession("payer.0", "payer", []))
+
+
+def at_least_once(told: Told) -> AtLeastOnce:
+    return AtLeastOnce(told, told, SOURCE, "payer-state")
+
+
+def write(make: Callable[[Told], ExactlyOnce | AtLeastOnce], told: Told) -> list[Any]:
+    asyncio.run(make(told).write(OUTPUTS, CHANGELOG, 42))
+    return told.events
+
+
+def test_outputs_then_state_then_position_each_there_before_the_next() -> None:
+    assert write(at_least_once, Told()) == [*SENT, STATE, ("commit", {SOURCE: 42})]
+
+
+@pytest.mark.parametrize("lost, written", [("reviews.v1", SENT[:2]), ("payer-state", SENT)])
+def test_nothing_follows_what_did_not_arrive(lost: str, written: list[Any]) -> None:
+    told = Told(lost)
+    with pytest.raises(ConnectionError, match=lost):
+        write(at_least_once, told)
+    assert told.events == written
+
+
+def test_a_transaction_holds_outputs_state_and_position_and_ends_when_all_are_there() -> None:
+    events = write(exactly_once, Told())
+    assert (events[0], events[-1]) == ("begin", "end")
+    assert [each for each in events[1:-1] if each[0] != "offsets"] == [*SENT, STATE]
+    assert events.count(("offsets", {SOURCE: 42}, "payer")) == 1
+
+
+@pytest.mark.parametrize("lost", ["decisions.v1", "payer-state"])
+def test_a_transaction_of_which_something_is_lost_does_not_end(lost: str) -> None:
+    told = Told(lost)
+    with pytest.raises(ConnectionError, match=lost):
+        write(exactly_once, told)
+    assert "end" not in told.events
+
+
+def test_records_go_by_topic_and_partition_in_their_order() -> None:
+    assert [(*place, rows) for place, rows in rows_by_partition(OUTPUTS).items()] == SENT
+    assert rows_by_partition({"decisions.v1": []}) == {}
+
+
+@given(st.lists(st.integers(0, 5), max_size=30), st.integers(0, 7))
+def test_batches_hold_every_row_once_and_in_order_and_all_but_the_last_are_full(numbers: list[int], room: int) -> None:
+    rows: list[Row] = [(number, b"k", b"%d" % number, [("at", b"%d" % at)]) for at, number in enumerate(numbers)]
+    batches = list(filled(rows, lambda: Few(room)))
+    assert [row for batch in batches for row in batch.rows] == rows
+    assert all(batch.record_count() == max(1, room) for batch in batches[:-1])
+    assert all(batch.record_count() for batch in batches)
+
+
+def test_no_rows_make_no_batch() -> None:
+    assert list(filled([], Few)) == []

@@ -1,0 +1,102 @@
+"""The assessment's measures, and what must hold on a small stream: fairness above all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.runtime.settings import load_settings
+from services.scorer.rulebook.ruleset_file import load_ruleset
+from services.workbench.assessment.measures import Ranking, recall
+from services.workbench.assessment.report import markdown, plot
+from services.workbench.assessment.run import NOTE, VARIANTS, Options, assess
+from services.workbench.assessment.subjects import Subjects
+
+SCORES = st.lists(st.tuples(st.sampled_from([0.0, 1.0, 2.0, 3.0, 4.0]), st.booleans()), min_size=1, max_size=30)
+
+
+@given(subjects=SCORES, precision=st.sampled_from([0.3, 0.5, 0.9]))
+def test_the_threshold_is_the_lowest_one_of_that_precision(
+    subjects: list[tuple[float, bool]], precision: float
+) -> None:
+    scores, truth = (np.array(each) for each in zip(*subjects, strict=True))
+    fitting = [
+        threshold for threshold in sorted({score for score, _ in subjects})
+        if np.mean(truth[scores >= threshold]) >= precision
+    ]  # fmt: skip
+    assert Ranking.of(scores, truth).threshold_at_precision(precision) == min(fitting, default=np.inf)
+
+
+@given(subjects=SCORES, budget=st.integers(0, 31))
+def test_no_more_subjects_than_the_budget_reach_its_threshold(subjects: list[tuple[float, bool]], budget: int) -> None:
+    scores, truth = (np.array(each) for each in zip(*subjects, strict=True))
+    threshold = Ranking.of(scores, truth).threshold_at_budget(budget)
+    assert (scores >= threshold).sum() <= budget
+    lower = [score for score in scores if score < threshold]
+    assert not lower or (scores >= max(lower)).sum() > budget
+
+
+def test_recall_of_nobody_is_not_a_number() -> None:
+    assert recall(np.array([1.0]), np.array([False]), 0.0) is None
+    assert recall(np.array([1.0, 3.0]), np.array([True, True]), 2.0) == 0.5
+
+
+def test_a_subject_has_its_highest_score_and_the_watched_have_their_paths() -> None:
+    subjects = Subjects(("a", "b"), watched=["x"])
+    subjects.take(["x", "y", "x"], np.array([[1.0, 5.0], [2.0, 0.0], [3.0, 4.0]]))
+    subjects.take(["y"], np.array([[0.0, 9.0]]))
+    assert subjects.accounts == ["x", "y"]
+    assert subjects.best("a").tolist() == [3.0, 2.0]
+    assert subjects.best("b").tolist() == [5.0, 9.0]
+    assert subjects.payments_before("x", "a", 2.0) == 1
+    assert subjects.payments_before("x", "a", 4.0) is None
+
+
+def test_many_subjects_grow_the_table_and_keep_what_was_there() -> None:
+    subjects = Subjects(("a",))
+    subjects.take([f"s{at}" for at in range(5_000)], np.arange(5_000.0).reshape(-1, 1))
+    subjects.take(["s7"], np.array([[9_999.0]]))
+    assert subjects.best("a")[[6, 7, 4_999]].tolist() == [6.0, 9_999.0, 4_999.0]
+
+
+@pytest.fixture(scope="module")
+def result() -> dict[str, Any]:
+    """A small stream with many payers of the kind, so that the ratios mean something."""
+    options = Options(payers=3_000, months=9, training_payers=3_000, base_rates=("unit_test",))
+    return assess(options, load_ruleset(load_settings()), lambda doing: None, lambda share: None)
+
+
+def test_the_result_has_what_its_readers_ask_for(result: dict[str, Any]) -> None:
+    for variant in VARIANTS:
+        assert {
+            "recall_at_precision_50", "recall_payers_5plus_at_precision_50", "recall_facilitators_at_precision_50",
+            "recall_at_budget", "median_payments_before_alert",
+        } <= result["base_rates"]["unit_test"][variant].keys()  # fmt: skip
+    assert result["note"] == NOTE in markdown(result)
+    assert result["base_rates"]["unit_test"]["combined"]["recall_payers_5plus_at_precision_50"] > 0.5
+
+
+def test_swapping_destinations_changes_alerts_by_at_most_a_tenth(result: dict[str, Any]) -> None:
+    assert abs(result["fairness"]["country_swap_alert_rate_change"]) <= 0.10
+
+
+def test_blind_to_corridors_nine_tenths_of_the_recall_remain(result: dict[str, Any]) -> None:
+    assert result["fairness"]["corridor_ablated_recall_share_combined"] >= 0.90
+
+
+def test_diaspora_twins_are_not_burdened_more_than_others(result: dict[str, Any]) -> None:
+    assert result["fairness"]["diaspora_false_positive_ratio"] <= 1.25
+
+
+def test_no_victim_of_extortion_is_in_the_lsac_queue(result: dict[str, Any]) -> None:
+    assert result["base_rates"]["unit_test"]["extortion_victims_in_lsac_queue"] == 0
+
+
+def test_the_curves_are_drawn(result: dict[str, Any], tmp_path: Path) -> None:
+    plot(result, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

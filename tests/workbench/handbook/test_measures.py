@@ -1,0 +1,74 @@
+"""The measures equal their naive twins, ties included."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.measures import auc
+from services.workbench.handbook.measures import average_precision, card_precision
+
+SEEDED = settings(derandomize=True, deadline=None, max_examples=200, database=None)
+PAYMENTS = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.9]), st.booleans(), st.integers(0, 6), st.integers(0, 3)),
+    min_size=1,
+    max_size=40,
+)
+
+
+def naive_auc(scores: list[float], truth: list[bool]) -> float:
+    pairs = [
+        (one, other)
+        for (one, is_true), (other, is_other) in product(zip(scores, truth, strict=True), repeat=2)
+        if is_true and not is_other
+    ]
+    return sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs) / len(pairs) if pairs else math.nan
+
+
+def naive_average_precision(scores: list[float], truth: list[bool]) -> float:
+    if not any(truth):
+        return math.nan
+    total = recall = 0.0
+    for threshold in sorted(set(scores), reverse=True):
+        alerted = [is_true for score, is_true in zip(scores, truth, strict=True) if score >= threshold]
+        now = sum(alerted) / sum(truth)
+        total += (now - recall) * sum(alerted) / len(alerted)
+        recall = now
+    return total
+
+
+def naive_card_precision(payments: list[tuple[float, bool, int, int]], top: int) -> float:
+    found: set[int] = set()
+    shares = []
+    for day in sorted({day for _, _, _, day in payments}):
+        today = [(score, is_true, card) for score, is_true, card, at in payments if at == day and card not in found]
+        cards = sorted({card for _, _, card in today})
+        ranked = sorted(cards, key=lambda card: -max(score for score, _, each in today if each == card))[:top]
+        hits = {card for card in ranked if any(is_true for _, is_true, each in today if each == card)}
+        found |= hits
+        shares.append(len(hits) / top)
+    return sum(shares) / len(shares)
+
+
+@SEEDED
+@given(PAYMENTS, st.integers(1, 4))
+def test_each_measure_equals_its_twin(payments: list[tuple[float, bool, int, int]], top: int) -> None:
+    scores, truth, cards, days = (list(column) for column in zip(*payments, strict=True))
+    s, t = np.array(scores), np.array(truth)
+    assert auc(s, t) == pytest.approx(naive_auc(scores, truth), nan_ok=True)
+    assert average_precision(s, t) == pytest.approx(naive_average_precision(scores, truth), nan_ok=True)
+    assert card_precision(s, t, np.array(cards), np.array(days), top) == pytest.approx(
+        naive_card_precision(payments, top)
+    )
+
+
+def test_a_card_that_was_found_makes_room_and_one_that_was_not_comes_back() -> None:
+    scores = np.array([0.9, 0.8, 0.9, 0.8])
+    truth = np.array([True, False, True, True])
+    cards = np.array([1, 2, 1, 2])
+    assert card_precision(scores, truth, cards, np.array([0, 0, 1, 1]), top=1) == 1.0
