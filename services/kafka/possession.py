@@ -182,7 +182,7 @@ class Possession:
         await producer.start()
         if state is None:  # a broker before Kafka 3.0 tells nothing of transactions
             return
-        open_still = await self._open(producer, client)
+        open_still = await self._open(producer)
         if open_still:
             logger.warning(
                 "%s: the broker left %d partitions of the last transaction open; %s them",
@@ -191,7 +191,7 @@ class Possession:
             await self._end(producer, client, open_still)
         self._last_committed = False
 
-    async def _open(self, producer: AIOKafkaProducer, client: AIOKafkaClient) -> list[TopicPartition]:
+    async def _open(self, producer: AIOKafkaProducer) -> list[TopicPartition]:
         """Where records of this id are neither committed nor aborted."""
         every = [TopicPartition(name, each) for name in self._topics for each in await producer.partitions_for(name)]
         by_leader: dict[int, list[TopicPartition]] = defaultdict(list)
@@ -226,7 +226,7 @@ class Possession:
             answer = await client.send(coordinator, request)
             _require(answer.error_code, self.transactional_id)
         async with asyncio.timeout(_ENDED_S):
-            while await self._open(producer, client):  # noqa: ASYNC110 - it is the broker that gets there
+            while await self._open(producer):  # noqa: ASYNC110 - it is the broker that gets there
                 await asyncio.sleep(_PAUSE_S)
 
 
