@@ -102,8 +102,8 @@ class Stream:
 
     def _records(self, rows: Rows) -> Iterator[Record]:
         writer = self._bank.writer
-        told = (rows[name].tolist() for name in ("arrival", "time", "kind", "pid"))
+        columns = (rows[name].tolist() for name in ("arrival", "time", "kind", "pid"))
         for arrival_ms, time_ms, kind, pid, key, value in zip(
-            *told, writer.keys(rows), writer.lines(rows), strict=True
+            *columns, writer.keys(rows), writer.lines(rows), strict=True
         ):
             yield Record(arrival_ms, time_ms, KINDS[kind], payment_id(pid), key, value)

@@ -86,11 +86,11 @@ class Case:
     def sleeper(self, role: str) -> tuple[int, int]:
         """An account that paid half a year and more before the horizon and then no more, and a payer of its country."""
         (like,) = self.payers(1)
-        account_, start_ms = self.fresh(like, role), self.world.configuration.start_ms
+        asleep, start_ms = self.fresh(like, role), self.world.configuration.start_ms
         for days in self.rng.uniform(195.0, 260.0, int(self.rng.integers(3, 9))).tolist():
             at_ms, eur = start_ms - days * DAY_MS, self.eur((35.0, 0.7))
-            self.pay(at_ms, account_, self.shop(like), eur, early=True, rail="card", category="5411")
-        return account_, like
+            self.pay(at_ms, asleep, self.shop(like), eur, early=True, rail="card", category="5411")
+        return asleep, like
 
     def pay(self, at_ms: float, payer: int, payee: int, eur: float, *, early: bool = False, **told: object) -> None:
         """Plan one payment of the case. One that is ``early`` belongs to nothing yet."""
