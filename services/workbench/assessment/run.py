@@ -52,7 +52,7 @@ class Options:
     training_seed: int = 1
     training_payers: int = 80_000
     kind: str = "boosting"
-    """Of the model, as ``services.workbench.assessment.train.KINDS`` has them."""
+    """Of the model: one of ``models.kinds.table.ON_TABLES``."""
     base_rates: tuple[str, ...] = ("bench", "realistic")
     hard: bool = False
 

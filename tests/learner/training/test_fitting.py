@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.kinds.boosting import FitInputs, packed_fit
+from models.kinds.boosting import packed_fit
+from models.kinds.kind import FitInputs
 from models.learning.training import Plan, Trainer
 from services.learner.training import fitting
 from services.learner.training.fit_process import read, written

@@ -16,16 +16,18 @@ from typer.testing import CliRunner
 from models.influence import AccountLimit
 from models.kinds.adaptive_forest import create_adaptive_forest
 from models.kinds.anomaly import create_anomaly
-from models.kinds.boosting import compile_boosting
+from models.kinds.boosting import REFIT_LABELS_MIN, BoostingState
 from models.kinds.boosting import fit as fit_boosting
+from models.kinds.kind import CheckpointRefused
+from models.kinds.lightgbm_text import compile_boosting
 from models.kinds.logistic import readable
-from models.learning.labels import SILENCE, rank
-from models.learning.online import REFIT_LABELS_MIN, CheckpointRefused
-from models.learning.training import CHALLENGERS, Plan, Snapshot, Trainer, TrainerState
+from models.kinds.table import CHALLENGERS, FOLLOWED
+from models.labels import SILENCE, rank
+from models.learning.training import Plan, Snapshot, Trainer, TrainerState
 from models.registry.registry import Registry
 from services.cli.model import app
 from services.contract.codec import decode, encode
-from services.contract.types import Example, Kind, ModelAnnouncement
+from services.contract.types import Example, ModelAnnouncement
 from services.learner.app import challenger_plans_of
 from services.learner.champion import PromotionError, promoted
 from services.learner.measures import Measures
@@ -38,12 +40,12 @@ from services.scorer.path.scoring.votes import share_log_odds
 from tests.learner.streams import SCHEMA, example
 from tests.models.tables import as_matrix, examples, odd
 
-KINDS: tuple[Kind, ...] = ("logistic", *CHALLENGERS)
+KINDS = (FOLLOWED, *CHALLENGERS)
 COUNT = 340
 Made = list[tuple[Snapshot, bytes]]
 
 
-def plan_of(kind: Kind) -> Plan:
+def plan_of(kind: str) -> Plan:
     return Plan(SCHEMA, 65, 0.05, kind, refit_examples=100, refit_window_examples=150)
 
 
@@ -88,7 +90,7 @@ def whole(log: list[tuple[int, Example]]) -> dict[str, Made]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_line_goes_on_identically_from_its_versions(
-    kind: Kind, log: list[tuple[int, Example]], whole: dict[str, Made]
+    kind: str, log: list[tuple[int, Example]], whole: dict[str, Made]
 ) -> None:
     made = whole[kind]
     assert [snapshot.announcement.version for snapshot, _ in made] == list(range(1, len(made) + 1))
@@ -147,9 +149,7 @@ def test_what_a_line_says_is_announced_and_scored_so(log: list[tuple[int, Exampl
 
 
 @pytest.mark.parametrize("kind", CHALLENGERS)
-def test_an_announcement_that_was_changed_or_is_of_other_features_is_refused(
-    kind: Kind, whole: dict[str, Made]
-) -> None:
+def test_an_announcement_that_was_changed_or_is_of_other_features_is_refused(kind: str, whole: dict[str, Made]) -> None:
     said = whole[kind][-1][0].announcement
     assert said.challenger
     assert len(encode(said)) < ANNOUNCEMENT_BYTES_MAX
@@ -222,9 +222,7 @@ def test_a_fit_learns_the_label_that_counts_of_each_payment_in_its_window(log: l
     assert trainer.fit() == "fitted"
     features, labels = as_matrix([each.features for each in chosen]), np.array([each.label for each in chosen])
     text = fit_boosting(features, labels, np.array([each.weight for each in chosen]))
-    state = trainer.state().boosting
-    assert state is not None
-    assert state.forest == compile_boosting(text, 0, SCHEMA).packed
+    assert decode(bytes(trainer.state().learned), BoostingState).forest == compile_boosting(text, 0, SCHEMA).packed
 
 
 def test_too_few_labels_of_one_kind_make_no_fit_and_no_version() -> None:
@@ -288,7 +286,12 @@ def test_a_line_whose_extra_is_missing_does_not_run_and_the_others_do(
 
 @pytest.mark.parametrize(
     "chosen, kinds",
-    [("", []), ("boosting", ["boosting"]), ("boosting,halfspace", ["halfspace", "boosting"])],
+    [
+        ("", []),
+        ("boosting", ["boosting"]),
+        ("boosting,halfspace", ["halfspace", "boosting"]),
+        ("all", list(CHALLENGERS)),
+    ],
 )
 def test_settings_choose_which_challengers_are_trained(chosen: str, kinds: list[str]) -> None:
     plans = challenger_plans_of(load_settings(challengers=chosen, refit_examples=7, refit_window_examples=9))
@@ -300,7 +303,7 @@ def test_settings_choose_which_challengers_are_trained(chosen: str, kinds: list[
 @pytest.mark.parametrize("wrong", ["oracle", "boosting,", ",boosting", "boosting halfspace"])
 def test_a_challenger_that_there_is_not_is_an_error_that_names_the_setting(wrong: str) -> None:
     with pytest.raises(SettingsError, match="TOCSIN_CHALLENGERS"):
-        load_settings(challengers=wrong)
+        challenger_plans_of(load_settings(challengers=wrong))
 
 
 def test_a_checkpoint_of_another_release_is_not_opened(whole: dict[str, Made]) -> None:

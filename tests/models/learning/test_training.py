@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.influence import ACCOUNT_LABELS_MAX, AccountLimit
-from models.learning.labels import SILENCE
+from models.labels import SILENCE
 from models.learning.training import RECENT_EXAMPLES, Plan, Snapshot, Trainer, TrainerState
 from services.contract.codec import encode
 from services.contract.types import Example
@@ -130,7 +130,7 @@ def test_a_limited_label_teaches_nothing_what_contradicts_it_is_learned_and_a_re
     results = [trainer.learn(each, offset).result for offset, each in enumerate(burst)]
     assert results == ["learned"] * ACCOUNT_LABELS_MAX + ["limited"] * 3
     run(plain, enumerate(burst[:ACCOUNT_LABELS_MAX]))
-    assert trainer.state().logistic == plain.state().logistic
+    assert trainer.state().learned == plain.state().learned
     assert trainer.state().window == plain.state().window
     assert trainer.learn(burst[-1], len(burst)).result == "duplicate"
     away = msgspec.structs.replace(burst[0], example_id="away", label=False)
