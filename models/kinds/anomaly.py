@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from river import anomaly, compose
 from river.tree.padded import make_padded_tree
 
-from models.kinds.kind import Features, LinePlan, Online, Rest
-from models.kinds.logistic import SCALE_MIN, FlooredScaler, readable
+from models.kinds.kind import SCALE_MIN, Features, LinePlan, Online, Rest
+from models.kinds.logistic import FlooredScaler, readable
 from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
 from services.scorer.path.scoring.halfspace import AnomalyModel, HalfSpaceModel
 

@@ -26,6 +26,12 @@ ROUNDING = 1e-9
 """How far, relative to it, a compiled model's probability may be off what was said while learning, where votes or
 leaves are so few that many payments say the same. Half-spaces are exact, and the logistic model says each its own."""
 
+GRADIENT_MAX = 5.0
+"""Bound of ``weight * (probability - label)`` in one step."""
+SCALE_MIN = 0.1
+"""Smallest standard deviation that a feature is divided by, in its unit as read. Without it a flag that was set once
+in ten thousand payments would enter at 100, and one step of SGD on it would outvote everything else."""
+
 Features: TypeAlias = Sequence[float | None]
 Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from river import compose, linear_model, optim, preprocessing
 from river.utils import VectorDict
 
-from models.kinds.kind import Features, LinePlan, Online, Rest
+from models.kinds.kind import GRADIENT_MAX, SCALE_MIN, Features, LinePlan, Online, Rest
 from services.contract.types import ModelAnnouncement
 from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
 from services.scorer.path.scoring.model import SCALED_MAX, LogisticModel, probability, read_features
@@ -38,14 +38,9 @@ from services.scorer.path.scoring.model import SCALED_MAX, LogisticModel, probab
 LEARNING_RATE = 0.01
 """Of weights and intercept, constant: behaviour drifts, so learning never stops."""
 L2 = 1e-4
-GRADIENT_MAX = 5.0
-"""Bound of ``weight * (probability - label)`` in one step."""
 STEP_MAX = 2.0
 """Bound of what one example changes of the log-odds of its own payment."""
 AVERAGED_EXAMPLES = 1_000
-SCALE_MIN = 0.1
-"""Smallest standard deviation that a feature is divided by, in its unit as read. Without it a flag that was set once
-in ten thousand payments would enter at 100, and one step of SGD on it would outvote everything else."""
 READ_MAX = 1e6
 """A value beyond it, as read, is none that our features can have: learning treats it as missing."""
 PRIOR_LOG_ODDS = math.log(0.001 / 0.999)

@@ -21,7 +21,7 @@ from services.learner.training.fitting import FitError, fit_beside, fitted
 from services.scorer.path.features.registry import FEATURES
 from tests.learner.streams import SCHEMA
 from tests.learner.worker import PATIENCE_S
-from tests.models.learning.test_lines import log_of, plan_of
+from tests.models.lines import log_of, plan_of
 
 COUNT = 400
 

@@ -52,14 +52,6 @@ def test_a_trainer_restored_at_any_example_goes_on_identically(seed: int, cut: i
     assert second.state() == whole.state()
 
 
-def test_every_snapshot_is_where_a_trainer_can_go_on() -> None:
-    log = list(enumerate(examples(2, 100)))
-    expected = run(Trainer(PLAN), log)
-    for position, snapshot in enumerate(expected):
-        rest = log[snapshot.announcement.examples_offset :]
-        assert run(Trainer(PLAN, snapshot.state), rest) == expected[position + 1 :]
-
-
 def test_offsets_name_positions_and_decide_nothing() -> None:
     log = examples(3, 60)
     dense = run(Trainer(PLAN), enumerate(log))
