@@ -17,7 +17,7 @@ from services.demo.labelling import FOUND_SHARE, SAMPLED_SHARE
 from services.demo.population import DAY_MS, DAYS, START_MS
 from services.demo.stream import Record, Stream, payments
 from services.demo.typologies import CASES
-from services.scorer.path.features.state import PAYMENT_IDS
+from services.scorer.path.features.rows import PAYMENT_IDS
 
 SEED, COUNT = 7, 30_000
 GOLDEN_BYTES = 200_000

@@ -26,7 +26,8 @@ from services.scorer.path.features.columns import corridor_slots, label_columns,
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
 from services.scorer.path.features.registry import feature_schema_hash
-from services.scorer.path.features.state import PAYEE_ROW, PAYER_ROW, AccountState, account_key
+from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
+from services.scorer.path.features.state import AccountState, account_key
 from services.scorer.path.features.tokens import write_linked
 from services.scorer.path.frame import Frames, Source, headers_of, schema_number, told_of
 from services.scorer.path.frame_reading import read_frames

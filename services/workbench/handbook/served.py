@@ -14,7 +14,8 @@ from services.contract.types import PaymentLabel
 from services.ingest.files import MappedFile
 from services.ingest.mapping_file import load_mapping
 from services.ingest.rows import Ready
-from services.scorer.path.features.registry import INDEX, NAMES, PAYEE_CONFIRMED, PAYER_CONFIRMED
+from services.scorer.path.features.definitions.labels import PAYEE_CONFIRMED, PAYER_CONFIRMED
+from services.scorer.path.features.registry import INDEX, NAMES
 from services.scorer.path.records import Record
 from services.scorer.path.replay import Replay, label_record
 from services.scorer.path.rules.ruleset import Ruleset
