@@ -1,4 +1,4 @@
-"""Lines of models for tests: a plan of each kind that learns, a log with everything in it, what a trainer makes of it."""
+"""Lines of models for tests: a plan for each kind that learns, a log with everything in it, and how it is run."""
 
 from __future__ import annotations
 

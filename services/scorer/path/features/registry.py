@@ -53,6 +53,7 @@ import orjson
 
 from services.contract.identity import hash_of
 from services.scorer.path.features.definitions import habits, typologies
+from services.scorer.path.features.definitions.derived import DERIVED
 from services.scorer.path.features.definitions.feature import Feature
 from services.scorer.path.features.definitions.labels import PAYEE_CONFIRMED, PAYER_CONFIRMED
 from services.scorer.path.features.parameters import Parameters
@@ -68,7 +69,7 @@ PAYER_HOP: tuple[Feature, ...] = (
 PAYEE_HOP: tuple[Feature, ...] = (
     *habits.activity("payee", "payer"), *habits.payee_only(), *typologies.payee_remittances(), *PAYEE_CONFIRMED,
 )  # fmt: skip
-FEATURES: tuple[Feature, ...] = PAYER_HOP + PAYEE_HOP
+FEATURES: tuple[Feature, ...] = (*PAYER_HOP, *PAYEE_HOP, *(feature for feature, _ in DERIVED))
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 INDEX: dict[str, int] = {name: position for position, name in enumerate(NAMES)}
 
