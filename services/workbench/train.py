@@ -18,6 +18,7 @@ from models.kinds.table import KINDS, ON_TABLES
 from models.learning.training import Snapshot
 from models.measures import DAY_MS, Floats
 from models.registry.registry import Registry
+from services.contract.errors import TocsinError
 from services.scorer.path.features.registry import NAMES
 from services.scorer.path.scoring.ensemble import Deciding, announcement_of
 from services.scorer.path.scoring.model import Model, probability
@@ -34,7 +35,7 @@ Tell = Callable[[str], None]
 Look = Callable[[Dataset, Floats, Model], object]
 
 
-class TrainingError(ValueError):
+class TrainingError(TocsinError, ValueError):
     """A data set cannot be learned from. The message says why."""
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.measures import Flags, Whole
+from services.contract.errors import TocsinError
 from services.contract.types import PaymentLabel
 from services.ingest.files import MappedFile
 from services.ingest.mapping_file import load_mapping
@@ -30,7 +31,7 @@ PAYMENT, LABEL = 0, 1
 Share = Callable[[float], None]
 
 
-class UnfitError(ValueError):
+class UnfitError(TocsinError, ValueError):
     """The file does not hold what the evaluation is of."""
 
 
