@@ -36,7 +36,6 @@ CORRIDOR_FEATURES = ("corridor_is_new", "payer_corridors", "payee_corridors", "p
 """What knows countries: everything else is relative to the corridor, or does not look at it."""
 CORRIDOR_INDICATORS = ("R4", "B2")
 ANY_SCORE = -1_000.0
-DAYS_A_MONTH = 30
 
 Tell = Callable[[str], None]
 Share = Callable[[float], None]
