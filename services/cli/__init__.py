@@ -17,6 +17,8 @@ from services.kafka.topics import TopicsError
 from services.runtime.settings import SettingsError
 from services.scorer.shell.accept import NothingToAccept
 
+__all__ = ["app", "main"]
+
 app = typer.Typer(
     name="tocsin",
     help="Streaming transaction monitoring: every payment scored as it happens, with reasons that can be checked.\n\n"

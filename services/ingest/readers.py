@@ -15,14 +15,17 @@ from typing import IO, Any, NamedTuple, Protocol, Self, cast
 import orjson
 
 from services.contract.codec import Rejection
+from services.contract.errors import TocsinError
 from services.ingest.mapping import CsvLayout
 
 LINE_BYTES_MAX = 900_000
 """A longer line is refused, and only this much of it is kept: a Kafka record ends at 1 MiB by default."""
 
 
-class SourceError(OSError):
+class SourceError(TocsinError, OSError):
     """A file cannot be opened, or cannot be read to its end. The message names it."""
+
+    may_quote = True
 
 
 class RawRow(NamedTuple):
@@ -107,7 +110,7 @@ def too_long() -> Rejection:
     return Rejection("oversized", "", f"The line is longer than {LINE_BYTES_MAX} bytes; only its beginning is kept")
 
 
-class _OpenQuoteError(Exception):
+class _OpenQuoteError(TocsinError):
     """The CSV reader asks for a second line within one row, and the layout forbids that."""
 
 
