@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from services.contract.codec import Rejection, decode_payment, encode
 from services.contract.types import Party, Payment, PaymentLabel
-from services.scorer.path.features.columns import corridor_slots, payer_columns
+from services.scorer.path.features.inputs import corridor_slots, payer_rows
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
 from services.scorer.path.features.registry import INDEX, PAYER_HOP
@@ -43,9 +43,8 @@ from tests.scorer.path.runs import (
     Entries,
     PayeeRecord,
     Run,
-    arrays_of,
-    columns_of,
     compacted,
+    inputs_of,
     living,
     nothing_labelled,
     payee_log,
@@ -256,25 +255,25 @@ def test_a_payee_row_that_an_outflow_found_idle_is_freed() -> None:
 
 def test_the_arrays_that_a_kernel_reads_are_left_as_they_were() -> None:
     log = seeded_log(seed=9, length=200)
-    columns = payer_columns(log, PARAMETERS.eur_per_minor_unit(), PRIVATE)
+    inputs = payer_rows(log, PARAMETERS.eur_per_minor_unit(), PRIVATE)
     state = payer_state(PARAMETERS)
     slots = state.slots([account_key(p.tenant.encode(), p.payer.account.encode()) for p in log])
-    before, slots_before = arrays_of(columns), slots.copy()
-    now_ms = state.times(columns.event_ms)
-    corridors = corridor_slots(log, columns, state.corridors)
-    features, verdicts, *_ = payer_features(columns, slots, corridors, state, PARAMETERS, *nothing_labelled())
-    members = (columns.payee_digest, columns.payer_digest)
+    before, slots_before = inputs.tobytes(), slots.copy()
+    now_ms = state.times(inputs["event_ms"])
+    corridors = corridor_slots(log, inputs, state.corridors)
+    features, verdicts, *_ = payer_features(inputs, slots, corridors, state, PARAMETERS, *nothing_labelled())
+    members = (inputs["payee"], inputs["payer"])
     write_linked(features, verdicts == FORWARD, log, members, state.tokens, now_ms, PRIVATE.texts.digest)
-    np.testing.assert_equal(arrays_of(columns), before)
+    assert inputs.tobytes() == before
     np.testing.assert_array_equal(slots, slots_before)
 
     unlabelled = [each for each in onward(log) if not isinstance(each, PaymentLabel)]
-    noted, keys = columns_of(unlabelled, PARAMETERS)
+    noted, keys = inputs_of(unlabelled, PARAMETERS)
     seen = payee_state(PARAMETERS)
-    slots = seen.payee_slots(keys, noted.outflow)
-    before, slots_before = arrays_of(noted), slots.copy()
+    slots = seen.payee_slots(keys, noted["outflow"])
+    before, slots_before = noted.tobytes(), slots.copy()
     payee_features(noted, slots, seen, PARAMETERS, *nothing_labelled())
-    np.testing.assert_equal(arrays_of(noted), before)
+    assert noted.tobytes() == before
     np.testing.assert_array_equal(slots, slots_before)
 
 

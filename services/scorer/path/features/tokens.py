@@ -18,7 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.types import EVENT_TIME_MS_MAX, Payment
-from services.scorer.path.features.registry import INDEX
+from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.features.state_format import refused
 
 KINDS = ("device", "phone", "pickup")
@@ -38,11 +38,7 @@ _KEY_BYTES = 8
 _BITS = 64
 _COMMON = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 """Stands for the payees of a group that too many share. No other group has that many."""
-_IS_REMITTANCE = INDEX["is_remittance"]
 Members = tuple[NDArray[np.uint64], NDArray[np.uint64]]
-LINKED = 2
-"""How many features this file writes."""
-_PAYEES, _PAYERS = INDEX["payee_linked_payees"], INDEX["payee_linked_payers"]
 
 
 class Tokens:
@@ -199,10 +195,10 @@ def write_linked(
         The deployment's.
     """
     tokens.check_restored()
-    features[:, _PAYEES] = features[:, _PAYERS] = np.nan
+    features[:, PAYER_AT.payee_linked_payees] = features[:, PAYER_AT.payee_linked_payers] = np.nan
     rows: list[int] = []
     asked: list[tuple[int, ...]] = []
-    for at in np.flatnonzero(onward & (features[:, _IS_REMITTANCE] == 1.0)).tolist():
+    for at in np.flatnonzero(onward & (features[:, PAYER_AT.is_remittance] == 1.0)).tolist():
         told = _tokens_of(payments[at], digest)
         if not told:
             continue
@@ -238,8 +234,8 @@ def _write(
     payees, payers = (digests[rows] % np.uint64(_BITS) for digests in members)
     found = np.empty((len(rows), 2), dtype=np.float64)
     _tokens_kernel(tokens.rows, tokens.changed, np.array(asked, dtype=np.int64), payees, payers, now_ms[rows], found)
-    features[rows, _PAYEES] = found[:, 0]
-    features[rows, _PAYERS] = found[:, 1]
+    features[rows, PAYER_AT.payee_linked_payees] = found[:, 0]
+    features[rows, PAYER_AT.payee_linked_payers] = found[:, 1]
 
 
 def _free_rows(count: int) -> NDArray[Any]:
