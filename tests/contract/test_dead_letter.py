@@ -28,7 +28,7 @@ from services.contract.reading import RecordInvalid, Rejection
 from services.contract.schema import json_schema
 from services.contract.topics import BATCH_BYTES_MAX, Topics
 from services.contract.types import DeadLetter
-from tests.contract.test_codec import SEEDED
+from tests.contract.payloads import SEEDED
 
 WHY = Rejection("not_json", "", "unexpected end")
 ORIGIN = ("payments.v1", 3, 12)

@@ -25,7 +25,7 @@ from services.contract.types import (
 )
 from services.learner.joining.records import ServedDecision
 from services.shadow.scoring import Decided
-from tests.contract.test_codec import SEEDED
+from tests.contract.payloads import SEEDED
 
 KINDS: tuple[type[msgspec.Struct], ...] = (
     Label, PaymentLabel, Snooze, Review, Example, ModelAnnouncement, Promotion, Decision, ServedDecision, Decided,

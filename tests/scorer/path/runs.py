@@ -13,11 +13,7 @@ from numpy.typing import NDArray
 from services.contract.identity import digest64
 from services.contract.types import Payment, PaymentLabel
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
-from services.scorer.path.features.inputs import (
-    corridor_slots,
-    label_rows,
-    payer_rows,
-)
+from services.scorer.path.features.inputs import corridor_slots, label_rows, payer_rows
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, payer_features
@@ -28,8 +24,10 @@ from services.scorer.path.features.state import CORRIDOR_PREFIX, PARTITION_KEY, 
 from services.scorer.path.features.tokens import write_linked
 from services.scorer.path.frame import HEADER, Frames, Source, headers_of, told_of
 from services.scorer.path.replay import on_payee_side
-from tests.scorer.path.features.twin import Outflow, money_of
+from tests.scorer.path.features.twin_arithmetic import money_of
+from tests.scorer.path.features.twin_views import Outflow
 from tests.scorer.path.features.typology_twin import CONFIRMED_ACCOUNTS, LEXICON
+from tests.scorer.path.logs import PARAMETERS
 
 Entries = list[tuple[bytes, bytes | None]]
 PRIVATE = PrivateLists(
@@ -148,6 +146,11 @@ def payee_log(log: Sequence[Payment | PaymentLabel], run: Run, parameters: Param
         if not np.isnan(money):
             out.append(Outflow(payment.tenant, payment.payer.account, payment.event_time_ms, money))
     return out
+
+
+def onward(log: Sequence[Payment | PaymentLabel]) -> list[PayeeRecord]:
+    """What the payer hop writes, of the log's own parameters."""
+    return payee_log(log, run_payer(log, PARAMETERS), PARAMETERS)
 
 
 def plain(log: Sequence[PayeeRecord]) -> list[Payment | Outflow | PaymentLabel]:

@@ -20,7 +20,8 @@ from tests.scorer.path.features.label_twin import PAYEE_LABEL_TWINS, PAYER_LABEL
 from tests.scorer.path.features.twin import EXACT as GENERAL_EXACT
 from tests.scorer.path.features.twin import PAYEE_TWINS as GENERAL_PAYEE_TWINS
 from tests.scorer.path.features.twin import PAYER_TWINS as GENERAL_PAYER_TWINS
-from tests.scorer.path.features.twin import Verdict, View, hyperloglog, payee_views, payer_views
+from tests.scorer.path.features.twin import hyperloglog
+from tests.scorer.path.features.twin_views import Verdict, View, payee_views, payer_views
 from tests.scorer.path.features.typology_twin import PAYEE_TYPOLOGY, PAYER_TYPOLOGY, TYPOLOGY_EXACT, recent_payees
 from tests.scorer.path.logs import (
     DAY_MS,
