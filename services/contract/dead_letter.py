@@ -99,11 +99,6 @@ def read_dead_letter(headers: Sequence[tuple[str, bytes | None]]) -> DeadLetter:
     return DeadLetter(**fields)  # type: ignore[arg-type]
 
 
-def original_headers(headers: Sequence[tuple[str, bytes | None]]) -> Headers:
-    """The headers that the record had, as far as they were kept."""
-    return [(name.removeprefix(ORIGINAL), value or b"") for name, value in headers if name.startswith(ORIGINAL)]
-
-
 def _originals(headers: Iterable[tuple[str, bytes | None]]) -> tuple[Headers, int]:
     """The record's own headers to be kept, the first that fit, and how many are left out."""
     kept: Headers = []

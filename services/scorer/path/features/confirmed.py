@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from services.scorer.path.features.kernels import DAY_MS, decayed
+from services.contract.units import DAY_MS
+from services.scorer.path.features.kernels import decayed
 from services.scorer.path.features.registry import PAYEE_AT, PAYER_AT
 from services.scorer.path.features.rows import LABEL_IDS
 

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.scorer.path.features.definitions.feature import HALF_LIFE_MS
 from services.scorer.path.features.registry import ACTIVITY_AT
 from services.scorer.path.features.rows import COUNTRY_WORDS, HALF_LIVES, PARTNERS, REGISTERS
 
-HOUR_MS = 3_600_000.0
-DAY_MS = 86_400_000.0
-BLOCK_MS = 30 * 86_400_000
+BLOCK_MS = 30 * DAY_MS
 """Distinct counterparties are counted in blocks of 30 days of event time: this one and the one before."""
 GAP_WEIGHT = 0.125
 DEVIATION_MIN = 0.1

@@ -12,11 +12,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from services.contract.units import DAY_MS
 from services.scorer.path.features.confirmed import add_excess, label_payee, write_payee_confirmed
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import REFUSED
 from services.scorer.path.features.kernels import (
-    DAY_MS,
     H_1D,
     ROUND_MIN,
     Act,
@@ -35,9 +35,9 @@ from services.scorer.path.features.rows import HALF_LIVES, PRICES
 from services.scorer.path.features.state import AccountState
 
 PASSED_ON_MAX = 10.0
-_H180_MS = 180.0 * DAY_MS
+_H1_MS, _H180_MS = 1.0 * DAY_MS, 180.0 * DAY_MS
 RISKY_SIGNS_MIN = 3.0
-RISKY_MS = 360 * 86_400_000
+RISKY_MS = 360 * DAY_MS
 
 
 def payee_features(
@@ -149,7 +149,7 @@ def _take_label(rows: Any, slot: int, watermark_ms: int, idle_ms: int, label: An
 def _pay_out(row: Any, event_ms: int, amount: float) -> None:
     """Add an outflow to the account's decayed sum, which has its own effective time (``out_ms``)."""
     at_ms = max(event_ms, row.out_ms)
-    row.out_value_1d = row.out_value_1d * np.exp(-(at_ms - row.out_ms) * (np.log(2.0) / DAY_MS)) + amount
+    row.out_value_1d = decayed(row.out_value_1d, at_ms - row.out_ms, _H1_MS) + amount
     row.out_ms = at_ms
 
 
@@ -158,8 +158,7 @@ def _passed_on(row: Any, effective_ms: int, in_value: float) -> float:
     """Money out over money in, both decayed to ``effective_ms``."""
     if in_value <= 0.0:
         return 0.0
-    elapsed_ms = max(effective_ms - row.out_ms, 0)
-    out_value = row.out_value_1d * np.exp(-elapsed_ms * (np.log(2.0) / DAY_MS))
+    out_value = decayed(row.out_value_1d, max(effective_ms - row.out_ms, 0), _H1_MS)
     return float(min(out_value / in_value, PASSED_ON_MAX))
 
 

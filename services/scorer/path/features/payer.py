@@ -8,15 +8,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.scorer.path.features.confirmed import add_excess, label_payer, write_payer_confirmed
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import REFUSED, STATUS_CODE, UNKNOWN_OFFSET
 from services.scorer.path.features.kernels import (
-    DAY_MS,
     H_1D,
     H_7D,
     H_30D,
-    HOUR_MS,
     ROUND_MIN,
     Act,
     country_bit,
@@ -247,7 +246,7 @@ def _write_payment(x: Any, payment: Any, limits: _Limits) -> None:
     if payment.offset_minutes == UNKNOWN_OFFSET:
         x[PAYER_AT.local_hour_sin] = x[PAYER_AT.local_hour_cos] = x[PAYER_AT.local_is_night] = np.nan
     else:
-        local_ms = (payment.event_ms + payment.offset_minutes * 60_000) % 86_400_000
+        local_ms = (payment.event_ms + payment.offset_minutes * 60_000) % DAY_MS
         hour = local_ms / HOUR_MS
         x[PAYER_AT.local_hour_sin] = np.sin(2.0 * np.pi * hour / 24.0)
         x[PAYER_AT.local_hour_cos] = np.cos(2.0 * np.pi * hour / 24.0)

@@ -11,23 +11,23 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import ADULT, NO_MERCHANT, REFUSED, TRAVEL
-from services.scorer.path.features.kernels import DAY_MS, DEVIATION_MIN, H_7D, ROUND_MIN, decayed
+from services.scorer.path.features.kernels import DEVIATION_MIN, H_7D, ROUND_MIN, decayed
 from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.features.rows import PRICES, RAILS, REMIT_PAYEES, REMIT_TIMES
 
-_LN2 = 0.6931471805599453
 _H30_MS, _H180_MS = 30.0 * DAY_MS, 180.0 * DAY_MS
 _MONTH_MS = 30.436875 * DAY_MS
 CORRIDOR_MIN = 30
-SESSION_MS = 3 * 3_600_000
-DROPPED_MS = 45 * 86_400_000
+SESSION_MS = 3 * HOUR_MS
+DROPPED_MS = 45 * DAY_MS
 DROPPED_PAYMENTS_MAX = 5
-RAIL_MS = 90 * 86_400_000
-TRAVEL_MS = 90 * 86_400_000
+RAIL_MS = 90 * DAY_MS
+TRAVEL_MS = 90 * DAY_MS
 TRAVEL_REMITTANCES_MIN = 5
-RETRY_MS = 86_400_000
+RETRY_MS = DAY_MS
 LIFE_MAX = 365.0
 
 
@@ -73,7 +73,7 @@ def write_remittances(x: Any, row: Any, effective_ms: int) -> None:
         x[PAYER_AT.remit_payments_30d : PAYER_AT.remit_signs + 1] = np.nan
         return
     since_ms = effective_ms - row.remit_ms
-    f180 = np.exp(-since_ms * (_LN2 / _H180_MS)) if row.remits > 0 else 0.0
+    f180 = decayed(1.0, since_ms, _H180_MS) if row.remits > 0 else 0.0
     x[PAYER_AT.remit_payments_30d] = decayed(row.remit_30d, since_ms, _H30_MS) if row.remits > 0 else 0.0
     x[PAYER_AT.remit_payments_180d] = row.remit_180d * f180
     x[PAYER_AT.remit_gap_median] = _gap_median(row)
@@ -275,7 +275,7 @@ def remember_other(row: Any, x: Any, payment: Any, effective_ms: int, factors: A
 def update_remittance(row: Any, corridor: Any, x: Any, payment: Any, effective_ms: int, watermark_ms: int) -> None:
     """Take a remittance into the payer's row and into its corridor's baseline."""
     since_ms = effective_ms - row.remit_ms
-    f180 = np.exp(-since_ms * (_LN2 / _H180_MS)) if row.remits > 0 else 0.0
+    f180 = decayed(1.0, since_ms, _H180_MS) if row.remits > 0 else 0.0
     row.remit_30d = (decayed(row.remit_30d, since_ms, _H30_MS) if row.remits > 0 else 0.0) + 1.0
     row.remit_180d = row.remit_180d * f180 + 1.0
     small, night = x[PAYER_AT.amount_is_small], x[PAYER_AT.local_is_night]
@@ -328,7 +328,7 @@ def _update_slope(row: Any, amount: float) -> None:
 
 @njit(cache=True)
 def _update_corridor(corridor: Any, watermark_ms: int, log_amount: float, rounded: float) -> None:
-    factor = np.exp(-(watermark_ms - corridor.ms) * (_LN2 / _H30_MS)) if corridor.remits > 0 else 0.0
+    factor = decayed(1.0, watermark_ms - corridor.ms, _H30_MS) if corridor.remits > 0 else 0.0
     corridor.weight = corridor.weight * factor + 1.0
     corridor.log_sum = corridor.log_sum * factor + log_amount
     corridor.squares = corridor.squares * factor + log_amount * log_amount

@@ -18,6 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.types import EVENT_TIME_MS_MAX, Payment
+from services.contract.units import DAY_MS
 from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.features.state_format import refused
 
@@ -32,7 +33,6 @@ TOKEN_ROW = np.dtype([("parent", "i8"), ("ms", "i8"), ("payees", "u8"), ("payers
 """``parent`` is a slot, the own one in a root and -1 in a free row. The rest is the root's: the partition's time when
 the group was used last, and sets of its payees and payers, 6 bits of each one's digest."""
 
-_DAY_MS = 86_400_000
 _VALUE = struct.Struct("<q")
 _KEY_BYTES = 8
 _BITS = 64
@@ -97,14 +97,14 @@ class Tokens:
 
     def is_sweep_due(self, now_ms: int) -> bool:
         """Whether a day of event time has begun since the last sweep."""
-        return now_ms // _DAY_MS > self._swept_day
+        return now_ms // DAY_MS > self._swept_day
 
     def forget_idle(self, now_ms: int) -> None:
         """Drop the groups that are idle at ``now_ms``. Doing so again, or on a day on which no token is met, changes
         nothing that a later call would not do."""
         if not self.is_sweep_due(now_ms):
             return
-        self._swept_day = now_ms // _DAY_MS
+        self._swept_day = now_ms // DAY_MS
         for slot in np.flatnonzero(_idle(self.rows[: len(self._tokens)], self._swept_day)).tolist():
             token = self._tokens[slot]
             assert token is not None, "a row in use has a token"
@@ -332,7 +332,7 @@ def _idle(rows: Any, day: int) -> Any:
     for slot in range(len(rows)):
         parent = rows[slot].parent
         if parent == slot:
-            idle[slot] = day - rows[slot].ms // _DAY_MS > IDLE_DAYS
+            idle[slot] = day - rows[slot].ms // DAY_MS > IDLE_DAYS
         elif parent >= 0:
             idle[slot] = idle[parent]
     return idle
