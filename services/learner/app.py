@@ -8,9 +8,10 @@ from dataclasses import replace
 import faust
 
 from models.learning.training import CHALLENGERS, Plan
+from services.contract.units import DAY_MS
 from services.kafka.start import start
 from services.learner.health.alarms import Alarms, Hook
-from services.learner.joining.join import DAY_MS, Limits
+from services.learner.joining.join import Limits
 from services.learner.joining.joiner import Joiner
 from services.learner.joining.served import ServedPlan
 from services.learner.measures import Measures

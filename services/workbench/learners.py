@@ -11,11 +11,10 @@ from models.kinds.boosting import compile_boosting
 from models.kinds.boosting import fit as fit_boosting
 from models.kinds.logistic import PRIOR_LOG_ODDS, compile_logistic, create_logistic, readable
 from models.measures import Flags, Floats
+from services.contract.units import DAY_MS
 from services.scorer.path.scoring.ensemble import EnsembleModel
 from services.scorer.path.scoring.model import Model
 from services.workbench.backtest import Learner
-
-DAY_MS = 86_400_000
 
 
 class Logistic:

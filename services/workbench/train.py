@@ -19,8 +19,9 @@ from models.kinds.boosting import fit as fit_boosting
 from models.kinds.logistic import DEFINITION as LOGISTIC_DEFINITION
 from models.kinds.logistic import compile_logistic, create_logistic, readable
 from models.learning.training import Snapshot
-from models.measures import DAY_MS, Floats
+from models.measures import Floats
 from models.registry.registry import Registry
+from services.contract.units import DAY_MS
 from services.scorer.path.features.registry import NAMES
 from services.scorer.path.scoring.ensemble import EnsembleModel, announcement_of
 from services.scorer.path.scoring.model import LogisticModel, Model, probability

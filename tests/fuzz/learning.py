@@ -20,9 +20,10 @@ from services.contract.events import Headers
 from services.contract.reading import read
 from services.contract.topics import Topics
 from services.contract.types import Alert, Decision, ModelAnnouncement, ShadowScores
+from services.contract.units import DAY_MS
 from services.learner.health.prequential import Prequential
 from services.learner.joining.batch import Output, Read, apply, sweep
-from services.learner.joining.join import DAY_MS, Join, Limits
+from services.learner.joining.join import Join, Limits
 from services.learner.joining.records import read_example
 from services.learner.joining.served import ServedDrift, ServedPlan
 from services.scorer.path.features.registry import FEATURES

@@ -23,11 +23,12 @@ from services.contract.codec import decode, encode
 from services.contract.identity import example_id
 from services.contract.topics import Topics
 from services.contract.types import Example, ModelAnnouncement, PaymentLabel
+from services.contract.units import DAY_MS
 from services.kafka.topics import create_topics
 from services.learner.app import challenger_plans_of, plan_of
 from services.learner.health.alarms import Alarms
 from services.learner.joining.batch import Output, Read, apply
-from services.learner.joining.join import DAY_MS, Join
+from services.learner.joining.join import Join
 from services.learner.measures import Measures
 from services.learner.training import trainer
 from services.learner.training.trainer import TrainerService
