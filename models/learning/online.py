@@ -32,7 +32,7 @@ from models.kinds.logistic import (
 )
 from models.learning.labels import Rank, rank
 from services.contract.errors import TocsinError
-from services.contract.types import Example
+from services.contract.label import Example
 from services.scorer.path.scoring.ensemble import EnsembleModel
 from services.scorer.path.scoring.forest import Forest, forest_from
 from services.scorer.path.scoring.halfspace import AnomalyModel

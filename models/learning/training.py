@@ -42,8 +42,9 @@ from models.learning.online import (
 )
 from models.learning.recent import RecentIds
 from models.learning.threshold import WINDOW_EXAMPLES, ThresholdWindow
+from services.contract.announcement import Kind, ModelAnnouncement
 from services.contract.identity import hash_of
-from services.contract.types import Example, Kind, ModelAnnouncement
+from services.contract.label import Example
 from services.scorer.path.features.registry import FEATURES
 from services.scorer.path.scoring.ensemble import announcement_of
 from services.scorer.path.scoring.votes import SHARE_FLOOR

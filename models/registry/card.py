@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from models.learning.training import Snapshot
-from services.contract.types import ModelAnnouncement
+from services.contract.announcement import ModelAnnouncement
 from services.scorer.path.features.registry import FEATURES, INDEX
 
 LIMITS = (

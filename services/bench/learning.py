@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from models.learning.training import CHALLENGERS, Plan, Trainer
-from services.contract.types import Example
+from services.contract.label import Example
 from services.learner.training.fitting import fitted
 from services.scorer.path.features.registry import FEATURES
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from services.contract.types import Label
+from services.contract.label import Label
 from services.contract.units import DAY_MS
 from services.learner.joining.join import Join, Limits
 from services.learner.joining.records import ServedDecision

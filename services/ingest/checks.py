@@ -10,7 +10,8 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from services.contract.types import EVENT_TIME_MS_MAX, Party, Payment
+from services.contract.fields import EVENT_TIME_MS_MAX
+from services.contract.payment import Party, Payment
 from services.contract.units import DAY_MS
 from services.ingest.mapping import Condition, Mapping, Source
 from services.ingest.numbers import BadValueError

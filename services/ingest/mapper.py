@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 
 from services.contract.codec import Rejection
 from services.contract.codes import CURRENCY_EXPONENT
+from services.contract.fields import AMOUNT_MINOR_MAX, DEFAULT_TENANT, EVENT_TIME_MS_MAX
 from services.contract.identity import uuid5
-from services.contract.types import AMOUNT_MINOR_MAX, DEFAULT_TENANT, EVENT_TIME_MS_MAX, Label
+from services.contract.label import Label
 from services.contract.units import DAY_MS
 from services.ingest.checks import AMOUNTS, BOOLEANS, INTEGERS, ROW, TIMES, TRUTH, parse_template
 from services.ingest.mapping import Condition, LabelFields, Mapping, MappingError, Source, scalar_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from services.contract.types import ModelAnnouncement, Promotion
+from services.contract.announcement import ModelAnnouncement, Promotion
 from services.kafka.announcing import name_of
 from services.scorer.path.scoring.ensemble import SHADOW_ONLY
 

@@ -18,7 +18,7 @@ from models.learning.labels import SILENCE, reliability
 from models.learning.silence import certainty
 from models.measures import Flags, Floats
 from services.contract.identity import digest64
-from services.contract.types import LABEL_FREQUENCY
+from services.contract.label import LABEL_FREQUENCY
 from services.contract.units import DAY_MS
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
 

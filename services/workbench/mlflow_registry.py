@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.learning.training import Snapshot
 from models.registry.registry import Registry, RegistryError
-from services.contract.types import Promotion
+from services.contract.announcement import Promotion
 from services.kafka.announcing import name_of
 from services.runtime.settings import Settings
 

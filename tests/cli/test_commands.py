@@ -13,8 +13,8 @@ import pytest
 
 from services.broker import KafkaBroker
 from services.contract.codec import encode
+from services.contract.payment import Party, Payment
 from services.contract.topics import Topics
-from services.contract.types import Party, Payment
 from services.runtime.settings import SettingsError, load_settings
 
 COMMANDS = ["alert", "demo", "generate", "pack", "replay", "recompute", "schema", "bench", "broker", "topics", "worker"]

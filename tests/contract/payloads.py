@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 from services.contract.codec import RECORD_BYTES_MAX
-from services.contract.types import EVENT_TIME_MS_MAX
+from services.contract.fields import EVENT_TIME_MS_MAX
 
 SEEDED = settings(
     derandomize=True, deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow], database=None

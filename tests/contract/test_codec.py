@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.contract.codec import Rejection, decode_payment
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from tests.contract.payloads import ACCEPTED, FULL, GOOD, REFUSED, SEEDED, written
 
 REASONS = {"empty", "oversized", "not_json", "not_a_payment", "field_missing", "field_invalid"}

@@ -20,6 +20,7 @@ from services.contract.dead_letter import (
     ORIGINALS_MAX,
     TEXT_BYTES_MAX,
     WHOLE_BYTES_MAX,
+    DeadLetter,
     Written,
     dead_letter,
     read_dead_letter,
@@ -28,7 +29,6 @@ from services.contract.events import Headers
 from services.contract.reading import RecordInvalid, Rejection
 from services.contract.schema import json_schema
 from services.contract.topics import BATCH_BYTES_MAX, Topics
-from services.contract.types import DeadLetter
 from tests.contract.payloads import SEEDED
 
 WHY = Rejection("not_json", "", "unexpected end")

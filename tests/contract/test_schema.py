@@ -10,30 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.contract.alert import Alert, Contribution, Snooze, Subject
+from services.contract.announcement import ModelAnnouncement, Promotion
 from services.contract.codec import RecordInvalid, decode, decode_payment, encode
 from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
+from services.contract.dead_letter import DeadLetter
+from services.contract.decision import Decision, Origin, Reason, RuleResult
+from services.contract.fields import AMOUNT_MINOR_MAX, EVENT_TIME_MS_MAX
+from services.contract.label import Example, Label, PaymentLabel
+from services.contract.payment import Party, Payment
 from services.contract.schema import RECORDS, json_schema, json_schemas
-from services.contract.types import (
-    AMOUNT_MINOR_MAX,
-    EVENT_TIME_MS_MAX,
-    Alert,
-    Contribution,
-    DeadLetter,
-    Decision,
-    Example,
-    Label,
-    ModelAnnouncement,
-    Origin,
-    Party,
-    Payment,
-    PaymentLabel,
-    Promotion,
-    Reason,
-    RuleResult,
-    ShadowScores,
-    Snooze,
-    Subject,
-)
+from services.contract.shadow_scores import ShadowScores
 from tests.contract.payloads import ACCEPTED, GOOD, HASH, REFUSED, SEEDED
 
 IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)

@@ -12,7 +12,7 @@ import orjson
 from msgspec import structs
 
 from services.contract.codec import encode
-from services.contract.types import Party
+from services.contract.payment import Party
 from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert_state import Horizon
 from services.scorer.path.alerts.alerter import Alerter

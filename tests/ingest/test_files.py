@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from services.contract.codec import Rejection
-from services.contract.types import Label
+from services.contract.label import Label
 from services.ingest.files import MappedFile
 from services.ingest.mapping import Mapping, MappingError
 from services.ingest.mapping_file import load_mapping, parse_mapping

@@ -14,7 +14,7 @@ import pytest
 from services.broker import KafkaBroker
 from services.broker.probe import free_ports
 from services.contract.codec import decode, encode
-from services.contract.types import Example
+from services.contract.label import Example
 from services.contract.units import DAY_MS
 from services.kafka.topics import create_topics
 from services.learner.app import plan_of

@@ -30,7 +30,7 @@ from models.learning.training import RECENT_EXAMPLES, WEIGHT_MAX
 from models.measures import COHORTS, Figures, figures
 from services.contract.errors import TocsinError
 from services.contract.identity import hash_of
-from services.contract.types import Example
+from services.contract.label import Example
 from services.contract.units import DAY_MS
 
 WINDOW_EXAMPLES = 8_192

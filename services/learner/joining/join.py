@@ -47,7 +47,7 @@ import msgspec
 from models.learning.labels import Rank, rank
 from services.contract.errors import TocsinError
 from services.contract.identity import digest64
-from services.contract.types import LABEL_FREQUENCY, Example, Label, PaymentLabel
+from services.contract.label import LABEL_FREQUENCY, Example, Label, PaymentLabel
 from services.contract.units import DAY_MS
 from services.learner.joining.records import (
     Served,

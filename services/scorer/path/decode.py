@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from services.contract import dead_letter as dead_letters
 from services.contract.codec import Rejection, decode_payment, decode_payment_label
 from services.contract.events import PAYMENT_LABEL, type_header
-from services.contract.types import Payment, PaymentLabel
+from services.contract.label import PaymentLabel
+from services.contract.payment import Payment
 from services.contract.units import DAY_MS
 from services.scorer.path.records import Inbound, Outbound
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from services.contract.events import cloud_event
 from services.contract.partitioner import partitions_of
-from services.contract.types import Payment
+from services.contract.payment import Payment
 from services.scorer.path.decision import DecisionWriter, Verdicts, Written
 from services.scorer.path.decode import Decoded
 from services.scorer.path.features.registry import PAYER_AT

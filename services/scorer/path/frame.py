@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.codec import Rejection
+from services.contract.decision import Origin
 from services.contract.identity import digest64
-from services.contract.types import Origin, Payment, PaymentLabel
+from services.contract.label import PaymentLabel
+from services.contract.payment import Payment
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import PAYEE_INPUT, known_or_nan, label_rows
 from services.scorer.path.features.registry import INDEX, PAYER_HOP

@@ -19,8 +19,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.codec import NESTING_MAX, Rejection, decode_payment
+from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX
+from services.contract.payment import Payment
 from services.contract.reading import nesting
-from services.contract.types import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX, Payment
 from services.scorer.path.decode import FUTURE_MS_MAX
 from services.scorer.path.features.inputs import COUNTRY_CODE, LABEL_INPUT, STATUS_CODE, rows_of
 from services.scorer.path.features.state import account_key

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from services.contract.codec import encode
 from services.contract.events import PAYMENT_LABEL, cloud_event
-from services.contract.types import Payment, PaymentLabel
+from services.contract.label import PaymentLabel
+from services.contract.payment import Payment
 from services.scorer.path.encode import frames_before, moves_money
 from services.scorer.path.features.inputs import LABEL_INPUT, known_or_nan, rows_of
 from services.scorer.path.features.state import account_key

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import faust
 
 from services.contract.codec import encode
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from services.contract.units import DAY_MS, HOUR_MS
 from services.kafka.start import start
 from services.runtime.faust_app import create_app

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.measures import Flags, Whole
-from services.contract.types import PaymentLabel
+from services.contract.label import PaymentLabel
 from services.ingest.files import MappedFile
 from services.ingest.mapping_file import load_mapping
 from services.ingest.rows import Ready

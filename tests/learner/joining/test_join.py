@@ -11,7 +11,7 @@ from msgspec import structs
 
 from models.learning.labels import rank, resolved
 from services.contract.identity import example_id
-from services.contract.types import Example, Label
+from services.contract.label import Example, Label
 from services.contract.units import DAY_MS
 from services.learner.joining.join import Join, Limits, payment_key
 from services.learner.joining.records import ServedDecision

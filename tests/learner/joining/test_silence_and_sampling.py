@@ -15,8 +15,8 @@ from models.learning.labels import RELIABILITY, SILENCE
 from models.learning.silence import certainty
 from services.bench.soak import soak
 from services.contract.codec import decode, encode
+from services.contract.label import Example
 from services.contract.topics import Topics
-from services.contract.types import Example
 from services.contract.units import DAY_MS
 from services.learner.joining.batch import Output, Read, apply, sweep
 from services.learner.joining.join import Join, Limits, StateRefused, payment_key

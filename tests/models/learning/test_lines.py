@@ -24,8 +24,9 @@ from models.learning.online import REFIT_LABELS_MIN, CheckpointRefused
 from models.learning.training import CHALLENGERS, Plan, Snapshot, Trainer, TrainerState
 from models.registry.registry import Registry
 from services.cli.model import app
+from services.contract.announcement import Kind, ModelAnnouncement
 from services.contract.codec import decode, encode
-from services.contract.types import Example, Kind, ModelAnnouncement
+from services.contract.label import Example
 from services.learner.app import challenger_plans_of
 from services.learner.champion import PromotionError, promoted
 from services.learner.measures import Measures

@@ -11,7 +11,8 @@ import pytest
 from models.learning.online import REFIT_LABELS_MIN, ROUNDING
 from models.learning.threshold import ThresholdWindow
 from models.learning.training import CHALLENGERS, Plan, Snapshot, Trainer
-from services.contract.types import Example, Kind
+from services.contract.announcement import Kind
+from services.contract.label import Example
 from tests.learner.streams import SCHEMA, example
 
 REFIT, WINDOW, BUDGET = 80, 60, 0.2

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from services.contract.types import Party, Payment, PaymentLabel, Status
+from services.contract.label import PaymentLabel
+from services.contract.payment import Party, Payment, Status
 from services.scorer.path.features.parameters import Parameters
 
 SECOND_MS = 1_000

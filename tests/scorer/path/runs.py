@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.identity import digest64
-from services.contract.types import Payment, PaymentLabel
+from services.contract.label import PaymentLabel
+from services.contract.payment import Payment
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import corridor_slots, label_rows, payer_rows
 from services.scorer.path.features.parameters import Parameters

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.contract.codec import Rejection, decode_payment, encode
-from services.contract.types import Party, Payment, PaymentLabel
+from services.contract.label import PaymentLabel
+from services.contract.payment import Party, Payment
 from services.scorer.path.features.inputs import corridor_slots, payer_rows
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.contract.types import Party
+from services.contract.payment import Party
 from services.scorer.path.features.registry import INDEX, PAYER_HOP
 from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
 from services.scorer.path.features.state import PARTITION_KEY, AccountState, account_key

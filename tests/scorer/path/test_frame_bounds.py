@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.contract.codec import Rejection
-from services.contract.types import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX
+from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX
 from services.scorer.path.decode import FUTURE_MS_MAX
 from services.scorer.path.features.inputs import COUNTRY_CODE, STATUS_CODE
 from services.scorer.path.features.state import account_key

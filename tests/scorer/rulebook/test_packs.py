@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.contract.types import Role
+from services.contract.payment import Role
 from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
 from services.scorer.path.rules.condition import Condition
 from services.scorer.path.rules.pack import HIT, MISSING, NO_HIT, PackResults, Packs

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
+from services.contract.label import PaymentLabel
+from services.contract.payment import Payment
 from services.contract.remembered import remembered
-from services.contract.types import Payment, PaymentLabel
 from services.scorer.path.features.corridors import Corridors
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.private import PrivateLists

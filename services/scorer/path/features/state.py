@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from services.contract.fields import EVENT_TIME_MS_MAX
 from services.contract.identity import hash_of
-from services.contract.types import EVENT_TIME_MS_MAX
 from services.contract.units import DAY_MS
 from services.scorer.path.features.corridors import CORRIDOR_ROW, Corridors, doubled
 from services.scorer.path.features.definitions.feature import HALF_LIFE_MS

@@ -17,7 +17,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.contract.types import EVENT_TIME_MS_MAX, Payment
+from services.contract.fields import EVENT_TIME_MS_MAX
+from services.contract.payment import Payment
 from services.contract.units import DAY_MS
 from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.features.state_format import refused

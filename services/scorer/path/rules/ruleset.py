@@ -11,8 +11,9 @@ import msgspec
 import orjson
 
 from services.contract.codes import CURRENCY_EXPONENT
+from services.contract.decision import Family
 from services.contract.identity import hash_of
-from services.contract.types import Family, Role
+from services.contract.payment import Role
 from services.contract.units import DAY_MS
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.private import NOTHING, PrivateLists

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from services.contract.alert import Alert
 from services.contract.codec import decode, encode
 from services.contract.dead_letter import read_dead_letter
-from services.contract.types import Alert, Evidence, Finding, RuleResult
+from services.contract.decision import Evidence, Finding, RuleResult
 from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert import CONTRIBUTIONS_MAX
 from services.scorer.path.alerts.alert_state import AlertState

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.contract.identity import digest64
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from services.scorer.path.features.registry import INDEX, PAYER_HOP
 from tests.scorer.path.logs import DAY_MS, NO_HORIZON, START_MS, payment
 from tests.scorer.path.runs import payee_log, payee_matrix, payer_matrix, run_payee, run_payer

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE
 from services.scorer.path.features.registry import FEATURES, INDEX, NAMES, PAYER_HOP

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from tests.scorer.path.features.asking import (
     LARGE,
     NIGHT,

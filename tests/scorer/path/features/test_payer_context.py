@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.contract.types import Party
+from services.contract.payment import Party
 from tests.scorer.path.features.asking import NAN, SMALL, domestic, last, payment_with_id, remittance, same, values
 from tests.scorer.path.logs import DAY_MS, START_MS
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from services.contract.identity import digest64
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from tests.scorer.path.features.asking import (
     DAY,
     LARGE,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from tests.scorer.path.features.asking import (
     NAN,
     PAYEES,

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from services.contract.payment import Party
 from services.contract.remembered import CHARACTERS_MAX, TEXTS_MAX, remembered
-from services.contract.types import Party
 from services.scorer.path.features.inputs import _class_of, payer_rows
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash
 from services.scorer.path.features.references import (

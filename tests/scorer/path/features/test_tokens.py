@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from services.scorer.path.features import tokens as tokens_module
 from services.scorer.path.features.registry import INDEX
 from services.scorer.path.features.state import TOKEN_PREFIX, AccountState

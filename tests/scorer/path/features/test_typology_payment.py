@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.contract.types import Party
+from services.contract.payment import Party
 from services.scorer.path.features.registry import FEATURES, INDEX
 from tests.scorer.path.features.asking import AGAINST_CORRIDOR, IN_PESOS, NAN, domestic, last, remittance, same
 

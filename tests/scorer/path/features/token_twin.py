@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from services.contract.types import Payment
+from services.contract.payment import Payment
 from tests.scorer.path.features.remittance_twin import bits
 from tests.scorer.path.features.twin_arithmetic import DAY_MS, NAN, is_remittance_flag
 from tests.scorer.path.features.twin_views import Twin, View, tokens_of

@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from services.contract.identity import digest64
-from services.contract.types import Payment, Role
+from services.contract.payment import Payment, Role
 from tests.scorer.path.features.twin_arithmetic import (
     DAY_MS,
     HALF_LIVES_MS,

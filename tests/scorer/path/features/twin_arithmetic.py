@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from services.contract.codes import CURRENCY_EXPONENT
-from services.contract.types import Party, Payment, Role
+from services.contract.payment import Party, Payment, Role
 from services.scorer.path.features.parameters import Parameters
 
 HOUR_MS = 3_600_000

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from services.contract.types import Party, Payment, PaymentLabel, Role
+from services.contract.label import PaymentLabel
+from services.contract.payment import Party, Payment, Role
 from services.scorer.path.features.parameters import Parameters
 from tests.scorer.path.features.twin_arithmetic import (
     NAN,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 
 from services.contract.identity import digest64
-from services.contract.types import Payment
+from services.contract.payment import Payment
 from services.scorer.path.features.references import digest_of, is_handle, kind_of
 from tests.scorer.path.features.remittance_twin import (
     REMITTANCES,
