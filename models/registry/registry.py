@@ -19,10 +19,11 @@ import msgspec
 
 from models.kinds.table import KINDS
 from models.learning.training import Snapshot
+from services.contract.announcement import ModelAnnouncement
 from services.contract.codec import RecordInvalid, decode, encode
 from services.contract.errors import TocsinError
+from services.contract.fields import NAME_PATTERN
 from services.contract.identity import hash_of
-from services.contract.types import NAME_PATTERN, ModelAnnouncement
 from services.runtime.files import write_durably
 from services.scorer.path.scoring.model import ModelRefused, Scoring
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.options import Bootstrap, Json, moment_ms, print_json
-from services.contract.types import ModelAnnouncement, Promotion
+from services.contract.announcement import ModelAnnouncement, Promotion
 from services.kafka.announcing import announce, champion_of, name_of, write_champion
 from services.learner.champion import PromotionError, promoted, rolled_back
 from services.runtime.settings import Settings, load_settings

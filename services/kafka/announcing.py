@@ -6,11 +6,10 @@ import asyncio
 
 from aiokafka import AIOKafkaProducer
 
-from services.contract.announced import CHAMPION, read_announced
+from services.contract.announcement import CHAMPION, ModelAnnouncement, Promotion, read_announced
 from services.contract.codec import Rejection, encode
 from services.contract.events import Headers, cloud_event
 from services.contract.signing import is_signed, signed
-from services.contract.types import ModelAnnouncement, Promotion
 from services.kafka import clients
 from services.kafka.reading import read_log
 from services.runtime.settings import Settings

@@ -17,16 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from services.contract.errors import TocsinError
+from services.contract.label import LABEL_FREQUENCY
 from services.contract.topics import Topics
-from services.contract.types import LABEL_FREQUENCY
 
 PREFIX = "TOCSIN_"
 NO_SETTINGS = ("TOCSIN_CONFIG", "TOCSIN_DATA", "TOCSIN_CACHE", "TOCSIN_MAVEN_REPOSITORY")

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from services.broker import KafkaBroker
 from services.cli import app
 from services.contract.codec import encode
+from services.contract.payment import Party, Payment
 from services.contract.topics import Topics
-from services.contract.types import Party, Payment
 from services.runtime.settings import SettingsError, load_settings
 
 
