@@ -14,7 +14,7 @@ $(BIN)/tocsin: requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(BIN)/tocsin ## the whole path on this machine: broker, workers, 100,000 payments, a summary
+demo: $(BIN)/tocsin ## the whole path on this machine: broker, workers, 120,000 payments, a summary
 	$(BIN)/tocsin demo
 
 test: lint ## everything, on a real Kafka for each of two processes

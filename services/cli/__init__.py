@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from services.cli import alert, assess, bench, broker, demo, model, pack, recompute, schema, topics, workbench, worker
 from services.cli.compare import backtest, compare
 from services.cli.evaluate import evaluate
 from services.cli.generate import generate
 from services.cli.replay import replay
-from services.kafka.topics import TopicsError
-from services.runtime.settings import SettingsError
-from services.scorer.shell.accept import NothingToAccept
+from services.contract.errors import TocsinError
 
 app = typer.Typer(
     name="tocsin",
@@ -27,6 +28,23 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     rich_markup_mode="markdown",
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tocsin {version('tocsin')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _wanted: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and nothing else.")
+    ] = False,
+) -> None:
+    """Options of every command: none but ``--version`` so far."""
+
+
 app.command("demo")(demo.demo)
 app.command()(generate)
 app.command()(replay)
@@ -52,11 +70,37 @@ app.add_typer(worker.app, name="worker")
 def main() -> None:
     """Run the command. An error that people can act on is one message: exit code 2 for a setting, 1 for Kafka."""
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    logging.getLogger("aiokafka").addFilter(_is_news)
     try:
         app()
-    except KafkaConnectionError as error:
-        print(f"Kafka: {error}", file=sys.stderr)
+    except KafkaError as error:
+        print(_of_kafka(error), file=sys.stderr)
         sys.exit(1)
-    except (SettingsError, TopicsError, NothingToAccept) as error:
+    except TocsinError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        if error.filename is None:  # no file is at fault, so it is a bug of ours
+            raise
+        print(f"{error.filename}: {error.strerror}; check the path and its permissions", file=sys.stderr)
+        sys.exit(2)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of aiokafka's log says what we do not: that no server could be reached, we say ourselves."""
+    return not str(record.msg).startswith('Unable connect to "')
+
+
+def _of_kafka(error: KafkaError) -> str:
+    """What went wrong, and what to do about it.
+
+    >>> _of_kafka(KafkaConnectionError("Unable to bootstrap from [('k', 9092, <AddressFamily.AF_INET: 2>)]"))
+    'Kafka at k:9092 does not answer: name yours by TOCSIN_BOOTSTRAP or --bootstrap, or start one by `tocsin broker`'
+    """
+    servers = ", ".join(f"{host}:{port}" for host, port in re.findall(r"\('([^']+)', (\d+)", str(error)))
+    if not isinstance(error, KafkaConnectionError) or not servers:
+        return f"Kafka: {error}"
+    return (
+        f"Kafka at {servers} does not answer: name yours by TOCSIN_BOOTSTRAP or --bootstrap, "
+        "or start one by `tocsin broker`"
+    )

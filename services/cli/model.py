@@ -41,6 +41,11 @@ def list_models(json: Json = False) -> None:
     if json:
         print_json(found)
         return
+    if not found:
+        typer.echo(
+            f"{registry.folder} has no model yet: `tocsin train` makes one; TOCSIN_REGISTRY names another folder"
+        )
+        return
     table = Table("line", "versions", "latest", box=None, header_style="bold")
     for name, versions in found.items():
         table.add_row(name, f"{len(versions):,}", f"{name}/{versions[-1]}")
@@ -143,11 +148,9 @@ def promote(model: Name, bootstrap: Bootstrap = None, json: Json = False) -> Non
     goes back. `tocsin promote learner` hands the choice back to the learner: the model announced last scores.
     """
     settings = load_settings(bootstrap=bootstrap)
-    current = champion_of(settings)
+    chosen = None if model == "learner" else _load(settings, model, current_schema=True).announcement
     try:
-        promotion = (
-            None if model == "learner" else promoted(_load(settings, model, current_schema=True).announcement, current)
-        )
+        promotion = None if chosen is None else promoted(chosen, champion_of(settings))
     except PromotionError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
@@ -184,7 +187,7 @@ def fetch(
     settings = load_settings()
     try:
         if not settings.registry_mlflow:
-            raise MlflowError("TOCSIN_REGISTRY_MLFLOW: names no MLflow")
+            raise MlflowError("TOCSIN_REGISTRY_MLFLOW: not set; expected the tracking URI of an MLflow")
         said = MlflowRegistry(settings).fetched(model).announcement
     except (MlflowError, RegistryError) as error:
         typer.echo(str(error), err=True)
