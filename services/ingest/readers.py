@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple, Protocol, Self, cast
 import orjson
 
 from services.contract.codec import Rejection
+from services.contract.errors import TocsinError
 from services.ingest.mapping import CsvLayout
 from services.runtime.files import unreadable
 
@@ -22,7 +23,7 @@ LINE_BYTES_MAX = 900_000
 """A longer line is refused, and only this much of it is kept: a Kafka record ends at 1 MiB by default."""
 
 
-class SourceError(OSError):
+class SourceError(TocsinError, OSError):
     """A file cannot be opened, or cannot be read to its end. The message names it."""
 
 

@@ -23,6 +23,7 @@ from aiokafka.errors import KafkaError
 from services import kafka
 from services.contract.codec import Rejection, encode
 from services.contract.dead_letter import dead_letter
+from services.contract.errors import TocsinError
 from services.contract.events import cloud_event
 from services.contract.partitioner import partition_of
 from services.contract.topics import Topic
@@ -44,7 +45,7 @@ SLEEP_MS_MAX = 500.0
 STOP_SECONDS_MAX = 10.0
 
 
-class ReplayError(RuntimeError):
+class ReplayError(TocsinError):
     """A replay ended before its source did. ``report`` says how far it came."""
 
     def __init__(self, message: str, report: Report) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from aiokafka import ConsumerRecord
 from aiokafka.structs import TopicPartition
 
+from services.contract.errors import TocsinError
 from services.kafka import clients
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
@@ -14,7 +15,7 @@ from services.runtime.settings import Settings
 BATCH = 5_000
 
 
-class NotInLogs(RuntimeError):
+class NotInLogs(TocsinError):
     """The logs do not hold what is asked for. The message says what."""
 
 

@@ -20,7 +20,7 @@ from services.contract.topics import Topics
 from services.contract.types import Party, Payment
 from services.runtime.settings import SettingsError, load_settings
 
-COMMANDS = sorted(typer.main.get_command(app).commands)
+COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 ALERT = [["alert", each] for each in ("show", "snooze", "recompute")]
 
 
