@@ -48,8 +48,17 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(name: str) -> N
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_file_that_a_page_names_is_there(name: str) -> None:
-    named = re.findall(r"`((?:services|models|tests|deploy|docs)/[\w./-]+)", (ROOT / name).read_text("utf-8"))
+    text = (ROOT / name).read_text("utf-8")
+    named = re.findall(r"(?<![\w./-])(?:services|models|tests|deploy|docs)/[\w./-]*\w", text)
     assert [each for each in named if not (ROOT / each).exists()] == []
+
+
+def test_every_page_that_the_code_names_is_there() -> None:
+    sources = [file for top in ("services", "models", "deploy") for file in (ROOT / top).rglob("*") if file.is_file()]
+    texts = [each.read_text("utf-8") for each in sources if each.suffix in (".py", ".toml", ".yml")]
+    named = {each for text in texts for each in re.findall(r"docs/[\w./-]+\.md", text)}
+    assert "docs/mappings.md" in named
+    assert [each for each in sorted(named) if not (ROOT / each).exists()] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
