@@ -65,7 +65,7 @@ def generate(
     months: Annotated[int, typer.Option(min=1, max=120)] = 18,
     seed: Annotated[int, typer.Option()] = 1,
     base_rate: Annotated[str, typer.Option(help="unit_test, bench, realistic, needle.")] = "unit_test",
-    profile: Annotated[Literal["remitter", "bank"], typer.Option(help="Whose payments.")] = "remitter",
+    profile: Annotated[Literal["remitter", "bank", "small_bank"], typer.Option(help="Whose payments.")] = "remitter",
     json: Json = False,
 ) -> None:
     """The same of a generated stream, without Kafka: to try the workbench on, with labels as late as the generator's.

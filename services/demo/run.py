@@ -288,7 +288,8 @@ class _Run:
             alert_budget_share=self._settings.alert_budget_share,
         )
         evidence = await gather_evidence(self._settings)
-        return summarise(conditions, evidence, self._stream.truth, time.monotonic() - self._started)
+        seconds = time.monotonic() - self._started
+        return summarise(conditions, evidence, self._stream.truth, self._stream.positions, seconds)
 
 
 def _describe(stretch: Stretch, number: int, planned: list[Stretch]) -> str:

@@ -19,14 +19,12 @@ from services.generator.places import Places
 
 _KIND_BITS = 40
 PAYER, FAMILY, CHARITY, FREELANCER, COLLECTOR, MERCHANT, BILLER, EMPLOYER, PLATFORM, AGENT, SPECIAL = range(11)
-KIND_NAMES = (
-    "payer", "family", "charity", "freelancer", "collector", "merchant", "biller", "employer", "platform",
-    "cash_out_agent", "special",
-)  # fmt: skip
 POOL_BITS = 24
 """Accounts of a pool are ``place << 24 | number`` within their kind."""
 _CACHE_MAX = 1 << 19
 _OPENED_MEDIAN_DAYS = 900.0
+EVERYDAY = "everyday"
+"""The role of planned accounts of which nothing is to be found out."""
 
 
 @dataclass(slots=True)

@@ -27,6 +27,7 @@ class Household:
         self._hours = hours_choice(parameters.hours[law.hours])
         self._references = world.words.chooser(law.references)
         self._categories = np.array([CATEGORIES.index(each) for each in law.categories] or [-1], dtype=np.int64)
+        self._pace = parameters.domestic_pace
         self._few = max(1, round(law.few * world.configuration.payers))
         home = world.people.home
         self._by_home = np.argsort(home, kind="stable").astype(np.int64)
@@ -64,7 +65,7 @@ class Household:
         payers = self._world.configuration.payers
         if self._law.payee == "self":
             return self._on_payday(day)
-        n = int(rng.poisson(self._law.per_month / 30.44 * payers))
+        n = int(rng.poisson(self._law.per_month / 30.44 * payers * self._pace))
         among = rng.integers(0, self._few, n) if self._law.few < 1.0 else rng.integers(0, payers, n)
         spread: Ints = (among * 7_919) % payers if self._law.few < 1.0 else among
         return spread

@@ -175,7 +175,7 @@ class _Payer:
             )  # fmt: skip
             if facilitator:
                 self._cash_out(drafts, time_ms, payee, float(series.eur[at]), case)
-        if configuration.profile == "bank":
+        if configuration.profile != "remitter":
             self._side_signals(drafts, days)
 
     def _begin_ms(self, day: float) -> int:

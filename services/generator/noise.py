@@ -26,7 +26,18 @@ def with_noise(world: World, rows: Rows, day: int) -> Rows:
     n = len(rows)
     late = rng.random(n) < law.late
     rows["arrival"][late] += (rng.uniform(*law.late_hours, int(late.sum())) * _HOUR_MS).astype(np.int64)
-    return joined([_damaged(law, rng, rows), rows, _repeats(law, rng, rows), _returns(law, rng, rows)])
+    accepted = _attempts(law, rng, rows) if law.attempted else rows[:0]
+    return joined([_damaged(law, rng, rows), rows, _repeats(law, rng, rows), _returns(law, rng, rows), accepted])
+
+
+def _attempts(law: NoiseLaw, rng: Generator, rows: Rows) -> Rows:
+    """Make some of ``rows`` attempts; returned are the same payments as they are accepted within a minute."""
+    attempted = (rng.random(len(rows)) < law.attempted) & (rows["status"] == 0)
+    copies: Rows = rows[attempted].copy()
+    rows["status"][attempted] = STATUSES.index("attempted")
+    copies["kind"] = STATUS_UPDATE
+    copies["arrival"] += rng.integers(500, 60_000, len(copies))
+    return copies
 
 
 def _damaged(law: NoiseLaw, rng: Generator, rows: Rows) -> Rows:

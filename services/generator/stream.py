@@ -78,13 +78,13 @@ class Stream:
         parameters = configuration.parameters
         self._processes: list[Process] = [Routine(self.world, law) for law in parameters.routine]
         self._processes.append(Payouts(self.world))
-        if configuration.profile == "bank":
+        if configuration.profile != "remitter":
             self._processes += [Household(self.world, law) for law in parameters.domestic]
 
     def days(self) -> Iterator[Day]:
         """What is published, a day at a time. Memory: that of the payers, and of a few days' payments."""
         configuration, waiting = self.configuration, empty(0)
-        begin_ms = configuration.start_ms - OVERLAP_MS
+        begin_ms = 0  # what accounts did before they fell asleep comes with the first day
         for day in range(configuration.days):
             end_ms = configuration.start_ms + (day + 1) * DAY_MS - OVERLAP_MS
             made = [process.rows(day) for process in self._processes]
