@@ -46,8 +46,9 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(name: str) -> N
     assert astray == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [each for each in NAMES if each != "docs/recipes.md"])
 def test_every_file_that_a_page_names_is_there(name: str) -> None:
+    """Recipes name files that they make; a test of theirs follows them."""
     text = (ROOT / name).read_text("utf-8")
     named = re.findall(r"(?<![\w./-])(?:services|models|tests|deploy|docs)/[\w./-]*\w", text)
     assert [each for each in named if not (ROOT / each).exists()] == []
