@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from typer.core import TyperGroup
 
 from services.cli import alert, assess, bench, broker, demo, model, pack, recompute, schema, topics, workbench, worker
 from services.cli.compare import backtest, compare
@@ -17,9 +17,39 @@ from services.cli.evaluate import evaluate
 from services.cli.generate import generate
 from services.cli.replay import replay
 from services.contract.errors import TocsinError
+from services.kafka.topics import TopicsError
+from services.runtime.settings import SettingsError
+from services.scorer.shell.accept import NothingToAccept
+
+AT_FAULT = (SettingsError, TopicsError, NothingToAccept)
+"""What is put in order before the command is typed again: exit code 2. Any other error of ours is 1."""
+
+
+class Commands(TyperGroup):
+    """The commands. An error that people can act on ends any of them with one message, never with a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KafkaError as error:
+            _end(_of_kafka(error), 1)
+        except TocsinError as error:
+            _end(str(error), 2 if isinstance(error, AT_FAULT) else 1)
+        except OSError as error:
+            if error.filename is None:  # no file is at fault, so it is a bug of ours
+                raise
+            _end(f"{error.filename}: {error.strerror}; check the path and its permissions", 2)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
 
 app = typer.Typer(
     name="tocsin",
+    cls=Commands,
     help="Streaming transaction monitoring: every payment scored as it happens, with reasons that can be checked.\n\n"
     "Settings come from options, from TOCSIN_... variables and from tocsin.toml, in that order. "
     "`tocsin demo` shows it all on this machine; `tocsin replay` sends your own file.",
@@ -68,22 +98,10 @@ app.add_typer(worker.app, name="worker")
 
 
 def main() -> None:
-    """Run the command. An error that people can act on is one message: exit code 2 for a setting, 1 for Kafka."""
+    """Run the command."""
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     logging.getLogger("aiokafka").addFilter(_is_news)
-    try:
-        app()
-    except KafkaError as error:
-        print(_of_kafka(error), file=sys.stderr)
-        sys.exit(1)
-    except TocsinError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        if error.filename is None:  # no file is at fault, so it is a bug of ours
-            raise
-        print(f"{error.filename}: {error.strerror}; check the path and its permissions", file=sys.stderr)
-        sys.exit(2)
+    app()
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -148,7 +148,7 @@ def backtest(
     path's own code over the features as served: with what served, it says what was said. From Kafka memory grows with
     the decisions in review, from files with all.
     """
-    from models.registry.registry import Registry, RegistryError
+    from models.registry.registry import Registry
     from services.scorer.path.scoring.ensemble import model_from
     from services.scorer.path.scoring.model import untrained_model
     from services.workbench.export import Stretch
@@ -157,10 +157,7 @@ def backtest(
 
     settings = load_settings(bootstrap=bootstrap)
     ruleset, registry = load_ruleset(settings), Registry(settings.registry)
-    try:
-        snapshot = None if model == "untrained" else registry.named(model)
-    except RegistryError as error:
-        fail(error)
+    snapshot = None if model == "untrained" else registry.named(model)
     data = read(files) if files else None
     schema = feature_schema_hash(ruleset.parameters) if data is None else data.feature_schema_hash
     whole = Stretch(schema)
@@ -169,11 +166,7 @@ def backtest(
         whole.from_ms if start is None else moment_ms(start),
         whole.upto_ms if end is None else moment_ms(end),
     )
-    by: Model
-    try:
-        by = untrained_model(schema) if snapshot is None else model_from(snapshot.announcement, schema)
-    except ValueError as error:
-        fail(f"{model}: {error}")
+    by: Model = untrained_model(schema) if snapshot is None else model_from(snapshot.announcement, schema)
     if data is None:
         said = asyncio.run(from_kafka(settings, ruleset, by, chosen, workers))
     else:

@@ -31,8 +31,7 @@ def _load(name: str) -> Pack:
     try:
         return parse_pack(pack_text(name))
     except PackError as error:
-        typer.echo(f"{name}: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise PackError(f"{name}: {error}") from None
 
 
 @app.command()
@@ -45,8 +44,7 @@ def lint(
         try:
             fixtures = read_fixtures(pack_folder(name))
         except PackError as error:
-            typer.echo(f"{pack.name}: {error}", err=True)
-            raise typer.Exit(1) from None
+            raise PackError(f"{pack.name}: {error}") from None
         held = f"{len(pack.indicators)} indicators, {len(fixtures)} fixtures"
         typer.echo(f"{pack.name} {pack.version}: {held}, hash {pack.hash[:12]}")
 

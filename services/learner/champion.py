@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from services.contract.errors import TocsinError
 from services.contract.types import ModelAnnouncement, Promotion
 from services.kafka.announcing import name_of
 from services.scorer.path.scoring.ensemble import SHADOW_ONLY
@@ -12,7 +13,7 @@ BEFORE_MAX = 32
 """Champions remembered for rollbacks."""
 
 
-class PromotionError(RuntimeError):
+class PromotionError(TocsinError):
     """A model cannot be promoted, or there is nothing to go back to. The message says what."""
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.learning.training import Snapshot
 from models.registry.registry import Registry, RegistryError
+from services.contract.errors import TocsinError
 from services.contract.types import Promotion
 from services.kafka.announcing import name_of
 from services.runtime.settings import Settings
@@ -33,7 +34,7 @@ FOLDER = "snapshot"
 TAG_MODEL, TAG_HASH = "tocsin.model", "tocsin.model_hash"
 
 
-class MlflowError(RuntimeError):
+class MlflowError(TocsinError):
     """MLflow is not installed, cannot be reached, or does not have what is asked for. The message says what."""
 
 
