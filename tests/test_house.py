@@ -10,8 +10,6 @@ ROOT = Path(__file__).parents[1]
 LINES_MAX = 400
 LONGER = {
     "services/contract/types.py",
-    "services/scorer/path/features/registry.py",
-    "services/scorer/path/features/state.py",
     "tests/contract/test_codec.py",
     "tests/ingest/test_files.py",
     "tests/scorer/path/features/test_typology_features.py",

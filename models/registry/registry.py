@@ -17,14 +17,13 @@ from pathlib import Path
 
 import msgspec
 
-from models.kinds.onnx import checked_graph, onnx_from
+from models.kinds.table import KINDS
 from models.learning.training import Snapshot
 from services.contract.codec import RecordInvalid, decode, encode
 from services.contract.errors import TocsinError
 from services.contract.identity import hash_of
 from services.contract.types import NAME_PATTERN, ModelAnnouncement
 from services.runtime.files import write_durably
-from services.scorer.path.scoring.ensemble import scoring_from
 from services.scorer.path.scoring.model import ModelRefused, Scoring
 
 _VERSION = re.compile(r"^(\d{8})\.json$")
@@ -120,10 +119,7 @@ class Registry:
         if (said.name, said.version) != (name, version):
             raise RegistryError(f"{path}: holds version {said.version} of {said.name}")
         try:
-            if said.kind == "onnx":
-                checked_graph(said, self._graph(said))
-            else:
-                scoring_from(said, said.feature_schema_hash)
+            KINDS[said.kind].check(said, lambda: self._graph(said))
         except ModelRefused as error:
             raise RegistryError(f"{path}: {error}") from error
         return snapshot
@@ -136,9 +132,7 @@ class Registry:
         ModelRefused
             When it cannot be used, or its graph is not here.
         """
-        if said.kind == "onnx":
-            return onnx_from(said, self._graph(said), feature_schema_hash)
-        return scoring_from(said, feature_schema_hash)
+        return KINDS[said.kind].scoring(said, lambda: self._graph(said), feature_schema_hash)
 
     def save_graph(self, name: str, data: bytes) -> None:
         """Put the graph of a model of the line ``name`` under its hash, before the snapshot that names it."""

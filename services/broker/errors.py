@@ -12,7 +12,7 @@ from __future__ import annotations
 from services.contract.errors import TocsinError
 
 
-class BrokerError(TocsinError):
+class BrokerError(TocsinError, RuntimeError):
     """The broker cannot do what it was asked to."""
 
 

@@ -21,6 +21,8 @@ from services.kafka.topics import TopicsError
 from services.runtime.settings import SettingsError
 from services.scorer.shell.accept import NothingToAccept
 
+__all__ = ["app", "main"]
+
 AT_FAULT = (SettingsError, TopicsError, NothingToAccept)
 """What is put in order before the command is typed again: exit code 2. Any other error of ours is 1."""
 

@@ -26,7 +26,7 @@ HANDBOOK = "handbook"
 
 def evaluate(
     files: Annotated[list[str], typer.Argument(help=f"Parquet files of `tocsin dataset export`; or `{HANDBOOK}`.")],
-    model: Annotated[str, typer.Option(help="served (the scores on record), logistic or boosting.")] = "served",
+    model: Annotated[str, typer.Option(help="served (the scores on record), or the kind that learns.")] = "served",
     matured_days: Matured = None,
     budget: Budget = None,
     refit_days: Annotated[float, typer.Option(min=1.0, help="Days between two fits of boosting.")] = 7.0,

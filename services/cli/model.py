@@ -72,7 +72,7 @@ def show(model: Name, json: Json = False) -> None:
     Console().print(table)
     of = Table(
         "feature",
-        "weight" if card["kind"] == "logistic" else "adds, on average",
+        "weight" if any("weight" in each for each in card["features"]) else "adds, on average",
         "meaning",
         box=None,
         header_style="bold",

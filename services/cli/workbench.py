@@ -92,7 +92,7 @@ def generate(
 
 def train(
     files: Files,
-    kind: Annotated[str, typer.Option(help="boosting (needs the extra `boosting`) or logistic.")] = "boosting",
+    kind: Annotated[str, typer.Option(help="Its kind; boosting needs the extra `boosting`.")] = "boosting",
     name: Annotated[str | None, typer.Option(help="Line in the registry.", show_default="the kind")] = None,
     delay_days: Annotated[float, typer.Option(help="How late labels are, at the edge of the held-out part.")] = 7.0,
     matured_days: Matured = None,
@@ -110,14 +110,15 @@ def train(
     Nothing scores with it until `tocsin promote`. With --if-drifted nothing is trained unless a request to refit stands
     (`drift.json` in `TOCSIN_STATE_DIR`); once the version is saved the request is settled.
     """
+    from models.kinds.table import ON_TABLES
     from models.registry.registry import Registry, RegistryError
     from services.learner.health.alarms import settle
     from services.workbench.mlflow_registry import tell_mlflow
-    from services.workbench.train import KINDS, TrainingError
+    from services.workbench.train import TrainingError
     from services.workbench.train import train as run
 
-    if kind not in KINDS:
-        fail(f"--kind {kind}: there is no such kind; expected one of {', '.join(KINDS)}")
+    if kind not in ON_TABLES:
+        fail(f"--kind {kind}: there is no such kind; expected one of {', '.join(ON_TABLES)}")
     settings = load_settings()
     registry = Registry(settings.registry)
     try:

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
+from services.contract.errors import TocsinError
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 RECORD_BYTES_MAX = 262_144
@@ -58,7 +60,7 @@ class Rejection:
         return ": ".join(part for part in (self.reason, self.field, self.detail) if part)
 
 
-class RecordInvalid(ValueError):
+class RecordInvalid(TocsinError, ValueError):
     """Bytes are not what they should be. The message is that of ``rejection``: nothing of the record is in it."""
 
     def __init__(self, rejection: Rejection) -> None:

@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError
 from services import kafka
 from services.broker import open_broker
 from services.broker.probe import free_ports
+from services.contract.errors import TocsinError
 from services.contract.types import Label
 from services.demo.plan import Stretch, snapshot_examples, stretches
 from services.demo.readback import LatencyMeter, count, gather_evidence
@@ -36,8 +37,10 @@ from services.runtime.settings import Settings, load_settings
 BOOT_SECONDS_MAX, STALL_SECONDS_MAX, LEARN_SECONDS_MAX = 90.0, 45.0, 20.0
 
 
-class DemoError(RuntimeError):
+class DemoError(TocsinError, RuntimeError):
     """The demo could not go on. The message says at what."""
+
+    may_quote = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Literal, get_args
 
+from services.contract.errors import TocsinError
 from services.generator.parameters import Parameters, shipped_parameters
 
 Profile = Literal["bank", "remitter", "small_bank"]
@@ -14,7 +15,7 @@ DAY_MS = 86_400_000
 PAYERS_MAX, MONTHS_MAX = 100_000_000, 600
 
 
-class ConfigurationError(ValueError):
+class ConfigurationError(TocsinError, ValueError):
     """A choice that cannot be generated. The message starts with its name."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from services.contract.errors import TocsinError
 from services.generator.measures import LOG_EDGES, Measures
 from services.generator.moments import mix_moments
 from services.generator.rows import source
@@ -14,7 +15,7 @@ from services.generator.rows import source
 _WARNING = "Results on this data show that the software works as specified, not that it finds offenders."
 
 
-class PlotError(RuntimeError):
+class PlotError(TocsinError, RuntimeError):
     """matplotlib is not installed, or the file cannot be written."""
 
 

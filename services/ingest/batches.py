@@ -17,8 +17,10 @@ from services.runtime.clock import now_ms
 Acknowledged = Callable[[int], None]
 
 
-class SendError(TocsinError):
+class SendError(TocsinError, RuntimeError):
     """Kafka did not take, or did not acknowledge, what was sent."""
+
+    may_quote = True
 
 
 class Outlet:

@@ -26,6 +26,8 @@ LINE_BYTES_MAX = 900_000
 class SourceError(TocsinError, OSError):
     """A file cannot be opened, or cannot be read to its end. The message names it."""
 
+    may_quote = True
+
 
 class RawRow(NamedTuple):
     """One row as it was found."""
@@ -109,7 +111,7 @@ def too_long() -> Rejection:
     return Rejection("oversized", "", f"The line is longer than {LINE_BYTES_MAX} bytes; only its beginning is kept")
 
 
-class _OpenQuoteError(Exception):
+class _OpenQuoteError(TocsinError):
     """The CSV reader asks for a second line within one row, and the layout forbids that."""
 
 

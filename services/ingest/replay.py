@@ -45,8 +45,10 @@ SLEEP_MS_MAX = 500.0
 STOP_SECONDS_MAX = 10.0
 
 
-class ReplayError(TocsinError):
+class ReplayError(TocsinError, RuntimeError):
     """A replay ended before its source did. ``report`` says how far it came."""
+
+    may_quote = True
 
     def __init__(self, message: str, report: Report) -> None:
         super().__init__(message)

@@ -15,7 +15,7 @@ from services.runtime.settings import Settings
 BATCH = 5_000
 
 
-class NotInLogs(TocsinError):
+class NotInLogs(TocsinError, RuntimeError):
     """The logs do not hold what is asked for. The message says what."""
 
 

@@ -13,7 +13,7 @@ BEFORE_MAX = 32
 """Champions remembered for rollbacks."""
 
 
-class PromotionError(TocsinError):
+class PromotionError(TocsinError, RuntimeError):
     """A model cannot be promoted, or there is nothing to go back to. The message says what."""
 
 

@@ -125,9 +125,9 @@ class Settings(BaseSettings):
         description="share of suspicious payments that ever get a label, for what silence weighs",
     )
     challengers: str = Field(
-        "adaptive_forest,halfspace,boosting",
-        pattern=r"^((adaptive_forest|halfspace|boosting)(,(adaptive_forest|halfspace|boosting))*)?$",
-        description="kinds of models that the learner trains beside the logistic one; empty: none",
+        "all",
+        pattern=r"^([a-z_]+(,[a-z_]+)*)?$",
+        description="kinds of models that the learner trains beside the logistic one; all: every kind; empty: none",
     )
     refit_examples: int = Field(10_000, ge=1, description="examples between two fits of the boosted challenger")
     refit_window_examples: int = Field(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.influence import AccountLimit
-from models.learning.labels import SILENCE, reliability
+from models.labels import SILENCE, reliability
 from models.learning.silence import certainty
 from models.measures import Flags, Floats
 from services.contract.identity import digest64

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
-from models.learning.labels import resolved
+from models.labels import resolved
 from services.contract.identity import decision_id
 from services.contract.types import Label, Payment
 from services.generator import Configuration, LabelTruth, Stream

@@ -34,8 +34,10 @@ FOLDER = "snapshot"
 TAG_MODEL, TAG_HASH = "tocsin.model", "tocsin.model_hash"
 
 
-class MlflowError(TocsinError):
+class MlflowError(TocsinError, RuntimeError):
     """MLflow is not installed, cannot be reached, or does not have what is asked for. The message says what."""
+
+    may_quote = True
 
 
 class MlflowRegistry:

@@ -13,7 +13,7 @@ from services.contract.codec import Rejection, decode_payment
 from services.contract.types import Label
 from services.demo.stream import Record, Stream
 from services.generator.parameters import shipped_parameters
-from services.scorer.path.features.state import PAYMENT_IDS
+from services.scorer.path.features.rows import PAYMENT_IDS
 
 SEED, COUNT = 7, 30_000
 GOLDEN_RECORDS = 3_000

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.learning.labels import SILENCE
+from models.labels import SILENCE
 from services.contract.codec import decode
 from services.contract.topics import Topics
 from services.contract.types import Example

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from models.learning.labels import SILENCE
+from models.labels import SILENCE
 from models.learning.training import Plan, Snapshot, Trainer
 from models.registry.registry import Registry
 from services import kafka as clients
@@ -207,7 +207,9 @@ def test_a_learner_killed_at_random_makes_each_example_once_and_the_models_of_an
     once = Trainer(plan_of(settings))
     results = Counter(once.learn(decode(value, Example), offset).result for offset, _, value in examples)
     assert results["limited"] >= 5, "of the busy payer's account"
-    assert min(Counter(each.announcement.kind for each in snapshots)[plan.kind] for plan in plans_of(settings)) >= 4
+    assert (
+        min(Counter(str(each.announcement.kind) for each in snapshots)[plan.kind] for plan in plans_of(settings)) >= 4
+    )
     assert announced(settings) == [snapshot.announcement for snapshot in snapshots]
     assert registered(settings) == snapshots
     letters = [each for partition in (0, 1) for each in dead_letters(settings, partition)]

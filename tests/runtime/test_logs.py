@@ -174,6 +174,15 @@ def test_what_an_error_of_ours_says_is_shown() -> None:
     assert named(TocsinError("no such file")) == "TocsinError: no such file"
 
 
+def test_an_error_of_ours_that_may_quote_is_named_by_its_type_alone() -> None:
+    class QuotingError(TocsinError):
+        may_quote = True
+
+    record = logging.LogRecord("services.x", logging.ERROR, "x.py", 1, "refused: %s", (QuotingError(PLANTED),), None)
+    assert message_of(record) == "refused: QuotingError"
+    assert named(QuotingError(PLANTED)) == "QuotingError"
+
+
 def test_a_message_of_several_lines_cannot_pass_for_several_messages() -> None:
     forged = "x\n2026-11-24T08:15:30.123Z INFO services.x all is well\u2028really"
     record = logging.LogRecord("services.x", logging.ERROR, "x.py", 1, "%s", (forged,), None)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.learning.labels import RANKS, resolved
+from models.labels import RANKS, resolved
 from services.contract.types import Label
 from services.scorer.path.features.registry import NAMES
 from services.workbench.dataset import UNLABELLED, Dataset, DatasetError, described, joined

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from models.learning.labels import SILENCE, reliability
+from models.labels import SILENCE, reliability
 from models.learning.silence import certainty
 from services.contract.codec import DECISION_BYTES_MAX, Rejection, decode_payment, read
 from services.contract.identity import example_id, silent_example_id

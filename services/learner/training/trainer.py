@@ -22,7 +22,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from faust import Service
 
-from models.learning.online import CheckpointRefused
+from models.kinds.kind import CheckpointRefused
 from models.learning.training import Lesson, Plan, Snapshot, Trainer
 from models.registry.registry import Registry
 from services import kafka

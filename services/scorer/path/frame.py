@@ -18,7 +18,8 @@ from services.contract.codec import Rejection
 from services.contract.identity import digest64
 from services.contract.types import Origin, Payment, PaymentLabel
 from services.scorer.path.features.columns import LabelColumns, PayeeColumns, PayerColumns, known_or_nan, label_columns
-from services.scorer.path.features.registry import INDEX, PAYER_HOP, RECENT_PAYEES
+from services.scorer.path.features.definitions.feature import RECENT_PAYEES
+from services.scorer.path.features.registry import INDEX, PAYER_HOP
 from services.scorer.path.records import Inbound
 
 PAYMENT, OUTFLOW, LABEL = range(3)

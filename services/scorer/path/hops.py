@@ -23,10 +23,12 @@ from services.scorer.path.decision import DecisionWriter, decide
 from services.scorer.path.decode import Decoded, dead_letter, decode
 from services.scorer.path.encode import decisions, forwarded
 from services.scorer.path.features.columns import corridor_slots, label_columns, payer_columns
+from services.scorer.path.features.definitions.derived import with_derived
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
-from services.scorer.path.features.registry import feature_schema_hash
-from services.scorer.path.features.state import PAYEE_ROW, PAYER_ROW, AccountState, account_key
+from services.scorer.path.features.registry import NAMES, feature_schema_hash
+from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
+from services.scorer.path.features.state import AccountState, account_key
 from services.scorer.path.features.tokens import write_linked
 from services.scorer.path.frame import Frames, Source, headers_of, schema_number, told_of
 from services.scorer.path.frame_reading import read_frames
@@ -194,7 +196,8 @@ class PayeeHop:
         label_slots = self.state.known_slots(frames.labelled)
         mark("state")
         on_payee_side = payee_features(columns, slots, self.state, self._parameters, frames.labels, label_slots)
-        features = np.hstack([frames.payer_features(), on_payee_side[~columns.outflow]])
+        measured = np.hstack([frames.payer_features(), on_payee_side[~columns.outflow]])
+        features = with_derived(measured, NAMES[: measured.shape[1]])
         mark("kernel")
         return np.concatenate([slots, label_slots]), features
 

@@ -18,13 +18,14 @@ from services.scorer.path.features.references import Texts
 from services.scorer.path.rules.pack_format import Pack, PackError
 from services.scorer.path.rules.pack_parse import parse_pack
 
-SHIPPED = ("lsac", "fsec-victim", "mule", "structuring", "account-takeover", "card-testing")
+_FOLDER = resources.files("services.scorer.rulebook").joinpath("packs")
+SHIPPED = tuple(sorted(each.name for each in _FOLDER.iterdir() if each.is_dir()))
 SIGNATURE_SUFFIX = ".sig"
 
 
 def pack_folder(name: str) -> Traversable:
     """The folder of a pack that ships, or this folder."""
-    return resources.files("services.scorer.rulebook").joinpath("packs", name) if name in SHIPPED else Path(name)
+    return _FOLDER / name if name in SHIPPED else Path(name)
 
 
 def pack_text(name: str) -> str:

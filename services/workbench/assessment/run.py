@@ -36,7 +36,6 @@ CORRIDOR_FEATURES = ("corridor_is_new", "payer_corridors", "payee_corridors", "p
 """What knows countries: everything else is relative to the corridor, or does not look at it."""
 CORRIDOR_INDICATORS = ("R4", "B2")
 ANY_SCORE = -1_000.0
-DAYS_A_MONTH = 30
 
 Tell = Callable[[str], None]
 Share = Callable[[float], None]
@@ -52,7 +51,7 @@ class Options:
     training_seed: int = 1
     training_payers: int = 80_000
     kind: str = "boosting"
-    """Of the model, as ``services.workbench.assessment.train.KINDS`` has them."""
+    """Of the model: one of ``models.kinds.table.ON_TABLES``."""
     base_rates: tuple[str, ...] = ("bench", "realistic")
     hard: bool = False
 

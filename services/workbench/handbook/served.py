@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.measures import Flags, Whole
+from services.contract.errors import TocsinError
 from services.contract.types import PaymentLabel
 from services.ingest.files import MappedFile
 from services.ingest.mapping_file import load_mapping
 from services.ingest.rows import Ready
-from services.scorer.path.features.registry import INDEX, NAMES, PAYEE_CONFIRMED, PAYER_CONFIRMED
+from services.scorer.path.features.definitions.labels import PAYEE_CONFIRMED, PAYER_CONFIRMED
+from services.scorer.path.features.registry import INDEX, NAMES
 from services.scorer.path.records import Record
 from services.scorer.path.replay import Replay, label_record
 from services.scorer.path.rules.ruleset import Ruleset
@@ -29,7 +31,7 @@ PAYMENT, LABEL = 0, 1
 Share = Callable[[float], None]
 
 
-class UnfitError(ValueError):
+class UnfitError(TocsinError, ValueError):
     """The file does not hold what the evaluation is of."""
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from models.learning.labels import rank, resolved
+from models.labels import rank, resolved
 from services.contract.identity import example_id
 from services.contract.types import Example, Label
 from services.learner.joining.join import DAY_MS, Join, Limits, payment_key

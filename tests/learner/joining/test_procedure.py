@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from models.drift import Alarm
-from models.learning.labels import SILENCE
+from models.labels import SILENCE
 from services.contract.codec import encode
 from services.contract.topics import Topics
 from services.learner.joining.batch import Output, Read

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from models.learning.labels import RELIABILITY, SILENCE
+from models.labels import RELIABILITY, SILENCE
 from models.learning.silence import certainty
 from services.bench.soak import soak
 from services.contract.codec import decode, encode

@@ -19,20 +19,14 @@ from services.scorer.path.features.columns import (
     label_columns,
     payer_columns,
 )
+from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, payer_features
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash, term_of
-from services.scorer.path.features.registry import PAYEE_HOP, PAYER_HOP, RECENT_PAYEES
-from services.scorer.path.features.state import (
-    CORRIDOR_PREFIX,
-    PARTITION_KEY,
-    PAYEE_ROW,
-    PAYER_ROW,
-    TOKEN_PREFIX,
-    AccountState,
-    account_key,
-)
+from services.scorer.path.features.registry import PAYEE_HOP, PAYER_HOP
+from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
+from services.scorer.path.features.state import CORRIDOR_PREFIX, PARTITION_KEY, TOKEN_PREFIX, AccountState, account_key
 from services.scorer.path.features.tokens import write_linked
 from services.scorer.path.frame import HEADER, Frames, Source, headers_of, told_of
 from services.scorer.path.replay import on_payee_side

@@ -17,14 +17,8 @@ from services.scorer.path.features.columns import corridor_slots, payer_columns
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
 from services.scorer.path.features.registry import INDEX, PAYER_HOP
-from services.scorer.path.features.state import (
-    PARTITION_KEY,
-    PAYEE_ROW,
-    PAYER_ROW,
-    PAYMENT_IDS,
-    AccountState,
-    account_key,
-)
+from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW, PAYMENT_IDS
+from services.scorer.path.features.state import PARTITION_KEY, AccountState, account_key
 from services.scorer.path.features.state_format import StateFormatError
 from services.scorer.path.features.tokens import write_linked
 from tests.scorer.path.features.twin import Outflow

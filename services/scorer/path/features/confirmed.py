@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit
 
 from services.scorer.path.features.kernels import DAY_MS, decayed
-from services.scorer.path.features.state import LABEL_IDS
+from services.scorer.path.features.rows import LABEL_IDS
 
 USUAL_MAX = 2.5
 EXCESS_MIN = 2.0

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from services.scorer.path.features.registry import HALF_LIFE_MS
-from services.scorer.path.features.state import COUNTRY_WORDS, HALF_LIVES, PARTNERS, REGISTERS
+from services.scorer.path.features.definitions.feature import HALF_LIFE_MS
+from services.scorer.path.features.rows import COUNTRY_WORDS, HALF_LIVES, PARTNERS, REGISTERS
 
 HOUR_MS = 3_600_000.0
 DAY_MS = 86_400_000.0

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from services.scorer.path.features.columns import LabelColumns, PayeeColumns
 from services.scorer.path.features.confirmed import add_excess, label_payee, write_payee_confirmed
+from services.scorer.path.features.definitions.feature import RECENT_PAYEES
+from services.scorer.path.features.definitions.labels import PAYEE_CONFIRMED
 from services.scorer.path.features.kernels import (
     ACTIVITY,
     DAY_MS,
@@ -29,8 +31,9 @@ from services.scorer.path.features.kernels import (
     write_activity,
 )
 from services.scorer.path.features.parameters import Parameters
-from services.scorer.path.features.registry import PAYEE_CONFIRMED, PAYEE_HOP, RECENT_PAYEES
-from services.scorer.path.features.state import HALF_LIVES, PRICES, AccountState
+from services.scorer.path.features.registry import PAYEE_HOP
+from services.scorer.path.features.rows import HALF_LIVES, PRICES
+from services.scorer.path.features.state import AccountState
 
 PASSED_ON_MAX = 10.0
 _REMITTANCES = ACTIVITY + 2

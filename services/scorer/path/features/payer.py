@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from services.scorer.path.features.columns import UNKNOWN_OFFSET, LabelColumns, PayerColumns
 from services.scorer.path.features.confirmed import AMOUNT_OVER_CLEARED, add_excess, label_payer, write_payer_confirmed
+from services.scorer.path.features.definitions.feature import RECENT_PAYEES
+from services.scorer.path.features.definitions.labels import PAYER_CONFIRMED
 from services.scorer.path.features.kernels import (
     ACTIVITY,
     DAY_MS,
@@ -30,7 +32,7 @@ from services.scorer.path.features.kernels import (
     write_activity,
 )
 from services.scorer.path.features.parameters import Parameters
-from services.scorer.path.features.registry import PAYER_CONFIRMED, PAYER_HOP, RECENT_PAYEES
+from services.scorer.path.features.registry import PAYER_HOP
 from services.scorer.path.features.remittances import (
     PAYMENT,
     TYPOLOGY,
@@ -41,7 +43,8 @@ from services.scorer.path.features.remittances import (
     write_remittances,
     write_typology_payment,
 )
-from services.scorer.path.features.state import DEVICES, HALF_LIVES, PAYMENT_IDS, AccountState
+from services.scorer.path.features.rows import DEVICES, HALF_LIVES, PAYMENT_IDS
+from services.scorer.path.features.state import AccountState
 from services.scorer.path.features.tokens import LINKED
 
 FORWARD, DUPLICATE, STATUS_UPDATE = 0, 1, 2

@@ -12,9 +12,9 @@ import numpy as np
 from numba import njit
 
 from services.scorer.path.features.columns import ADULT, NO_MERCHANT, TRAVEL
+from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.kernels import DAY_MS, DEVIATION_MIN, H_7D, ROUND_MIN, decayed
-from services.scorer.path.features.registry import RECENT_PAYEES
-from services.scorer.path.features.state import PRICES, RAILS, REMIT_PAYEES, REMIT_TIMES
+from services.scorer.path.features.rows import PRICES, RAILS, REMIT_PAYEES, REMIT_TIMES
 
 PAYMENT, _REMITTANCES, _CONTEXT = 8, 22, 3
 TYPOLOGY = PAYMENT + _REMITTANCES + _CONTEXT
