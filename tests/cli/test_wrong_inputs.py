@@ -56,7 +56,7 @@ FILES = [
         ["replay", "noise", "-m", "tocsin", "--from", "May"],
         "--from: Not an ISO 8601 date and time: 'May'; expected one such",
     ),
-    (["pack", "show", "none"], "none: pack.toml: " + NO_FILE + "one of lsac,"),
+    (["pack", "show", "none"], "none: pack.toml: " + NO_FILE + "one of account-takeover,"),
     (["evaluate", "handbook", "--data", "none"], "fdh_raw.parquet: not there; --data or TOCSIN_DATA names its folder"),
     (["schema", "--out", "noise/schemas"], "noise/schemas: cannot make the folder"),
     (["dataset", "export", "."], ". is a folder; expected the name of a file to write"),
@@ -111,7 +111,7 @@ SETTINGS = [
     ({"TOCSIN_RULESET": "none.toml"}, "TOCSIN_RULESET: none.toml: " + NO_FILE + "a TOML file of rules"),
     ({"TOCSIN_RULESET": "noise"}, "TOCSIN_RULESET: noise: is not utf-8; expected a TOML file of rules"),
     ({"TOCSIN_RULESET": "broken.toml"}, "TOCSIN_RULESET: broken.toml: not TOML"),
-    ({"TOCSIN_PACKS": "none"}, "TOCSIN_PACKS: none: pack.toml: " + NO_FILE + "one of lsac,"),
+    ({"TOCSIN_PACKS": "none"}, "TOCSIN_PACKS: none: pack.toml: " + NO_FILE + "one of account-takeover,"),
     ({**KEY, "TOCSIN_PACK_OVERRIDE": "none"}, "TOCSIN_PACK_OVERRIDE: none: " + NO_FILE + "a TOML file"),
     (
         {**KEY, "TOCSIN_PACK_OVERRIDE": "override.toml"},
