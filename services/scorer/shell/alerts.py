@@ -94,9 +94,7 @@ async def send_snooze(
         tenant=found.alert.tenant,
         reason=reason,
     )
-    producer = kafka.producer(settings)
-    await producer.start()
-    try:
+    async with kafka.opened(kafka.producer(settings)) as producer:
         written = await producer.send_and_wait(
             settings.topics.reviews.name,
             encode(snooze),
@@ -104,6 +102,4 @@ async def send_snooze(
             partition=found.partition,
             headers=cloud_event(SNOOZE, snooze.snooze_id),
         )
-    finally:
-        await producer.stop()
     return snooze, written.offset
