@@ -24,7 +24,7 @@ from models.kinds.kind import ROUNDING, Features, Fit, FitInputs, LinePlan, Onli
 from models.kinds.lightgbm_text import compile_boosting
 from models.labels import Rank, rank
 from services.contract.errors import MissingExtra
-from services.contract.types import Example
+from services.contract.label import Example
 from services.scorer.path.features.registry import NAMES
 from services.scorer.path.scoring.ensemble import EnsembleModel
 from services.scorer.path.scoring.forest import Forest, forest_from

@@ -16,8 +16,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from services.contract.announcement import ModelAnnouncement
 from services.contract.errors import TocsinError
-from services.contract.types import Example, ModelAnnouncement
+from services.contract.label import Example
 from services.scorer.path.features.registry import FEATURES, INDEX
 from services.scorer.path.scoring.ensemble import Carried, Deciding, scoring_from
 from services.scorer.path.scoring.model import Scoring

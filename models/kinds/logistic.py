@@ -31,7 +31,7 @@ from river import compose, linear_model, optim, preprocessing
 from river.utils import VectorDict
 
 from models.kinds.kind import GRADIENT_MAX, SCALE_MIN, Features, LinePlan, Online, Rest
-from services.contract.types import ModelAnnouncement
+from services.contract.announcement import ModelAnnouncement
 from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
 from services.scorer.path.scoring.model import SCALED_MAX, LogisticModel, probability, read_features
 

@@ -19,8 +19,8 @@ import orjson
 from numpy.typing import NDArray
 
 from models.kinds.kind import GraphOf
+from services.contract.announcement import ModelAnnouncement, OnnxGraph
 from services.contract.identity import hash_of
-from services.contract.types import ModelAnnouncement, OnnxGraph
 from services.scorer.path.features.registry import FEATURES
 from services.scorer.path.scoring.model import ModelRefused, require_schema
 

@@ -29,9 +29,10 @@ from models.kinds.table import FOLLOWED, KINDS
 from models.labels import SILENCE
 from models.learning.recent import RecentIds
 from models.learning.threshold import WINDOW_EXAMPLES, ThresholdWindow
+from services.contract.announcement import ModelAnnouncement
 from services.contract.codec import decode
 from services.contract.identity import hash_of
-from services.contract.types import Example, ModelAnnouncement
+from services.contract.label import Example
 from services.scorer.path.features.registry import FEATURES
 from services.scorer.path.scoring.ensemble import announcement_of
 

@@ -19,10 +19,11 @@ import msgspec
 
 from models.kinds.table import KINDS
 from models.learning.training import Snapshot
+from services.contract.announcement import ModelAnnouncement
 from services.contract.codec import RecordInvalid, decode, encode
 from services.contract.errors import TocsinError
+from services.contract.fields import NAME_PATTERN
 from services.contract.identity import hash_of
-from services.contract.types import NAME_PATTERN, ModelAnnouncement
 from services.runtime.files import write_durably
 from services.scorer.path.scoring.model import ModelRefused, Scoring
 
@@ -95,10 +96,11 @@ class Registry:
             When there is none, or as ``load``.
         """
         line, _, version = model.rpartition("/")
-        found = self.load(line, int(version)) if line and version.isdecimal() else self.latest(model)
-        if found is None:
+        name, number = (line, int(version)) if line and version.isdecimal() else (model, None)
+        versions = self.versions(name)
+        if number not in (*versions, None) or not versions:
             raise RegistryError(f"{self.folder}: has no model {model}; `tocsin model list` shows those it has")
-        return found
+        return self.load(name, versions[-1] if number is None else number)
 
     def load(self, name: str, version: int) -> Snapshot:
         """One version, checked against the hashes it carries.

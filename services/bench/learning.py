@@ -11,7 +11,7 @@ import numpy as np
 
 from models.kinds.table import TABLE
 from models.learning.training import Plan, Trainer
-from services.contract.types import Example
+from services.contract.label import Example
 from services.learner.training.fitting import fitted
 from services.scorer.path.features.registry import FEATURES
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from services.cli.options import Bootstrap, Json, moment_ms, print_json
+from services.cli.options import Bootstrap, Json, file_to_write, moment_ms, plots_to_write, print_json
 from services.cli.workbench_view import STEPS, Budget, Files, Matured, at, fail, read, show, tell
 from services.contract.codec import RecordInvalid
 from services.kafka.announcing import name_of
@@ -29,7 +29,7 @@ app = typer.Typer(help="Data sets of decisions and their labels.", no_args_is_he
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    out: Annotated[Path, typer.Argument(help="The Parquet file to write.", callback=file_to_write)],
     as_of: Annotated[
         str | None, typer.Option(help="What was known then: an ISO 8601 time (UTC without an offset) or milliseconds.")
     ] = None,
@@ -60,7 +60,7 @@ def export(
 
 @app.command()
 def generate(
-    out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    out: Annotated[Path, typer.Argument(help="The Parquet file to write.", callback=file_to_write)],
     payers: Annotated[int, typer.Option(min=100, help="Payers; about 33 payments each in 18 months.")] = 10_000,
     months: Annotated[int, typer.Option(min=1, max=120)] = 18,
     seed: Annotated[int, typer.Option()] = 1,
@@ -100,7 +100,9 @@ def train(
     if_drifted: Annotated[
         bool, typer.Option("--if-drifted", help="Train only if the drift watch asks for a refit, and settle that.")
     ] = False,
-    plots: Annotated[Path | None, typer.Option(help="Write plots of the held-out part into this folder.")] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Write plots of the held-out part into this folder.", callback=plots_to_write)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train a model, measure it on the latest quarter of the decisions, and save it in the registry as a challenger.
@@ -116,8 +118,13 @@ def train(
     from services.workbench.train import train as run
 
     if kind not in ON_TABLES:
-        fail(f"--kind {kind}: there are {', '.join(ON_TABLES)}")
+        fail(f"--kind {kind}: there is no such kind; expected one of {', '.join(ON_TABLES)}")
     settings = load_settings()
+    registry = Registry(settings.registry)
+    try:
+        registry.versions(name or kind)
+    except RegistryError as error:
+        fail(f"--name {error}")
     request = _refit_request(settings) if if_drifted else None
     if if_drifted and request is None:
         if json:
@@ -127,7 +134,6 @@ def train(
         return
     data = read(files)
     share = settings.alert_budget_share if budget is None else budget
-    registry = Registry(settings.registry)
 
     def look(held_out: Dataset, scores: Floats, model: Model) -> None:
         if plots is not None:

@@ -78,7 +78,7 @@ def read(value: bytes | None, kind: type[T], reason: str, bytes_max: int = RECOR
     bytes_max
         What is larger is refused unread.
 
-    >>> from services.contract.types import Origin
+    >>> from services.contract.decision import Origin
     >>> read(b'{"partition": 1, "offset": 2}', Origin, "origin_invalid")
     Origin(partition=1, offset=2)
     >>> read(b'{"partition": "x"}', Origin, "origin_invalid")

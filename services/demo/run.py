@@ -22,7 +22,7 @@ from services import kafka
 from services.broker import open_broker
 from services.broker.probe import free_ports
 from services.contract.errors import TocsinError
-from services.contract.types import Label
+from services.contract.label import Label
 from services.demo.plan import Stretch, snapshot_examples, stretches
 from services.demo.readback import LatencyMeter, count, gather_evidence
 from services.demo.sending import Sender

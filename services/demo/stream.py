@@ -18,7 +18,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from services import generator
-from services.contract.types import Label
+from services.contract.label import Label
 from services.generator.feed import label_of
 from services.generator.labels import payment_id
 from services.generator.rows import KINDS, Rows

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.contract.units import DAY_MS
 from services.generator.chance import Ints, mix
-from services.generator.configuration import DAY_MS, Configuration
+from services.generator.configuration import Configuration
 from services.generator.places import Places
 
 _KIND_BITS = 40

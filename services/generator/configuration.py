@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from services.contract.errors import TocsinError
+from services.contract.units import DAY_MS
 from services.generator.parameters import Parameters, shipped_parameters
 
 Profile = Literal["bank", "remitter", "small_bank"]
-DAY_MS = 86_400_000
 PAYERS_MAX, MONTHS_MAX = 100_000_000, 600
 
 

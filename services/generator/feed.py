@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from services.contract.types import Label
+from services.contract.label import Label
 from services.generator.stream import Day, Stream
 from services.generator.truth import LabelTruth
 

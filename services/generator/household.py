@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from services.contract.units import DAY_MS
 from services.generator.accounts import BILLER, EMPLOYER, MERCHANT, PAYER, PLATFORM, account, pooled
 from services.generator.chance import Floats, Generator, Ints, Words, generator, lognormal, mixed, share_of
-from services.generator.configuration import DAY_MS
 from services.generator.parameters import DomesticLaw
 from services.generator.people import World
 from services.generator.places import NOT_ROUND, ROUND_SENT

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.chance import Bools, Generator, Ints, generator, lognormal
-from services.generator.configuration import DAY_MS
 from services.generator.parameters import LabelsLaw
 from services.generator.people import World
 from services.generator.rows import LSAC_CASH_OUT, Rows
@@ -71,7 +71,7 @@ def innocent_labels(world: World, rows: Rows, day: int) -> list[LabelTruth]:
 
 
 def _delay_ms(rng: Generator, days: tuple[float, float]) -> int:
-    return max(3_600_000, int(float(lognormal(rng, *days, 1)[0]) * DAY_MS))
+    return max(HOUR_MS, int(float(lognormal(rng, *days, 1)[0]) * DAY_MS))
 
 
 def _label(pid: int, suspicious: bool, time_ms: int, by: str, weight: float = 1.0) -> LabelTruth:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.accounts import CHARITY, EVERYDAY, POOL_BITS, account
 from services.generator.chance import generator
-from services.generator.configuration import DAY_MS
 from services.generator.drafts import Drafts
 from services.generator.patterns import Case
 from services.generator.people import World, cases
 from services.generator.places import NOT_ROUND, ROUND_SENT
-from services.generator.routine import HOUR_MS
 from services.generator.rows import source
 from services.generator.truth import Notes
 

@@ -7,15 +7,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.accounts import MERCHANT, PAYER, POOL_BITS, Special, account
 from services.generator.chance import Generator, Ints, generator, lognormal
-from services.generator.configuration import DAY_MS
 from services.generator.drafts import Draft, Drafts
 from services.generator.facilitators import opened
 from services.generator.parameters import CasesLaw
 from services.generator.people import World, cases
 from services.generator.places import NOT_ROUND, ROUND_SENT
-from services.generator.routine import HOUR_MS
 from services.generator.rows import source
 from services.generator.truth import Notes
 

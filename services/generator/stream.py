@@ -15,8 +15,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.circles import Payouts
-from services.generator.configuration import DAY_MS, Configuration
+from services.generator.configuration import Configuration
 from services.generator.household import Household
 from services.generator.labels import innocent_labels
 from services.generator.noise import with_noise
@@ -28,7 +29,7 @@ from services.generator.rows import NONE, Rows, empty, in_order, joined
 from services.generator.truth import AccountTruth, LabelTruth, PaymentTruth, TruthRecord
 
 CHUNK_ROWS = 8_192
-OVERLAP_MS = 14 * 3_600_000
+OVERLAP_MS = 14 * HOUR_MS
 """A local day begins this much before, at most, the same day in UTC."""
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from services.contract.errors import TocsinError
-from services.contract.types import Disposition
+from services.contract.label import Disposition
 from services.ingest.numbers import Rounding
 from services.ingest.times import TimeForm
 

@@ -17,6 +17,7 @@ import orjson
 from services.contract.codec import Rejection
 from services.contract.errors import TocsinError
 from services.ingest.mapping import CsvLayout
+from services.runtime.files import unreadable
 
 LINE_BYTES_MAX = 900_000
 """A longer line is refused, and only this much of it is kept: a Kafka record ends at 1 MiB by default."""
@@ -66,7 +67,7 @@ class Lines:
             self._raw: BufferedReader = path.open("rb")
             self._bytes_all = max(1, path.stat().st_size)
         except OSError as error:
-            raise SourceError(f"{path}: {error.strerror}") from None
+            raise SourceError(unreadable(path, error, "a CSV or NDJSON file, as the mapping says")) from None
         zipped = self._raw.peek(2)[:2] == b"\x1f\x8b"
         self._text: IO[bytes] = cast(IO[bytes], gzip.GzipFile(fileobj=self._raw)) if zipped else self._raw
 

@@ -25,9 +25,10 @@ from services.contract.codec import Rejection, encode
 from services.contract.dead_letter import dead_letter
 from services.contract.errors import TocsinError
 from services.contract.events import cloud_event
+from services.contract.label import Label
 from services.contract.partitioner import partition_of
+from services.contract.payment import Payment
 from services.contract.topics import Topic
-from services.contract.types import Label, Payment
 from services.ingest.batches import BatchSender, Outlet, SendError, explain
 from services.ingest.pacing import Pace
 from services.ingest.readers import SourceError

@@ -47,9 +47,7 @@ async def read_log(
         When ``whole`` and the beginning is deleted.
     """
     source = TopicPartition(topic, partition)
-    reader = clients.consumer(settings, max_partition_fetch_bytes=8 * 1024 * 1024)
-    await reader.start()
-    try:
+    async with clients.opened(clients.consumer(settings, max_partition_fetch_bytes=8 * 1024 * 1024)) as reader:
         reader.assign([source])
         begin, end = (await reader.beginning_offsets([source]))[source], (await reader.end_offsets([source]))[source]
         if whole and begin > 0:
@@ -66,8 +64,6 @@ async def read_log(
                 for record in found.get(source, ()):
                     yield record
                 progress.at(await reader.position(source) - begin)
-    finally:
-        await reader.stop()
 
 
 async def read_batches(

@@ -9,9 +9,10 @@ import faust
 
 from models.kinds.table import CHALLENGERS
 from models.learning.training import Plan
+from services.contract.units import DAY_MS
 from services.kafka.start import start
 from services.learner.health.alarms import Alarms, Hook
-from services.learner.joining.join import DAY_MS, Limits
+from services.learner.joining.join import Limits
 from services.learner.joining.joiner import Joiner
 from services.learner.joining.served import ServedPlan
 from services.learner.measures import Measures

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from services.contract.announcement import ModelAnnouncement, Promotion
 from services.contract.errors import TocsinError
-from services.contract.types import ModelAnnouncement, Promotion
 from services.kafka.announcing import name_of
 from services.scorer.path.scoring.ensemble import SHADOW_ONLY
 

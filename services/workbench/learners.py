@@ -12,7 +12,8 @@ from models.kinds.kind import FitInputs
 from models.kinds.logistic import PRIOR_LOG_ODDS
 from models.kinds.table import KINDS, ON_TABLES
 from models.learning.training import Plan
-from models.measures import DAY_MS, Flags, Floats
+from models.measures import Flags, Floats
+from services.contract.units import DAY_MS
 from services.scorer.path.scoring.ensemble import Deciding
 from services.workbench.backtest import Learner
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.measures import BUDGET_SHARE, COHORTS, DAY_MS, Figures, Flags, Floats, figures
+from models.measures import BUDGET_SHARE, COHORTS, Figures, Flags, Floats, figures
+from services.contract.units import DAY_MS
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
 
 

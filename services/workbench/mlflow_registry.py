@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from models.learning.training import Snapshot
 from models.registry.registry import Registry, RegistryError
+from services.contract.announcement import Promotion
 from services.contract.errors import TocsinError
-from services.contract.types import Promotion
 from services.kafka.announcing import name_of
 from services.runtime.settings import Settings
 

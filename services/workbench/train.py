@@ -16,9 +16,10 @@ import numpy as np
 from models.kinds.kind import FitInputs
 from models.kinds.table import KINDS, ON_TABLES
 from models.learning.training import Snapshot
-from models.measures import DAY_MS, Floats
+from models.measures import Floats
 from models.registry.registry import Registry
 from services.contract.errors import TocsinError
+from services.contract.units import DAY_MS
 from services.scorer.path.features.registry import NAMES
 from services.scorer.path.scoring.ensemble import Deciding, announcement_of
 from services.scorer.path.scoring.model import Model, probability

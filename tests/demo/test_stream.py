@@ -10,7 +10,7 @@ from itertools import islice, pairwise
 import pytest
 
 from services.contract.codec import Rejection, decode_payment
-from services.contract.types import Label
+from services.contract.label import Label
 from services.demo.stream import Record, Stream
 from services.generator.parameters import shipped_parameters
 from services.scorer.path.features.rows import PAYMENT_IDS

@@ -13,16 +13,19 @@ import orjson
 from msgspec import structs
 
 from models.learning.training import Plan, Trainer
-from services.contract.announced import read_announced
+from services.contract.alert import Alert
+from services.contract.announcement import ModelAnnouncement, read_announced
 from services.contract.codec import RecordInvalid, Rejection, encode
 from services.contract.dead_letter import dead_letter, read_dead_letter
+from services.contract.decision import Decision
 from services.contract.events import Headers
 from services.contract.reading import read
+from services.contract.shadow_scores import ShadowScores
 from services.contract.topics import Topics
-from services.contract.types import Alert, Decision, ModelAnnouncement, ShadowScores
+from services.contract.units import DAY_MS
 from services.learner.health.prequential import Prequential
 from services.learner.joining.batch import Output, Read, apply, sweep
-from services.learner.joining.join import DAY_MS, Join, Limits
+from services.learner.joining.join import Join, Limits
 from services.learner.joining.records import read_example
 from services.learner.joining.served import ServedDrift, ServedPlan
 from services.scorer.path.features.registry import FEATURES

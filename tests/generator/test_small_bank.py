@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from services.contract.codec import decode_payment
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from services.generator import Configuration, Stream
 from services.generator.check import findings
 from services.generator.parameters import shipped_parameters

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from services.contract.codec import Rejection, decode_payment, encode
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from services.generator import Configuration, ConfigurationError, Stream, generate, truth
 from services.generator.rows import MALFORMED, PAYMENT, REPEAT, SOURCES, STATUS_UPDATE, TYPOLOGIES, source
 from services.generator.stream import CHUNK_ROWS

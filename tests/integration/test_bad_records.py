@@ -14,7 +14,8 @@ from aiokafka.record.util import calc_crc32c
 
 from services.contract.codec import RECORD_BYTES_MAX, encode
 from services.contract.dead_letter import BEGINNING_BYTES, read_dead_letter
-from services.contract.types import EVENT_TIME_MS_MAX, Party, Payment
+from services.contract.fields import EVENT_TIME_MS_MAX
+from services.contract.payment import Party, Payment
 from tests.support.deployment import Deployment, Logs, producer, read_logs, send, settled
 from tests.support.payments import START_MS, Entry, payment_ids, routed
 

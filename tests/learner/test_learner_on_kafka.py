@@ -19,15 +19,17 @@ from models.learning.training import Plan, Snapshot, Trainer
 from models.registry.registry import Registry
 from services import kafka as clients
 from services.broker import KafkaBroker
+from services.contract.announcement import ModelAnnouncement
 from services.contract.codec import decode, encode
 from services.contract.identity import example_id
+from services.contract.label import Example, PaymentLabel
 from services.contract.topics import Topics
-from services.contract.types import Example, ModelAnnouncement, PaymentLabel
+from services.contract.units import DAY_MS
 from services.kafka.topics import create_topics
 from services.learner.app import challenger_plans_of, plan_of
 from services.learner.health.alarms import Alarms
 from services.learner.joining.batch import Output, Read, apply
-from services.learner.joining.join import DAY_MS, Join
+from services.learner.joining.join import Join
 from services.learner.measures import Measures
 from services.learner.training import trainer
 from services.learner.training.trainer import TrainerService

@@ -8,7 +8,7 @@ import msgspec
 
 from models.kinds.table import TABLE
 from models.learning.training import Plan, Snapshot, Trainer
-from services.contract.types import Example
+from services.contract.label import Example
 from tests.learner.streams import SCHEMA, example
 
 KINDS = tuple(kind.name for kind in TABLE if kind.learner)

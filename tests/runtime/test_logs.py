@@ -105,7 +105,7 @@ def run(body: str, form: str = "text") -> str:
     program = textwrap.dedent("""
         import asyncio, gc, logging, sys, threading, warnings
         from services.contract.errors import TocsinError
-        from services.contract.types import Party, Payment
+        from services.contract.payment import Party, Payment
         from services.runtime.logs import configure_logs, log_what_tasks_raise
         PLANTED, form = sys.argv[1:]
         logger = logging.getLogger("services.scorer.shell.lane")

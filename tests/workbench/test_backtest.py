@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.measures import DAY_MS, Flags, Floats, average_precision, recall_at_budget
+from models.measures import Flags, Floats, average_precision, recall_at_budget
+from services.contract.units import DAY_MS
 from services.workbench.backtest import (
     learning_weights,
     prequential,

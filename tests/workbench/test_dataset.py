@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.labels import RANKS, resolved
-from services.contract.types import Label
+from services.contract.label import Label
 from services.scorer.path.features.registry import NAMES
 from services.workbench.dataset import UNLABELLED, Dataset, DatasetError, described, joined
 from tests.workbench.samples import DAY_MS, SCHEMA, sample

@@ -47,7 +47,8 @@ import msgspec
 from models.labels import Rank, rank
 from services.contract.errors import TocsinError
 from services.contract.identity import digest64
-from services.contract.types import LABEL_FREQUENCY, Example, Label, PaymentLabel
+from services.contract.label import LABEL_FREQUENCY, Example, Label, PaymentLabel
+from services.contract.units import DAY_MS
 from services.learner.joining.records import (
     Served,
     ServedDecision,
@@ -58,7 +59,6 @@ from services.learner.joining.records import (
 )
 from services.learner.joining.sampling import drawn, inclusion
 
-DAY_MS = 86_400_000
 Changes = dict[bytes, bytes | None]
 """Values to be written by key; ``None`` removes."""
 

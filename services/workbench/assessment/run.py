@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.contract.types import Payment, Role
+from services.contract.payment import Payment, Role
 from services.generator import AccountTruth, Configuration, Stream
 from services.scorer.path.features.registry import INDEX, feature_schema_hash
 from services.scorer.path.records import Record

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.measures import Flags, Whole
 from services.contract.errors import TocsinError
-from services.contract.types import PaymentLabel
+from services.contract.label import PaymentLabel
 from services.ingest.files import MappedFile
 from services.ingest.mapping_file import load_mapping
 from services.ingest.rows import Ready

@@ -16,9 +16,9 @@ from models.kinds.table import FOLLOWED, KINDS, ON_TABLES, TABLE
 from models.learning.training import Snapshot, Trainer
 from models.registry.card import LIMITS, card_of
 from models.registry.registry import Registry, RegistryError
-from services.contract import types
+from services.contract import announcement
+from services.contract.announcement import ModelAnnouncement
 from services.contract.codec import decode, encode
-from services.contract.types import ModelAnnouncement
 from services.learner.training.trainer import ANNOUNCEMENT_BYTES_MAX
 from services.scorer.path.features.registry import INDEX
 from services.scorer.path.scoring.ensemble import FORMS, SHADOW_ONLY, model_from, scoring_from
@@ -70,9 +70,9 @@ def table(seed: int = 5) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 def test_each_kind_stands_once_in_the_table_and_each_that_is_announced_stands_there() -> None:
     assert len(KINDS) == len(TABLE)
-    assert set(get_args(types.Kind)) <= set(KINDS)
-    assert set(FORMS) | {"onnx"} == set(get_args(types.Kind))
-    assert {name for name in get_args(types.Kind) if not KINDS[name].explains} == set(SHADOW_ONLY)
+    assert set(get_args(announcement.Kind)) <= set(KINDS)
+    assert set(FORMS) | {"onnx"} == set(get_args(announcement.Kind))
+    assert {name for name in get_args(announcement.Kind) if not KINDS[name].explains} == set(SHADOW_ONLY)
     assert KINDS[FOLLOWED].learner
 
 

@@ -15,7 +15,7 @@ from models.kinds.onnx import BLACK_BOX, BLOCK, OnnxModel, graph_of, hash_of_gra
 from models.learning.training import Snapshot
 from models.registry.card import card_of
 from models.registry.registry import Registry, RegistryError
-from services.contract.types import ModelAnnouncement
+from services.contract.announcement import ModelAnnouncement
 from services.learner.champion import PromotionError, promoted
 from services.scorer.path.features.registry import FEATURES
 from services.scorer.path.scoring.ensemble import model_from

@@ -26,8 +26,9 @@ from models.labels import SILENCE, rank
 from models.learning.training import Trainer, TrainerState
 from models.registry.registry import Registry
 from services.cli.model import app
+from services.contract.announcement import ModelAnnouncement
 from services.contract.codec import decode, encode
-from services.contract.types import Example, ModelAnnouncement
+from services.contract.label import Example
 from services.learner.app import challenger_plans_of
 from services.learner.champion import PromotionError, promoted
 from services.learner.measures import Measures

@@ -13,7 +13,7 @@ from models.kinds.kind import ROUNDING
 from models.kinds.table import TABLE
 from models.learning.threshold import ThresholdWindow
 from models.learning.training import Plan, Snapshot, Trainer
-from services.contract.types import Example
+from services.contract.label import Example
 from tests.learner.streams import SCHEMA, example
 
 REFIT, WINDOW, BUDGET = 80, 60, 0.2

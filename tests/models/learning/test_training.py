@@ -15,7 +15,7 @@ from models.influence import ACCOUNT_LABELS_MAX, AccountLimit
 from models.labels import SILENCE
 from models.learning.training import RECENT_EXAMPLES, Plan, Snapshot, Trainer, TrainerState
 from services.contract.codec import encode
-from services.contract.types import Example
+from services.contract.label import Example
 from services.scorer.path.scoring.ensemble import model_from
 from tests.learner.streams import SCHEMA, example
 

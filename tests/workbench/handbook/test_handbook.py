@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.measures import Flags, Floats
 from services.contract.codec import encode
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from services.scorer.path.features.registry import INDEX
 from services.scorer.path.replay import Replay
 from services.scorer.path.rules.ruleset import parse_ruleset

@@ -49,6 +49,10 @@ Missing is NaN, ``null`` in JSON. It never means zero: the model leaves a missin
 
 from __future__ import annotations
 
+from collections import namedtuple
+from collections.abc import Iterable
+from typing import Any, cast
+
 import orjson
 
 from services.contract.identity import hash_of
@@ -72,6 +76,23 @@ PAYEE_HOP: tuple[Feature, ...] = (
 FEATURES: tuple[Feature, ...] = (*PAYER_HOP, *PAYEE_HOP, *(feature for feature, _ in DERIVED))
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 INDEX: dict[str, int] = {name: position for position, name in enumerate(NAMES)}
+
+
+def _places(name: str, features: Iterable[str]) -> Any:
+    """A named tuple of 0, 1, 2, ...: kernels take a global one as constants, and refuse a name that it has not."""
+    names, make = tuple(features), cast(Any, namedtuple)
+    return make(name, names)(*range(len(names)))
+
+
+PAYER_AT = _places("PayerAt", (feature.name for feature in PAYER_HOP))
+"""Where each feature of the payer hop stands in its row of features."""
+PAYEE_AT = _places("PayeeAt", (feature.name for feature in PAYEE_HOP))
+"""The same at the payee hop."""
+ACTIVITY_AT = _places(
+    "ActivityAt",
+    (each.name.removeprefix("payer_").replace("payees", "others") for each in habits.activity("payer", "payee")),
+)
+"""Where each feature that payer and payee have in common stands among them: an *other* is the other side's account."""
 
 
 def feature_schema_hash(parameters: Parameters) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from services.contract.fields import EVENT_TIME_MS_MAX
 from services.contract.identity import hash_of
-from services.contract.types import EVENT_TIME_MS_MAX
+from services.contract.units import DAY_MS
 from services.scorer.path.features.corridors import CORRIDOR_ROW, Corridors, doubled
 from services.scorer.path.features.definitions.feature import HALF_LIFE_MS
 from services.scorer.path.features.rows import PAYMENT_IDS
@@ -116,7 +117,7 @@ class AccountState:
         When this runs changes no result: the kernels treat such a row as fresh anyway.
         """
         now_ms = int(self.watermark[0])
-        if now_ms < self._swept_ms + 86_400_000:
+        if now_ms < self._swept_ms + DAY_MS:
             return []
         self._swept_ms = now_ms
         used = self.rows[: len(self._keys)]

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from services.contract.decision import Family
 from services.contract.errors import TocsinError
-from services.contract.types import Family, Role
+from services.contract.payment import Role
 from services.scorer.path.rules.condition import Condition
 
 ROLES: tuple[Role, Role] = ("payer", "payee")

@@ -11,8 +11,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from services.contract.announcement import Kind, ModelAnnouncement
 from services.contract.identity import hash_of
-from services.contract.types import Kind, ModelAnnouncement
 from services.scorer.path.scoring.correction import CorrectedForest, correction_from
 from services.scorer.path.scoring.forest import Forest, forest_from
 from services.scorer.path.scoring.halfspace import AnomalyModel, halfspace_from

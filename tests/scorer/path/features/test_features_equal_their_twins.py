@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE
 from services.scorer.path.features.registry import FEATURES, INDEX, PAYEE_HOP, PAYER_HOP
@@ -20,7 +20,8 @@ from tests.scorer.path.features.label_twin import PAYEE_LABEL_TWINS, PAYER_LABEL
 from tests.scorer.path.features.twin import EXACT as GENERAL_EXACT
 from tests.scorer.path.features.twin import PAYEE_TWINS as GENERAL_PAYEE_TWINS
 from tests.scorer.path.features.twin import PAYER_TWINS as GENERAL_PAYER_TWINS
-from tests.scorer.path.features.twin import Verdict, View, hyperloglog, payee_views, payer_views
+from tests.scorer.path.features.twin import hyperloglog
+from tests.scorer.path.features.twin_views import Verdict, View, payee_views, payer_views
 from tests.scorer.path.features.typology_twin import PAYEE_TYPOLOGY, PAYER_TYPOLOGY, TYPOLOGY_EXACT, recent_payees
 from tests.scorer.path.logs import (
     DAY_MS,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from services.contract.types import Side
+from services.contract.units import DAY_MS, HOUR_MS
 
-HALF_LIFE_MS = (3_600_000, 86_400_000, 7 * 86_400_000, 30 * 86_400_000)
+HALF_LIFE_MS = (HOUR_MS, DAY_MS, 7 * DAY_MS, 30 * DAY_MS)
 HALF_LIFE_NAMES = ("1h", "1d", "7d", "30d")
 RECENT_PAYEES = 8
 """Payees of remittances whose marks travel with a payment from the payer hop to the payee hop."""
+Side = Literal["payment", "payer", "payee", "pair"]
+"""Of what a feature tells."""
 
 
 @dataclass(frozen=True, slots=True)

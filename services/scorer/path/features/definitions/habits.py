@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from services.contract.types import Side
 from services.scorer.path.features.definitions.feature import (
     BORDER,
     FAN,
@@ -14,6 +13,7 @@ from services.scorer.path.features.definitions.feature import (
     RETRY,
     ROTATION,
     Feature,
+    Side,
 )
 
 _HANDBOOK = "Fraud Detection Handbook, chapter 3.3 (RFM features)"
