@@ -7,6 +7,7 @@ A mutant that no test can notice is in ``explained.toml``, with the reason. What
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -28,11 +29,10 @@ HERE = Path(__file__).parent
 COPIES = ROOT / "var" / "mutants"
 COPIED = ("services", "models", "tests", "pyproject.toml")
 PYTEST = (
-    *("-m", "pytest", "-x", "-q", "--no-header", "--assert=plain", "-p", "no:cacheprovider"),
+    *("-x", "-q", "--no-header", "--assert=plain", "-p", "no:cacheprovider"),
     *("-W", "ignore::RuntimeWarning"),  # of NumPy, about a NaN that compiled code passes over in silence
 )
 SAID = "said.txt"
-"""What pytest said last, beside each copy of the tree."""
 PATIENCE = 10.0
 """Times as long as the tests take without a change; then the mutant hangs, which is noticed, too."""
 PATIENCE_S_MIN = 20.0
@@ -87,39 +87,49 @@ def python() -> str:
     return os.environ.get("TOCSIN_PYTHON", str(ROOT / ".venv" / "bin" / "python"))
 
 
-def passes(copy: Path, tests: list[str], patience_s: float) -> bool:
-    """Whether ``tests`` pass in ``copy`` within ``patience_s``."""
-    environment = {
-        **os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_DISABLE_JIT": "1", "CI": "1",
-    }  # fmt: skip
-    with (copy / SAID).open("w") as said, subprocess.Popen(
-        [python(), *PYTEST, *tests], cwd=copy, env=environment, start_new_session=True,
-        stdout=said, stderr=subprocess.STDOUT,
-    ) as running:  # fmt: skip
-        try:
-            return running.wait(patience_s) == 0
-        except subprocess.TimeoutExpired:
-            os.killpg(running.pid, 9)
-            return False
+class Copy:
+    """A copy of the tree with a process that runs tests in it (``tests.mutants.forking``)."""
+
+    def __init__(self, number: int) -> None:
+        self.tree = copied(number)
+        environment = {
+            **os.environ, "PYTHONPATH": str(self.tree), "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_DISABLE_JIT": "1",
+            "CI": "1",
+        }  # fmt: skip
+        self._forking = subprocess.Popen(
+            [python(), "-m", "tests.mutants.forking"], cwd=self.tree, env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+        )  # fmt: skip
+
+    def passes(self, tests: list[str], patience_s: float) -> bool:
+        """Whether ``tests`` pass within ``patience_s``."""
+        assert self._forking.stdin is not None
+        assert self._forking.stdout is not None
+        self._forking.stdin.write(json.dumps([patience_s, [*PYTEST, *tests]]) + "\n")
+        return int(self._forking.stdout.readline()) == 0
+
+    def said(self) -> str:
+        """What pytest said last."""
+        return (self.tree / SAID).read_text()
 
 
-def survives(target: Target, mutant: Mutant, copies: SimpleQueue[Path]) -> bool:
+def survives(target: Target, mutant: Mutant, copies: SimpleQueue[Copy]) -> bool:
     """Whether the target's tests pass in spite of ``mutant``."""
     copy = copies.get()
     try:
-        (copy / target.module).write_text(mutant.code)
-        return passes(copy, target.tests, max(PATIENCE_S_MIN, PATIENCE * target.seconds))
+        (copy.tree / target.module).write_text(mutant.code)
+        return copy.passes(target.tests, max(PATIENCE_S_MIN, PATIENCE * target.seconds))
     finally:
-        shutil.copy(ROOT / target.module, copy / target.module)
+        shutil.copy(ROOT / target.module, copy.tree / target.module)
         copies.put(copy)
 
 
-def require_passing(targets: list[Target], copy: Path) -> None:
+def require_passing(targets: list[Target], copy: Copy) -> None:
     """Run each target's tests without a change, and note how long they take."""
     for target in targets:
         began = time.monotonic()
-        if not passes(copy, target.tests, 600.0):
-            print((copy / SAID).read_text())
+        if not copy.passes(target.tests, 600.0):
+            print(copy.said())
             raise SystemExit(f"{' '.join(target.tests)} does not pass as it is, with kernels as Python")
         target.seconds = time.monotonic() - began
 
@@ -132,9 +142,9 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     until = time.monotonic() + 60.0 * options.minutes
-    copies: SimpleQueue[Path] = SimpleQueue()
+    copies: SimpleQueue[Copy] = SimpleQueue()
     for number in range(options.processes):
-        copies.put(copied(number))
+        copies.put(Copy(number))
     targets, known = targets_of(options.only), explained()
     copy = copies.get()
     require_passing(targets, copy)

@@ -190,6 +190,12 @@ def test_any_feature_can_be_the_only_reason(at: int) -> None:
     assert orjson.loads(WRITER.written_reasons(0, table, said)) == WRITER.reasons(0, table, said)
 
 
+def test_the_first_feature_keeps_its_place_before_the_last_that_raised_the_score_less() -> None:
+    said = decided(rows({NAMES[0]: 1.0, NAMES[K - 1]: 1.0}), model({NAMES[0]: 9.0, NAMES[K - 1]: 1.0}))
+    assert said.contributions[0, 0] > said.contributions[0, K - 1] > 0.0
+    assert said.leading.tolist() == [[0, K - 1, -1, -1, -1]]
+
+
 def test_what_is_dear_to_explain_is_explained_of_reviews_only_and_decided_alike() -> None:
     table = rows({LINEAR[0]: 1.0}, {LINEAR[0]: 3.0}, BUSY_PAYER | BUSY_PAYEE | {LINEAR[0]: 1.0}, {LINEAR[0]: 0.0})
     cheap = model({LINEAR[0]: 2.0}, review_probability=probability(5.0))

@@ -59,6 +59,15 @@ class Told:
         self.events: list[Any] = []
         self._lost = lost
         self._txn_manager = self
+        self._client = self
+
+    async def start(self) -> None:
+        """As aiokafka's producer."""
+        self.events.append("start")
+
+    async def stop(self) -> None:
+        """As aiokafka's producer."""
+        self.events.append("stop")
 
     def create_batch(self) -> Few:
         """As aiokafka's producer."""
@@ -97,6 +106,18 @@ class Told:
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         """As aiokafka's consumer."""
         self.events.append(("commit", offsets))
+
+
+class Taken(Possession):
+    """Says which producer was to take possession, and on whose connections."""
+
+    def __init__(self) -> None:
+        super().__init__("payer.0", "payer", [])
+        self.by: list[Any] = []
+
+    async def take(self, producer: Any, client: Any) -> None:
+        """As ``Possession``."""
+        self.by.append((producer, client))
 
 
 def exactly_once(told: Told) -> ExactlyOnce:
@@ -151,6 +172,27 @@ def test_batches_hold_every_row_once_and_in_order_and_all_but_the_last_are_full(
     assert [row for batch in batches for row in batch.rows] == rows
     assert all(batch.record_count() == max(1, room) for batch in batches[:-1])
     assert all(batch.record_count() for batch in batches)
+
+
+def test_a_transactional_producer_opens_by_taking_possession_on_the_connections_of_its_consumer() -> None:
+    producer, consumer, taken = Told(), Told(), Taken()
+    delivery = ExactlyOnce(producer, consumer, SOURCE, "payer", "payer-state", taken)
+    asyncio.run(delivery.open())
+    assert taken.by == [(producer, consumer)]
+    assert producer.events == [], "it is the possession that starts it"
+
+
+def test_without_transactions_opening_starts_the_producer() -> None:
+    told = Told()
+    asyncio.run(at_least_once(told).open())
+    assert told.events == ["start"]
+
+
+@pytest.mark.parametrize("make", [exactly_once, at_least_once])
+def test_closing_stops_the_producer(make: Callable[[Told], ExactlyOnce | AtLeastOnce]) -> None:
+    told = Told()
+    asyncio.run(make(told).close())
+    assert told.events == ["stop"]
 
 
 def test_no_rows_make_no_batch() -> None:
