@@ -68,9 +68,9 @@ class Plan:
     snapshot_examples: int
     alert_budget_share: float
     kind: Kind = "logistic"
-    refit_examples: int = 10_000
+    refit_examples: int = 7_000
     """Of the kind boosting: examples between two fits."""
-    refit_window_examples: int = 50_000
+    refit_window_examples: int = 100_000
     """Of the kind boosting: the latest examples that a fit looks at."""
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.demo.population import Floats, Ints
+from models.measures import Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def detection(scores: Sequence[float], suspicious: Sequence[bool], budget_share:
     n = len(scores)
     if n == 0:
         return NOTHING
-    score, truth = np.array(scores, dtype=np.float64), np.array(suspicious, dtype=np.int64)
+    score, truth = np.array(scores, dtype=np.float64), np.array(suspicious, dtype=np.bool_)
     order = np.argsort(-score, kind="stable")
     budget, positives = max(1, int(n * budget_share)), int(truth.sum())
     found = int(truth[order][:budget].sum())
@@ -51,17 +51,8 @@ def detection(scores: Sequence[float], suspicious: Sequence[bool], budget_share:
         precision=found / budget,
         recall=found / positives if positives else None,
         recall_max=min(1.0, budget / positives) if positives else None,
-        average_precision=_average_precision(score[order], truth[order]) if positives else None,
+        average_precision=Ranking.of(score, truth).average_precision,
     )
-
-
-def _average_precision(falling: Floats, truth: Ints) -> float:
-    """The sum over thresholds of precision times the recall gained. ``falling`` are the scores, highest first."""
-    ends = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
-    found = np.cumsum(truth)[ends]
-    precision = found / (ends + 1)
-    gained = np.diff(found, prepend=0) / truth.sum()
-    return float((precision * gained).sum())
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:

@@ -19,7 +19,7 @@ from models.kinds.boosting import fit as fit_boosting
 from models.kinds.logistic import DEFINITION as LOGISTIC_DEFINITION
 from models.kinds.logistic import compile_logistic, create_logistic, readable
 from models.learning.training import Snapshot
-from models.measures import DAY_MS, Floats
+from models.measures import DAY_MS, Floats, Ranking
 from models.registry.registry import Registry
 from services.scorer.path.features.registry import NAMES
 from services.scorer.path.scoring.ensemble import EnsembleModel, announcement_of
@@ -136,9 +136,5 @@ def _fit(data: Dataset, kind: str, version: int, what: str) -> _Fitted:
 
 def _threshold(scores: Floats, budget_share: float) -> float:
     """The lowest probability that at most ``budget_share`` of ``scores`` reach; equal ones stand or fall together."""
-    falling = np.sort(scores)[::-1]
-    if not len(falling):
-        return 1.0
-    counts = np.searchsorted(-falling, -falling, side="right")  # how many reach each
-    fits = np.flatnonzero(counts <= budget_share * len(falling))
-    return probability(float(falling[fits[-1]])) if len(fits) else 1.0
+    ranking = Ranking.of(scores, np.zeros(len(scores), dtype=np.bool_))
+    return probability(ranking.threshold_at_budget(budget_share * len(scores)))
