@@ -26,13 +26,13 @@ START_MS = 1_522_540_800_000
 LEADER = "boosting"
 
 
-def small_cards(seed: int = 0, payments: int = 3_000) -> Cards:
-    """Payments of 20 customers at 15 terminals, of which a fifth are fraudulent: the large ones more often."""
+def small_cards(seed: int = 0, payments: int = 3_000, customers: int = 20) -> Cards:
+    """Payments at 15 terminals, of which a fifth are fraudulent: the large ones more often."""
     rng = np.random.default_rng(seed)
     seconds = np.sort(rng.integers(0, 45 * 86_400, payments))
     amounts = np.round(rng.lognormal(3.0, 1.0, payments), 2)
     truth = rng.random(payments) < np.where(amounts > 30.0, 0.4, 0.05)
-    return Cards(rng.integers(0, 20, payments), rng.integers(0, 15, payments), seconds, amounts, truth)
+    return Cards(rng.integers(0, customers, payments), rng.integers(0, 15, payments), seconds, amounts, truth)
 
 
 def small_settings() -> Settings:
