@@ -2,10 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test torture mutants lint bench soak lock clean
+.PHONY: help demo test test-slow torture mutants lint bench soak lock clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(BIN)/tocsin: requirements-dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tocsin needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
@@ -14,11 +14,14 @@ $(BIN)/tocsin: requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(BIN)/tocsin ## the whole path on this machine: broker, workers, 100,000 payments, a summary
+demo: $(BIN)/tocsin ## the whole path on this machine: broker, workers, 120,000 payments, a summary
 	$(BIN)/tocsin demo
 
 test: lint ## everything, on a real Kafka for each of two processes
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-slow: $(BIN)/tocsin ## the large form of the tests that have one
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --large
 
 torture: $(BIN)/tocsin ## faults with production's time-outs, larger and more of them; a million mutated records; var/torture.md
 	$(BIN)/python -m pytest tests/faults --torture

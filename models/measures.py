@@ -12,7 +12,6 @@ Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 Whole: TypeAlias = NDArray[np.int64]
 
-DAY_MS = 86_400_000
 COHORTS: tuple[tuple[str, float], ...] = (("1d", 1), ("7d", 7), ("30d", 30), ("later", np.inf))
 """Age of a label when it came: at most so many days after its payment."""
 CALIBRATION_BINS = 10

@@ -16,9 +16,30 @@ from tests.support.live import live_ports
 pytest_plugins = ["tests.broker_fixture"]
 
 
+SHARED_RUNS = "killed_runs"
+"""A fixture that takes most of a minute, and that several files look at."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--torture``: the faults with production's time-outs, more of them, on larger logs."""
+    """``--torture``: the faults with production's time-outs, more of them, on larger logs. ``--large``: the tests that
+    have a large form in that form, and no others."""
     parser.addoption("--torture", action="store_true", help="the long form of tests/faults; writes var/torture.md")
+    parser.addoption("--large", action="store_true", help="only the tests that have a large form, and in that form")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each process takes whole files, and one of them all that share a costly run."""
+    if config.getoption("--large"):
+        items[:] = [each for each in items if "large" in getattr(each, "fixturenames", ())]
+    for each in items:
+        shares = SHARED_RUNS in getattr(each, "fixturenames", ())
+        each.add_marker(pytest.mark.xdist_group(SHARED_RUNS if shares else str(each.path)))
+
+
+@pytest.fixture(scope="session")
+def large(request: pytest.FixtureRequest) -> bool:
+    """Whether a test is to take its large form (``make test-slow``)."""
+    return bool(request.config.getoption("--large"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -14,15 +14,21 @@ definition makes of River 0.26:
 
 from __future__ import annotations
 
+import pickle
+import platform
 from typing import Any
 
 import numpy as np
+import river
 from river import forest
 from river.tree.nodes.branch import DTBranch, NumericBinaryBranch
 
+from models.kinds.kind import ROUNDING, CheckpointRefused, Features, LinePlan, Online, Rest
+from models.kinds.logistic import readable
 from services.scorer.path.features.registry import INDEX
+from services.scorer.path.scoring.model import probability
 from services.scorer.path.scoring.trees import MISSING_IS_ZERO, MISSING_LEFT, MISSING_RIGHT, Trees
-from services.scorer.path.scoring.votes import VotingForest
+from services.scorer.path.scoring.votes import SHARE_FLOOR, VotingForest, VotingModel, share_log_odds
 
 PARAMETERS: dict[str, Any] = {
     "n_models": 10,
@@ -76,6 +82,61 @@ def compile_adaptive_forest(model: forest.ARFClassifier, version: int, feature_s
     )
     votes = np.array(layout.votes, dtype=np.float64)
     return VotingForest(version, feature_schema_hash, trees, votes[:, 1].copy(), votes[:, 0].copy())
+
+
+class ForestOnline(Online):
+    """River's adaptive random forest. It has no state but its checkpoint.
+
+    Raises
+    ------
+    CheckpointRefused
+        When the checkpoint to go on from is empty, or was written by another release of Python, NumPy or River.
+    """
+
+    rounding = ROUNDING
+
+    def __init__(self, _plan: LinePlan, rest: Rest | None) -> None:
+        self._model = create_adaptive_forest() if rest is None else _unpickled(rest.checkpoint)
+
+    def learn(self, features: Features, label: bool, weight: float) -> float:
+        """As ``Online``."""
+        x = readable(features)
+        share = float(self._model.predict_proba_one(x).get(True, 0.0))
+        self._model.learn_one(x, label)
+        return probability(share_log_odds(share))
+
+    def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> VotingModel:
+        """As ``Online``."""
+        forest = compile_adaptive_forest(self._model, version, feature_schema_hash)
+        return VotingModel(forest, threshold)
+
+    def state(self) -> None:
+        """As ``Online``."""
+        return
+
+    def checkpoint(self) -> bytes:
+        """A line that says who wrote it, then River's forest, pickled. To be read only by who knows its hash."""
+        return _written_by() + pickle.dumps(self._model, protocol=5)
+
+
+def of_line(_plan: LinePlan) -> dict[str, Any]:
+    """What decides a line besides ``DEFINITION``."""
+    return {"share_floor": SHARE_FLOOR, "rounding": ROUNDING, "river": river.__version__}
+
+
+def _written_by() -> bytes:
+    python = ".".join(platform.python_version_tuple()[:2])
+    return f"adaptive_forest python {python} numpy {np.__version__} river {river.__version__}\n".encode()
+
+
+def _unpickled(checkpoint: bytes) -> Any:
+    """The forest of a checkpoint, whose hash its caller has found in the registry."""
+    said = _written_by()
+    if not checkpoint:
+        raise CheckpointRefused("has no checkpoint that is the one it was saved with")
+    if not checkpoint.startswith(said):
+        raise CheckpointRefused(f"its checkpoint was not written by {said.decode().strip()}")
+    return pickle.loads(checkpoint[len(said) :])  # noqa: S301 - the registry vouches for its hash
 
 
 class _Layout:

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from river import anomaly, compose
 from river.tree.padded import make_padded_tree
 
-from models.kinds.logistic import SCALE_MIN, FlooredScaler
+from models.kinds.kind import SCALE_MIN, Features, LinePlan, Online, Rest
+from models.kinds.logistic import FlooredScaler, readable
 from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
-from services.scorer.path.scoring.halfspace import HalfSpaceModel
+from services.scorer.path.scoring.halfspace import AnomalyModel, HalfSpaceModel
 
 TREES = 25
 HEIGHT = 8
@@ -143,6 +144,28 @@ def restore_anomaly(state: AnomalyState) -> compose.Pipeline:
         node.r_mass, node.l_mass = reference, latest
     trees.counter, trees._first_window = state.counter, state.first_window
     return pipeline
+
+
+class AnomalyOnline(Online):
+    """River's half-space trees, which learn from every example alike."""
+
+    def __init__(self, _plan: LinePlan, rest: Rest | None) -> None:
+        self._pipeline = restore_anomaly(rest.state) if rest else create_anomaly()
+
+    def learn(self, features: Features, label: bool, weight: float) -> float:
+        """As ``Online``."""
+        x = readable(features)
+        said = float(self._pipeline.score_one(x))
+        self._pipeline.learn_one(x)
+        return said
+
+    def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> AnomalyModel:
+        """As ``Online``."""
+        return AnomalyModel(compile_anomaly(self._pipeline, version, feature_schema_hash), threshold)
+
+    def state(self) -> AnomalyState:
+        """As ``Online``."""
+        return anomaly_state(self._pipeline)
 
 
 def _steps(pipeline: compose.Pipeline) -> tuple[FlooredScaler, Any]:

@@ -10,26 +10,25 @@ and each split learns on which side it belongs.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from collections import deque
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from models.influence import MEDIANS_MAX, bounded_weights
-from services.contract.errors import MissingExtra, TocsinError
+from models.kinds import corrector
+from models.kinds.corrector import Corrector, CorrectorState, new_corrector
+from models.kinds.kind import ROUNDING, Features, Fit, FitInputs, LinePlan, Online, Rest, Share
+from models.kinds.lightgbm_text import compile_boosting
+from models.labels import Rank, rank
+from services.contract.errors import MissingExtra
+from services.contract.label import Example
 from services.scorer.path.features.registry import NAMES
-from services.scorer.path.scoring.forest import Forest
-from services.scorer.path.scoring.model import ModelRefused
-from services.scorer.path.scoring.trees import (
-    MISSING_IS_ZERO,
-    MISSING_LEFT,
-    MISSING_RIGHT,
-    ZERO_LEFT,
-    ZERO_RIGHT,
-    Trees,
-)
+from services.scorer.path.scoring.ensemble import EnsembleModel
+from services.scorer.path.scoring.forest import Forest, forest_from
+from services.scorer.path.scoring.model import probability
 
 ROUNDS = 150
 """Trees. With ``num_leaves`` and ``max_depth`` this is what a payment costs: at most 1,200 steps."""
@@ -50,36 +49,9 @@ PARAMETERS: dict[str, Any] = {
 DEFINITION: dict[str, Any] = {"kind": "boosting", "rounds": ROUNDS, "medians_max": MEDIANS_MAX, **PARAMETERS}
 """All that decides what this model makes of a set of examples, besides LightGBM's release."""
 
-ZERO_BELOW = float(np.float32(1e-35))
-"""LightGBM's ``kZeroThreshold``: what is not larger in size counts as 0."""
 
-_CATEGORICAL, _DEFAULT_LEFT = 1, 2
-_MISSING = {
-    (0, False): MISSING_IS_ZERO,
-    (0, True): MISSING_IS_ZERO,
-    (1, False): ZERO_RIGHT,
-    (1, True): ZERO_LEFT,
-    (2, False): MISSING_RIGHT,
-    (2, True): MISSING_LEFT,
-}
-"""By LightGBM's missing type (none, zero, NaN) and default direction (left or not)."""
-_Number = TypeVar("_Number", int, float)
-
-
-class BoostingError(TocsinError, ValueError):
-    """A text is not a boosted ensemble that can be compiled. The message says where and why."""
-
-
-class FitInputs(NamedTuple):
-    """All that a fit looks at, and nothing that names a payment or an account."""
-
-    features: NDArray[np.float64]
-    """float64[n, k] as served: natural units, canonical order, NaN where missing."""
-    labels: NDArray[np.bool_]
-    """bool[n]: suspicious."""
-    weights: NDArray[np.float64]
-    """float64[n], positive."""
-    feature_schema_hash: str
+REFIT_LABELS_MIN = 20
+"""Of each kind in the window, before an ensemble is fitted."""
 
 
 def packed_fit(inputs: FitInputs) -> bytes:
@@ -99,7 +71,7 @@ def fit(
     labels: NDArray[np.bool_],
     weights: NDArray[np.float64],
     bounded: bool = True,
-    share: Callable[[float], None] | None = None,
+    share: Share | None = None,
 ) -> str:
     """Fit the ensemble, and return it as LightGBM writes it.
 
@@ -148,42 +120,142 @@ def release() -> str:
     return str(_library().__version__)
 
 
-def compile_boosting(text: str, version: int, feature_schema_hash: str) -> Forest:
-    """LightGBM's text as a forest whose ``raw`` is its raw score, to the bit.
-
-    The value of a node that is not a leaf is the mean of the leaves under it, weighted by the training examples that
-    came to each (``leaf_count``).
+def fit_table(inputs: FitInputs, version: int, *, bounded: bool = True, share: Share | None = None) -> EnsembleModel:
+    """An ensemble that is fitted to a data set, without a corrector.
 
     Raises
     ------
-    BoostingError
-        When the text is damaged, was fitted on other features, or holds what is not compiled: categorical splits,
-        linear leaves, averaged trees, or another objective than binary log-loss.
+    ImportError, ValueError
+        As ``fit``.
     """
-    head, *blocks = text.split("\nend of trees")[0].split("\nTree=")
-    if "\nend of trees" not in text:
-        raise BoostingError("the text breaks off before its end of trees")
-    _check_head(_fields(head))
-    if not blocks:
-        raise BoostingError("there are no trees")
-    parts: list[_Tree] = []
-    start = 0
-    for number, block in enumerate(blocks):
-        parts.append(_Tree(_fields(block), f"tree {number}", start))
-        start += len(parts[-1].values)
-    try:
-        trees = Trees(
-            features=np.array([each for part in parts for each in part.features], dtype=np.int32),
-            thresholds=np.array([each for part in parts for each in part.thresholds], dtype=np.float64),
-            lefts=np.array([each for part in parts for each in part.lefts], dtype=np.int32),
-            missing=np.array([each for part in parts for each in part.missing], dtype=np.int8),
-            roots=np.array([part.start for part in parts], dtype=np.int32),
-            zero_below=ZERO_BELOW,
-        )
-        values = np.array([each for part in parts for each in part.values], dtype=np.float64)
-        return Forest(version, feature_schema_hash, trees, values)
-    except ModelRefused as error:
-        raise BoostingError(str(error)) from error
+    text = fit(inputs.features, inputs.labels, inputs.weights, bounded, share)
+    return EnsembleModel(compile_boosting(text, version, inputs.feature_schema_hash), review_probability=1.0)
+
+
+def of_line(plan: LinePlan) -> dict[str, Any]:
+    """What decides a line besides ``DEFINITION``.
+
+    Raises
+    ------
+    ImportError
+        As ``release``.
+    """
+    return {
+        "corrector": corrector.DEFINITION,
+        "lightgbm": release(),
+        "refit_examples": plan.refit_examples,
+        "refit_window_examples": plan.refit_window_examples,
+        "refit_labels_min": REFIT_LABELS_MIN,
+        "rounding": ROUNDING,
+    }
+
+
+class BoostingState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a boosted line has come to."""
+
+    forest: bytes
+    """The ensemble, packed; empty before the first fit."""
+    corrector: CorrectorState | None
+    since: int
+    """Offset of the first example that it remembers. The others follow in the log."""
+    unlearned: tuple[int, ...] = ()
+    """Offsets of those among them that were not learned, and are no part of a fit."""
+
+
+class BoostingOnline(Online):
+    """LightGBM, fitted anew after every ``refit_examples`` on the latest ``window_examples``, and a corrector on top of
+    it, which learns every example and begins anew with each fit."""
+
+    rounding = ROUNDING
+
+    def __init__(self, plan: LinePlan, rest: Rest | None) -> None:
+        self._refit_examples, self._schema = plan.refit_examples, plan.feature_schema_hash
+        self._window: deque[_Remembered] = deque(maxlen=plan.refit_window_examples)
+        self._forest: Forest | None = None
+        self._corrector: Corrector | None = None
+        state: BoostingState | None = rest.state if rest else None
+        self._examples = rest.examples if rest else 0
+        self.since = 0 if state is None else state.since
+        self._unlearned = set(() if state is None else state.unlearned)
+        self.fit_due = self._examples > 0 and self._examples % self._refit_examples == 0
+        if state is not None and state.corrector is not None:
+            self._forest = forest_from(state.forest, 0, self._schema)
+            self._corrector = Corrector(state.corrector)
+
+    def recall(self, example: Example, offset: int) -> None:
+        """As ``Online``."""
+        self.remember(example, offset, offset not in self._unlearned)
+
+    def remember(self, example: Example, offset: int, learned: bool) -> None:
+        """As ``Online``."""
+        if len(self._window) == self._window.maxlen:
+            self._unlearned.discard(self._window[0].offset)
+        if not learned:
+            self._unlearned.add(offset)
+        row = np.array(example.features, dtype=np.float64)
+        payment = (example.tenant, example.payment_id)
+        self._window.append(_Remembered(offset, payment, rank(example), row, example.label, example.weight))
+        self.since = self._window[0].offset
+
+    def learn(self, features: Features, label: bool, weight: float) -> float | None:
+        """As ``Online``."""
+        said = None
+        if self._forest is not None and self._corrector is not None:
+            score = float(self._forest.scores(np.array([features], dtype=np.float64))[0])
+            said = probability(self._corrector.log_odds_one(score, {}))
+            self._corrector.learn_one(score, {}, label, weight)
+        self._examples += 1
+        self.fit_due = self._examples % self._refit_examples == 0
+        return said
+
+    def fit_inputs(self) -> FitInputs | None:
+        """As ``Online``: what was learned of the window. Of several labels of a payment the one that counts by their
+        ``rank`` is learned."""
+        counting: dict[tuple[str, str], _Remembered] = {}
+        for each in self._window:
+            known = counting.get(each.payment)
+            if each.offset not in self._unlearned and (known is None or each.rank > known.rank):
+                counting[each.payment] = each
+        chosen = list(counting.values())
+        labels = np.array([each.label for each in chosen], dtype=np.bool_)
+        if min(labels.sum(), len(labels) - labels.sum()) < REFIT_LABELS_MIN:
+            return None
+        rows = np.empty((len(chosen), len(chosen[0].row)))
+        for at, each in enumerate(chosen):  # one by one: a single call would hold back every other thread for as long
+            rows[at] = each.row
+        return FitInputs(rows, labels, np.array([each.weight for each in chosen]), self._schema)
+
+    def take_fit(self, packed: bytes | None) -> Fit:
+        """As ``Online``."""
+        self.fit_due = False
+        if packed is None:
+            return "too_few_labels"
+        self._forest = forest_from(packed, 0, self._schema)
+        self._corrector = Corrector(new_corrector(self._forest.hash))
+        return "fitted"
+
+    def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> EnsembleModel | None:
+        """As ``Online``."""
+        if self._forest is None or self._corrector is None:
+            return None
+        return EnsembleModel(self._corrector.compiled(self._forest, version), threshold)
+
+    def state(self) -> BoostingState:
+        """As ``Online``."""
+        forest = b"" if self._forest is None else self._forest.packed
+        corrector = None if self._corrector is None else self._corrector.state()
+        return BoostingState(forest, corrector, self.since or 0, tuple(sorted(self._unlearned)))
+
+
+class _Remembered(NamedTuple):
+    """An example, as far as a fit needs it."""
+
+    offset: int
+    payment: tuple[str, str]
+    rank: Rank
+    row: NDArray[np.float64]
+    label: bool
+    weight: float
 
 
 def _library() -> Any:
@@ -192,105 +264,3 @@ def _library() -> Any:
     except (ImportError, OSError) as error:  # OSError: without the OpenMP runtime that it links to
         raise MissingExtra("the boosted ensemble needs LightGBM: pip install 'tocsin[boosting]'") from error
     return lightgbm
-
-
-class _Tree:
-    """One tree of the text, its nodes breadth first with siblings side by side."""
-
-    def __init__(self, fields: dict[str, str], where: str, start: int) -> None:
-        self.where, self.start = where, start
-        leaves = _list(fields, "num_leaves", int, 1, where)[0]
-        if leaves < 1:
-            raise BoostingError(f"{where}: {leaves} leaves")
-        if fields.get("num_cat", "0") != "0":
-            raise BoostingError(f"{where}: categorical splits are not compiled")
-        if fields.get("is_linear", "0") != "0":
-            raise BoostingError(f"{where}: linear leaves are not compiled")
-        self._leaf_values = _list(fields, "leaf_value", float, leaves, where)
-        splits = leaves - 1
-        self._leaf_counts = _list(fields, "leaf_count", float, leaves, where) if splits else [1.0]
-        self._split_features = _list(fields, "split_feature", int, splits, where)
-        self._split_thresholds = _list(fields, "threshold", float, splits, where)
-        self._decisions = _list(fields, "decision_type", int, splits, where)
-        self._lefts = _list(fields, "left_child", int, splits, where)
-        self._rights = _list(fields, "right_child", int, splits, where)
-        if any(not -leaves <= child < splits for child in self._lefts + self._rights):
-            raise BoostingError(f"{where}: a child is none of its nodes")
-        self.features: list[int] = []
-        self.thresholds: list[float] = []
-        self.lefts: list[int] = []
-        self.missing: list[int] = []
-        self._lay_out(0 if splits else -1)
-        self.values = self._means()
-
-    def _lay_out(self, root: int) -> None:
-        """``root`` and every child in turn: an inner node by its number, a leaf as the complement of its own."""
-        self._order, at = [root], 0
-        while at < len(self._order):
-            node = self._order[at]
-            if node < 0:
-                self._node(0, 0.0, at, MISSING_IS_ZERO)
-            else:
-                decision = self._decisions[node]
-                if decision & _CATEGORICAL:
-                    raise BoostingError(f"{self.where}: categorical splits are not compiled")
-                way = _MISSING.get((decision >> 2, bool(decision & _DEFAULT_LEFT)))
-                if way is None:
-                    raise BoostingError(f"{self.where}: decision type {decision} is unknown")
-                self._node(self._split_features[node], self._split_thresholds[node], len(self._order), way)
-                self._order += [self._lefts[node], self._rights[node]]
-            at += 1
-            if len(self._order) > 2 * len(self._leaf_values) - 1:
-                raise BoostingError(f"{self.where}: a node is the child of two")
-        nodes = set(range(-len(self._leaf_values), len(self._leaf_values) - 1))
-        if set(self._order) != nodes or len(self._order) != len(nodes):
-            raise BoostingError(f"{self.where}: children are not its {len(nodes)} nodes, each once")
-
-    def _node(self, feature: int, threshold: float, left: int, missing: int) -> None:
-        self.features.append(feature)
-        self.thresholds.append(threshold)
-        self.lefts.append(self.start + left)
-        self.missing.append(missing)
-
-    def _means(self) -> list[float]:
-        """The value of each node, from the last to the first: children stand after their parent."""
-        values, counts = [0.0] * len(self._order), [0.0] * len(self._order)
-        for at in range(len(self._order) - 1, -1, -1):
-            node, left = self._order[at], self.lefts[at] - self.start
-            if node < 0:
-                values[at], counts[at] = self._leaf_values[~node], self._leaf_counts[~node]
-                continue
-            counts[at] = counts[left] + counts[left + 1]
-            share = counts[left + 1] / counts[at] if counts[at] > 0.0 else 0.5
-            values[at] = values[left] + (values[left + 1] - values[left]) * share
-        return values
-
-
-def _check_head(fields: dict[str, str]) -> None:
-    if fields.get("version") != "v4":
-        raise BoostingError(f"version {fields.get('version')!r} of LightGBM's text, and v4 is expected")
-    if fields.get("num_class") != "1" or fields.get("num_tree_per_iteration") != "1":
-        raise BoostingError("one class, and one tree at a time, are expected")
-    if fields.get("objective") != "binary sigmoid:1":
-        raise BoostingError(f"objective {fields.get('objective')!r}, and 'binary sigmoid:1' is expected")
-    if "average_output" in fields:
-        raise BoostingError("averaged trees are not compiled")
-    if tuple(fields.get("feature_names", "").split()) != NAMES:
-        raise BoostingError("it was fitted on other features, or on these in another order")
-
-
-def _fields(block: str) -> dict[str, str]:
-    """``key=value`` lines by key; a line without ``=`` is a key without a value."""
-    return {key: value for key, _, value in (line.partition("=") for line in block.splitlines() if line)}
-
-
-def _list(
-    fields: dict[str, str], name: str, number: Callable[[str], _Number], length: int, where: str
-) -> list[_Number]:
-    try:
-        values = [number(each) for each in fields.get(name, "").split()]
-    except ValueError as error:
-        raise BoostingError(f"{where}: {name}: {error}") from error
-    if len(values) != length or any(math.isnan(value) for value in values):
-        raise BoostingError(f"{where}: {name} are not {length} numbers")
-    return values

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from models.kinds.logistic import GRADIENT_MAX, SCALE_MIN
+from models.kinds.kind import GRADIENT_MAX, SCALE_MIN
 from services.scorer.path.features.registry import INDEX
 from services.scorer.path.scoring.correction import CLIP, CorrectedForest, Correction
 from services.scorer.path.scoring.forest import Forest

@@ -25,24 +25,22 @@ from typing import Any, cast
 
 import msgspec
 import numpy as np
+import river
 from numpy.typing import NDArray
 from river import compose, linear_model, optim, preprocessing
 from river.utils import VectorDict
 
+from models.kinds.kind import GRADIENT_MAX, SCALE_MIN, Features, LinePlan, Online, Rest
+from services.contract.announcement import ModelAnnouncement
 from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
 from services.scorer.path.scoring.model import SCALED_MAX, LogisticModel, probability, read_features
 
 LEARNING_RATE = 0.01
 """Of weights and intercept, constant: behaviour drifts, so learning never stops."""
 L2 = 1e-4
-GRADIENT_MAX = 5.0
-"""Bound of ``weight * (probability - label)`` in one step."""
 STEP_MAX = 2.0
 """Bound of what one example changes of the log-odds of its own payment."""
 AVERAGED_EXAMPLES = 1_000
-SCALE_MIN = 0.1
-"""Smallest standard deviation that a feature is divided by, in its unit as read. Without it a flag that was set once
-in ten thousand payments would enter at 100, and one step of SGD on it would outvote everything else."""
 READ_MAX = 1e6
 """A value beyond it, as read, is none that our features can have: learning treats it as missing."""
 PRIOR_LOG_ODDS = math.log(0.001 / 0.999)
@@ -215,6 +213,44 @@ def restore_logistic(state: LogisticState) -> compose.Pipeline:
     regression.mean_intercept = state.mean_intercept
     regression.optimizer.n_iterations = state.iterations
     return pipeline
+
+
+class LogisticOnline(Online):
+    """River's scaled logistic regression."""
+
+    def __init__(self, _plan: LinePlan, rest: Rest | None) -> None:
+        self._pipeline = restore_logistic(rest.state) if rest else create_logistic()
+
+    def learn(self, features: Features, label: bool, weight: float) -> float:
+        """As ``Online``."""
+        x = readable(features)
+        said = float(self._pipeline.predict_proba_one(x)[True])
+        self._pipeline.learn_one(x, label, w=weight)
+        return said
+
+    def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> LogisticModel:
+        """As ``Online``."""
+        return compile_logistic(self._pipeline, version, feature_schema_hash, threshold)
+
+    def state(self) -> LogisticState:
+        """As ``Online``."""
+        return logistic_state(self._pipeline)
+
+
+def rivers_release(_plan: LinePlan) -> dict[str, Any]:
+    """What decides a line besides ``DEFINITION``."""
+    return {"river": river.__version__}
+
+
+def weights(said: ModelAnnouncement, _about: dict[str, Any]) -> list[dict[str, Any]]:
+    """A card's features by the size of their weight: log-odds for one scale, a standard deviation, as read."""
+    rows = zip(FEATURES, said.weights, said.means, said.scales, strict=True)
+    used = [
+        {"feature": feature.name, "weight": weight, "mean": mean, "scale": scale, "meaning": feature.meaning}
+        for feature, weight, mean, scale in rows
+        if scale
+    ]
+    return sorted(used, key=lambda each: -abs(each["weight"]))
 
 
 def _steps(pipeline: compose.Pipeline) -> tuple[FlooredScaler, SteadyRegression]:

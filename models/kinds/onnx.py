@@ -18,8 +18,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from models.kinds.kind import GraphOf
+from services.contract.announcement import ModelAnnouncement, OnnxGraph
 from services.contract.identity import hash_of
-from services.contract.types import ModelAnnouncement, OnnxGraph
 from services.scorer.path.features.registry import FEATURES
 from services.scorer.path.scoring.model import ModelRefused, require_schema
 
@@ -30,6 +31,8 @@ _PROBABILITY_MIN, _PROBABILITY_MAX = 1e-300, 1.0 - 2.0**-53
 ROUNDING = 1e-6
 """How far beyond 0 and 1 a probability in single precision may come out."""
 _TYPES: dict[str, Any] = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+BLACK_BOX = "It shows no reasons: nobody can say what made its score. So it scores in shadow, and cannot be promoted."
+"""What its card says."""
 _WEIGHTS_ELSEWHERE = b"\x0a\x08location\x12"
 """How a tensor whose numbers stand in another file begins to say where (``external_data`` of onnx.proto)."""
 
@@ -152,6 +155,16 @@ def onnx_from(said: ModelAnnouncement, data: bytes, feature_schema_hash: str) ->
     if inputs != [graph.input] or graph.output not in outputs:
         raise ModelRefused(f"model {said.version} of {said.name}: its graph has no input or output of those names")
     return OnnxModel(said.version, feature_schema_hash, said.model_hash, graph, session, failures)
+
+
+def scoring(said: ModelAnnouncement, graph: GraphOf, feature_schema_hash: str) -> OnnxModel:
+    """As ``Kind.scoring``."""
+    return onnx_from(said, graph(), feature_schema_hash)
+
+
+def check(said: ModelAnnouncement, graph: GraphOf) -> None:
+    """As ``Kind.check``."""
+    checked_graph(said, graph())
 
 
 def _opened(data: bytes) -> tuple[_Session, tuple[type[Exception], ...]]:

@@ -9,8 +9,8 @@ markers take offsets too.
 What one account's labels teach is limited (``models.influence``), alike in every line: a label beyond the
 limit changes nothing but the limit's own memory.
 
-There are lines of four kinds (``models.learning.online``). The logistic one is what scorers follow; those of the other
-kinds are challengers. A boosted line is fitted anew at stated counts of examples: its trainer also remembers the latest
+Each line is of a kind (``models.kinds.table``). The logistic one is what scorers follow; those of the other kinds are
+challengers. A boosted line is fitted anew at stated counts of examples: its trainer also remembers the latest
 examples, and reads them again when it goes on from a version (``Trainer.position``).
 """
 
@@ -21,32 +21,20 @@ from typing import Any, Literal
 
 import msgspec
 import orjson
-import river
 
 from models.influence import ACCOUNT_LIMIT, AccountLimit
-from models.kinds import adaptive_forest, anomaly, boosting, corrector, logistic
-from models.kinds.anomaly import AnomalyState
-from models.kinds.boosting import FitInputs
-from models.kinds.logistic import LogisticState
-from models.learning.labels import SILENCE
-from models.learning.online import (
-    REFIT_LABELS_MIN,
-    ROUNDING,
-    AnomalyOnline,
-    BoostingOnline,
-    BoostingState,
-    Fit,
-    ForestOnline,
-    LogisticOnline,
-    Online,
-)
+from models.kinds.boosting import packed_fit
+from models.kinds.kind import Fit, FitInputs, Online, Rest
+from models.kinds.table import FOLLOWED, KINDS
+from models.labels import SILENCE
 from models.learning.recent import RecentIds
 from models.learning.threshold import WINDOW_EXAMPLES, ThresholdWindow
+from services.contract.announcement import ModelAnnouncement
+from services.contract.codec import decode
 from services.contract.identity import hash_of
-from services.contract.types import Example, Kind, ModelAnnouncement
+from services.contract.label import Example
 from services.scorer.path.features.registry import FEATURES
 from services.scorer.path.scoring.ensemble import announcement_of
-from services.scorer.path.scoring.votes import SHARE_FLOOR
 
 RECENT_EXAMPLES = 8_192
 """How many of the latest example ids are remembered. A broker without transactions repeats at most the examples of
@@ -54,8 +42,6 @@ one batch of the joiner, which are far fewer."""
 
 WEIGHT_MAX = 1e6
 """As of a label."""
-
-CHALLENGERS: tuple[Kind, ...] = ("adaptive_forest", "halfspace", "boosting")
 
 Result = Literal["learned", "remembered", "duplicate", "limited", "foreign_schema", "invalid"]
 
@@ -67,7 +53,8 @@ class Plan:
     feature_schema_hash: str
     snapshot_examples: int
     alert_budget_share: float
-    kind: Kind = "logistic"
+    kind: str = FOLLOWED
+    """Of ``models.kinds.table``."""
     refit_examples: int = 7_000
     """Of the kind boosting: examples between two fits."""
     refit_window_examples: int = 100_000
@@ -76,7 +63,7 @@ class Plan:
     @property
     def challenger(self) -> bool:
         """Whether its models score only when promoted."""
-        return self.kind != "logistic"
+        return self.kind != FOLLOWED
 
     @property
     def name(self) -> str:
@@ -87,8 +74,10 @@ class Plan:
         ImportError
             When the line needs an extra that is not installed: its release is part of the name.
         """
+        kind = KINDS[self.kind]
         decides = {
-            **self._definition(),
+            **kind.defaults,
+            **kind.of_line(self),
             "window_examples": WINDOW_EXAMPLES,
             "recent_examples": RECENT_EXAMPLES,
             **ACCOUNT_LIMIT,
@@ -98,28 +87,15 @@ class Plan:
         }
         return f"{self.kind}-{hash_of(orjson.dumps(decides, option=orjson.OPT_SORT_KEYS))[:12]}"
 
-    def _definition(self) -> dict[str, Any]:
-        if self.kind == "boosting":
-            return {
-                **boosting.DEFINITION,
-                "corrector": corrector.DEFINITION,
-                "lightgbm": boosting.release(),
-                "refit_examples": self.refit_examples,
-                "refit_window_examples": self.refit_window_examples,
-                "refit_labels_min": REFIT_LABELS_MIN,
-                "rounding": ROUNDING,
-            }
-        if self.kind == "adaptive_forest":
-            of_votes = {"share_floor": SHARE_FLOOR, "rounding": ROUNDING}
-            return {**adaptive_forest.DEFINITION, **of_votes, "river": river.__version__}
-        of_river = logistic.DEFINITION if self.kind == "logistic" else anomaly.DEFINITION
-        return {**of_river, "river": river.__version__}
+
+_NOTHING = msgspec.Raw(b"null")
 
 
 class TrainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A trainer at rest: all that its future depends on, but for an adaptive forest, which is in a checkpoint."""
 
-    logistic: LogisticState | None = None
+    learned: msgspec.Raw = _NOTHING
+    """Its kind's ``state``, as JSON."""
     window: bytes
     """``ThresholdWindow.pack``."""
     recent: bytes
@@ -129,8 +105,6 @@ class TrainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     version: int
     next_offset: int
     trained_event_time_ms: int
-    halfspace: AnomalyState | None = None
-    boosting: BoostingState | None = None
     limit: bytes = b""
     """``AccountLimit.pack``."""
 
@@ -178,7 +152,7 @@ class Trainer:
         self.next_offset = state.next_offset if state else 0
         """The first offset that was not yet taken."""
         self._trained_event_time_ms = state.trained_event_time_ms if state else 0
-        self._online = _online_of(plan, state, checkpoint)
+        self._online = _learner(plan, state, checkpoint)
         self._window = ThresholdWindow(state.window if state else b"")
         self._recent = RecentIds(RECENT_EXAMPLES, state.recent if state else b"")
         self._limit = AccountLimit(packed=state.limit if state else b"")
@@ -194,7 +168,7 @@ class Trainer:
     def fit(self) -> Fit:
         """Make the fit that is due, here and now. It takes seconds."""
         inputs = self.fit_inputs()
-        return self.take_fit(None if inputs is None else boosting.packed_fit(inputs))
+        return self.take_fit(None if inputs is None else packed_fit(inputs))
 
     def fit_inputs(self) -> FitInputs | None:
         """What the fit that is due looks at; ``None`` where there are too few labels for one. Whoever makes it
@@ -202,7 +176,7 @@ class Trainer:
         return self._online.fit_inputs()
 
     def take_fit(self, packed: bytes | None) -> Fit:
-        """Go on with ``boosting.packed_fit`` of ``fit_inputs``, or with ``None`` where that was ``None``.
+        """Go on with ``models.kinds.boosting.packed_fit`` of ``fit_inputs``, or with ``None`` where that was ``None``.
 
         A new ensemble has said nothing yet, so its operating threshold begins anew with it.
 
@@ -242,7 +216,7 @@ class Trainer:
         self._online.remember(example, offset, teaches == "learned")
         if teaches != "learned":
             return Lesson(teaches)
-        said = self._online.learn(example)
+        said = self._online.learn(example.features, example.label, example.weight)
         if said is not None:
             self._window.add(said, example.weight)
         self.examples += 1
@@ -252,7 +226,7 @@ class Trainer:
     def state(self) -> TrainerState:
         """All that the trainer's future depends on: a ``Trainer`` of the same plan and state goes on identically."""
         return TrainerState(
-            **self._online.state(),
+            learned=msgspec.Raw(msgspec.json.encode(self._online.state())),
             window=self._window.pack(),
             recent=self._recent.pack(),
             limit=self._limit.pack(),
@@ -287,17 +261,11 @@ class Trainer:
         return Snapshot(announcement, self.state())
 
 
-def _online_of(plan: Plan, state: TrainerState | None, checkpoint: bytes | None) -> Online:
-    if plan.kind == "logistic":
-        return LogisticOnline(state.logistic if state else None)
-    if plan.kind == "halfspace":
-        return AnomalyOnline(state.halfspace if state else None)
-    if plan.kind == "adaptive_forest":
-        return ForestOnline(checkpoint or b"" if state else None)
-    return BoostingOnline(
-        plan.refit_examples,
-        plan.refit_window_examples,
-        plan.feature_schema_hash,
-        state.boosting if state else None,
-        state.examples if state else 0,
-    )
+def _learner(plan: Plan, state: TrainerState | None, checkpoint: bytes | None) -> Online:
+    kind = KINDS[plan.kind]
+    if kind.learner is None:
+        raise ValueError(f"{kind.name}: models of this kind are made elsewhere")
+    if state is None:
+        return kind.learner(plan, None)
+    learned = None if kind.state is None else decode(bytes(state.learned), kind.state)
+    return kind.learner(plan, Rest(learned, checkpoint or b"", state.examples))

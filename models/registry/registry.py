@@ -17,14 +17,14 @@ from pathlib import Path
 
 import msgspec
 
-from models.kinds.onnx import checked_graph, onnx_from
+from models.kinds.table import KINDS
 from models.learning.training import Snapshot
+from services.contract.announcement import ModelAnnouncement
 from services.contract.codec import RecordInvalid, decode, encode
 from services.contract.errors import TocsinError
+from services.contract.fields import NAME_PATTERN
 from services.contract.identity import hash_of
-from services.contract.types import NAME_PATTERN, ModelAnnouncement
 from services.runtime.files import write_durably
-from services.scorer.path.scoring.ensemble import scoring_from
 from services.scorer.path.scoring.model import ModelRefused, Scoring
 
 _VERSION = re.compile(r"^(\d{8})\.json$")
@@ -96,10 +96,11 @@ class Registry:
             When there is none, or as ``load``.
         """
         line, _, version = model.rpartition("/")
-        found = self.load(line, int(version)) if line and version.isdecimal() else self.latest(model)
-        if found is None:
+        name, number = (line, int(version)) if line and version.isdecimal() else (model, None)
+        versions = self.versions(name)
+        if number not in (*versions, None) or not versions:
             raise RegistryError(f"{self.folder}: has no model {model}; `tocsin model list` shows those it has")
-        return found
+        return self.load(name, versions[-1] if number is None else number)
 
     def load(self, name: str, version: int) -> Snapshot:
         """One version, checked against the hashes it carries.
@@ -119,10 +120,7 @@ class Registry:
         if (said.name, said.version) != (name, version):
             raise RegistryError(f"{path}: holds version {said.version} of {said.name}")
         try:
-            if said.kind == "onnx":
-                checked_graph(said, self._graph(said))
-            else:
-                scoring_from(said, said.feature_schema_hash)
+            KINDS[said.kind].check(said, lambda: self._graph(said))
         except ModelRefused as error:
             raise RegistryError(f"{path}: {error}") from error
         return snapshot
@@ -135,9 +133,7 @@ class Registry:
         ModelRefused
             When it cannot be used, or its graph is not here.
         """
-        if said.kind == "onnx":
-            return onnx_from(said, self._graph(said), feature_schema_hash)
-        return scoring_from(said, feature_schema_hash)
+        return KINDS[said.kind].scoring(said, lambda: self._graph(said), feature_schema_hash)
 
     def save_graph(self, name: str, data: bytes) -> None:
         """Put the graph of a model of the line ``name`` under its hash, before the snapshot that names it."""

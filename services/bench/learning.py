@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from models.learning.training import CHALLENGERS, Plan, Trainer
-from services.contract.types import Example
+from models.kinds.table import TABLE
+from models.learning.training import Plan, Trainer
+from services.contract.label import Example
 from services.learner.training.fitting import fitted
 from services.scorer.path.features.registry import FEATURES
 
@@ -26,7 +27,7 @@ def learning_cost() -> dict[str, Any]:
     it. Without the extra ``boosting`` its three figures are left out."""
     kinds: dict[str, float] = {}
     found: dict[str, Any] = {"cpu_us_per_example": kinds}
-    for kind in ("logistic", *CHALLENGERS):
+    for kind in (each.name for each in TABLE if each.learner):
         trainer, examples = Trainer(Plan(SCHEMA, 10**9, 0.002, kind, refit_examples=FIT_EXAMPLES)), _examples()
         if kind == "boosting":
             for offset in range(FIT_EXAMPLES):

@@ -19,8 +19,9 @@ from typing import Any
 
 import msgspec
 
-from services.contract.types import Label
-from services.learner.joining.join import DAY_MS, Join, Limits
+from services.contract.label import Label
+from services.contract.units import DAY_MS
+from services.learner.joining.join import Join, Limits
 from services.learner.joining.records import ServedDecision
 from services.learner.joining.store import Store
 from services.scorer.path.features.registry import NAMES

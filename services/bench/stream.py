@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 import msgspec
 
-from services.contract.types import Payment
+from services.contract.payment import Payment
 from services.generator import Configuration, Stream
 
 PAYMENTS_A_PAYER = 10

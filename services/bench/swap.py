@@ -12,7 +12,7 @@ from aiokafka.structs import TopicPartition
 
 from services import kafka
 from services.contract.codec import encode
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from services.kafka.announcing import send_announcement
 from services.runtime.clock import now_ms
 from services.runtime.settings import Settings

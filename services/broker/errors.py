@@ -9,8 +9,10 @@
 
 from __future__ import annotations
 
+from services.contract.errors import TocsinError
 
-class BrokerError(RuntimeError):
+
+class BrokerError(TocsinError, RuntimeError):
     """The broker cannot do what it was asked to."""
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from dataclasses import asdict
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import msgspec
 import typer
@@ -14,8 +13,6 @@ from rich.console import Console
 from services.cli.alert_view import moment, show_alert
 from services.cli.options import Bootstrap, Json, print_json
 from services.runtime.settings import load_settings
-
-T = TypeVar("T")
 
 app = typer.Typer(help="Alerts, for the people who work on them.", no_args_is_help=True)
 
@@ -31,7 +28,7 @@ def show(alert_id: AlertId, bootstrap: Bootstrap = None, json: Json = False) -> 
     """
     from services.scorer.shell.alerts import find_alert
 
-    alert = _found(find_alert(load_settings(bootstrap=bootstrap), alert_id)).alert
+    alert = asyncio.run(find_alert(load_settings(bootstrap=bootstrap), alert_id)).alert
     if json:
         typer.echo(msgspec.json.encode(alert).decode())
     else:
@@ -69,8 +66,8 @@ def snooze(
         if value is not None and not 1 <= len(value) <= 35:
             raise typer.BadParameter("1 to 35 characters", param_hint=name)
 
-    found = _found(find_alert(settings, alert_id))
-    written, offset = _found(send_snooze(settings, found, queue or found.alert.queue, days, reason))
+    found = asyncio.run(find_alert(settings, alert_id))
+    written, offset = asyncio.run(send_snooze(settings, found, queue or found.alert.queue, days, reason))
     if json:
         print_json(
             {
@@ -103,8 +100,8 @@ def recompute(alert_id: AlertId, bootstrap: Bootstrap = None, json: Json = False
     from services.scorer.shell.alerts import find_alert
 
     settings = load_settings(bootstrap=bootstrap)
-    alert = _found(find_alert(settings, alert_id)).alert
-    checks = _found(recompute_alert(settings, alert))
+    alert = asyncio.run(find_alert(settings, alert_id)).alert
+    checks = asyncio.run(recompute_alert(settings, alert))
     holds = all(each.holds for each in checks)
     if json:
         print_json(
@@ -120,14 +117,3 @@ def recompute(alert_id: AlertId, bootstrap: Bootstrap = None, json: Json = False
             typer.echo(f"{'ok  ' if each.holds else 'FAIL'}  {each.name}: {each.found}")
     if not holds:
         raise typer.Exit(1)
-
-
-def _found(doing: Coroutine[Any, Any, T]) -> T:
-    """What ``doing`` gives; what the logs do not hold ends the command with 1."""
-    from services.kafka.reading import NotInLogs
-
-    try:
-        return asyncio.run(doing)
-    except NotInLogs as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None

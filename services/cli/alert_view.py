@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from services.contract.alert import Alert, Contribution
 from services.contract.codes import CURRENCY_EXPONENT
-from services.contract.types import Alert, Contribution, Evidence, Finding
+from services.contract.decision import Evidence, Finding
 
 
 def moment(ms: int) -> str:

@@ -30,20 +30,16 @@ def broker(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    try:
-        with open_broker(kind, port=port, data_dir=data_dir) as running:
-            if running.fallback_reason:
-                print(running.fallback_reason, file=sys.stderr)
-            told = {"bootstrap": running.bootstrap, "broker": running.kind, "delivery": running.delivery}
-            if json:
-                print_json(told)
-            else:
-                typer.echo(f"{running.kind} on {running.bootstrap}, {running.delivery}. Ctrl-C stops it.")
-            sys.stdout.flush()
-            while running.running and not stop.wait(0.5):
-                pass
-            if not stop.is_set():
-                raise BrokerError("the broker ended by itself")
-    except BrokerError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(1) from None
+    with open_broker(kind, port=port, data_dir=data_dir) as running:
+        if running.fallback_reason:
+            print(running.fallback_reason, file=sys.stderr)
+        told = {"bootstrap": running.bootstrap, "broker": running.kind, "delivery": running.delivery}
+        if json:
+            print_json(told)
+        else:
+            typer.echo(f"{running.kind} on {running.bootstrap}, {running.delivery}. Ctrl-C stops it.")
+        sys.stdout.flush()
+        while running.running and not stop.wait(0.5):
+            pass
+        if not stop.is_set():
+            raise BrokerError("the broker ended by itself")

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.options import Bootstrap, Json, moment_ms, print_json
+from services.cli.options import Bootstrap, Json, moment_ms, plots_to_write, print_json
 from services.cli.workbench_view import STEPS, Budget, at, fail, read, show, text
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings, load_settings
@@ -35,7 +35,11 @@ def compare(
         bool, typer.Option("--shadow", help="Every challenger on the live stream, against what was served.")
     ] = False,
     plots: Annotated[
-        Path | None, typer.Option(help="With --shadow: draw each against the champion into this folder (matplotlib).")
+        Path | None,
+        typer.Option(
+            help="With --shadow: draw each against the champion into this folder (matplotlib).",
+            callback=plots_to_write,
+        ),
     ] = None,
     budget: Budget = None,
     bootstrap: Bootstrap = None,
@@ -60,9 +64,10 @@ def compare(
     from services.workbench.compare import ComparisonError, unseen
     from services.workbench.compare import compare as run
 
-    data, registry = read(files), Registry(settings.registry)
+    registry = Registry(settings.registry)
     try:
         said = [registry.named(each).announcement for each in (champion, challenger)]
+        data = read(files)
         models = [registry.scoring(each, data.feature_schema_hash) for each in said]
         rest = unseen(data, (said[0].trained_event_time_ms, said[1].trained_event_time_ms))
         found = run(rest, models[0], models[1], share)
@@ -143,7 +148,7 @@ def backtest(
     path's own code over the features as served: with what served, it says what was said. From Kafka memory grows with
     the decisions in review, from files with all.
     """
-    from models.registry.registry import Registry, RegistryError
+    from models.registry.registry import Registry
     from services.scorer.path.scoring.ensemble import model_from
     from services.scorer.path.scoring.model import untrained_model
     from services.workbench.export import Stretch
@@ -151,7 +156,9 @@ def backtest(
     from services.workbench.whatif import compared, reviewed
 
     settings = load_settings(bootstrap=bootstrap)
-    ruleset, data = load_ruleset(settings), read(files) if files else None
+    ruleset, registry = load_ruleset(settings), Registry(settings.registry)
+    snapshot = None if model == "untrained" else registry.named(model)
+    data = read(files) if files else None
     schema = feature_schema_hash(ruleset.parameters) if data is None else data.feature_schema_hash
     whole = Stretch(schema)
     chosen = Stretch(
@@ -159,14 +166,7 @@ def backtest(
         whole.from_ms if start is None else moment_ms(start),
         whole.upto_ms if end is None else moment_ms(end),
     )
-    by: Model
-    try:
-        if model == "untrained":
-            by = untrained_model(schema)
-        else:
-            by = model_from(Registry(settings.registry).named(model).announcement, schema)
-    except (RegistryError, ValueError) as error:
-        fail(error)
+    by: Model = untrained_model(schema) if snapshot is None else model_from(snapshot.announcement, schema)
     if data is None:
         said = asyncio.run(from_kafka(settings, ruleset, by, chosen, workers))
     else:

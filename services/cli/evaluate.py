@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.options import Json, print_json
+from services.cli.options import Json, plots_to_write, print_json
 from services.cli.workbench_view import STEPS, Budget, Matured, at, fail, read, show
 from services.runtime.progress import Progress
 from services.runtime.settings import load_settings
@@ -25,7 +25,7 @@ HANDBOOK = "handbook"
 
 def evaluate(
     files: Annotated[list[str], typer.Argument(help=f"Parquet files of `tocsin dataset export`; or `{HANDBOOK}`.")],
-    model: Annotated[str, typer.Option(help="served (the scores on record), logistic or boosting.")] = "served",
+    model: Annotated[str, typer.Option(help="served (the scores on record), or the kind that learns.")] = "served",
     matured_days: Matured = None,
     budget: Budget = None,
     refit_days: Annotated[float, typer.Option(min=1.0, help="Days between two fits of boosting.")] = 7.0,
@@ -38,7 +38,10 @@ def evaluate(
     unbounded: Annotated[
         bool, typer.Option("--unbounded", help="With poison, walk also without the bounds on labels.")
     ] = False,
-    plots: Annotated[Path | None, typer.Option(help="Write plots into this folder (needs matplotlib).")] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(help="Write plots into this folder (needs matplotlib).", callback=plots_to_write),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help=f"Folder of fdh_raw.parquet, for `{HANDBOOK}`.", show_default="TOCSIN_DATA")
     ] = None,
@@ -59,7 +62,7 @@ def evaluate(
 
     settings = load_settings()
     if model != "served" and model not in LEARNERS:
-        fail(f"--model {model}: there are served, {', '.join(LEARNERS)}")
+        fail(f"--model {model}: there is no such model; expected one of served, {', '.join(LEARNERS)}")
     found = read([Path(each) for each in files])
     if matured_days is not None:
         found = with_silence(found, matured_days)

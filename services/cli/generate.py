@@ -15,7 +15,7 @@ from rich.console import Console
 
 from services.cli.generate_view import ShownDays, finding_dict, findings_table
 from services.cli.options import Bootstrap, Json, print_json
-from services.generator import Configuration, ConfigurationError, Day, Stream
+from services.generator import Configuration, ConfigurationError, Day, Profile, Stream
 from services.generator.check import Finding, findings
 from services.generator.feed import events
 from services.generator.measures import Measures
@@ -29,7 +29,6 @@ EXIT_KAFKA = 1
 EXIT_SETTINGS = 2
 EXIT_DEVIATES = 3
 
-Profile = Literal["bank", "remitter"]
 Format = Literal["ndjson", "parquet", "pacs008"]
 
 
@@ -42,7 +41,10 @@ def generate(
         str, typer.Option(help="LSAC payers among cross-border ones: unit_test, bench, realistic, needle, or a number.")
     ] = "bench",
     profile: Annotated[
-        Profile, typer.Option(help="bank: everything; remitter: only what a remitter sees, all payers pay abroad.")
+        Profile,
+        typer.Option(
+            help="bank: everything; remitter: only what a remitter sees, all payers pay abroad; small_bank: the demo's."
+        ),
     ] = "remitter",
     hard: Annotated[
         bool, typer.Option("--hard", help="Evasion: jitter, daytime, two accounts, no repeated text.")

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.options import Bootstrap, Json, moment_ms, print_json
-from services.contract.types import ModelAnnouncement, Promotion
+from services.contract.announcement import ModelAnnouncement, Promotion
 from services.kafka.announcing import announce, champion_of, name_of, write_champion
-from services.learner.champion import PromotionError, promoted, rolled_back
+from services.learner.champion import promoted, rolled_back
 from services.runtime.settings import Settings, load_settings
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.rulebook.ruleset_file import load_ruleset
@@ -40,6 +40,11 @@ def list_models(json: Json = False) -> None:
     found = {name: registry.versions(name) for name in registry.names()}
     if json:
         print_json(found)
+        return
+    if not found:
+        typer.echo(
+            f"{registry.folder} has no model yet: `tocsin train` makes one; TOCSIN_REGISTRY names another folder"
+        )
         return
     table = Table("line", "versions", "latest", box=None, header_style="bold")
     for name, versions in found.items():
@@ -67,7 +72,7 @@ def show(model: Name, json: Json = False) -> None:
     Console().print(table)
     of = Table(
         "feature",
-        "weight" if card["kind"] == "logistic" else "adds, on average",
+        "weight" if any("weight" in each for each in card["features"]) else "adds, on average",
         "meaning",
         box=None,
         header_style="bold",
@@ -106,17 +111,12 @@ def register(
     dataset export`), NaN where one is missing; it gives the probability of suspicious, or a table of both. Needs the
     extra `onnx`. Of scikit-learn: `skl2onnx.to_onnx(model, features[:1], options={"zipmap": False})`.
     """
-    from models.registry.registry import Registry, RegistryError
-    from services.scorer.path.scoring.model import ModelRefused
+    from models.registry.registry import Registry
     from services.workbench.register import register as run
 
     settings = load_settings(bootstrap=bootstrap)
     until = 0 if trained_until is None else moment_ms(trained_until)
-    try:
-        made = run(file, name, Registry(settings.registry), _schema_hash(settings), output, until)
-    except (ModelRefused, RegistryError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    made = run(file, name, Registry(settings.registry), _schema_hash(settings), output, until)
     said = made.announcement
     if announced:
         asyncio.run(announce(settings, said))
@@ -143,14 +143,8 @@ def promote(model: Name, bootstrap: Bootstrap = None, json: Json = False) -> Non
     goes back. `tocsin promote learner` hands the choice back to the learner: the model announced last scores.
     """
     settings = load_settings(bootstrap=bootstrap)
-    current = champion_of(settings)
-    try:
-        promotion = (
-            None if model == "learner" else promoted(_load(settings, model, current_schema=True).announcement, current)
-        )
-    except PromotionError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    chosen = None if model == "learner" else _load(settings, model, current_schema=True).announcement
+    promotion = None if chosen is None else promoted(chosen, champion_of(settings))
     asyncio.run(write_champion(settings, promotion))
     _tell(promotion, json)
     _tell_mlflow(settings, lambda mlflow: mlflow.promoted(promotion))
@@ -158,15 +152,11 @@ def promote(model: Name, bootstrap: Bootstrap = None, json: Json = False) -> Non
 
 def rollback(bootstrap: Bootstrap = None, json: Json = False) -> None:
     """Go back to the champion before; where there was none, to the model that the learner announced last."""
-    from models.registry.registry import Registry, RegistryError
+    from models.registry.registry import Registry
 
     settings = load_settings(bootstrap=bootstrap)
     registry = Registry(settings.registry)
-    try:
-        promotion = rolled_back(champion_of(settings), lambda name, at: registry.load(name, at).announcement)
-    except (PromotionError, RegistryError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    promotion = rolled_back(champion_of(settings), lambda name, at: registry.load(name, at).announcement)
     asyncio.run(write_champion(settings, promotion))
     _tell(promotion, json)
     _tell_mlflow(settings, lambda mlflow: mlflow.promoted(promotion))
@@ -178,17 +168,12 @@ def fetch(
     json: Json = False,
 ) -> None:
     """Copy a model from MLflow (`TOCSIN_REGISTRY_MLFLOW`) into the registry, its hashes checked."""
-    from models.registry.registry import RegistryError
     from services.workbench.mlflow_registry import MlflowError, MlflowRegistry
 
     settings = load_settings()
-    try:
-        if not settings.registry_mlflow:
-            raise MlflowError("TOCSIN_REGISTRY_MLFLOW: names no MLflow")
-        said = MlflowRegistry(settings).fetched(model).announcement
-    except (MlflowError, RegistryError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    if not settings.registry_mlflow:
+        raise MlflowError("TOCSIN_REGISTRY_MLFLOW: not set; expected the tracking URI of an MLflow")
+    said = MlflowRegistry(settings).fetched(model).announcement
     if json:
         print_json({"model": name_of(said), "model_hash": said.model_hash})
     else:
@@ -231,13 +216,9 @@ def _tell(promotion: Promotion | None, json: bool) -> None:
 
 def _load(settings: Settings, model: str, current_schema: bool = False) -> Snapshot:
     """A model of the registry; ends the command with 1 where it is not to be had."""
-    from models.registry.registry import Registry, RegistryError
+    from models.registry.registry import Registry
 
-    try:
-        snapshot = Registry(settings.registry).named(model)
-    except RegistryError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    snapshot = Registry(settings.registry).named(model)
     if current_schema and snapshot.announcement.feature_schema_hash != _schema_hash(settings):
         typer.echo(
             f"{model} was trained on feature schema {snapshot.announcement.feature_schema_hash[:12]}, scorers compute "

@@ -1,8 +1,11 @@
-"""Options that commands have in common, and how they print."""
+"""Options that commands have in common, and how they print. What cannot be written is told before any work is done."""
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -21,8 +24,52 @@ def moment_ms(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is neither an ISO 8601 time nor milliseconds") from None
+        raise typer.BadParameter(
+            f"{text!r} is no time; expected ISO 8601, such as 2026-06-01 or 2026-06-01T12:00Z, or milliseconds"
+        ) from None
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
+
+
+def file_to_write(path: Path | None) -> Path | None:
+    """The callback of an option that names a file to write: its folder is made, and may be written to."""
+    if path is not None:
+        if path.is_dir():
+            raise typer.BadParameter(f"{path} is a folder; expected the name of a file to write")
+        _folder_made(path.parent, path)
+    return path
+
+
+def folder_to_write(path: Path | None) -> Path | None:
+    """The callback of an option that names a folder for files: it is made, and may be written to."""
+    if path is not None:
+        _folder_made(path, path)
+    return path
+
+
+def plot_to_write(path: Path | None) -> Path | None:
+    """As ``file_to_write``, of a picture: what draws it must be installed."""
+    _can_draw(path)
+    return file_to_write(path)
+
+
+def plots_to_write(path: Path | None) -> Path | None:
+    """As ``folder_to_write``, of pictures."""
+    _can_draw(path)
+    return folder_to_write(path)
+
+
+def _can_draw(path: Path | None) -> None:
+    if path is not None and find_spec("matplotlib") is None:
+        raise typer.BadParameter("pictures need matplotlib: pip install 'tocsin[plots]'")
+
+
+def _folder_made(folder: Path, path: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: cannot make the folder {folder}: {error.strerror}; name another") from None
+    if not os.access(folder, os.W_OK):
+        raise typer.BadParameter(f"{path}: the folder {folder} may not be written to; name another")
 
 
 def print_json(value: Any) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from services.cli.options import Json, print_json
+from services.runtime.files import unreadable
 from services.runtime.settings import load_settings
 from services.scorer.path.features.private import keyed_hash, term_of
 from services.scorer.path.features.registry import FEATURES, INDEX
@@ -29,11 +30,8 @@ TWIN = "tests/scorer/path/features/test_features_equal_their_twins.py::test_a_fe
 def _load(name: str) -> Pack:
     try:
         return parse_pack(pack_text(name))
-    except OSError as error:
-        raise typer.BadParameter(f"{name}: {error}") from None
     except PackError as error:
-        typer.echo(f"{name}: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise PackError(f"{name}: {error}") from None
 
 
 @app.command()
@@ -46,8 +44,7 @@ def lint(
         try:
             fixtures = read_fixtures(pack_folder(name))
         except PackError as error:
-            typer.echo(f"{pack.name}: {error}", err=True)
-            raise typer.Exit(1) from None
+            raise PackError(f"{pack.name}: {error}") from None
         held = f"{len(pack.indicators)} indicators, {len(fixtures)} fixtures"
         typer.echo(f"{pack.name} {pack.version}: {held}, hash {pack.hash[:12]}")
 
@@ -112,9 +109,13 @@ def sign(file: Annotated[Path, typer.Argument(help="An override, TOML.")]) -> No
     """Sign an override with TOCSIN_PACK_KEY: writes FILE.sig beside it."""
     key = load_settings().pack_key.get_secret_value().encode()
     if not key:
-        raise typer.BadParameter("set TOCSIN_PACK_KEY first")
+        raise typer.BadParameter("TOCSIN_PACK_KEY: not set; it is the key to sign with")
     beside = file.with_name(file.name + SIGNATURE_SUFFIX)
-    beside.write_text(signature_of(key, file.read_bytes()) + "\n", "ascii")
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(unreadable(file, error, "an override of packs, TOML")) from None
+    beside.write_text(signature_of(key, content) + "\n", "ascii")
     typer.echo(beside)
 
 

@@ -22,15 +22,10 @@ def recompute(
     with the model that the decision names. Exit codes: 0 the same bytes; 1 they differ, or it cannot be done; 2 a
     setting is wrong. `tocsin alert recompute` does this for all that an alert rests on.
     """
-    from services.kafka.reading import NotInLogs
     from services.scorer.audit.recompute import recompute_decision
 
     settings = load_settings(bootstrap=bootstrap)
-    try:
-        found = asyncio.run(recompute_decision(settings, decision_id))
-    except NotInLogs as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    found = asyncio.run(recompute_decision(settings, decision_id))
     if json:
         print_json({"decision_id": decision_id, "same": found.same, "recomputed": found.recomputed.decode()})
     else:

@@ -116,4 +116,4 @@ def _bound(option: str, text: str | None) -> int | None:
     try:
         return None if text is None else iso_ms(text)
     except BadValueError as error:
-        raise SettingsError(f"{option}: {error}") from None
+        raise SettingsError(f"{option}: {error}: {text!r}; expected one such as 2026-06-01T12:00Z") from None

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.options import Bootstrap, Json, print_json
+from services.cli.options import Bootstrap, Json, file_to_write, print_json
+from services.contract.document import markdown
 from services.kafka.topics import TopicState, amiss, create_topics, describe_topics, untold
 from services.runtime.settings import load_settings
 
-app = typer.Typer(help="Create or describe the topics of the contract.", no_args_is_help=True)
+app = typer.Typer(help="Create, describe or document the topics of the contract.", no_args_is_help=True)
 
 
 @app.command()
@@ -30,6 +32,19 @@ def describe(bootstrap: Bootstrap = None, partitions: int | None = None, json: J
     _show(states, json)
     if not all(state.fits for state in states):
         raise typer.Exit(1)
+
+
+@app.command()
+def document(
+    out: Annotated[
+        Path | None, typer.Option(help="Write it here; not given: print it.", callback=file_to_write)
+    ] = None,
+) -> None:
+    """Print the contract as a page of Markdown: every topic, and every field of every record."""
+    if out is None:
+        typer.echo(markdown(), nl=False)
+    else:
+        out.write_text(markdown(), "utf-8")
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from services.cli.options import Bootstrap, Json, moment_ms, print_json
+from services.cli.options import Bootstrap, Json, file_to_write, moment_ms, plots_to_write, print_json
 from services.cli.workbench_view import STEPS, Budget, Files, Matured, at, fail, read, show, tell
 from services.contract.codec import RecordInvalid
 from services.kafka.announcing import name_of
@@ -29,7 +29,7 @@ app = typer.Typer(help="Data sets of decisions and their labels.", no_args_is_he
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    out: Annotated[Path, typer.Argument(help="The Parquet file to write.", callback=file_to_write)],
     as_of: Annotated[
         str | None, typer.Option(help="What was known then: an ISO 8601 time (UTC without an offset) or milliseconds.")
     ] = None,
@@ -60,12 +60,12 @@ def export(
 
 @app.command()
 def generate(
-    out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    out: Annotated[Path, typer.Argument(help="The Parquet file to write.", callback=file_to_write)],
     payers: Annotated[int, typer.Option(min=100, help="Payers; about 33 payments each in 18 months.")] = 10_000,
     months: Annotated[int, typer.Option(min=1, max=120)] = 18,
     seed: Annotated[int, typer.Option()] = 1,
     base_rate: Annotated[str, typer.Option(help="unit_test, bench, realistic, needle.")] = "unit_test",
-    profile: Annotated[Literal["remitter", "bank"], typer.Option(help="Whose payments.")] = "remitter",
+    profile: Annotated[Literal["remitter", "bank", "small_bank"], typer.Option(help="Whose payments.")] = "remitter",
     json: Json = False,
 ) -> None:
     """The same of a generated stream, without Kafka: to try the workbench on, with labels as late as the generator's.
@@ -92,7 +92,7 @@ def generate(
 
 def train(
     files: Files,
-    kind: Annotated[str, typer.Option(help="boosting (needs the extra `boosting`) or logistic.")] = "boosting",
+    kind: Annotated[str, typer.Option(help="Its kind; boosting needs the extra `boosting`.")] = "boosting",
     name: Annotated[str | None, typer.Option(help="Line in the registry.", show_default="the kind")] = None,
     delay_days: Annotated[float, typer.Option(help="How late labels are, at the edge of the held-out part.")] = 7.0,
     matured_days: Matured = None,
@@ -100,7 +100,9 @@ def train(
     if_drifted: Annotated[
         bool, typer.Option("--if-drifted", help="Train only if the drift watch asks for a refit, and settle that.")
     ] = False,
-    plots: Annotated[Path | None, typer.Option(help="Write plots of the held-out part into this folder.")] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Write plots of the held-out part into this folder.", callback=plots_to_write)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train a model, measure it on the latest quarter of the decisions, and save it in the registry as a challenger.
@@ -108,13 +110,21 @@ def train(
     Nothing scores with it until `tocsin promote`. With --if-drifted nothing is trained unless a request to refit stands
     (`drift.json` in `TOCSIN_STATE_DIR`); once the version is saved the request is settled.
     """
+    from models.kinds.table import ON_TABLES
     from models.registry.registry import Registry, RegistryError
     from services.learner.health.alarms import settle
     from services.workbench.mlflow_registry import tell_mlflow
     from services.workbench.train import TrainingError
     from services.workbench.train import train as run
 
+    if kind not in ON_TABLES:
+        fail(f"--kind {kind}: there is no such kind; expected one of {', '.join(ON_TABLES)}")
     settings = load_settings()
+    registry = Registry(settings.registry)
+    try:
+        registry.versions(name or kind)
+    except RegistryError as error:
+        fail(f"--name {error}")
     request = _refit_request(settings) if if_drifted else None
     if if_drifted and request is None:
         if json:
@@ -124,7 +134,6 @@ def train(
         return
     data = read(files)
     share = settings.alert_budget_share if budget is None else budget
-    registry = Registry(settings.registry)
 
     def look(held_out: Dataset, scores: Floats, model: Model) -> None:
         if plots is not None:

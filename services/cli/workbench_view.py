@@ -10,16 +10,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from services.runtime.files import unreadable
 from services.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from services.workbench.dataset import Dataset
 
 STEPS = 1_000
+EXPECTED = "a Parquet file that `tocsin dataset export` or `tocsin dataset generate` wrote"
 Files = Annotated[list[Path], typer.Argument(help="Parquet files that `tocsin dataset export` wrote.")]
 Budget = Annotated[
     float | None,
-    typer.Option(help="Share of payments that people can review.", show_default="TOCSIN_ALERT_BUDGET_SHARE"),
+    typer.Option(
+        min=0.0, max=1.0, help="Share of payments that people can review.", show_default="TOCSIN_ALERT_BUDGET_SHARE"
+    ),
 ]
 Matured = Annotated[
     float | None, typer.Option(help="After so many days without a label a payment counts as weakly not suspicious.")
@@ -39,9 +43,17 @@ def read(files: list[Path]) -> Dataset:
     """The data set in Parquet files; ends the command with 1 where they hold none."""
     from services.workbench.dataset import Dataset, DatasetError
 
+    for file in files:
+        try:
+            with file.open("rb"):
+                pass
+        except OSError as error:
+            fail(unreadable(file, error, EXPECTED))
     try:
         return Dataset.read(*files)
-    except (DatasetError, ImportError) as error:
+    except DatasetError as error:
+        fail(f"{error}; expected {EXPECTED}")
+    except ImportError as error:
         fail(error)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from services.cli.options import Bootstrap
-from services.runtime.settings import Settings, load_settings
+from services.runtime.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(help="Run a worker until SIGTERM or Ctrl-C.", no_args_is_help=True)
 
@@ -57,7 +57,13 @@ def learner(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, logle
     """Join labels with what was served, learn from the joined examples, announce models. One is enough."""
     from services.learner.app import run_learner
 
-    run_learner(_settings(bootstrap, metrics_port, loglevel))
+    settings = _settings(bootstrap, metrics_port, loglevel)
+    for name, folder in (("STATE_DIR", settings.state_dir), ("REGISTRY", settings.registry)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"TOCSIN_{name}: {folder} is no folder and cannot be made: {error.strerror}") from None
+    run_learner(settings)
 
 
 @app.command()

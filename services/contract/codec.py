@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 import orjson
 
+from services.contract.label import PaymentLabel
+from services.contract.payment import Payment
 from services.contract.reading import (
     DECISION_BYTES_MAX,
     NESTING_MAX,
@@ -16,7 +18,6 @@ from services.contract.reading import (
     read,
     rejection_of,
 )
-from services.contract.types import Payment, PaymentLabel
 
 __all__ = [
     "DECISION_BYTES_MAX",

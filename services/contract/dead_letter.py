@@ -11,10 +11,12 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from services.contract.events import Headers, cloud_event
+from services.contract.fields import Count, Sha256
 from services.contract.reading import RecordInvalid, Rejection
 from services.contract.topics import BATCH_BYTES_MAX
-from services.contract.types import DeadLetter
 
 WHOLE_BYTES_MAX = BATCH_BYTES_MAX + 64 * 1024
 """Key and value together that are kept whole. The topic takes twice ``BATCH_BYTES_MAX``."""
@@ -29,6 +31,31 @@ TEXT_BYTES_MAX = 1_000
 _PREFIX = "tocsin_"
 _REQUIRED = ("reason", "field", "detail", "topic", "partition", "offset")
 _NUMBERS = ("partition", "offset", "size", "key_size", "headers_left_out")
+
+
+class DeadLetter(Struct, frozen=True, omit_defaults=True):
+    """Why a record could not be processed. Travels in headers, as ``tocsin_<field>``; key and value are the record's
+    own bytes, and its headers stand beside as ``original_<name>``.
+
+    ``topic`` may also be ``file:<name>`` or ``stream:<name>``; then ``offset`` is the line, counted from 1.
+    """
+
+    reason: str
+    field: str
+    detail: str
+    topic: str
+    partition: Count
+    offset: Count
+    truncated: str | None = None
+    """``key``, ``value`` or ``key,value``: of what only the beginning is kept. The log has the rest, at ``offset``."""
+    size: Count | None = None
+    """Of the value as it came, bytes; with a value that was cut."""
+    sha256: Sha256 | None = None
+    """Of the same."""
+    key_size: Count | None = None
+    key_sha256: Sha256 | None = None
+    headers_left_out: Count = 0
+    """How many of the record's own headers were too many, or too large."""
 
 
 class Written(NamedTuple):
@@ -97,11 +124,6 @@ def read_dead_letter(headers: Sequence[tuple[str, bytes | None]]) -> DeadLetter:
         except ValueError:
             raise RecordInvalid(Rejection("dead_letter_invalid", _PREFIX + name, "Missing, or not readable")) from None
     return DeadLetter(**fields)  # type: ignore[arg-type]
-
-
-def original_headers(headers: Sequence[tuple[str, bytes | None]]) -> Headers:
-    """The headers that the record had, as far as they were kept."""
-    return [(name.removeprefix(ORIGINAL), value or b"") for name, value in headers if name.startswith(ORIGINAL)]
 
 
 def _originals(headers: Iterable[tuple[str, bytes | None]]) -> tuple[Headers, int]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class TocsinError(Exception):
-    """An error whose message people may read anywhere: it never repeats anything of a record."""
+    """The base of all errors of ours. People may read its message anywhere: it repeats nothing of a record, unless its
+    class ``may_quote``."""
+
+    may_quote: ClassVar[bool] = False
+    """Whether the message may repeat what a library said of a file: whoever named the file reads it, no log has it."""
 
 
 class MissingExtra(TocsinError, ImportError):

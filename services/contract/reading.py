@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
+from services.contract.errors import TocsinError
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 RECORD_BYTES_MAX = 262_144
@@ -58,7 +60,7 @@ class Rejection:
         return ": ".join(part for part in (self.reason, self.field, self.detail) if part)
 
 
-class RecordInvalid(ValueError):
+class RecordInvalid(TocsinError, ValueError):
     """Bytes are not what they should be. The message is that of ``rejection``: nothing of the record is in it."""
 
     def __init__(self, rejection: Rejection) -> None:
@@ -76,7 +78,7 @@ def read(value: bytes | None, kind: type[T], reason: str, bytes_max: int = RECOR
     bytes_max
         What is larger is refused unread.
 
-    >>> from services.contract.types import Origin
+    >>> from services.contract.decision import Origin
     >>> read(b'{"partition": 1, "offset": 2}', Origin, "origin_invalid")
     Origin(partition=1, offset=2)
     >>> read(b'{"partition": "x"}', Origin, "origin_invalid")

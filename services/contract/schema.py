@@ -6,20 +6,26 @@ from typing import Any
 
 import msgspec
 
-from services.contract import types
+from services.contract.alert import Alert, Snooze
+from services.contract.announcement import ModelAnnouncement, Promotion
+from services.contract.dead_letter import DeadLetter
+from services.contract.decision import Decision
+from services.contract.label import Example, Label, PaymentLabel
+from services.contract.payment import Payment
+from services.contract.shadow_scores import ShadowScores
 
 RECORDS: dict[str, type[msgspec.Struct]] = {
-    "payment.v1": types.Payment,
-    "decision.v1": types.Decision,
-    "alert.v1": types.Alert,
-    "snooze.v1": types.Snooze,
-    "label.v1": types.Label,
-    "payment-label.v1": types.PaymentLabel,
-    "example.v1": types.Example,
-    "model-announcement.v1": types.ModelAnnouncement,
-    "model-promotion.v1": types.Promotion,
-    "shadow-scores.v1": types.ShadowScores,
-    "dead-letter.v1": types.DeadLetter,
+    "payment.v1": Payment,
+    "decision.v1": Decision,
+    "alert.v1": Alert,
+    "snooze.v1": Snooze,
+    "label.v1": Label,
+    "payment-label.v1": PaymentLabel,
+    "example.v1": Example,
+    "model-announcement.v1": ModelAnnouncement,
+    "model-promotion.v1": Promotion,
+    "shadow-scores.v1": ShadowScores,
+    "dead-letter.v1": DeadLetter,
 }
 
 

@@ -25,6 +25,8 @@ class Topic:
     internal: bool = False
     append_time: bool = False
     retention_ms: int = -1
+    records: tuple[str, ...] = ()
+    """What its values are, as ``schema.RECORDS`` names them; none where they are our own bytes."""
 
     def configuration(self, replication_factor: int = 1) -> dict[str, str]:
         """The broker's settings of this topic, as ``kafka-configs`` spells them.
@@ -61,7 +63,10 @@ class Topics:
 
     @property
     def payments(self) -> Topic:
-        return self._topic("payments.v1", "payer account", "payments to be scored, and their labels", append_time=True)
+        return self._topic(
+            "payments.v1", "payer account", "payments to be scored, and their labels", append_time=True,
+            records=("payment.v1", "payment-label.v1"),
+        )  # fmt: skip
 
     @property
     def payments_by_payee(self) -> Topic:
@@ -71,33 +76,37 @@ class Topics:
 
     @property
     def decisions(self) -> Topic:
-        return self._topic("decisions.v1", "payee account", "one decision for every payment")
+        return self._topic("decisions.v1", "payee account", "one decision for every payment", records=("decision.v1",))
 
     @property
     def shadow_scores(self) -> Topic:
-        return self._topic("shadow-scores.v1", "payee account", "what challengers say of each decision")
+        purpose = "what challengers say of each decision"
+        return self._topic("shadow-scores.v1", "payee account", purpose, records=("shadow-scores.v1",))
 
     @property
     def reviews(self) -> Topic:
-        return self._topic("reviews.by-subject.v1", "subject", "decisions to review, and snoozes", internal=True)
+        purpose = "decisions to review, and snoozes"
+        return self._topic("reviews.by-subject.v1", "subject", purpose, internal=True, records=("snooze.v1",))
 
     @property
     def alerts(self) -> Topic:
-        return self._topic("alerts.v1", "subject", "alerts about subjects, by revision")
+        return self._topic("alerts.v1", "subject", "alerts about subjects, by revision", records=("alert.v1",))
 
     @property
     def labels(self) -> Topic:
-        return self._topic("labels.v1", "payment id", "what was later learned of a payment")
+        return self._topic("labels.v1", "payment id", "what was later learned of a payment", records=("label.v1",))
 
     @property
     def examples(self) -> Topic:
-        return self._topic("examples.v1", "payment id", "the training log: one order", partitions=1)
+        purpose = "the training log: one order"
+        return self._topic("examples.v1", "payment id", purpose, partitions=1, records=("example.v1",))
 
     @property
     def models(self) -> Topic:
         return self._topic(
-            "models.v1", "model name and version", "models announced, and the champion", partitions=1, compacted=True
-        )
+            "models.v1", "model name and version", "models announced, and the champion", partitions=1, compacted=True,
+            records=("model-announcement.v1", "model-promotion.v1"),
+        )  # fmt: skip
 
     @property
     def dead_letters(self) -> Topic:

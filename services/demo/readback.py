@@ -13,9 +13,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from services import kafka
 from services.contract.codec import Rejection, decode, decode_payment
 from services.contract.dead_letter import read_dead_letter
+from services.contract.decision import Outcome
 from services.contract.events import PAYMENT_LABEL, is_event
 from services.contract.topics import Topic
-from services.contract.types import Outcome
 from services.runtime.clock import now_ms
 from services.runtime.settings import Settings
 

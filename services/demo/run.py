@@ -21,7 +21,8 @@ from aiokafka.errors import KafkaError
 from services import kafka
 from services.broker import open_broker
 from services.broker.probe import free_ports
-from services.contract.types import Label
+from services.contract.errors import TocsinError
+from services.contract.label import Label
 from services.demo.plan import Stretch, snapshot_examples, stretches
 from services.demo.readback import LatencyMeter, count, gather_evidence
 from services.demo.sending import Sender
@@ -36,8 +37,10 @@ from services.runtime.settings import Settings, load_settings
 BOOT_SECONDS_MAX, STALL_SECONDS_MAX, LEARN_SECONDS_MAX = 90.0, 45.0, 20.0
 
 
-class DemoError(RuntimeError):
+class DemoError(TocsinError, RuntimeError):
     """The demo could not go on. The message says at what."""
+
+    may_quote = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +292,8 @@ class _Run:
             alert_budget_share=self._settings.alert_budget_share,
         )
         evidence = await gather_evidence(self._settings)
-        return summarise(conditions, evidence, self._stream.truth, time.monotonic() - self._started)
+        seconds = time.monotonic() - self._started
+        return summarise(conditions, evidence, self._stream.truth, self._stream.positions, seconds)
 
 
 def _describe(stretch: Stretch, number: int, planned: list[Stretch]) -> str:

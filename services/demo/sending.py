@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from services import kafka
+from services.contract.label import Label
 from services.contract.partitioner import partition_of
-from services.contract.types import Label
 from services.demo.plan import PACED_PER_SECOND, Stretch
 from services.demo.stream import Record, Stream
 from services.ingest.pacing import Pace

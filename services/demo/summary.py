@@ -100,9 +100,12 @@ class Summary:
         }
 
 
-def summarise(conditions: Conditions, evidence: Evidence, truth: dict[str, str], seconds: float) -> Summary:
-    """Put the figures together. ``truth`` is the typology by payment id, of the suspicious payments only."""
-    evaluated = _evaluated(conditions, evidence)
+def summarise(
+    conditions: Conditions, evidence: Evidence, truth: dict[str, str], positions: dict[str, int], seconds: float
+) -> Summary:
+    """Put the figures together. By payment id, ``truth`` is the typology, of the suspicious payments only, and
+    ``positions`` where a payment stands in the stream, from 1."""
+    evaluated = _evaluated(conditions, evidence, positions)
     suspicious = [each.payment_id in truth for each in evaluated]
     scores = [each.score for each in evaluated]
     reviewed = [each for each in evaluated if each.outcome == "review"]
@@ -120,25 +123,16 @@ def summarise(conditions: Conditions, evidence: Evidence, truth: dict[str, str],
     )
 
 
-def _evaluated(conditions: Conditions, evidence: Evidence) -> list[Served]:
+def _evaluated(conditions: Conditions, evidence: Evidence, positions: dict[str, int]) -> list[Served]:
     """The decisions by a learned model on payments that were sent once one was in use, in the order of arrival."""
     if conditions.evaluated_from is None:
         return []
     chosen = [
         each
         for each in evidence.served.values()
-        if each.model_version > 0 and position_of(each.payment_id) > conditions.evaluated_from
+        if each.model_version > 0 and positions[each.payment_id] > conditions.evaluated_from
     ]
-    return sorted(chosen, key=lambda each: position_of(each.payment_id))
-
-
-def position_of(payment_id: str) -> int:
-    """Where a payment of the stream stands in it, from 1: its id says so.
-
-    >>> position_of("p7-00000012")
-    12
-    """
-    return int(payment_id.rpartition("-")[2])
+    return sorted(chosen, key=lambda each: positions[each.payment_id])
 
 
 def _rounded(value: float | None, digits: int = 4) -> float | None:

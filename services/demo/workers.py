@@ -13,13 +13,16 @@ from typing import Self
 from pydantic import SecretStr
 
 from services.broker.process import GUARD, tail
+from services.contract.errors import TocsinError
 from services.runtime.settings import PREFIX, Settings
 
 STOP_SECONDS_MAX = 20.0
 
 
-class WorkerEndedError(RuntimeError):
+class WorkerEndedError(TocsinError, RuntimeError):
     """A worker ended by itself. The message has the end of its log."""
+
+    may_quote = True
 
 
 def environment(settings: Settings, metrics_port: int) -> dict[str, str]:

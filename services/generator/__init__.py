@@ -21,7 +21,7 @@ travels with a payment. Results on this data show that the software works as spe
 its distributions come from about ten published numbers, and from assumptions that ``parameters.toml`` marks as such.
 """
 
-from services.generator.configuration import Configuration, ConfigurationError
+from services.generator.configuration import Configuration, ConfigurationError, Profile
 from services.generator.stream import Chunk, Day, Stream, generate, truth
 from services.generator.truth import AccountTruth, LabelTruth, PaymentTruth, TruthRecord
 
@@ -33,6 +33,7 @@ __all__ = [
     "Day",
     "LabelTruth",
     "PaymentTruth",
+    "Profile",
     "Stream",
     "TruthRecord",
     "generate",

@@ -13,20 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.contract.units import DAY_MS
 from services.generator.chance import Ints, mix
-from services.generator.configuration import DAY_MS, Configuration
+from services.generator.configuration import Configuration
 from services.generator.places import Places
 
 _KIND_BITS = 40
 PAYER, FAMILY, CHARITY, FREELANCER, COLLECTOR, MERCHANT, BILLER, EMPLOYER, PLATFORM, AGENT, SPECIAL = range(11)
-KIND_NAMES = (
-    "payer", "family", "charity", "freelancer", "collector", "merchant", "biller", "employer", "platform",
-    "cash_out_agent", "special",
-)  # fmt: skip
 POOL_BITS = 24
 """Accounts of a pool are ``place << 24 | number`` within their kind."""
 _CACHE_MAX = 1 << 19
 _OPENED_MEDIAN_DAYS = 900.0
+EVERYDAY = "everyday"
+"""The role of planned accounts of which nothing is to be found out."""
 
 
 @dataclass(slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from services.contract.units import HOUR_MS
 from services.generator.accounts import PAYER, account
 from services.generator.people import World
-from services.generator.routine import HOUR_MS
 from services.generator.rows import TYPOLOGIES, Rows, source
 from services.generator.twins import monthly_totals
 

@@ -264,12 +264,13 @@ def _told(measures: Measures, law: RoutineLaw, n: float) -> Iterator[Finding]:
 
 def _domestic(measures: Measures) -> Iterator[Finding]:
     configuration = measures.stream.configuration
-    if configuration.profile != "bank":
+    if configuration.profile == "remitter":
         return
     for law in configuration.parameters.domestic:
         at = source(law.name)
         n = int(measures.payments[at])
-        expected = law.per_month * configuration.payers * configuration.days / 30.44
+        pace = 1.0 if law.payee == "self" else configuration.parameters.domestic_pace
+        expected = law.per_month * pace * configuration.payers * configuration.days / 30.44
         slack = 0.12 * expected if law.payee == "self" else 0.02 * expected
         error = ERRORS_ALLOWED * math.sqrt(expected) + slack
         yield Finding(f"{law.name}.payments", expected, n, error, "D", n)
@@ -306,7 +307,7 @@ def _labels(measures: Measures) -> Iterator[Finding]:
     shown = measures.labels_innocent / max(1, ordinary)
     yield _share("labels.innocent_share", law.innocent_share, shown, ordinary, "D", slack=0.02 * law.innocent_share)
     wrong = measures.labels_innocent_wrong / max(1, measures.labels_innocent)
-    yield _share("labels.analyst_error, innocent", law.analyst_error, wrong, measures.labels_innocent, "D")
+    yield _share("labels.innocent_error", law.innocent_error, wrong, measures.labels_innocent, "D")
     case_of = {f"p{pid:016x}": case for pid, case in zip(plan.rows["pid"].tolist(), plan.cases.tolist(), strict=True)}
     by_source: dict[str, set[int]] = {"analyst": set(), "authority": set()}
     for label in plan.labels:
@@ -323,7 +324,8 @@ def _noise(measures: Measures) -> Iterator[Finding]:
     shown = dict(zip(KINDS, (measures.kinds / max(1, n)).tolist(), strict=True))
     yield _share("noise.late", law.late, measures.late / max(1, n), n, "D")
     yield _share("noise.duplicate", law.duplicate, shown["repeat"], n, "D")
-    yield _share("noise.returned", law.returned, shown["status_update"], n, "D", slack=0.03 * law.returned)
+    updates = law.returned + law.attempted
+    yield _share("noise.status_updates", updates, shown["status_update"], n, "D", slack=0.03 * updates)
     yield _share("noise.malformed", law.malformed, shown["malformed"], n, "D")
 
 

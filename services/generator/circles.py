@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.accounts import COLLECTOR, PAYER, account
 from services.generator.chance import Ints, generator
-from services.generator.configuration import DAY_MS
 from services.generator.people import World
 from services.generator.places import ROUND_SENT
-from services.generator.routine import HOUR_MS, finish
+from services.generator.routine import finish
 from services.generator.rows import RAILS, Rows, empty, source
 
 _EVERY_DAYS = 30

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
+from services.contract.errors import TocsinError
+from services.contract.units import DAY_MS
 from services.generator.parameters import Parameters, shipped_parameters
 
-Profile = Literal["bank", "remitter"]
-DAY_MS = 86_400_000
+Profile = Literal["bank", "remitter", "small_bank"]
 PAYERS_MAX, MONTHS_MAX = 100_000_000, 600
 
 
-class ConfigurationError(ValueError):
+class ConfigurationError(TocsinError, ValueError):
     """A choice that cannot be generated. The message starts with its name."""
 
 
@@ -34,7 +35,8 @@ class Configuration:
         A name of the parameters (``unit_test``, ``bench``, ``realistic``, ``needle``) or a share of cross-border
         payers, 0 to 0.2. Above 0 there is at least one such payer.
     profile
-        ``bank`` tells everything; ``remitter`` only what a remitter sees, and all its payers pay abroad.
+        ``bank`` tells everything; ``remitter`` only what a remitter sees, and all its payers pay abroad;
+        ``small_bank`` is a bank for a demo: rare things happen often, and beside what looks like them.
     hard
         Evasion: jittered amounts, daytime, two accounts, unique references.
     swap_seed
@@ -69,8 +71,8 @@ class Configuration:
             raise ConfigurationError("seed: must be 0 or more, below 2**63")
         if self.swap_seed is not None and not 0 <= self.swap_seed < 1 << 63:
             raise ConfigurationError("swap_seed: must be 0 or more, below 2**63")
-        if self.profile not in ("bank", "remitter"):
-            raise ConfigurationError("profile: bank or remitter")
+        if self.profile not in get_args(Profile):
+            raise ConfigurationError(f"profile: one of {', '.join(get_args(Profile))}")
         if self.amounts not in self.parameters.lsac.amounts_aud:
             raise ConfigurationError(f"amounts: one of {', '.join(self.parameters.lsac.amounts_aud)}")
         if not 0.0 <= self.lsac_share <= 0.2:
@@ -79,7 +81,7 @@ class Configuration:
     @property
     def parameters(self) -> Parameters:
         """The numbers behind it."""
-        return shipped_parameters()
+        return shipped_parameters(self.profile)
 
     @property
     def lsac_share(self) -> float:

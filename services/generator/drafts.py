@@ -60,10 +60,10 @@ class Drafts:
         self._cases += 1
         return self._cases - 1
 
-    def add(self, draft: Draft) -> None:
-        """Plan a payment; outside the horizon it does not happen."""
+    def add(self, draft: Draft, *, early: bool = False) -> None:
+        """Plan a payment; outside the horizon it does not happen, unless it is to be ``early``."""
         configuration = self._world.configuration
-        if configuration.start_ms <= draft.time_ms < configuration.end_ms:
+        if (early or configuration.start_ms <= draft.time_ms) and draft.time_ms < configuration.end_ms:
             self._drafts.append(draft)
 
     def rows(self) -> tuple[Rows, Ints]:

@@ -8,9 +8,9 @@ from itertools import islice
 
 import numpy as np
 
+from services.contract.units import DAY_MS
 from services.generator.accounts import Special
 from services.generator.chance import Generator, lognormal
-from services.generator.configuration import DAY_MS
 from services.generator.parameters import LsacLaw
 from services.generator.people import World
 

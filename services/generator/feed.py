@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from services.contract.types import Label
+from services.contract.label import Label
 from services.generator.stream import Day, Stream
 from services.generator.truth import LabelTruth
 
@@ -25,11 +25,16 @@ def events(stream: Stream, days: Iterable[Day]) -> Iterator[Label | bytes]:
 def _due(stream: Stream, labels: Iterable[LabelTruth]) -> Iterator[Label]:
     for each in labels:
         if each.label_time_ms < stream.configuration.end_ms:
-            yield Label(
-                label_id=each.label_id,
-                payment_id=each.payment_id,
-                disposition="suspicious" if each.disposition == "suspicious" else "not_suspicious",
-                label_time_ms=each.label_time_ms,
-                source=each.source,
-                weight=each.weight,
-            )
+            yield label_of(each)
+
+
+def label_of(truth: LabelTruth) -> Label:
+    """A label as it is published."""
+    return Label(
+        label_id=truth.label_id,
+        payment_id=truth.payment_id,
+        disposition="suspicious" if truth.disposition == "suspicious" else "not_suspicious",
+        label_time_ms=truth.label_time_ms,
+        source=truth.source,
+        weight=truth.weight,
+    )

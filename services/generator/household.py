@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from services.contract.units import DAY_MS
 from services.generator.accounts import BILLER, EMPLOYER, MERCHANT, PAYER, PLATFORM, account, pooled
 from services.generator.chance import Floats, Generator, Ints, Words, generator, lognormal, mixed, share_of
-from services.generator.configuration import DAY_MS
 from services.generator.parameters import DomesticLaw
 from services.generator.people import World
 from services.generator.places import NOT_ROUND, ROUND_SENT
@@ -27,6 +27,7 @@ class Household:
         self._hours = hours_choice(parameters.hours[law.hours])
         self._references = world.words.chooser(law.references)
         self._categories = np.array([CATEGORIES.index(each) for each in law.categories] or [-1], dtype=np.int64)
+        self._pace = parameters.domestic_pace
         self._few = max(1, round(law.few * world.configuration.payers))
         home = world.people.home
         self._by_home = np.argsort(home, kind="stable").astype(np.int64)
@@ -64,7 +65,7 @@ class Household:
         payers = self._world.configuration.payers
         if self._law.payee == "self":
             return self._on_payday(day)
-        n = int(rng.poisson(self._law.per_month / 30.44 * payers))
+        n = int(rng.poisson(self._law.per_month / 30.44 * payers * self._pace))
         among = rng.integers(0, self._few, n) if self._law.few < 1.0 else rng.integers(0, payers, n)
         spread: Ints = (among * 7_919) % payers if self._law.few < 1.0 else among
         return spread

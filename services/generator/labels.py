@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.chance import Bools, Generator, Ints, generator, lognormal
-from services.generator.configuration import DAY_MS
 from services.generator.parameters import LabelsLaw
 from services.generator.people import World
 from services.generator.rows import LSAC_CASH_OUT, Rows
 from services.generator.truth import LabelTruth
 
 _LABELS_SOURCE = 202
-_LABELLED_MAX = 5
-"""Payments of a case that an analyst's decision names: the alerted one and the latest before it."""
 
 
 def payment_id(pid: int) -> str:
@@ -40,7 +38,7 @@ def _of_case(law: LabelsLaw, rng: Generator, pids: list[int], times: list[int]) 
     after = int(rng.integers(law.alert_after[0], law.alert_after[1] + 1))
     if rng.random() < law.alerted_share:
         at = min(after, len(pids)) - 1
-        named = pids[max(0, at + 1 - _LABELLED_MAX) : at + 1]
+        named = pids[max(0, at + 1 - law.named_max) : at + 1]
         decided_ms = times[at] + _delay_ms(rng, law.analyst_days)
         suspicious = rng.random() >= law.analyst_error
         found += [_label(pid, suspicious, decided_ms, "analyst") for pid in named]
@@ -65,7 +63,7 @@ def innocent_labels(world: World, rows: Rows, day: int) -> list[LabelTruth]:
     pids, times = rows["pid"][chosen].tolist(), rows["time"][chosen].tolist()
     return [
         _label(
-            pid, bool(rng.random() < law.analyst_error), time_ms + _delay_ms(rng, law.analyst_days), "analyst",
+            pid, bool(rng.random() < law.innocent_error), time_ms + _delay_ms(rng, law.analyst_days), "analyst",
             1.0 / law.innocent_share,
         )
         for pid, time_ms in zip(pids, times, strict=True)
@@ -73,7 +71,7 @@ def innocent_labels(world: World, rows: Rows, day: int) -> list[LabelTruth]:
 
 
 def _delay_ms(rng: Generator, days: tuple[float, float]) -> int:
-    return max(3_600_000, int(float(lognormal(rng, *days, 1)[0]) * DAY_MS))
+    return max(HOUR_MS, int(float(lognormal(rng, *days, 1)[0]) * DAY_MS))
 
 
 def _label(pid: int, suspicious: bool, time_ms: int, by: str, weight: float = 1.0) -> LabelTruth:

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.accounts import AGENT, MERCHANT, PAYER, POOL_BITS, Special, account
 from services.generator.chance import Floats, Generator, Ints, choice_of, generator, lognormal
-from services.generator.configuration import DAY_MS
 from services.generator.drafts import Draft, Drafts
 from services.generator.facilitators import Beneficiary, assign, beneficiaries_count, opened
 from services.generator.parameters import AmountMix, LsacLaw
 from services.generator.people import World
 from services.generator.places import NOT_ROUND, ROUND_RECEIVED, ROUND_SENT
-from services.generator.routine import HOUR_MS
 from services.generator.rows import RAILS, RELATIONS, source
 from services.generator.truth import Notes
 
@@ -175,7 +174,7 @@ class _Payer:
             )  # fmt: skip
             if facilitator:
                 self._cash_out(drafts, time_ms, payee, float(series.eur[at]), case)
-        if configuration.profile == "bank":
+        if configuration.profile != "remitter":
             self._side_signals(drafts, days)
 
     def _begin_ms(self, day: float) -> int:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.accounts import PAYER
 from services.generator.chance import Floats, Ints
-from services.generator.configuration import DAY_MS
 from services.generator.people import DOMESTIC_ONLY
-from services.generator.routine import HOUR_MS
 from services.generator.rows import KINDS, PAYMENT, RAILS, RELATIONS, SOURCES, Rows, source
 from services.generator.stream import Day, Stream
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from services.contract.units import HOUR_MS
 from services.generator.chance import Generator, generator
 from services.generator.parameters import NoiseLaw
 from services.generator.people import World
 from services.generator.rows import MALFORMED, REPEAT, STATUS_UPDATE, STATUSES, Rows, joined
 
 _NOISE_SOURCE = 203
-_HOUR_MS = 3_600_000
 
 
 def with_noise(world: World, rows: Rows, day: int) -> Rows:
@@ -25,8 +25,19 @@ def with_noise(world: World, rows: Rows, day: int) -> Rows:
     law, rng = world.configuration.parameters.noise, generator(world.seed, _NOISE_SOURCE, day)
     n = len(rows)
     late = rng.random(n) < law.late
-    rows["arrival"][late] += (rng.uniform(*law.late_hours, int(late.sum())) * _HOUR_MS).astype(np.int64)
-    return joined([_damaged(law, rng, rows), rows, _repeats(law, rng, rows), _returns(law, rng, rows)])
+    rows["arrival"][late] += (rng.uniform(*law.late_hours, int(late.sum())) * HOUR_MS).astype(np.int64)
+    accepted = _attempts(law, rng, rows) if law.attempted else rows[:0]
+    return joined([_damaged(law, rng, rows), rows, _repeats(law, rng, rows), _returns(law, rng, rows), accepted])
+
+
+def _attempts(law: NoiseLaw, rng: Generator, rows: Rows) -> Rows:
+    """Make some of ``rows`` attempts; returned are the same payments as they are accepted within a minute."""
+    attempted = (rng.random(len(rows)) < law.attempted) & (rows["status"] == 0)
+    copies: Rows = rows[attempted].copy()
+    rows["status"][attempted] = STATUSES.index("attempted")
+    copies["kind"] = STATUS_UPDATE
+    copies["arrival"] += rng.integers(500, 60_000, len(copies))
+    return copies
 
 
 def _damaged(law: NoiseLaw, rng: Generator, rows: Rows) -> Rows:
@@ -38,12 +49,12 @@ def _damaged(law: NoiseLaw, rng: Generator, rows: Rows) -> Rows:
 def _repeats(law: NoiseLaw, rng: Generator, rows: Rows) -> Rows:
     copies = rows[rng.random(len(rows)) < law.duplicate].copy()
     copies["kind"] = REPEAT
-    copies["arrival"] += rng.integers(500, 6 * _HOUR_MS, len(copies))
+    copies["arrival"] += rng.integers(500, 6 * HOUR_MS, len(copies))
     return copies
 
 
 def _returns(law: NoiseLaw, rng: Generator, rows: Rows) -> Rows:
     copies: Rows = rows[(rng.random(len(rows)) < law.returned) & (rows["status"] == 0)].copy()
     copies["kind"], copies["status"] = STATUS_UPDATE, STATUSES.index("returned")
-    copies["arrival"] += rng.integers(_HOUR_MS, 5 * 24 * _HOUR_MS, len(copies))
+    copies["arrival"] += rng.integers(HOUR_MS, 5 * 24 * HOUR_MS, len(copies))
     return copies

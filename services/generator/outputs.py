@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 import msgspec
 import orjson
 
+from services.contract.errors import TocsinError
 from services.generator.pacs008 import TRANSFERS_MAX, document, transfer
 from services.generator.rows import MALFORMED
 from services.generator.stream import Chunk
@@ -27,7 +28,7 @@ _TEXTS = (
 _PARTY_TEXTS = ("account", "country", "agent", "device", "phone", "pickup")
 
 
-class OutputError(ValueError):
+class OutputError(TocsinError, ValueError):
     """A file cannot be written. The message starts with its name."""
 
 

@@ -170,7 +170,9 @@ class LabelsLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     alerted_share: float
     alert_after: tuple[int, int]
+    named_max: int
     innocent_share: float
+    innocent_error: float
     analyst_days: Range
     analyst_error: float
     report_days_max: float
@@ -186,6 +188,7 @@ class NoiseLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     duplicate: float
     returned: float
     malformed: float
+    attempted: float = 0.0
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -193,6 +196,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     start: str
     cross_border_share: float
+    domestic_pace: float
     household_share: float
     churn_share: float
     received_told_share: float
@@ -217,14 +221,21 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cases: CasesLaw
     labels: LabelsLaw
     noise: NoiseLaw
+    look_alikes: Shares = msgspec.field(default_factory=dict)
 
 
-@lru_cache(maxsize=1)
-def shipped_parameters() -> Parameters:
-    """The parameters that ship.
+@lru_cache
+def shipped_parameters(profile: str = "bank") -> Parameters:
+    """The parameters that ship. Those of a small bank replace the others key by key.
 
     >>> shipped_parameters().lsac.n
     (0.4, 2.0, 700)
+    >>> shipped_parameters("small_bank").cases.testing_n
+    (20, 35)
     """
     content = tomllib.loads(Path(__file__).with_name("parameters.toml").read_text(encoding="utf-8"))
+    changes = content.pop("small_bank")
+    if profile == "small_bank":
+        for name, change in changes.items():
+            content[name] = {**content.get(name, {}), **change} if isinstance(change, dict) else change
     return msgspec.convert(content, Parameters)

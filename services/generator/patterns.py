@@ -7,22 +7,21 @@ from itertools import pairwise
 
 import numpy as np
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.accounts import MERCHANT, PAYER, POOL_BITS, Special, account
 from services.generator.chance import Generator, Ints, generator, lognormal
-from services.generator.configuration import DAY_MS
 from services.generator.drafts import Draft, Drafts
 from services.generator.facilitators import opened
 from services.generator.parameters import CasesLaw
 from services.generator.people import World, cases
 from services.generator.places import NOT_ROUND, ROUND_SENT
-from services.generator.routine import HOUR_MS
 from services.generator.rows import source
 from services.generator.truth import Notes
 
 
 def plan_patterns(world: World, drafts: Drafts, notes: Notes) -> None:
     """Plan every case of the other typologies."""
-    planned: dict[str, Callable[[_Case], None]] = {
+    planned: dict[str, Callable[[Case], None]] = {
         "structuring": _structuring,
         "mule": _mule,
         "account_takeover": _takeover,
@@ -31,23 +30,27 @@ def plan_patterns(world: World, drafts: Drafts, notes: Notes) -> None:
         "cycle": _cycle,
         "bipartite": _bipartite,
         "stack": _stack,
+        "new_payee_burst": _burst,
+        "dormant_wakes": _dormant,
     }
     ordinary = world.people.abroad
     for at, (typology, plan) in enumerate(planned.items()):
         rng = generator(world.seed, source("case"), at)
         for _ in range(cases(world.configuration, typology)):
-            plan(_Case(world, rng, drafts, notes, typology, ordinary))
+            plan(Case(world, rng, drafts, notes, typology, ordinary))
 
 
-class _Case:
-    """One case being planned."""
+class Case:
+    """One case being planned. Of the typology ``none`` it is innocent: nothing is noted of it."""
 
     def __init__(
         self, world: World, rng: Generator, drafts: Drafts, notes: Notes, typology: str, ordinary: Ints
     ) -> None:
         self.world, self.rng, self.typology = world, rng, typology
         self.law: CasesLaw = world.configuration.parameters.cases
-        self._drafts, self._notes, self._ordinary, self._case = drafts, notes, ordinary, drafts.new_case()
+        self._drafts, self._notes, self._ordinary = drafts, notes, ordinary
+        self._innocent = typology == "none"
+        self._case, self._source = (-1, "look_alike") if self._innocent else (drafts.new_case(), "case")
 
     def begin_ms(self, span_days: float) -> int:
         """A moment that leaves ``span_days`` before the end of the horizon."""
@@ -57,8 +60,8 @@ class _Case:
     def payers(self, n: int, typology: str | None = None) -> list[int]:
         """``n`` ordinary payers (fewer if there are not as many); noted as belonging to the typology."""
         chosen = self.rng.choice(self._ordinary, min(n, len(self._ordinary)), replace=False).tolist()
-        for payer in chosen:
-            self._notes.typologies[payer] = typology or self.typology
+        if not self._innocent:
+            self._notes.typologies |= dict.fromkeys(chosen, typology or self.typology)
         return [int(account(PAYER, payer)) for payer in chosen]
 
     def fresh(self, like: int, role: str, abroad: bool = False) -> int:
@@ -67,12 +70,36 @@ class _Case:
         place = int((people.destination if abroad else people.home)[like & (1 << 40) - 1])
         return self.world.accounts.add(Special(place, role, opened(self.world, self.rng)))
 
-    def pay(self, at_ms: float, payer: int, payee: int, eur: float, **told: object) -> None:
-        """Plan one payment of the case."""
+    def shop(self, like: int) -> int:
+        """One of the larger merchants in the country of payer ``like``."""
+        home = int(self.world.people.home[like & (1 << 40) - 1])
+        return int(account(MERCHANT, (home << POOL_BITS) + int(self.rng.integers(0, 1_000))))
+
+    def stranger(self, like: int, role: str) -> int:
+        """Somebody whom payer ``like`` has hardly paid before: a customer, or a new account at home or abroad."""
+        kind = self.rng.random()
+        if kind < 0.45:
+            return int(account(PAYER, int(self.rng.choice(self._ordinary))))
+        return self.fresh(like, role, abroad=kind >= 0.85)
+
+    def sleeper(self, role: str) -> tuple[int, int]:
+        """An account that paid half a year and more before the horizon and then no more, and a payer of its country."""
+        (like,) = self.payers(1)
+        asleep, start_ms = self.fresh(like, role), self.world.configuration.start_ms
+        for days in self.rng.uniform(195.0, 260.0, int(self.rng.integers(3, 9))).tolist():
+            at_ms, eur = start_ms - days * DAY_MS, self.eur((35.0, 0.7))
+            self.pay(at_ms, asleep, self.shop(like), eur, early=True, rail="card", category="5411")
+        return asleep, like
+
+    def pay(self, at_ms: float, payer: int, payee: int, eur: float, *, early: bool = False, **told: object) -> None:
+        """Plan one payment of the case. One that is ``early`` belongs to nothing yet."""
+        typology, number = ("none", -1) if early else (self.typology, self._case)
         chosen: dict[str, object] = {"rail": "bank", "rounding": NOT_ROUND, **told}
-        self._drafts.add(
-            Draft(int(at_ms), payer, payee, eur, "case", self.typology, case=self._case, **chosen)  # type: ignore[arg-type]
-        )
+        if payer != payee:
+            self._drafts.add(
+                Draft(int(at_ms), payer, payee, eur, self._source, typology, case=number, **chosen),  # type: ignore[arg-type]
+                early=early,
+            )
 
     def word(self, theme: str, share: float = 0.6) -> int:
         """A reference of ``theme``, or none."""
@@ -84,7 +111,7 @@ class _Case:
         return float(lognormal(self.rng, *law, 1)[0])
 
 
-def _structuring(case: _Case) -> None:
+def _structuring(case: Case) -> None:
     """3 to 12 transfers within a week, each just below a threshold."""
     law, rng = case.law, case.rng
     (payer,) = case.payers(1)
@@ -96,7 +123,7 @@ def _structuring(case: _Case) -> None:
         case.pay(at_ms, payer, payees[int(rng.integers(0, 3))], eur, reference=case.word("trade"))
 
 
-def _mule(case: _Case) -> None:
+def _mule(case: Case) -> None:
     """Many payers to one account within three days; most of it leaves within a day, to a few accounts."""
     law, rng = case.law, case.rng
     n = int(np.clip(lognormal(rng, 9.0, 0.7, 1)[0], *law.mule_payers))
@@ -115,7 +142,7 @@ def _mule(case: _Case) -> None:
         case.pay(at_ms, mule, case.fresh(payers[0], "mule_receiver", abroad=bool(rng.random() < 0.5)), eur)
 
 
-def _takeover(case: _Case) -> None:
+def _takeover(case: Case) -> None:
     """A new device, and within two hours 1 to 5 large transfers to somebody new."""
     law, rng = case.law, case.rng
     (payer,) = case.payers(1)
@@ -127,7 +154,7 @@ def _takeover(case: _Case) -> None:
         case.pay(at_ms, payer, payee, case.eur(law.takeover_eur), device=device, rounding=rounding)
 
 
-def _card_testing(case: _Case) -> None:
+def _card_testing(case: Case) -> None:
     """Tiny authorisations across cards at one merchant within an hour, most declined, then a few large ones."""
     law, rng = case.law, case.rng
     low, high = law.testing_n
@@ -153,7 +180,7 @@ def _card_testing(case: _Case) -> None:
         case.pay(at_ms, card, shop, case.eur((480.0, 0.6)), rail="card", category=large)
 
 
-def _gather_scatter(case: _Case) -> None:
+def _gather_scatter(case: Case) -> None:
     """Several accounts to one within days, and on to several others."""
     rng = case.rng
     payers = case.payers(int(rng.integers(4, 12)))
@@ -167,7 +194,7 @@ def _gather_scatter(case: _Case) -> None:
         case.pay(begin_ms + rng.uniform(5.5, 11.0) * DAY_MS, middle, payee, eur)
 
 
-def _cycle(case: _Case) -> None:
+def _cycle(case: Case) -> None:
     """The same money around a ring and back to where it began, a little less each time."""
     rng = case.rng
     (first,) = case.payers(1)
@@ -179,7 +206,7 @@ def _cycle(case: _Case) -> None:
         eur *= rng.uniform(0.95, 0.995)
 
 
-def _bipartite(case: _Case) -> None:
+def _bipartite(case: Case) -> None:
     """Every account of one side pays several of the other."""
     rng = case.rng
     payers = case.payers(int(rng.integers(3, 7)))
@@ -190,7 +217,7 @@ def _bipartite(case: _Case) -> None:
             case.pay(begin_ms + rng.uniform(0.0, 7.0) * DAY_MS, payer, payees[at], case.eur(case.law.pattern_eur))
 
 
-def _stack(case: _Case) -> None:
+def _stack(case: Case) -> None:
     """Two layers of bipartite payments: what the middle receives, it passes on."""
     rng = case.rng
     payers = case.payers(int(rng.integers(3, 6)))
@@ -203,3 +230,23 @@ def _stack(case: _Case) -> None:
     for account_ in middle:
         for payee in last:
             case.pay(begin_ms + rng.uniform(4.5, 9.0) * DAY_MS, account_, payee, case.eur(case.law.pattern_eur))
+
+
+def _burst(case: Case) -> None:
+    """One payer, 4 to 9 new payees within half a day."""
+    rng = case.rng
+    (payer,) = case.payers(1)
+    begin_ms = case.begin_ms(1.0)
+    for _ in range(int(rng.integers(4, 10))):
+        at_ms, rail = begin_ms + rng.uniform(0.0, 12.0) * HOUR_MS, str(rng.choice(["wallet", "bank"]))
+        case.pay(at_ms, payer, case.stranger(payer, "burst_payee"), case.eur((240.0, 0.5)), rail=rail)
+
+
+def _dormant(case: Case) -> None:
+    """An account asleep for half a year pays large sums to new payees within two days."""
+    rng = case.rng
+    payer, like = case.sleeper("dormant_wakes")
+    begin_ms = case.begin_ms(3.0)
+    for _ in range(int(rng.integers(1, 5))):
+        at_ms, payee = begin_ms + rng.uniform(0.0, 48.0) * HOUR_MS, case.stranger(like, "dormant_payee")
+        case.pay(at_ms, payer, payee, case.eur((900.0, 0.6)), rounding=ROUND_SENT if rng.random() < 0.6 else NOT_ROUND)

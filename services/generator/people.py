@@ -68,8 +68,10 @@ class World:
 
 
 def cases(configuration: Configuration, name: str) -> int:
-    """How many cases of a typology a run has: its rate times the payers, and at least one."""
-    return max(1, round(configuration.parameters.rates[name] * configuration.payers))
+    """How many cases of a typology or of its look-alike a run has: its rate times the payers, and at least one."""
+    parameters = configuration.parameters
+    rate = parameters.rates.get(name, 0.0) or parameters.look_alikes.get(name, 0.0)
+    return max(1, round(rate * configuration.payers)) if rate > 0.0 else 0
 
 
 def build_world(configuration: Configuration) -> World:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.generator.accounts import COLLECTOR, PAYER, SPECIAL, account
+from services.generator.accounts import COLLECTOR, EVERYDAY, PAYER, SPECIAL, account
 from services.generator.chance import Ints
 from services.generator.drafts import Drafts
 from services.generator.labels import case_labels, payment_id
+from services.generator.look_alikes import plan_look_alikes
 from services.generator.lsac import plan_lsac
 from services.generator.patterns import plan_patterns
 from services.generator.people import DOMESTIC_ONLY, World
@@ -39,6 +40,7 @@ def build_plan(world: World) -> Plan:
     plan_twins(world, drafts, first[first["source"] == source("lsac")], notes.persons)
     plan_victims(world, drafts, notes)
     plan_patterns(world, drafts, notes)
+    plan_look_alikes(world, drafts, notes)
     rows, numbers = drafts.rows()
     return Plan(rows, numbers, notes, case_labels(world, rows, numbers))
 
@@ -97,7 +99,7 @@ def _payees(world: World, plan: Plan, paid: dict[int, tuple[int, int]]) -> Itera
             "payer" if second else "payee",
             "lsac" if second else special.role,
             "lsac" if second else special.role,
-            typology="lsac" if lsac else special.role,
+            typology="lsac" if lsac else None if special.role == EVERYDAY else special.role,
             sub_type=plan.notes.sub_types.get(persons[number] & (1 << 40) - 1) if second else None,
             payments=payments,
             counterparties=counterparties,

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from services.contract.errors import TocsinError
+from services.contract.units import DAY_MS
 from services.generator.measures import LOG_EDGES, Measures
 from services.generator.moments import mix_moments
 from services.generator.rows import source
@@ -14,7 +16,7 @@ from services.generator.rows import source
 _WARNING = "Results on this data show that the software works as specified, not that it finds offenders."
 
 
-class PlotError(RuntimeError):
+class PlotError(TocsinError, RuntimeError):
     """matplotlib is not installed, or the file cannot be written."""
 
 
@@ -78,7 +80,7 @@ def _gaps(measures: Measures, axis: Any) -> None:
     rows = measures.stream.plan.rows
     mine = rows[rows["source"] == source("lsac")]
     order = np.lexsort((mine["time"], mine["payer"]))
-    days = np.diff(mine["time"][order]) / 86_400_000
+    days = np.diff(mine["time"][order]) / DAY_MS
     same = np.diff(mine["payer"][order]) == 0
     axis.hist(np.log10(np.maximum(days[same], 0.01)), bins=40)
     axis.set(xlabel="log10 of days", ylabel="gaps", title="gaps between payments of one LSAC payer")

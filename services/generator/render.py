@@ -1,4 +1,4 @@
-"""Rows as canonical JSON of ``services.contract.types.Payment``: fields in its order, what is not told left out.
+"""Rows as canonical JSON of ``services.contract.payment.Payment``: fields in its order, what is not told left out.
 
 Most of a payment repeats: parties, rails and categories are written once and looked up, so that a payment costs a few
 microseconds.
@@ -13,16 +13,7 @@ import orjson
 from services.generator.accounts import Accounts
 from services.generator.damage import damaged
 from services.generator.people import World
-from services.generator.rows import (
-    CATEGORIES,
-    MALFORMED,
-    NOT_TOLD,
-    PURPOSES,
-    RAILS,
-    RELATIONS,
-    STATUSES,
-    Rows,
-)
+from services.generator.rows import CATEGORIES, MALFORMED, NOT_TOLD, PURPOSES, RAILS, RELATIONS, STATUSES, Rows
 
 _REFERENCES_KEPT = 1 << 16
 _ACCOUNT = slice(len('{"account":"'), len('{"account":"') + 17)

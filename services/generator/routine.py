@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import numpy as np
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.accounts import AGENT, CHARITY, COLLECTOR, FREELANCER, PAYER, SPECIAL, account, family, pooled
 from services.generator.chance import (
     Bools,
@@ -22,13 +23,11 @@ from services.generator.chance import (
     mixed,
     share_of,
 )
-from services.generator.configuration import DAY_MS
 from services.generator.parameters import RoutineLaw
 from services.generator.people import World
 from services.generator.places import NOT_ROUND, ROUND_RECEIVED, ROUND_SENT
 from services.generator.rows import CATEGORIES, NOT_TOLD, PURPOSES, RAILS, RELATIONS, Rows, empty, joined, source
 
-HOUR_MS = 3_600_000
 _CADENCES = ("monthly", "fortnightly", "weekly", "irregular")
 _PERIOD_DAYS = {"fortnightly": 14, "weekly": 7}
 JITTER_DAYS = {"monthly": 5, "fortnightly": 3, "weekly": 2}

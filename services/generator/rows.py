@@ -37,7 +37,7 @@ ROW = np.dtype(
 
 NOT_TOLD = -32_768
 RAILS = ("bank", "card", "wallet", "remitter", "voucher", "virtual_asset")
-STATUSES = ("accepted", "rejected", "returned")
+STATUSES = ("accepted", "rejected", "returned", "attempted")
 PURPOSES = ("FAMI", "SALA", "CHAR", "OTHR")
 RELATIONS = ("family", "friend", "partner", "work")
 CATEGORIES = (
@@ -49,7 +49,7 @@ PAYMENT, REPEAT, STATUS_UPDATE, MALFORMED = range(4)
 
 TYPOLOGIES = (
     "none", "lsac", "lsac_cash_out", "fsec", "romance_fraud", "structuring", "mule", "account_takeover",
-    "card_testing", "gather_scatter", "cycle", "bipartite", "stack",
+    "card_testing", "gather_scatter", "cycle", "bipartite", "stack", "new_payee_burst", "dormant_wakes",
 )  # fmt: skip
 """What a payment belongs to: truth, which is never written beside the payment."""
 
@@ -59,6 +59,7 @@ SOURCES = (
     "diaspora", "micro_remitter", "couple", "retiree_partner", "charity_sponsor", "freelancer_hire", "tutor_hire",
     "savings_circle", "salary", "card_retail", "bill", "domestic_p2p", "marketplace", "gaming_creator_tips",
     "lsac", "lsac_twin", "fsec_victim", "romance_victim", "case", "cash_out", "circle_payout", "side_signal",
+    "look_alike",
 )  # fmt: skip
 """Which process made a row."""
 

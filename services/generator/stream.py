@@ -15,8 +15,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.circles import Payouts
-from services.generator.configuration import DAY_MS, Configuration
+from services.generator.configuration import Configuration
 from services.generator.household import Household
 from services.generator.labels import innocent_labels
 from services.generator.noise import with_noise
@@ -28,7 +29,7 @@ from services.generator.rows import NONE, Rows, empty, in_order, joined
 from services.generator.truth import AccountTruth, LabelTruth, PaymentTruth, TruthRecord
 
 CHUNK_ROWS = 8_192
-OVERLAP_MS = 14 * 3_600_000
+OVERLAP_MS = 14 * HOUR_MS
 """A local day begins this much before, at most, the same day in UTC."""
 
 
@@ -78,13 +79,13 @@ class Stream:
         parameters = configuration.parameters
         self._processes: list[Process] = [Routine(self.world, law) for law in parameters.routine]
         self._processes.append(Payouts(self.world))
-        if configuration.profile == "bank":
+        if configuration.profile != "remitter":
             self._processes += [Household(self.world, law) for law in parameters.domestic]
 
     def days(self) -> Iterator[Day]:
         """What is published, a day at a time. Memory: that of the payers, and of a few days' payments."""
         configuration, waiting = self.configuration, empty(0)
-        begin_ms = configuration.start_ms - OVERLAP_MS
+        begin_ms = 0  # what accounts did before they fell asleep comes with the first day
         for day in range(configuration.days):
             end_ms = configuration.start_ms + (day + 1) * DAY_MS - OVERLAP_MS
             made = [process.rows(day) for process in self._processes]

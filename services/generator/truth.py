@@ -4,7 +4,7 @@ Three kinds of record, told apart by ``record``:
 
 - ``account``: one for every payer, and one for every payee that is more than plain background.
 - ``payment``: one for every payment that belongs to a typology.
-- ``label``: what a deployment would have learned, and when (``services.contract.types.Label``).
+- ``label``: what a deployment would have learned, and when (``services.contract.label.Label``).
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import numpy as np
 
+from services.contract.units import DAY_MS
 from services.generator.accounts import PAYER, account, family
 from services.generator.chance import Generator, choice_of, generator
-from services.generator.configuration import DAY_MS, Configuration
+from services.generator.configuration import Configuration
 from services.generator.drafts import Draft, Drafts
 from services.generator.parameters import RoutineLaw
 from services.generator.people import World

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.accounts import PAYER, Special, account
 from services.generator.chance import Generator, generator
-from services.generator.configuration import DAY_MS
 from services.generator.drafts import Draft, Drafts
 from services.generator.facilitators import opened
 from services.generator.people import World
 from services.generator.places import NOT_ROUND, ROUND_SENT
-from services.generator.routine import HOUR_MS
 from services.generator.rows import source
 from services.generator.truth import Notes
 

@@ -10,14 +10,17 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from services.contract.errors import TocsinError
 from services.contract.events import Headers
 from services.runtime.clock import now_ms
 
 Acknowledged = Callable[[int], None]
 
 
-class SendError(RuntimeError):
+class SendError(TocsinError, RuntimeError):
     """Kafka did not take, or did not acknowledge, what was sent."""
+
+    may_quote = True
 
 
 class Outlet:

@@ -10,7 +10,9 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from services.contract.types import EVENT_TIME_MS_MAX, Party, Payment
+from services.contract.fields import EVENT_TIME_MS_MAX
+from services.contract.payment import Party, Payment
+from services.contract.units import DAY_MS
 from services.ingest.mapping import Condition, Mapping, Source
 from services.ingest.numbers import BadValueError
 from services.ingest.times import iso_ms, zone_of
@@ -209,7 +211,7 @@ def _check_label(mapping: Mapping) -> Iterator[Problem]:
         yield "label.suspicious", "at least one value"
     if set(map(str, label.suspicious)) & set(map(str, label.not_suspicious)):
         yield "label.not_suspicious", "a value cannot mean both"
-    if not 0 <= label.delay_days <= EVENT_TIME_MS_MAX / 86_400_000:
+    if not 0 <= label.delay_days <= EVENT_TIME_MS_MAX / DAY_MS:
         yield "label.delay_days", "must be a number of days from 0"
     if not 1 <= len(label.source) <= 35:
         yield "label.source", "must have 1 to 35 characters"

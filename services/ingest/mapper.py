@@ -9,13 +9,15 @@ from typing import Any, TypeAlias
 
 from services.contract.codec import Rejection
 from services.contract.codes import CURRENCY_EXPONENT
+from services.contract.fields import AMOUNT_MINOR_MAX, DEFAULT_TENANT, EVENT_TIME_MS_MAX
 from services.contract.identity import uuid5
-from services.contract.types import AMOUNT_MINOR_MAX, DEFAULT_TENANT, EVENT_TIME_MS_MAX, Label
+from services.contract.label import Label
+from services.contract.units import DAY_MS
 from services.ingest.checks import AMOUNTS, BOOLEANS, INTEGERS, ROW, TIMES, TRUTH, parse_template
 from services.ingest.mapping import Condition, LabelFields, Mapping, MappingError, Source, scalar_text
 from services.ingest.numbers import BadValueError, scaled
 from services.ingest.rows import Filtered, Ready, ready_of_document
-from services.ingest.times import DAY_MS, iso_ms, time_reader, zone_of
+from services.ingest.times import iso_ms, time_reader, zone_of
 
 Row: TypeAlias = Sequence[Any]
 Document: TypeAlias = dict[str, Any]

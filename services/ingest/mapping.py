@@ -11,7 +11,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from services.contract.types import Disposition
+from services.contract.errors import TocsinError
+from services.contract.label import Disposition
 from services.ingest.numbers import Rounding
 from services.ingest.times import TimeForm
 
@@ -19,7 +20,7 @@ Format = Literal["csv", "parquet", "ndjson"]
 Scalar = str | int | float | bool
 
 
-class MappingError(ValueError):
+class MappingError(TocsinError, ValueError):
     """A mapping cannot be used. Its message has one line a problem, each starting with the file and the key."""
 
 

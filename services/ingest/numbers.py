@@ -7,6 +7,8 @@ import re
 from decimal import Decimal
 from typing import Literal
 
+from services.contract.errors import TocsinError
+
 Rounding = Literal["exact", "half_even", "half_up", "down", "floor"]
 
 TEXT_LENGTH_MAX = 64
@@ -19,7 +21,7 @@ _FLOAT_DIGITS_EXACT = 10**15
 _NUMBER = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?", re.ASCII)
 
 
-class BadValueError(Exception):
+class BadValueError(TocsinError):
     """A cell cannot become the value of a field.
 
     It stays inside the mapping of one row, which turns it into a ``Rejection``: to a caller, bad input is a value.

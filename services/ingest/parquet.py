@@ -11,6 +11,7 @@ import orjson
 from services.ingest.mapper import cell_text
 from services.ingest.numbers import BadValueError
 from services.ingest.readers import RawRow, SourceError
+from services.runtime.files import unreadable
 
 BATCH_ROWS = 4_096
 
@@ -33,8 +34,10 @@ class ParquetSource:
         self._arrow, self._path = pyarrow, path
         try:
             self._file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+            raise SourceError(unreadable(path, error, "a Parquet file, as the mapping says")) from None
         except (OSError, pyarrow.ArrowException) as error:
-            raise SourceError(f"{path}: {error}") from None
+            raise SourceError(f"{path}: is no Parquet file, as the mapping says: {error}") from None
         self.columns: tuple[str, ...] | None = tuple(self._file.schema_arrow.names)
         self._rows_all: int = max(1, self._file.metadata.num_rows)
         self._rows_read = 0

@@ -15,14 +15,18 @@ from typing import IO, Any, NamedTuple, Protocol, Self, cast
 import orjson
 
 from services.contract.codec import Rejection
+from services.contract.errors import TocsinError
 from services.ingest.mapping import CsvLayout
+from services.runtime.files import unreadable
 
 LINE_BYTES_MAX = 900_000
 """A longer line is refused, and only this much of it is kept: a Kafka record ends at 1 MiB by default."""
 
 
-class SourceError(OSError):
+class SourceError(TocsinError, OSError):
     """A file cannot be opened, or cannot be read to its end. The message names it."""
+
+    may_quote = True
 
 
 class RawRow(NamedTuple):
@@ -63,7 +67,7 @@ class Lines:
             self._raw: BufferedReader = path.open("rb")
             self._bytes_all = max(1, path.stat().st_size)
         except OSError as error:
-            raise SourceError(f"{path}: {error.strerror}") from None
+            raise SourceError(unreadable(path, error, "a CSV or NDJSON file, as the mapping says")) from None
         zipped = self._raw.peek(2)[:2] == b"\x1f\x8b"
         self._text: IO[bytes] = cast(IO[bytes], gzip.GzipFile(fileobj=self._raw)) if zipped else self._raw
 
@@ -107,7 +111,7 @@ def too_long() -> Rejection:
     return Rejection("oversized", "", f"The line is longer than {LINE_BYTES_MAX} bytes; only its beginning is kept")
 
 
-class _OpenQuoteError(Exception):
+class _OpenQuoteError(TocsinError):
     """The CSV reader asks for a second line within one row, and the layout forbids that."""
 
 

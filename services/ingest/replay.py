@@ -23,10 +23,12 @@ from aiokafka.errors import KafkaError
 from services import kafka
 from services.contract.codec import Rejection, encode
 from services.contract.dead_letter import dead_letter
+from services.contract.errors import TocsinError
 from services.contract.events import cloud_event
+from services.contract.label import Label
 from services.contract.partitioner import partition_of
+from services.contract.payment import Payment
 from services.contract.topics import Topic
-from services.contract.types import Label, Payment
 from services.ingest.batches import BatchSender, Outlet, SendError, explain
 from services.ingest.pacing import Pace
 from services.ingest.readers import SourceError
@@ -44,8 +46,10 @@ SLEEP_MS_MAX = 500.0
 STOP_SECONDS_MAX = 10.0
 
 
-class ReplayError(RuntimeError):
+class ReplayError(TocsinError, RuntimeError):
     """A replay ended before its source did. ``report`` says how far it came."""
+
+    may_quote = True
 
     def __init__(self, message: str, report: Report) -> None:
         super().__init__(message)

@@ -8,7 +8,8 @@ from typing import NamedTuple, TypeAlias
 import orjson
 
 from services.contract.codec import Rejection, decode_payment, encode
-from services.contract.types import Label, Payment
+from services.contract.label import Label
+from services.contract.payment import Payment
 
 
 class Ready(NamedTuple):

@@ -8,12 +8,12 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from services.contract.remembered import remembered
+from services.contract.units import DAY_MS
 from services.ingest.numbers import BadValueError, scaled
 
 TimeForm = Literal["iso", "epoch_s", "epoch_ms", "seconds_after", "days_after", "format"]
 
 SECOND_MS = 1_000
-DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 

@@ -8,6 +8,7 @@ from services.kafka.clients import (
     connection,
     consumer,
     looked_at,
+    opened,
     producer,
     transaction,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "connection",
     "consumer",
     "looked_at",
+    "opened",
     "producer",
     "transaction",
 ]

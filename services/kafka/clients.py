@@ -114,6 +114,23 @@ def consumer(settings: Settings, *topics: str, group_id: str | None = None, **op
     return AIOKafkaConsumer(*topics, **connection(settings), **chosen | options)
 
 
+@asynccontextmanager
+async def opened(client: T) -> AsyncIterator[T]:
+    """``client``, started; closed at the end, also where its start failed: aiokafka would log half a client otherwise.
+
+    Raises
+    ------
+    KafkaError
+        When no broker answers, or what the block raises.
+    """
+    running: Any = client
+    try:
+        await running.start()
+        yield client
+    finally:
+        await (running.close() if isinstance(client, AIOKafkaAdminClient) else running.stop())
+
+
 def check_group(consumer: AIOKafkaConsumer) -> None:
     """Raise what ended the consumer's part in its group. aiokafka tells it to whoever asks for records next; without a
     partition nobody does, and the consumer would wait for one for ever.

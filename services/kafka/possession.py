@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient, CoordinationType
@@ -34,7 +34,7 @@ from aiokafka.structs import TopicPartition
 
 logger = logging.getLogger(__name__)
 
-_PAUSE_S = 0.1
+_PAUSE_S = 0.05
 _ENDED_S = 10.0
 """How long the broker may take to write an end."""
 _NO_SUCH_ID = 105
@@ -150,48 +150,69 @@ class _DescribeProducers(Request[_ProducersRequest_v0]):  # type: ignore[misc]
         return request_struct_class(self._topics, {})
 
 
+class _Transaction(NamedTuple):
+    """The last one of an id, as its coordinator has it."""
+
+    state: str
+    producer_epoch: int
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it says how a transaction ends: nobody had the id, or somebody took possession since, otherwise."""
+        return self.state not in {"Empty", "Dead", ""}
+
+    @property
+    def commits(self) -> bool:
+        """Whether it is, or will be, committed; otherwise aborted."""
+        return self.state in {"PrepareCommit", "CompleteCommit"}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every end is written that the coordinator means to write."""
+        return self.state in {"CompleteCommit", "CompleteAbort"}
+
+
 class Possession:
     """Of one transactional id, by one process, again and again.
 
     ``group`` is that of the offsets committed in its transactions, ``topics`` are all that it may write to.
     """
 
-    COMMITS: ClassVar = frozenset({"PrepareCommit", "CompleteCommit"})
-    UNTOLD: ClassVar = frozenset({"Empty", "Dead", ""})
-    """States that say nothing of a transaction: nobody had the id, or somebody took possession since."""
-
     def __init__(self, transactional_id: str, group: str, topics: Iterable[str]) -> None:
         self.transactional_id, self._group, self._topics = transactional_id, group, tuple(topics)
         self._last_committed = False
-        """How the last transaction ended, as was told when possession was taken before: it is told only once."""
+        """How the last transaction ended. It is told only once, and kept for the next time if this one fails."""
+        self._ending_as = -1
+        """The epoch under which the end was being written when that failed: what is told of it is no news."""
 
     async def take(self, producer: AIOKafkaProducer, client: AIOKafkaClient) -> None:
         """Start ``producer``, and end its predecessor's last transaction where the broker has not.
 
         ``client`` has connections to the same cluster. Afterwards nothing of the id is open anywhere, so the end of
-        each log that only it writes to can no longer move.
+        each log that only it writes to can no longer move, nor the group's offsets.
 
         Raises
         ------
-        KafkaError
-            When the cluster does not answer. Nothing was written; taking possession again begins at the beginning.
+        KafkaError, TimeoutError
+            When the cluster does not answer. Taking possession again begins at the beginning.
         """
-        state = await _state_of(client, self.transactional_id)
-        if state not in self.UNTOLD:
-            self._last_committed = state in self.COMMITS
+        last = await _last_of(client, self.transactional_id)
+        if last is not None and last.is_told and last.producer_epoch != self._ending_as:
+            self._last_committed = last.commits
         await producer.start()
-        if state is None:  # a broker before Kafka 3.0 tells nothing of transactions
+        if last is None:  # a broker before Kafka 3.0 tells nothing of transactions
             return
-        open_still = await self._open(producer, client)
+        open_still = await self._open(producer)
         if open_still:
             logger.warning(
                 "%s: the broker left %d partitions of the last transaction open; %s them",
                 self.transactional_id, len(open_still), "committing" if self._last_committed else "aborting",
             )  # fmt: skip
+        if open_still or last.is_told:  # nobody is told whether the group's offsets are open
             await self._end(producer, client, open_still)
-        self._last_committed = False
+        self._last_committed, self._ending_as = False, -1
 
-    async def _open(self, producer: AIOKafkaProducer, client: AIOKafkaClient) -> list[TopicPartition]:
+    async def _open(self, producer: AIOKafkaProducer) -> list[TopicPartition]:
         """Where records of this id are neither committed nor aborted."""
         every = [TopicPartition(name, each) for name in self._topics for each in await producer.partitions_for(name)]
         by_leader: dict[int, list[TopicPartition]] = defaultdict(list)
@@ -215,23 +236,30 @@ class Possession:
         return found
 
     async def _end(self, producer: AIOKafkaProducer, client: AIOKafkaClient, partitions: list[TopicPartition]) -> None:
-        """Have the coordinator write an end to ``partitions``, and to the group's offsets, which it cannot tell of."""
-        holder = (self.transactional_id, producer._txn_manager.producer_id, producer._txn_manager.producer_epoch)
+        """Have the coordinator write an end to ``partitions`` and to the group's offsets, and see it written."""
+        manager = producer._txn_manager
+        holder = (self.transactional_id, manager.producer_id, manager.producer_epoch)
+        self._ending_as = manager.producer_epoch
         coordinator = await _coordinator_of(client, self.transactional_id)
-        answer = await client.send(coordinator, AddPartitionsToTxnRequest(*holder, _by_topic(partitions)))
-        for topic, errors in answer.errors:
-            for _, code in errors:
-                _require(code, topic)
+        if partitions:
+            answer = await client.send(coordinator, AddPartitionsToTxnRequest(*holder, _by_topic(partitions)))
+            for topic, errors in answer.errors:
+                for _, code in errors:
+                    _require(code, topic)
         for request in (AddOffsetsToTxnRequest(*holder, self._group), EndTxnRequest(*holder, self._last_committed)):
             answer = await client.send(coordinator, request)
             _require(answer.error_code, self.transactional_id)
         async with asyncio.timeout(_ENDED_S):
-            while await self._open(producer, client):  # noqa: ASYNC110 - it is the broker that gets there
+            while not await self._is_ended(producer, client):  # noqa: ASYNC110 - it is the broker that gets there
                 await asyncio.sleep(_PAUSE_S)
 
+    async def _is_ended(self, producer: AIOKafkaProducer, client: AIOKafkaClient) -> bool:
+        last = await _last_of(client, self.transactional_id)
+        return last is not None and last.is_complete and not await self._open(producer)
 
-async def _state_of(client: AIOKafkaClient, transactional_id: str) -> str | None:
-    """The state that the coordinator has the id in; empty where it knows none, ``None`` where brokers do not tell."""
+
+async def _last_of(client: AIOKafkaClient, transactional_id: str) -> _Transaction | None:
+    """What the coordinator knows of the id; ``None`` where brokers do not tell."""
     while True:
         coordinator = await _coordinator_of(client, transactional_id)
         try:
@@ -241,10 +269,10 @@ async def _state_of(client: AIOKafkaClient, transactional_id: str) -> str | None
         (found,) = response.to_object()["transactions"]
         code = found["error_code"]
         if code == _NO_SUCH_ID:
-            return ""
+            return _Transaction("", -1)
         if not (code and for_code(code).retriable):
             _require(code, transactional_id)
-            return str(found["state"])
+            return _Transaction(found["state"], found["producer_epoch"])
         await asyncio.sleep(_PAUSE_S)
 
 

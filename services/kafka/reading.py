@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from aiokafka import ConsumerRecord
 from aiokafka.structs import TopicPartition
 
+from services.contract.errors import TocsinError
 from services.kafka import clients
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
@@ -14,7 +15,7 @@ from services.runtime.settings import Settings
 BATCH = 5_000
 
 
-class NotInLogs(RuntimeError):
+class NotInLogs(TocsinError, RuntimeError):
     """The logs do not hold what is asked for. The message says what."""
 
 
@@ -46,9 +47,7 @@ async def read_log(
         When ``whole`` and the beginning is deleted.
     """
     source = TopicPartition(topic, partition)
-    reader = clients.consumer(settings, max_partition_fetch_bytes=8 * 1024 * 1024)
-    await reader.start()
-    try:
+    async with clients.opened(clients.consumer(settings, max_partition_fetch_bytes=8 * 1024 * 1024)) as reader:
         reader.assign([source])
         begin, end = (await reader.beginning_offsets([source]))[source], (await reader.end_offsets([source]))[source]
         if whole and begin > 0:
@@ -65,8 +64,6 @@ async def read_log(
                 for record in found.get(source, ()):
                     yield record
                 progress.at(await reader.position(source) - begin)
-    finally:
-        await reader.stop()
 
 
 async def read_batches(

@@ -115,12 +115,8 @@ async def describe_topics(settings: Settings) -> list[TopicState]:
     Asks for all topics there are: aiokafka lets a broker create the topics that are asked for by name, and most do.
     """
     topics = settings.topics.all()
-    client = clients.admin(settings)
-    await client.start()
-    try:
+    async with clients.opened(clients.admin(settings)) as client:
         found = {each["topic"]: each["partitions"] for each in await client.describe_topics() if not each["error_code"]}
-    finally:
-        await client.close()
     told = await _settings_of(settings, [each for each in topics if each.name in found])
     tool = f"--bootstrap-server {settings.bootstrap}"
     if settings.security_protocol != "PLAINTEXT":
@@ -144,17 +140,14 @@ async def _settings_of(settings: Settings, topics: Sequence[Topic]) -> dict[str,
     asked = [
         ConfigResource(ConfigResourceType.TOPIC, topic.name, dict.fromkeys(EXACTLY + AT_LEAST)) for topic in topics
     ]
-    client = clients.admin(settings)
-    await client.start()
     try:
-        answers = await client.describe_configs(asked) if asked else []
+        async with clients.opened(clients.admin(settings)) as client:
+            answers = await client.describe_configs(asked) if asked else []
     except (IncompatibleBrokerVersion, KafkaConnectionError) as error:
         if settings.delivery == "exactly_once":
             raise
         # The demo's broker, and others without transactions, hang up at questions that they do not know.
         return {topic.name: ({}, f"the broker does not tell them ({type(error).__name__})") for topic in topics}
-    finally:
-        await client.close()
     return {
         name: ({entry[0]: entry[1] for entry in entries}, for_code(code).__name__ if code else "")
         for answer in answers
@@ -171,9 +164,7 @@ async def create_topics(settings: Settings) -> list[TopicState]:
         When the cluster refuses, or a topic exists and is not as the contract wants it.
     """
     absent = [state for state in await describe_topics(settings) if state.partitions_found == 0]
-    client = clients.admin(settings)
-    await client.start()
-    try:
+    async with clients.opened(clients.admin(settings)) as client:
         response = await client.create_topics(
             [
                 NewTopic(
@@ -185,8 +176,6 @@ async def create_topics(settings: Settings) -> list[TopicState]:
                 for state in absent
             ]
         )
-    finally:
-        await client.close()
     for name, code, *_ in response.topic_errors if absent else ():
         if code not in (0, TopicAlreadyExistsError.errno):
             raise TopicsError(f"{name}: {for_code(code).__name__}")
@@ -199,16 +188,12 @@ async def create_topics(settings: Settings) -> list[TopicState]:
 
 async def _wait_for_leaders(settings: Settings, names: list[str]) -> None:
     """Return once every partition of the topics has a leader, so that the first record sent finds one."""
-    client = clients.admin(settings)
-    await client.start()
-    try:
+    async with clients.opened(clients.admin(settings)) as client:
         for _ in range(_LEADER_TRIES):
             found = {each["topic"]: each["partitions"] for each in await client.describe_topics()}
             if all(found.get(name) and all(map(_has_leader, found[name])) for name in names):
                 return
             await asyncio.sleep(_LEADER_WAIT_S)
-    finally:
-        await client.close()
     raise TopicsError(f"no leader for some partitions of {', '.join(names)}")
 
 

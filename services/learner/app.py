@@ -7,17 +7,19 @@ from dataclasses import replace
 
 import faust
 
-from models.learning.training import CHALLENGERS, Plan
+from models.kinds.table import CHALLENGERS
+from models.learning.training import Plan
+from services.contract.units import DAY_MS
 from services.kafka.start import start
 from services.learner.health.alarms import Alarms, Hook
-from services.learner.joining.join import DAY_MS, Limits
+from services.learner.joining.join import Limits
 from services.learner.joining.joiner import Joiner
 from services.learner.joining.served import ServedPlan
 from services.learner.measures import Measures
 from services.learner.training.trainer import TrainerService, can_run
 from services.runtime.faust_app import create_app
 from services.runtime.metrics import Metrics
-from services.runtime.settings import Settings
+from services.runtime.settings import Settings, SettingsError
 from services.runtime.together import Together
 from services.runtime.worker import run_worker
 from services.scorer.path.features.registry import feature_schema_hash
@@ -54,14 +56,17 @@ def challenger_plans_of(settings: Settings) -> list[Plan]:
     Raises
     ------
     SettingsError
-        As ``plan_of``.
+        As ``plan_of``, and when a kind that is to be trained is none that can be.
     """
+    chosen = CHALLENGERS if settings.challengers == "all" else tuple(filter(None, settings.challengers.split(",")))
+    for kind in chosen:
+        if kind not in CHALLENGERS:
+            raise SettingsError(f"TOCSIN_CHALLENGERS: {kind!r}: there are {', '.join(CHALLENGERS)}; all: every one")
     beside = replace(
         plan_of(settings),
         refit_examples=settings.refit_examples,
         refit_window_examples=settings.refit_window_examples,
     )
-    chosen = settings.challengers.split(",")
     return [replace(beside, kind=kind) for kind in CHALLENGERS if kind in chosen]
 
 

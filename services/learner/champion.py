@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from services.contract.types import ModelAnnouncement, Promotion
+from services.contract.announcement import ModelAnnouncement, Promotion
+from services.contract.errors import TocsinError
 from services.kafka.announcing import name_of
 from services.scorer.path.scoring.ensemble import SHADOW_ONLY
 
@@ -12,7 +13,7 @@ BEFORE_MAX = 32
 """Champions remembered for rollbacks."""
 
 
-class PromotionError(RuntimeError):
+class PromotionError(TocsinError, RuntimeError):
     """A model cannot be promoted, or there is nothing to go back to. The message says what."""
 
 

@@ -2,8 +2,8 @@
 
 The message of an exception that is not ours may repeat what it met: a key, a text, a whole payment. So no such message
 is ever printed. In its place stands the type's name, and a traceback has frames and types only. ``TocsinError`` is the
-base of those whose messages are safe. Whoever configures this logs, besides: exceptions that nobody caught, in
-threads, tasks and finalizers, and warnings.
+base of those whose messages are safe, but for the few classes that ``may_quote``. Whoever configures this logs,
+besides: exceptions that nobody caught, in threads, tasks and finalizers, and warnings.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def named(error: BaseException) -> str:
     ('KeyError', 'OSError: No space left on device', 'TocsinError: no such folder')
     """
     name = type(error).__name__
-    if isinstance(error, TocsinError):
+    if isinstance(error, TocsinError) and not error.may_quote:
         return f"{name}: {error}"
     if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno > 0:
         return f"{name}: {os.strerror(error.errno)}"
@@ -157,7 +157,7 @@ def named(error: BaseException) -> str:
 def _shown(value: object) -> object:
     """``value`` as it may stand in a message."""
     if isinstance(value, BaseException):
-        return value if isinstance(value, TocsinError) else Named(named(value))
+        return value if isinstance(value, TocsinError) and not value.may_quote else Named(named(value))
     if isinstance(value, bytes | bytearray | memoryview):
         return Named(f"<{len(value)} bytes>")
     if isinstance(value, Mapping):

@@ -17,16 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from services.contract.errors import TocsinError
+from services.contract.label import LABEL_FREQUENCY
 from services.contract.topics import Topics
-from services.contract.types import LABEL_FREQUENCY
 
 PREFIX = "TOCSIN_"
 NO_SETTINGS = ("TOCSIN_CONFIG", "TOCSIN_DATA", "TOCSIN_CACHE", "TOCSIN_MAVEN_REPOSITORY")
@@ -128,9 +123,9 @@ class Settings(BaseSettings):
         description="share of suspicious payments that ever get a label, for what silence weighs",
     )
     challengers: str = Field(
-        "adaptive_forest,halfspace,boosting",
-        pattern=r"^((adaptive_forest|halfspace|boosting)(,(adaptive_forest|halfspace|boosting))*)?$",
-        description="kinds of models that the learner trains beside the logistic one; empty: none",
+        "all",
+        pattern=r"^([a-z_]+(,[a-z_]+)*)?$",
+        description="kinds of models that the learner trains beside the logistic one; all: every kind; empty: none",
     )
     refit_examples: int = Field(7_000, ge=1, description="examples between two fits of the boosted challenger")
     refit_window_examples: int = Field(
@@ -199,11 +194,11 @@ def load_settings(**chosen: Any) -> Settings:
     """
     file = os.environ.get(PREFIX + "CONFIG")
     if file and not Path(file).is_file():
-        raise SettingsError(f"{PREFIX}CONFIG: no such file: {file}")
+        raise SettingsError(f"{PREFIX}CONFIG: no such file: {file}; expected a TOML file of settings")
     wrong = unknown_variables(os.environ)
     try:
         settings = Settings(**{name: value for name, value in chosen.items() if value is not None})
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
             "\n".join([*wrong, f"{PREFIX}CONFIG: {file or 'tocsin.toml'} is no TOML: {error}"])
         ) from None
@@ -275,6 +270,7 @@ def _line(error: Mapping[str, Any]) -> str:
 
 def _contradictions(settings: Settings) -> list[str]:
     """Settings that are each in order and do not go together: most of all, security that would not be had."""
+    lines = _no_addresses(settings.bootstrap)
     protocol = settings.security_protocol
     has = {
         "sasl_username": bool(settings.sasl_username),
@@ -282,14 +278,31 @@ def _contradictions(settings: Settings) -> list[str]:
     }
     if protocol.startswith("SASL"):
         both = f"TOCSIN_SECURITY_PROTOCOL={protocol} needs TOCSIN_SASL_USERNAME and TOCSIN_SASL_PASSWORD"
-        lines = [f"{PREFIX}{name.upper()}: not set; {both}" for name, is_set in has.items() if not is_set]
+        lines += [f"{PREFIX}{name.upper()}: not set; {both}" for name, is_set in has.items() if not is_set]
     else:
         other = settings.sasl_mechanism != type(settings).model_fields["sasl_mechanism"].default
         idle = [name for name, is_set in {**has, "sasl_mechanism": other}.items() if is_set]
         why = f"nobody would log in: TOCSIN_SECURITY_PROTOCOL is {protocol}, not SASL_SSL or SASL_PLAINTEXT"
-        lines = [f"{PREFIX}{name.upper()}: {why}" for name in idle]
+        lines += [f"{PREFIX}{name.upper()}: {why}" for name in idle]
     if settings.ssl_cafile is not None and not protocol.endswith("SSL"):
         lines.append(f"TOCSIN_SSL_CAFILE: nothing would be encrypted: TOCSIN_SECURITY_PROTOCOL is {protocol}")
     elif settings.ssl_cafile is not None and not settings.ssl_cafile.is_file():
         lines.append(f"TOCSIN_SSL_CAFILE: no such file: {settings.ssl_cafile}")
     return lines
+
+
+_SERVER = re.compile(r"([^:\s]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>\d{1,5}))?")
+
+
+def _no_addresses(bootstrap: str) -> list[str]:
+    """A line for each bootstrap server that is no ``host:port``.
+
+    >>> _no_addresses("kafka-1:9093,[::1]:9092,localhost"), len(_no_addresses("kafka:port,kafka:99999,"))
+    ([], 3)
+    """
+    matches = {each: _SERVER.fullmatch(each.strip()) for each in bootstrap.split(",")}
+    return [
+        f"{PREFIX}BOOTSTRAP: {each!r} is no address; expected host:port[,host:port...], such as 127.0.0.1:9092"
+        for each, match in matches.items()
+        if match is None or int(match["port"] or 1) not in range(1, 65_536)
+    ]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.registry.registry import Registry
-from services.contract.types import ModelAnnouncement
+from services.contract.announcement import ModelAnnouncement
 from services.kafka.start import start
 from services.runtime.faust_app import create_app
 from services.runtime.metrics import Metrics, ShadowMetrics

@@ -9,9 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from services.contract.announced import CHAMPION, model_of, read_announced
+from services.contract.announcement import CHAMPION, ModelAnnouncement, model_of, read_announced
 from services.contract.reading import Rejection
-from services.contract.types import ModelAnnouncement
 from services.scorer.path.scoring.model import ModelRefused
 
 VERSIONS_MAX = 8

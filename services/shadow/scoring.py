@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from services.contract.codec import DECISION_BYTES_MAX, Rejection, encode, read
 from services.contract.events import cloud_event
-from services.contract.types import EventTimeMs, Id, Name, ShadowScores
+from services.contract.fields import EventTimeMs, Id, Name
+from services.contract.shadow_scores import ShadowScores
 from services.scorer.path.features.registry import NAMES
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound
 from services.shadow.roster import Challenger

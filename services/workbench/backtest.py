@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.influence import AccountLimit
-from models.learning.labels import SILENCE, reliability
+from models.labels import SILENCE, reliability
 from models.learning.silence import certainty
 from models.measures import Flags, Floats
 from services.contract.identity import digest64
-from services.contract.types import LABEL_FREQUENCY
+from services.contract.label import LABEL_FREQUENCY
+from services.contract.units import DAY_MS
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
 
 BLOCK = 5_000
@@ -43,7 +44,7 @@ def with_silence(data: Dataset, matured_days: float) -> Dataset:
     would have come after the data set was made are left out. Other labels stand for themselves alone from then on: the
     payments that their weights made up for are in the data.
     """
-    at = data.event_ms + round(matured_days * 86_400_000)
+    at = data.event_ms + round(matured_days * DAY_MS)
     latest = int(data.event_ms.max(initial=0)) if data.as_of_ms == NEVER_MS else data.as_of_ms
     silent = (data.label == UNLABELLED) & (at <= latest)
     return replace(

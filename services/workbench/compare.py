@@ -7,12 +7,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from models.measures import Flags, Floats, Ranking, figures
+from services.contract.errors import TocsinError
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
 
 RESAMPLES = 500
 
 
-class ComparisonError(ValueError):
+class ComparisonError(TocsinError, ValueError):
     """The data set says nothing of these two models. The message says why."""
 
 

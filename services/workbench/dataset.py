@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.contract.errors import TocsinError
 from services.scorer.path.features.registry import NAMES
 
 SUSPICIOUS, NOT_SUSPICIOUS, UNLABELLED = 1, 0, -1
@@ -24,8 +25,10 @@ _META_SCHEMA = b"tocsin.feature_schema_hash"
 _META_AS_OF = b"tocsin.as_of_ms"
 
 
-class DatasetError(ValueError):
+class DatasetError(TocsinError, ValueError):
     """A file or table is no data set of this feature schema. The message names file and column."""
+
+    may_quote = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from msgspec import Struct
 
-from models.learning.labels import resolved
+from models.labels import resolved
 from services.contract.codec import DECISION_BYTES_MAX, Rejection, read
-from services.contract.types import Label
+from services.contract.label import Label
 from services.kafka.reading import read_log
 from services.learner.joining.join import payment_key
 from services.learner.joining.records import decode_label

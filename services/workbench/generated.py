@@ -9,9 +9,10 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
-from models.learning.labels import resolved
+from models.labels import resolved
 from services.contract.identity import decision_id
-from services.contract.types import Label, Payment
+from services.contract.label import Label
+from services.contract.payment import Payment
 from services.generator import Configuration, LabelTruth, Stream
 from services.scorer.path.decision import decide
 from services.scorer.path.features.registry import NAMES, feature_schema_hash

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from models.measures import BUDGET_SHARE, COHORTS, DAY_MS, Figures, Flags, Floats, Whole, figures
+from models.measures import BUDGET_SHARE, COHORTS, Figures, Flags, Floats, Whole, figures
+from services.contract.units import DAY_MS
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
 
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from models.learning.training import Snapshot
 from models.registry.registry import Registry, RegistryError
-from services.contract.types import Promotion
+from services.contract.announcement import Promotion
+from services.contract.errors import TocsinError
 from services.kafka.announcing import name_of
 from services.runtime.settings import Settings
 
@@ -33,8 +34,10 @@ FOLDER = "snapshot"
 TAG_MODEL, TAG_HASH = "tocsin.model", "tocsin.model_hash"
 
 
-class MlflowError(RuntimeError):
+class MlflowError(TocsinError, RuntimeError):
     """MLflow is not installed, cannot be reached, or does not have what is asked for. The message says what."""
+
+    may_quote = True
 
 
 class MlflowRegistry:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from models.drift import count_bins, deciles, stability_index
-from models.measures import DAY_MS, Floats, Ranking, calibration
+from models.measures import Floats, Ranking, calibration
+from services.contract.units import DAY_MS
 from services.scorer.path.features.registry import NAMES
 from services.scorer.path.scoring.model import Model
 from services.workbench.compare import top

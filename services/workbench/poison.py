@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from models.learning.labels import SILENCE
+from models.labels import SILENCE
 from models.measures import Flags, Floats
 from services.workbench.backtest import Learner, Share, prequential
 from services.workbench.dataset import NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset

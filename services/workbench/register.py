@@ -9,7 +9,7 @@ import msgspec
 from models.kinds.onnx import graph_of, hash_of_graph
 from models.learning.training import Snapshot
 from models.registry.registry import Registry
-from services.contract.types import ModelAnnouncement
+from services.contract.announcement import ModelAnnouncement
 from services.scorer.path.scoring.model import ModelRefused
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from models.measures import Flags, Floats
-from services.contract.announced import model_of, read_announced
+from services.contract.announcement import model_of, read_announced
 from services.contract.codec import Rejection, read
-from services.contract.types import ShadowScores
+from services.contract.shadow_scores import ShadowScores
 from services.kafka.announcing import name_of
 from services.kafka.reading import read_log
 from services.runtime.settings import Settings

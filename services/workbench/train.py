@@ -9,37 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from models.kinds.boosting import DEFINITION as BOOSTING_DEFINITION
-from models.kinds.boosting import compile_boosting
-from models.kinds.boosting import fit as fit_boosting
-from models.kinds.logistic import DEFINITION as LOGISTIC_DEFINITION
-from models.kinds.logistic import compile_logistic, create_logistic, readable
+from models.kinds.kind import FitInputs
+from models.kinds.table import KINDS, ON_TABLES
 from models.learning.training import Snapshot
-from models.measures import DAY_MS, Floats, Ranking
+from models.measures import Floats, Ranking
 from models.registry.registry import Registry
+from services.contract.errors import TocsinError
+from services.contract.units import DAY_MS
 from services.scorer.path.features.registry import NAMES
-from services.scorer.path.scoring.ensemble import EnsembleModel, announcement_of
-from services.scorer.path.scoring.model import LogisticModel, Model, probability
+from services.scorer.path.scoring.ensemble import Deciding, announcement_of
+from services.scorer.path.scoring.model import Model, probability
 from services.workbench.backtest import learned, learning_weights, time_split, with_silence
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset, described
 from services.workbench.measures import measured
 
-KINDS = ("boosting", "logistic")
 HELD_OUT_SHARE = 0.25
 """Of the decisions, the latest. A share of their number, not of their time: one wrong date would stretch that."""
 LABELS_MIN = 10
 """Of each kind, before anything is fitted."""
 
 Tell = Callable[[str], None]
-_Fitted: TypeAlias = LogisticModel | EnsembleModel
 Look = Callable[[Dataset, Floats, Model], object]
 
 
-class TrainingError(ValueError):
+class TrainingError(TocsinError, ValueError):
     """A data set cannot be learned from. The message says why."""
 
 
@@ -59,7 +56,7 @@ def train(
     Parameters
     ----------
     kind
-        One of ``KINDS``.
+        One of ``models.kinds.table.ON_TABLES``.
     budget_share
         Share of payments that people can review.
     delay_days
@@ -79,8 +76,8 @@ def train(
     RegistryError
         When ``name`` is no name.
     """
-    if kind not in KINDS:
-        raise TrainingError(f"kind {kind!r}: there are {', '.join(KINDS)}")
+    if kind not in ON_TABLES:
+        raise TrainingError(f"kind {kind!r}: there are {', '.join(ON_TABLES)}")
     version = (registry.versions(name) or [0])[-1] + 1
     whole = data if matured_days is None else with_silence(data, matured_days)
     start, end = (int(whole.event_ms[0]), int(whole.event_ms[-1])) if len(whole) else (0, 0)
@@ -97,7 +94,7 @@ def train(
     kept = replace(_fit(whole, kind, version, "the data set"), review_probability=threshold)
     known = whole.label != UNLABELLED
     about: dict[str, Any] = {
-        "definition": BOOSTING_DEFINITION if kind == "boosting" else LOGISTIC_DEFINITION,
+        "definition": dict(KINDS[kind].defaults),
         "data": {**described(whole), "from_ms": start, "to_ms": end},
         "held_out": {"from_ms": test_from, "delay_days": delay_days, "budget_share": budget_share, **found},
         "matured_days": matured_days,
@@ -117,21 +114,15 @@ def most_contributing(model: Model, features: Floats, rows_max: int = 5_000) -> 
     return {NAMES[at]: float(sizes[at]) for at in order.tolist() if sizes[at] > 0.0}
 
 
-def _fit(data: Dataset, kind: str, version: int, what: str) -> _Fitted:
+def _fit(data: Dataset, kind: str, version: int, what: str) -> Deciding:
     known = data.chosen(learned(data))
-    labels, weights = known.label == SUSPICIOUS, learning_weights(known)
+    known = known.chosen(np.argsort(known.label_ms, kind="stable"))
+    labels = known.label == SUSPICIOUS
     if min(labels.sum(), len(labels) - labels.sum()) < LABELS_MIN:
         found = f"{labels.sum()} of {len(labels)} labels say suspicious"
         raise TrainingError(f"{what}: {found}; {LABELS_MIN} of each kind are needed")
-    schema = known.feature_schema_hash
-    if kind == "boosting":
-        return EnsembleModel(compile_boosting(fit_boosting(known.features, labels, weights), version, schema), 1.0)
-    pipeline = create_logistic()
-    for at in np.argsort(known.label_ms, kind="stable").tolist():
-        values = known.features[at].tolist()
-        x = readable([None if value != value else value for value in values])
-        pipeline.learn_one(x, bool(labels[at]), w=float(weights[at]))
-    return compile_logistic(pipeline, version, schema, 1.0)
+    inputs = FitInputs(known.features, labels, learning_weights(known), known.feature_schema_hash)
+    return KINDS[kind].fitted(inputs, version)
 
 
 def _threshold(scores: Floats, budget_share: float) -> float:

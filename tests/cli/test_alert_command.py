@@ -10,8 +10,9 @@ from msgspec import structs
 from rich.console import Console
 
 from services.cli.alert_view import show_alert
+from services.contract.alert import Alert, Review
 from services.contract.codec import decode, encode
-from services.contract.types import Alert, Decision, Review
+from services.contract.decision import Decision
 from services.runtime.settings import load_settings
 from services.scorer.audit.recompute_alert import alert_checks, named_payments
 from services.scorer.path.alerts.alert import CONTRIBUTIONS_MAX, superseded, updated_alert

@@ -29,7 +29,7 @@ def test_lint_names_every_pack_that_ships_with_its_fixtures() -> None:
     said = RUNNER.invoke(app, ["pack", "lint"])
     assert said.exit_code == 0
     assert [line.split()[0] for line in said.stdout.splitlines()] == list(SHIPPED)
-    assert "13 fixtures" in said.stdout.splitlines()[0]
+    assert "13 fixtures" in next(line for line in said.stdout.splitlines() if line.startswith("lsac "))
 
 
 def test_lint_names_the_indicator_and_the_key_that_are_wrong(own: Path) -> None:
@@ -54,11 +54,12 @@ def test_lint_wants_fixtures(own: Path) -> None:
     assert said.exit_code == 1
     assert "there is no positive.ndjson" in said.stderr
     shutil.rmtree(own)
-    assert RUNNER.invoke(app, ["pack", "lint", str(own)]).exit_code == 2
+    said = RUNNER.invoke(app, ["pack", "lint", str(own)])
+    assert (said.exit_code, "pack.toml: there is no such file" in said.stderr) == (1, True)
 
 
 def test_the_hash_of_a_term_does_not_depend_on_how_it_is_spelt(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "TOCSIN_PACK_KEY" in str(RUNNER.invoke(app, ["pack", "hash-term", "moon"]).exception)
+    assert "TOCSIN_PACK_KEY" in RUNNER.invoke(app, ["pack", "hash-term", "moon"]).stderr
     monkeypatch.setenv("TOCSIN_PACK_KEY", "secret")
     printed = [
         RUNNER.invoke(app, ["pack", "hash-term", text]).stdout for text in ("Blue Moon", "blue   m\u00f3on!", "blue")

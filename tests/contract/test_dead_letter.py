@@ -15,24 +15,30 @@ from hypothesis import strategies as st
 
 from services.contract.dead_letter import (
     BEGINNING_BYTES,
+    ORIGINAL,
     ORIGINAL_BYTES_MAX,
     ORIGINALS_MAX,
     TEXT_BYTES_MAX,
     WHOLE_BYTES_MAX,
+    DeadLetter,
     Written,
     dead_letter,
-    original_headers,
     read_dead_letter,
 )
+from services.contract.events import Headers
 from services.contract.reading import RecordInvalid, Rejection
 from services.contract.schema import json_schema
 from services.contract.topics import BATCH_BYTES_MAX, Topics
-from services.contract.types import DeadLetter
-from tests.contract.test_codec import SEEDED
+from tests.contract.payloads import SEEDED
 
 WHY = Rejection("not_json", "", "unexpected end")
 ORIGIN = ("payments.v1", 3, 12)
 TOPIC_BYTES = int(Topics().dead_letters.configuration()["max.message.bytes"])
+
+
+def original_headers(headers: Headers) -> Headers:
+    """The headers that the record had, as far as they were kept."""
+    return [(name.removeprefix(ORIGINAL), value) for name, value in headers if name.startswith(ORIGINAL)]
 
 
 def as_kafka_carries_it(letter: Written) -> int:

@@ -10,22 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.contract.announced import CHAMPION, read_announced
+from services.contract.alert import Review, Snooze
+from services.contract.announcement import CHAMPION, ModelAnnouncement, Promotion, read_announced
+from services.contract.decision import Decision
+from services.contract.label import Example, Label, PaymentLabel
 from services.contract.reading import NESTING_MAX, RecordInvalid, Rejection, decode, nesting, read
-from services.contract.types import (
-    Decision,
-    Example,
-    Label,
-    ModelAnnouncement,
-    PaymentLabel,
-    Promotion,
-    Review,
-    ShadowScores,
-    Snooze,
-)
+from services.contract.shadow_scores import ShadowScores
 from services.learner.joining.records import ServedDecision
 from services.shadow.scoring import Decided
-from tests.contract.test_codec import SEEDED
+from tests.contract.payloads import SEEDED
 
 KINDS: tuple[type[msgspec.Struct], ...] = (
     Label, PaymentLabel, Snooze, Review, Example, ModelAnnouncement, Promotion, Decision, ServedDecision, Decided,

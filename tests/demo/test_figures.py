@@ -94,11 +94,11 @@ def test_stretches_are_the_whole_stream(count: int) -> None:
 
 
 def served(number: int, score: float, outcome: str = "pass", model: int = 1) -> Served:
-    return Served(f"d-{number}", f"p1-{number:08d}", outcome, score, model)  # type: ignore[arg-type]
+    return Served(f"d-{number}", f"p{number}", outcome, score, model)  # type: ignore[arg-type]
 
 
 def evidence_of(*decisions: Served, ids: int) -> Evidence:
-    evidence = Evidence(payment_ids={f"p1-{number:08d}" for number in range(1, ids + 1)}, decisions=len(decisions))
+    evidence = Evidence(payment_ids={f"p{number}" for number in range(1, ids + 1)}, decisions=len(decisions))
     for each in decisions:
         if evidence.served.setdefault(each.payment_id, each) is not each:
             evidence.doubled.add(each.payment_id)
@@ -113,7 +113,8 @@ def test_a_sound_run_is_evaluated_where_a_model_was_live() -> None:
     evidence = evidence_of(
         served(1, 9.0, model=0), served(2, 3.0, "review"), served(3, 1.0), served(4, 2.0, "review"), ids=4
     )
-    summary = summarise(conditions(4, evaluated_from=1), evidence, {"p1-00000002": "mule", "p1-00000001": "mule"}, 2.0)
+    truth, positions = {"p2": "mule", "p1": "mule"}, {"p1": 1, "p2": 2, "p3": 3, "p4": 4}
+    summary = summarise(conditions(4, evaluated_from=1), evidence, truth, positions, 2.0)
     told = summary.as_dict()
     assert summary.sound
     assert (told["payments_in"], told["decisions_out"], told["lost"], told["doubled"]) == (4, 4, 0, 0)
@@ -137,7 +138,7 @@ def test_a_sound_run_is_evaluated_where_a_model_was_live() -> None:
 def test_whatever_is_lost_or_doubled_makes_a_run_unsound(
     decisions: list[Served], ids: int, sent: int, lost: int, doubled: int
 ) -> None:
-    summary = summarise(conditions(sent, None), evidence_of(*decisions, ids=ids), {}, 1.0)
+    summary = summarise(conditions(sent, None), evidence_of(*decisions, ids=ids), {}, {}, 1.0)
     told = summary.as_dict()
     assert (told["payments_in"], told["lost"], told["doubled"]) == (sent, lost, doubled)
     assert not summary.sound

@@ -18,8 +18,8 @@ from aiokafka.structs import TopicPartition
 
 from services import kafka
 from services.contract.codec import decode
+from services.contract.shadow_scores import ShadowScores
 from services.contract.topics import Topic
-from services.contract.types import ShadowScores
 from services.kafka.topics import create_topics
 from tests.faults.forms import Table
 from tests.faults.stage import Stage, identities

@@ -9,8 +9,10 @@ import numpy as np
 import orjson
 
 from models.registry.registry import Registry
+from services.contract.announcement import ModelAnnouncement
 from services.contract.codec import decode
-from services.contract.types import Example, ModelAnnouncement, ShadowScores
+from services.contract.label import Example
+from services.contract.shadow_scores import ShadowScores
 from services.scorer.path.scoring.ensemble import model_from
 from services.scorer.path.scoring.model import LogisticModel
 from tests.faults.stage import SEED, Stage

@@ -21,7 +21,9 @@ Reader = Callable[[bytes], object]
 
 def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
     """Each reader of one record's bytes, and its seeds."""
-    from services.contract import announced, codec, types
+    from services.contract import announcement, codec
+    from services.contract.alert import Alert
+    from services.contract.shadow_scores import ShadowScores
     from services.learner.joining import records
     from services.scorer.path.hops import PayeeHop
     from services.scorer.path.records import Record, no_mark
@@ -43,12 +45,12 @@ def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
         (records.decode_decision, lambda: seeds.decided()[0]),
         (records.decode_label, seeds.labels),
         (records.read_example, seeds.examples),
-        (lambda data: announced.read_announced(b"a/1", data), seeds.announced),
-        (lambda data: announced.read_announced(announced.CHAMPION, data), seeds.announced),
+        (lambda data: announcement.read_announced(b"a/1", data), seeds.announced),
+        (lambda data: announcement.read_announced(announcement.CHAMPION, data), seeds.announced),
         (through(hops.make_alerter), seeds.reviews),
         (through(hops.make_alerter, seeds.snoozes()[0].headers), seeds.snoozes),
-        (read(types.Alert), seeds.reviews),
-        (read(types.ShadowScores), seeds.reviews),
+        (read(Alert), seeds.reviews),
+        (read(ShadowScores), seeds.reviews),
     ]
 
 

@@ -12,10 +12,10 @@ import orjson
 from msgspec import structs
 
 from services.contract.codec import encode
-from services.contract.types import Party
+from services.contract.payment import Party
+from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert_state import Horizon
 from services.scorer.path.alerts.alerter import Alerter
-from services.scorer.path.alerts.budget import DAY_MS
 from services.scorer.path.features.state_format import StateFormatError
 from services.scorer.path.frame import HEADER, LABEL, LABEL_FRAME, PAYMENT, PAYMENT_HEAD
 from services.scorer.path.hops import PayeeHop, PayerHop

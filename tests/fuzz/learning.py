@@ -13,20 +13,23 @@ import orjson
 from msgspec import structs
 
 from models.learning.training import Plan, Trainer
-from services.contract.announced import read_announced
+from services.contract.alert import Alert
+from services.contract.announcement import ModelAnnouncement, read_announced
 from services.contract.codec import RecordInvalid, Rejection, encode
 from services.contract.dead_letter import dead_letter, read_dead_letter
+from services.contract.decision import Decision
 from services.contract.events import Headers
 from services.contract.reading import read
+from services.contract.shadow_scores import ShadowScores
 from services.contract.topics import Topics
-from services.contract.types import Alert, Decision, ModelAnnouncement, ShadowScores
+from services.contract.units import DAY_MS
 from services.learner.health.prequential import Prequential
 from services.learner.joining.batch import Output, Read, apply, sweep
-from services.learner.joining.join import DAY_MS, Join, Limits
+from services.learner.joining.join import Join, Limits
 from services.learner.joining.records import read_example
 from services.learner.joining.served import ServedDrift, ServedPlan
 from services.scorer.path.features.registry import FEATURES
-from services.scorer.path.scoring.ensemble import _BY_KIND, model_from, scoring_from
+from services.scorer.path.scoring.ensemble import FORMS, model_from, scoring_from
 from services.scorer.path.scoring.model import ModelRefused
 from services.shadow.roster import Roster
 from tests.fuzz import seeds
@@ -185,7 +188,7 @@ class AnnouncementTarget:
             weights[draw.randrange(len(weights))] = draw.choice((1e308, -1e308, 5e-324, 1e-300, 0.0))
             said = structs.replace(said, weights=tuple(weights))
         try:  # a forger's announcement has the hash of what it carries
-            said = structs.replace(said, model_hash=_BY_KIND[said.kind](said, seeds.schema()).hash)
+            said = structs.replace(said, model_hash=FORMS[said.kind].read(said, seeds.schema()).hash)
         except ModelRefused as error:
             check_message(error)
         return f"{said.name}/{said.version}".encode(), encode(said)

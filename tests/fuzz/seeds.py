@@ -10,24 +10,13 @@ import numpy as np
 from msgspec import structs
 
 from services.bench.models import random_forest
+from services.contract.alert import Review, Snooze, Subject
+from services.contract.announcement import ModelAnnouncement, Promotion
 from services.contract.codec import encode
+from services.contract.decision import Evidence, Finding, Reason, RuleResult
 from services.contract.events import SNOOZE, Headers, cloud_event
-from services.contract.types import (
-    Evidence,
-    Example,
-    Finding,
-    Label,
-    ModelAnnouncement,
-    Party,
-    Payment,
-    PaymentLabel,
-    Promotion,
-    Reason,
-    Review,
-    RuleResult,
-    Snooze,
-    Subject,
-)
+from services.contract.label import Example, Label, PaymentLabel
+from services.contract.payment import Party, Payment
 from services.runtime.settings import load_settings
 from services.scorer.path.features.registry import FEATURES, feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop

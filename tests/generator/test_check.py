@@ -66,7 +66,7 @@ def fewer_references(measures: Measures) -> None:
 @pytest.mark.parametrize(
     ("tamper", "parameter"),
     [
-        (more_returns, "noise.returned"),
+        (more_returns, "noise.status_updates"),
         (earlier_nights, "lsac.hours.night"),
         (other_rails, "diaspora.rails.bank"),
         (larger_sums, "diaspora.amount log mean"),

@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from services.cli.generate import generate
-from services.contract.types import Label
+from services.contract.label import Label
 from services.generator import Configuration, Stream
 from services.generator.check import Finding
 from services.generator.feed import events

@@ -20,8 +20,9 @@ from services import kafka as clients
 from services.broker import KafkaBroker
 from services.contract.codec import decode, decode_payment, encode
 from services.contract.dead_letter import read_dead_letter
+from services.contract.label import Label
 from services.contract.partitioner import partition_of
-from services.contract.types import Label, Party, Payment
+from services.contract.payment import Party, Payment
 from services.ingest.files import MappedFile
 from services.ingest.mapping_file import load_mapping
 from services.ingest.pacing import Pace

@@ -15,7 +15,7 @@ from tests.support.worker import command, environment
 
 pytestmark = [pytest.mark.kafka, pytest.mark.data]
 
-LIMIT = 300_000
+LIMIT, LIMIT_LARGE = 40_000, 300_000
 
 
 class Decided(msgspec.Struct):
@@ -34,12 +34,13 @@ def handbook() -> Path:
     return file
 
 
-def test_three_hundred_thousand_card_payments_give_as_many_decisions_each_payment_once(
-    deployment: Deployment, handbook: Path
+def test_card_payments_from_a_file_give_as_many_decisions_each_payment_once(
+    deployment: Deployment, handbook: Path, large: bool
 ) -> None:
+    limit = LIMIT_LARGE if large else LIMIT
     deployment.worker().start()
     done = subprocess.run(
-        [command(), "replay", str(handbook), "--mapping", "handbook", "--limit", str(LIMIT), "--json"],
+        [command(), "replay", str(handbook), "--mapping", "handbook", "--limit", str(limit), "--json"],
         cwd=deployment.folder,
         env=environment(deployment.settings),
         capture_output=True,
@@ -47,8 +48,8 @@ def test_three_hundred_thousand_card_payments_give_as_many_decisions_each_paymen
     )
     assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
     decided = asyncio.run(decided_ids(deployment))
-    assert len(decided) == LIMIT
-    assert set(decided) == {str(number) for number in range(LIMIT)}
+    assert len(decided) == limit
+    assert set(decided) == {str(number) for number in range(limit)}
 
 
 async def decided_ids(deployment: Deployment) -> list[str]:

@@ -14,7 +14,8 @@ from aiokafka import ConsumerRecord
 
 from services.contract.codec import decode, encode
 from services.contract.events import PAYMENT_LABEL, is_event
-from services.contract.types import Disposition, Label, Party, Payment, PaymentLabel
+from services.contract.label import Disposition, Label, PaymentLabel
+from services.contract.payment import Party, Payment
 from services.scorer.path.features.registry import INDEX
 from services.scorer.path.replay import Replay
 from services.scorer.rulebook.ruleset_file import load_ruleset

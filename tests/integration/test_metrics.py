@@ -10,7 +10,7 @@ import pytest
 
 from services.broker.probe import free_ports
 from services.contract.codec import encode
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from services.runtime.metrics import Metrics
 from tests.support.alerts import assert_each_review_is_in_one_alert
 from tests.support.deployment import Deployment, producer, send, settled

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from services.broker.probe import free_ports
-from services.contract.types import ModelAnnouncement
+from services.contract.announcement import ModelAnnouncement
 from services.kafka.announcing import announce, read_champion, write_champion
 from services.learner.champion import promoted, rolled_back
 from services.scorer.path.scoring.model import LogisticModel, untrained_model

@@ -10,10 +10,11 @@ from typing import Any
 import orjson
 import pytest
 
+from services.contract.alert import Alert
 from services.contract.codec import decode, encode
 from services.contract.events import SNOOZE, is_event
 from services.contract.identity import uuid5
-from services.contract.types import Alert, Payment
+from services.contract.payment import Payment
 from tests.support.deployment import Deployment, producer, read_logs, send, settled
 from tests.support.lsac import DAY_MS, HOUR_MS, PAYEE, PAYER, further, history
 from tests.support.offline import assert_logs_are_computed, read_run

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import orjson
 import pytest
 
+from services.contract.alert import Alert
 from services.contract.codec import decode
 from services.contract.identity import decision_id
-from services.contract.types import Alert
 from tests.integration.conftest import SEED, KilledRun
 from tests.support.worker import command, environment
 

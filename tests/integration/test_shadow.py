@@ -15,7 +15,8 @@ import pytest
 from models.registry.registry import Registry
 from services.bench.models import random_forest
 from services.contract.codec import decode, encode
-from services.contract.types import Label, ShadowScores
+from services.contract.label import Label
+from services.contract.shadow_scores import ShadowScores
 from services.kafka.announcing import announce
 from services.scorer.path.records import Outbound
 from services.scorer.path.scoring.ensemble import EnsembleModel

@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from services.contract.codec import decode_payment, encode
-from services.contract.types import Label, Payment
+from services.contract.label import Label
+from services.contract.payment import Payment
 from services.kafka.announcing import read_champion
 from services.workbench.dataset import UNLABELLED, Dataset
 from tests.support.deployment import Deployment, producer, read_logs, send, settled

@@ -25,7 +25,10 @@ pytestmark = pytest.mark.kafka
 
 ERRANDS = "errands"
 """The listener by which the broker's coordinator writes the ends of transactions to its partitions."""
-IDS = ("aborted", "committed", "left alone")
+IDS = ("aborted", "committed")
+TRANSACTION_S = 5.0
+OFFSETS = "offsets alone"
+"""The id of a transaction that has read, and written nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +41,14 @@ def broker() -> Iterator[ProxiedBroker]:
         yield started
 
 
-def topic_of(transactional_id: str) -> str:
-    return transactional_id.replace(" ", "-")
-
-
 async def begin(settings: Settings, transactional_id: str, value: bytes) -> AIOKafkaProducer:
     """A producer with a committed record, and ``value`` in a transaction that is open."""
     producer = kafka.producer(settings, transactional_id)
     await producer.start()
     async with kafka.transaction(producer):
-        await producer.send_and_wait(topic_of(transactional_id), b"before", partition=0)
+        await producer.send_and_wait(transactional_id, b"before", partition=0)
     await producer.begin_transaction()
-    await producer.send_and_wait(topic_of(transactional_id), value, partition=0)
+    await producer.send_and_wait(transactional_id, value, partition=0)
     return producer
 
 
@@ -57,20 +56,17 @@ async def go_on(settings: Settings, consumer: AIOKafkaConsumer, transactional_id
     """Take possession as a worker does, and write in a transaction what comes next."""
     producer = kafka.producer(settings, transactional_id)
     try:
-        if transactional_id == IDS[-1]:
-            await producer.start()
-        else:
-            possession = Possession(transactional_id, "group", [topic_of(transactional_id)])
-            await possession.take(producer, client_of(consumer))
+        possession = Possession(transactional_id, "group", [transactional_id])
+        await possession.take(producer, client_of(consumer))
         async with kafka.transaction(producer):
-            await producer.send_and_wait(topic_of(transactional_id), b"after", partition=0)
+            await producer.send_and_wait(transactional_id, b"after", partition=0)
     finally:
         await producer.stop()
 
 
 async def committed(consumer: AIOKafkaConsumer, transactional_id: str) -> list[bytes]:
     """What readers of committed records get to see."""
-    source = TopicPartition(topic_of(transactional_id), 0)
+    source = TopicPartition(transactional_id, 0)
     consumer.assign([source])
     await consumer.seek_to_beginning(source)
     end = (await consumer.end_offsets([source]))[source]
@@ -80,24 +76,47 @@ async def committed(consumer: AIOKafkaConsumer, transactional_id: str) -> list[b
     return values
 
 
+async def read_up_to(settings: Settings, offset: int) -> AIOKafkaProducer:
+    """A producer with an offset in a transaction that is open."""
+    producer = kafka.producer(settings, OFFSETS)
+    await producer.start()
+    await producer.begin_transaction()
+    await producer.send_offsets_to_transaction({TopicPartition(IDS[0], 0): offset}, OFFSETS)
+    return producer
+
+
+async def offset_of(settings: Settings) -> int:
+    """Where the group of ``OFFSETS`` goes on."""
+    admin = kafka.admin(settings)
+    await admin.start()
+    try:
+        source = TopicPartition(IDS[0], 0)
+        return int((await admin.list_consumer_group_offsets(OFFSETS, partitions=[source]))[source].offset)
+    finally:
+        await admin.close()
+
+
 async def crash(broker: ProxiedBroker, settings: Settings) -> None:
-    """The broker dies while one transaction is open, and the end of another decided and not written yet."""
-    aborted, ended, alone = [await begin(settings, each, b"within") for each in IDS]
+    """The broker dies while one transaction is open, and the ends of others decided and not written yet."""
+    aborted, ended = [await begin(settings, each, b"within") for each in IDS]
+    reader = await read_up_to(settings, 1)
     broker.proxies[ERRANDS].stall_at(Request.WRITE_TXN_MARKERS)
     await ended.commit_transaction()
+    await reader.commit_transaction()
     await asyncio.to_thread(broker.broker.kill)
-    for producer in (aborted, ended, alone):
+    await asyncio.sleep(TRANSACTION_S)  # what is open is ended as the broker comes back, not when asked
+    for producer in (aborted, ended, reader):
         await producer.stop()
     broker.heal()
     await asyncio.to_thread(broker.broker.start)
 
 
 async def played(broker: ProxiedBroker) -> dict[str, list[bytes]]:
-    chosen: dict[str, Any] = {"bootstrap": broker.bootstrap, "transaction_timeout_ms": 2_000}
+    chosen: dict[str, Any] = {"bootstrap": broker.bootstrap, "transaction_timeout_ms": int(1_000 * TRANSACTION_S)}
     settings = Settings(**chosen)
     admin = kafka.admin(settings)
     await admin.start()
-    await admin.create_topics([NewTopic(topic_of(each), 1, 1) for each in IDS])
+    await admin.create_topics([NewTopic(each, 1, 1) for each in IDS])
     await admin.close()
     await crash(broker, settings)
     consumer = kafka.consumer(settings)
@@ -105,15 +124,19 @@ async def played(broker: ProxiedBroker) -> dict[str, list[bytes]]:
     try:
         for each in IDS:
             await go_on(settings, consumer, each)
+        producer = kafka.producer(settings, OFFSETS)
+        try:
+            await Possession(OFFSETS, OFFSETS, []).take(producer, client_of(consumer))
+        finally:
+            await producer.stop()
+        assert await offset_of(settings) == 1, "what was read, and committed, would be read again"
         return {each: await committed(consumer, each) for each in IDS}
     finally:
         await consumer.stop()
 
 
 def test_what_a_returning_broker_leaves_open_is_ended_as_it_was_decided(broker: ProxiedBroker) -> None:
-    """Left alone, Kafka would commit with the next transaction what it had aborted: then this test says no more than
-    that it need not be there."""
+    """Kafka 4.3 leaves them open in nearly every run: how soon its partitions have a leader again decides."""
     read = asyncio.run(played(broker))
-    assert read["left alone"] == [b"before", b"within", b"after"], "Kafka has mended it"
     assert read["aborted"] == [b"before", b"after"]
     assert read["committed"] == [b"before", b"within", b"after"]

@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.learning.labels import SILENCE
+from models.labels import SILENCE
 from services.contract.codec import decode
+from services.contract.label import Example
 from services.contract.topics import Topics
-from services.contract.types import Example
 from services.learner.joining.batch import Output, Read
 from services.learner.joining.join import Join, Limits
 from services.learner.joining.procedure import Batch, Offsets, Position, Procedure

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import msgspec
 
 from services.contract.codec import encode
+from services.contract.decision import Decision, Origin, Reason, RuleResult
 from services.contract.identity import decision_id
-from services.contract.types import Decision, Disposition, Example, Label, Origin, Reason, RuleResult
+from services.contract.label import Disposition, Example, Label
 from services.learner.joining.join import Joined
 from services.learner.joining.records import ServedDecision
 from services.scorer.path.features.registry import FEATURES, NAMES

@@ -8,8 +8,9 @@ from zlib import crc32
 
 import pytest
 
+from services.contract.units import DAY_MS
 from services.learner.joining.batch import Read
-from services.learner.joining.join import DAY_MS, Limits
+from services.learner.joining.join import Limits
 from tests.learner.lives import TOPICS, Durable, Killed, example_in, live
 from tests.learner.streams import MINUTE_MS, START_MS, scenario
 

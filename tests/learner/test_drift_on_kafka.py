@@ -11,11 +11,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from models.measures import DAY_MS
 from services.broker import KafkaBroker
 from services.broker.probe import free_ports
 from services.contract.codec import decode, encode
-from services.contract.types import Example
+from services.contract.label import Example
+from services.contract.units import DAY_MS
 from services.kafka.topics import create_topics
 from services.learner.app import plan_of
 from services.learner.health.alarms import read_request

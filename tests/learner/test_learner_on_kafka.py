@@ -14,20 +14,22 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from models.learning.labels import SILENCE
+from models.labels import SILENCE
 from models.learning.training import Plan, Snapshot, Trainer
 from models.registry.registry import Registry
 from services import kafka as clients
 from services.broker import KafkaBroker
+from services.contract.announcement import ModelAnnouncement
 from services.contract.codec import decode, encode
 from services.contract.identity import example_id
+from services.contract.label import Example, PaymentLabel
 from services.contract.topics import Topics
-from services.contract.types import Example, ModelAnnouncement, PaymentLabel
+from services.contract.units import DAY_MS
 from services.kafka.topics import create_topics
 from services.learner.app import challenger_plans_of, plan_of
 from services.learner.health.alarms import Alarms
 from services.learner.joining.batch import Output, Read, apply
-from services.learner.joining.join import DAY_MS, Join
+from services.learner.joining.join import Join
 from services.learner.measures import Measures
 from services.learner.training import trainer
 from services.learner.training.trainer import TrainerService
@@ -207,7 +209,9 @@ def test_a_learner_killed_at_random_makes_each_example_once_and_the_models_of_an
     once = Trainer(plan_of(settings))
     results = Counter(once.learn(decode(value, Example), offset).result for offset, _, value in examples)
     assert results["limited"] >= 5, "of the busy payer's account"
-    assert min(Counter(each.announcement.kind for each in snapshots)[plan.kind] for plan in plans_of(settings)) >= 4
+    assert (
+        min(Counter(str(each.announcement.kind) for each in snapshots)[plan.kind] for plan in plans_of(settings)) >= 4
+    )
     assert announced(settings) == [snapshot.announcement for snapshot in snapshots]
     assert registered(settings) == snapshots
     letters = [each for partition in (0, 1) for each in dead_letters(settings, partition)]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.contract.announced import CHAMPION, model_of, read_announced
+from services.contract.announcement import CHAMPION, ModelAnnouncement, Promotion, model_of, read_announced
 from services.contract.codec import Rejection, encode
-from services.contract.types import ModelAnnouncement, Promotion
 from services.kafka.announcing import name_of
 from services.learner.champion import BEFORE_MAX, PromotionError, promoted, rolled_back
 from tests.support.models import announcement_of, random_model

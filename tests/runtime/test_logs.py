@@ -105,7 +105,7 @@ def run(body: str, form: str = "text") -> str:
     program = textwrap.dedent("""
         import asyncio, gc, logging, sys, threading, warnings
         from services.contract.errors import TocsinError
-        from services.contract.types import Party, Payment
+        from services.contract.payment import Party, Payment
         from services.runtime.logs import configure_logs, log_what_tasks_raise
         PLANTED, form = sys.argv[1:]
         logger = logging.getLogger("services.scorer.shell.lane")
@@ -172,6 +172,15 @@ def test_what_an_error_of_ours_says_is_shown() -> None:
     )
     assert message_of(record) == "refused: no such file"
     assert named(TocsinError("no such file")) == "TocsinError: no such file"
+
+
+def test_an_error_of_ours_that_may_quote_is_named_by_its_type_alone() -> None:
+    class QuotingError(TocsinError):
+        may_quote = True
+
+    record = logging.LogRecord("services.x", logging.ERROR, "x.py", 1, "refused: %s", (QuotingError(PLANTED),), None)
+    assert message_of(record) == "refused: QuotingError"
+    assert named(QuotingError(PLANTED)) == "QuotingError"
 
 
 def test_a_message_of_several_lines_cannot_pass_for_several_messages() -> None:

@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.contract.announced import CHAMPION
+from services.contract.announcement import CHAMPION, ModelAnnouncement, Promotion
 from services.contract.codec import encode
-from services.contract.types import ModelAnnouncement, Promotion
 from services.scorer.path.scoring.ensemble import model_from
 from services.scorer.path.scoring.model import ModelRefused
 from services.shadow.roster import VERSIONS_MAX, Roster

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from services.bench.models import random_forest
 from services.contract.codec import decode
-from services.contract.types import Decision, ShadowScores
+from services.contract.decision import Decision
+from services.contract.shadow_scores import ShadowScores
 from services.scorer.path.records import Outbound, Record, no_mark
 from services.scorer.path.scoring.ensemble import EnsembleModel
 from services.shadow.roster import Challenger

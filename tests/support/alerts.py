@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from services.contract.alert import Alert, Review
 from services.contract.codec import decode
-from services.contract.types import Alert, Review
 from services.scorer.path.alerts.alert import CONTRIBUTIONS_MAX
 from tests.support.hostile import PLANTED_ACCOUNT
 from tests.support.offline import Run, genuine

@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaProducer
 
 from services import kafka
 from services.contract.codec import encode
-from services.contract.types import Label, Party, Payment
+from services.contract.label import Label
+from services.contract.payment import Party, Payment
 from services.runtime.settings import Settings
 from tests.support.payments import DAY_MS, START_MS, Entry
 

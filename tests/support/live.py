@@ -12,7 +12,8 @@ from typing import Literal
 
 from services.broker.probe import free_ports
 from services.contract.codec import decode, encode
-from services.contract.types import Label, Payment
+from services.contract.label import Label
+from services.contract.payment import Payment
 from tests.support.deployment import Deployment, make_deployment, producer, send
 from tests.support.models import random_model
 from tests.support.offline import schema_hash

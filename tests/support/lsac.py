@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from services.contract.types import Payment
+from services.contract.payment import Payment
 from services.scorer.rulebook.pack_file import pack_folder
 from services.scorer.rulebook.pack_fixtures import read_fixtures
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from services.contract.types import ModelAnnouncement
+from services.contract.announcement import ModelAnnouncement
 from services.scorer.path.features.registry import FEATURES
 from services.scorer.path.scoring.ensemble import announcement_of as announced
 from services.scorer.path.scoring.model import LogisticModel

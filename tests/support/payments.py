@@ -12,7 +12,7 @@ import numpy as np
 
 from services.contract.codec import decode_payment, encode
 from services.contract.partitioner import partitions_of
-from services.contract.types import Party, Payment, Status
+from services.contract.payment import Party, Payment, Status
 
 Fate = Literal["decided", "repeat", "status_update", "dead"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.measures import DAY_MS, Flags, Floats, Ranking
+from models.measures import Flags, Floats, Ranking
+from services.contract.units import DAY_MS
 from services.workbench.backtest import (
     learning_weights,
     prequential,
@@ -18,7 +20,7 @@ from services.workbench.backtest import (
     with_silence,
 )
 from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, UNLABELLED
-from services.workbench.learners import Boosting, Logistic
+from services.workbench.learners import InTurn, ModelLearner, Refitted
 from services.workbench.measures import measured
 from tests.workbench.samples import sample
 
@@ -83,8 +85,8 @@ def test_a_time_split_trains_on_what_was_known_and_tests_on_what_came_after() ->
     assert len(train) + len(test) < len(data)
 
 
-@pytest.mark.parametrize("make", [Logistic, lambda: Boosting(refit_days=10, positives_min=10)])
-def test_what_can_be_learned_is_learned_although_labels_are_late(make: type[Logistic]) -> None:
+@pytest.mark.parametrize("make", [InTurn, lambda: Refitted(refit_days=10, positives_min=10)])
+def test_what_can_be_learned_is_learned_although_labels_are_late(make: Callable[[], ModelLearner]) -> None:
     data = sample(6, 3_000)
     scores = prequential(data, make(), lambda _share: None)
     late = data.chosen(np.arange(1_500, 3_000))

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.learning.labels import RANKS, resolved
-from services.contract.types import Label
+from models.labels import RANKS, resolved
+from services.contract.label import Label
 from services.scorer.path.features.registry import NAMES
 from services.workbench.dataset import UNLABELLED, Dataset, DatasetError, described, joined
 from tests.workbench.samples import DAY_MS, SCHEMA, sample

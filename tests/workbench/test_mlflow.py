@@ -11,7 +11,7 @@ import pytest
 
 from models.learning.training import Snapshot
 from models.registry.registry import Registry, RegistryError
-from services.contract.types import Promotion
+from services.contract.announcement import Promotion
 from services.runtime.settings import Settings, load_settings
 from services.workbench.mlflow_registry import MlflowError, MlflowRegistry, tell_mlflow
 from services.workbench.register import register

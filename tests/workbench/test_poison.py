@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from models.influence import ACCOUNT_LABELS_MAX
-from models.learning.labels import SILENCE
+from models.labels import SILENCE
 from services.workbench.backtest import learned, sampled, with_silence
 from services.workbench.dataset import NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset, texts
-from services.workbench.learners import Boosting, Logistic
+from services.workbench.learners import InTurn, Refitted
 from services.workbench.poison import burst, flipped, poisoning
 from tests.workbench.samples import sample
 
@@ -74,8 +74,8 @@ def test_what_poisoned_labels_do_is_bounded(kind: str) -> None:
     attack = burst(data, 80, 20.0)
 
     def walk(bounded: bool) -> dict[str, Any]:
-        def make() -> Logistic | Boosting:
-            return Logistic() if kind == "logistic" else Boosting(refit_days=30, positives_min=10, bounded=bounded)
+        def make() -> InTurn | Refitted:
+            return InTurn() if kind == "logistic" else Refitted(refit_days=30, positives_min=10, bounded=bounded)
 
         return poisoning(data, make, 0.05 * bounded, attack, 0.02, quiet, bounded)
 

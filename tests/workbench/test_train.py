@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.kinds.table import ON_TABLES
 from models.registry.card import card_of
 from models.registry.registry import Registry, RegistryError
 from services.scorer.path.features.registry import NAMES
@@ -15,7 +16,7 @@ from services.scorer.path.scoring.ensemble import model_from
 from services.workbench.compare import ComparisonError, compare, unseen
 from services.workbench.dataset import UNLABELLED
 from services.workbench.plots import CONTRIBUTING_FEATURES, draw, psi
-from services.workbench.train import KINDS, TrainingError, train
+from services.workbench.train import TrainingError, train
 from tests.support.models import random_model
 from tests.workbench.samples import DAY_MS, SCHEMA, sample
 
@@ -26,7 +27,7 @@ def quiet(_doing: str) -> None:
     """Tell nobody."""
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ON_TABLES)
 def test_a_trained_version_is_saved_as_a_challenger_with_what_it_is_worth(kind: str, tmp_path: Path) -> None:
     data, registry = sample(1, 4_000), Registry(tmp_path)
     made = train(data, kind, "mine", registry, BUDGET, 7.0, None, quiet)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 
-from services.contract.types import Example
+from services.contract.label import Example
 from services.learner.health.alarms import Alarms
 from services.learner.health.prequential import NAMES, Prequential, StateRefused
 from services.learner.measures import Measures

@@ -27,10 +27,11 @@ from models.drift import ADWIN_DELTA, Alarm, LossDrift, Packed, log_loss
 from models.drift import DEFINITION as DRIFT_DEFINITION
 from models.learning.recent import RecentIds
 from models.learning.training import RECENT_EXAMPLES, WEIGHT_MAX
-from models.measures import COHORTS, DAY_MS, Figures, figures
+from models.measures import COHORTS, Figures, figures
 from services.contract.errors import TocsinError
 from services.contract.identity import hash_of
-from services.contract.types import Example
+from services.contract.label import Example
+from services.contract.units import DAY_MS
 
 WINDOW_EXAMPLES = 8_192
 """How many of the latest examples of each cohort are judged."""

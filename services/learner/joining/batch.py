@@ -10,8 +10,8 @@ from typing import NamedTuple
 from services.contract.codec import Rejection, encode
 from services.contract.dead_letter import dead_letter
 from services.contract.events import PAYMENT_LABEL, Headers, cloud_event
+from services.contract.label import Example, PaymentLabel
 from services.contract.topics import Topics
-from services.contract.types import Example, PaymentLabel
 from services.learner.joining.join import Join
 from services.learner.joining.records import decode_decision, decode_label
 from services.learner.joining.served import ServedDrift

@@ -12,8 +12,8 @@ Rules, each a function of the records themselves:
   else be made of it. Scorers hear of every first label. A label of a payment that made an example makes another.
 - The first decision of a payment that is kept counts; a repeat changes nothing.
 - A label id counts once for a payment. Another label of the same payment makes a further example if it outranks the
-  one that stands (``models.learning.labels.rank``), and else none. So the last example of a payment in the log is
-  that of the label which ``models.learning.labels.resolved`` takes of all of them.
+  one that stands (``models.labels.rank``), and else none. So the last example of a payment in the log is
+  that of the label which ``models.labels.resolved`` takes of all of them.
 - A label joins when it came at most ``decision_retention_ms`` after its payment, in event time.
 - A payment takes at most ``labels_per_payment_max`` labels.
 - The first label of a payment also goes to the scorers, whose features it feeds; corrections do not.
@@ -46,10 +46,11 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from models.learning.labels import Rank, rank
+from models.labels import Rank, rank
 from services.contract.errors import TocsinError
 from services.contract.identity import digest64
-from services.contract.types import LABEL_FREQUENCY, Example, Label, PaymentLabel
+from services.contract.label import LABEL_FREQUENCY, Example, Label, PaymentLabel
+from services.contract.units import DAY_MS
 from services.learner.joining.records import (
     Served,
     ServedDecision,
@@ -60,7 +61,6 @@ from services.learner.joining.records import (
 )
 from services.learner.joining.sampling import drawn, inclusion
 
-DAY_MS = 86_400_000
 Changes = dict[bytes, bytes | None]
 """Values to be written by key; ``None`` removes."""
 

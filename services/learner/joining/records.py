@@ -8,11 +8,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from models.learning.labels import SILENCE, reliability
+from models.labels import SILENCE, reliability
 from models.learning.silence import certainty
 from services.contract.codec import DECISION_BYTES_MAX, Rejection, decode_payment, read
+from services.contract.fields import EventTimeMs, Id
 from services.contract.identity import example_id, silent_example_id
-from services.contract.types import EventTimeMs, Example, Id, Label, PaymentLabel
+from services.contract.label import Example, Label, PaymentLabel
 from services.scorer.path.features.registry import INDEX, NAMES
 
 _Hash = Annotated[str, Meta(min_length=1, max_length=128)]

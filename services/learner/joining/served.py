@@ -32,7 +32,8 @@ from msgspec import Struct
 
 from models.drift import BINS, DECILES, SCORE, Alarm, Counts, Floats, count_bins, deciles, stability_index
 from services.contract.identity import hash_of
-from services.learner.joining.join import DAY_MS, Changes, KeyValues, payment_key
+from services.contract.units import DAY_MS
+from services.learner.joining.join import Changes, KeyValues, payment_key
 from services.learner.joining.records import ServedDecision
 from services.scorer.path.features.registry import NAMES
 

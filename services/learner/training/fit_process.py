@@ -16,7 +16,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from models.kinds.boosting import FitInputs, packed_fit
+from models.kinds.boosting import packed_fit
+from models.kinds.kind import FitInputs
 
 NICENESS = 10
 """Beside the worker it is in no hurry."""

@@ -15,8 +15,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 
-from models.kinds.boosting import FitInputs
-from models.learning.online import Fit
+from models.kinds.kind import Fit, FitInputs
 from models.learning.training import Trainer
 from services.contract.errors import TocsinError
 from services.learner.training.fit_process import written

@@ -22,15 +22,14 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from faust import Service
 
-from models.learning.online import CheckpointRefused
+from models.kinds.kind import CheckpointRefused
 from models.learning.training import Lesson, Plan, Snapshot, Trainer
 from models.registry.registry import Registry
 from services import kafka
-from services.contract.announced import read_announced
+from services.contract.announcement import ModelAnnouncement, read_announced
 from services.contract.codec import Rejection, encode
 from services.contract.signing import is_signed
 from services.contract.topics import BATCH_BYTES_MAX
-from services.contract.types import ModelAnnouncement
 from services.kafka.announcing import name_of, send_announcement
 from services.learner.health.alarms import Alarms
 from services.learner.health.judge import Judge

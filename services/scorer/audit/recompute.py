@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import orjson
 from aiokafka import ConsumerRecord
 
-from services.contract.announced import model_of, read_announced
+from services.contract.announcement import model_of, read_announced
 from services.contract.codec import DECISION_BYTES_MAX, Rejection, read
-from services.contract.types import Decision
+from services.contract.decision import Decision
 from services.kafka.reading import NotInLogs, read_batches, read_log
 from services.runtime.settings import Settings
 from services.scorer.path.features.registry import feature_schema_hash

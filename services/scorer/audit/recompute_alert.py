@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from services.contract.alert import Alert, Contribution
 from services.contract.codec import decode
-from services.contract.types import Alert, Contribution, Decision, Finding, Payment
+from services.contract.decision import Decision, Finding
+from services.contract.payment import Payment
 from services.runtime.settings import Settings
 from services.scorer.audit.recompute import Recomputed, recompute_decisions
 

@@ -12,9 +12,10 @@ import orjson
 from numba import njit
 from numpy.typing import NDArray
 
+from services.contract.decision import Finding
 from services.contract.events import Headers, cloud_event
 from services.contract.identity import decision_id
-from services.contract.types import Finding, Payment, Role
+from services.contract.payment import Payment, Role
 from services.scorer.path.features.registry import FEATURES, NAMES
 from services.scorer.path.rules.evaluate import HIT, RuleResults, Rules
 from services.scorer.path.rules.pack import PackResults

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from services.contract import dead_letter as dead_letters
 from services.contract.codec import Rejection, decode_payment, decode_payment_label
 from services.contract.events import PAYMENT_LABEL, type_header
-from services.contract.types import Payment, PaymentLabel
+from services.contract.label import PaymentLabel
+from services.contract.payment import Payment
+from services.contract.units import DAY_MS
 from services.scorer.path.records import Inbound, Outbound
 
-FUTURE_MS_MAX = 86_400_000
+FUTURE_MS_MAX = DAY_MS
 """A payment dated more than a day after its record was appended is refused: one wrong clock would age every account."""
 _LABEL = type_header(PAYMENT_LABEL)
 

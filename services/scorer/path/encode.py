@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from services.contract.events import cloud_event
 from services.contract.partitioner import partitions_of
-from services.contract.types import Payment
+from services.contract.payment import Payment
 from services.scorer.path.decision import DecisionWriter, Verdicts, Written
 from services.scorer.path.decode import Decoded
+from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.frame import Frames, Source, label_frames, outflow_frames, payment_frames
 from services.scorer.path.records import Outbound
 from services.scorer.path.scoring.model import Model
@@ -23,8 +24,6 @@ _DECISION = (
     b'"reasons":%b,"rules":%b,"features":[%b],%b,"origin":{"partition":%d,"offset":%d},"payment":%b%b}'
 )
 """JSON of a ``Decision``, its fields in the order of its type."""
-_AMOUNT = 0
-_REFUSED = 10
 _Reviewed = tuple[int, str, Payment, int, list[Written]]
 """Row, decision id, payment, time of its append, findings."""
 
@@ -102,7 +101,7 @@ def frames_before(
 
 def moves_money(features: NDArray[np.float64]) -> NDArray[np.bool_]:
     """bool[n]: whether money is known to have left the payer, of payments with payer-hop ``features``."""
-    known: NDArray[np.bool_] = ~np.isnan(features[:, _AMOUNT]) & (features[:, _REFUSED] == 0.0)
+    known: NDArray[np.bool_] = ~np.isnan(features[:, PAYER_AT.amount]) & (features[:, PAYER_AT.is_refused] == 0.0)
     return known
 
 
@@ -118,7 +117,6 @@ def decisions(
     """Decisions to the partition the batch was read from, and reviews to their subjects'."""
     decided: list[Outbound] = []
     reviewed: list[_Reviewed] = []
-    named = writer.named(model)
     paid = ~frames.outflow
     records = list(compress(frames.records, paid.tolist()))
     tenants = [payment.tenant for payment in frames.payments]

@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.codec import Rejection
+from services.contract.decision import Origin
 from services.contract.identity import digest64
-from services.contract.types import Origin, Payment, PaymentLabel
-from services.scorer.path.features.columns import LabelColumns, PayeeColumns, PayerColumns, known_or_nan, label_columns
-from services.scorer.path.features.registry import INDEX, PAYER_HOP, RECENT_PAYEES
+from services.contract.label import PaymentLabel
+from services.contract.payment import Payment
+from services.scorer.path.features.definitions.feature import RECENT_PAYEES
+from services.scorer.path.features.inputs import PAYEE_INPUT, known_or_nan, label_rows
+from services.scorer.path.features.registry import INDEX, PAYER_HOP
 from services.scorer.path.records import Inbound
 
 PAYMENT, OUTFLOW, LABEL = range(3)
@@ -55,6 +58,9 @@ TOLD = np.dtype(
 )
 PAYMENT_HEAD = np.dtype([("header", HEADER), ("told", TOLD)])
 LABEL_FRAME = np.dtype([("header", HEADER), ("over_cleared", "<f8"), ("confirmed", "<u1")])
+_TOLD_READ = ("status", "payer_country", "opened_ms", "payer", "text", "confirmed", "in_lexicon", "recent_payees")
+_FEATURES_READ = tuple(name for name in PAYEE_INPUT.names or () if name in INDEX)
+"""What the payee hop's kernel reads of a payment's ``TOLD``, and of its features."""
 
 
 def schema_number(schema: bytes) -> int:
@@ -63,18 +69,14 @@ def schema_number(schema: bytes) -> int:
 
 
 def told_of(
-    columns: PayerColumns, features: NDArray[np.float64], recent_payees: NDArray[np.uint16], onward: NDArray[np.int64]
+    payments: NDArray[Any], features: NDArray[np.float64], recent_payees: NDArray[np.uint16], onward: NDArray[np.int64]
 ) -> NDArray[Any]:
-    """``TOLD[m]`` of the rows ``onward`` (int64[m]) of a batch, which the payer hop made ``features`` and
-    ``recent_payees`` of."""
+    """``TOLD[m]`` of the rows ``onward`` (int64[m]) of a batch of ``payments`` (``PAYER_INPUT[n]``), of which the payer
+    hop made ``features`` and ``recent_payees``."""
     told = np.empty(len(onward), dtype=TOLD)
-    told["status"] = columns.status[onward]
-    told["payer_country"] = columns.payer_country[onward]
-    told["opened_ms"] = columns.payee_opened_ms[onward]
-    told["payer"] = columns.payer_digest[onward]
-    told["text"] = columns.text[onward]
-    told["confirmed"] = columns.confirmed[onward]
-    told["in_lexicon"] = columns.in_lexicon[onward]
+    for name in ("status", "payer_country", "payer", "text", "confirmed", "in_lexicon"):
+        told[name] = payments[name][onward]
+    told["opened_ms"] = payments["payee_opened_ms"][onward]
     told["features"] = features[onward]
     told["recent_payees"] = recent_payees[onward]
     return told
@@ -90,15 +92,15 @@ class Source(NamedTuple):
 
 
 def headers_of(
-    columns: PayerColumns, onward: NDArray[np.int64], offsets: Sequence[int], source: Source
+    payments: NDArray[Any], onward: NDArray[np.int64], offsets: Sequence[int], source: Source
 ) -> NDArray[Any]:
     """``HEADER[m]`` of the same payments, without the lengths."""
     headers = np.zeros(len(onward), dtype=HEADER)
     headers["kind"] = PAYMENT
     _name_source(headers, source)
     headers["offset"] = offsets
-    headers["event_ms"] = columns.event_ms[onward]
-    headers["amount"] = columns.amount[onward]
+    headers["event_ms"] = payments["event_ms"][onward]
+    headers["amount"] = payments["amount"][onward]
     return headers
 
 
@@ -178,8 +180,8 @@ class Frames:
     """m."""
     raw_payments: list[bytes] = field(default_factory=list)
     """m."""
-    labels: LabelColumns = field(default_factory=lambda: label_columns([], [], digest64))
-    """k."""
+    labels: NDArray[Any] = field(default_factory=lambda: label_rows([], [], digest64))
+    """``LABEL_INPUT[k]``."""
     labelled: list[bytes] = field(default_factory=list)
     """The keys in state of the accounts of the labels' payees, k."""
     duplicates: int = 0
@@ -195,35 +197,17 @@ class Frames:
         """float64[m, len(PAYER_HOP)] of the payments, in order."""
         return np.asarray(self.told["features"])
 
-    def columns(self) -> PayeeColumns:
-        """What the payee hop's kernel reads."""
-        outflow, told = self.outflow, self.told
-        features = self.payer_features()
-
-        def spread(of_payments: NDArray[Any]) -> NDArray[Any]:
-            out = np.zeros((len(outflow), *of_payments.shape[1:]), dtype=of_payments.dtype)
-            out[~outflow] = of_payments
-            return out
-
-        return PayeeColumns(
-            outflow=outflow,
-            event_ms=np.ascontiguousarray(self.headers["event_ms"]),
-            amount=np.ascontiguousarray(self.headers["amount"]),
-            status=spread(told["status"]),
-            payer_country=spread(told["payer_country"].astype(np.int64)),
-            opened_ms=spread(told["opened_ms"]),
-            payer_digest=spread(told["payer"]),
-            payer_signs=spread(features[:, INDEX["remit_signs"]]),
-            recent_payees=spread(told["recent_payees"]),
-            is_remittance=spread(features[:, INDEX["is_remittance"]]),
-            text=spread(told["text"]),
-            confirmed=spread(told["confirmed"]),
-            in_lexicon=spread(told["in_lexicon"]),
-            over_cleared=spread(features[:, INDEX["payer_amount_over_cleared"]]),
-            is_small=spread(features[:, INDEX["amount_is_small"]]),
-            cross_border=spread(features[:, INDEX["is_cross_border"]]),
-            roundness=spread(features[:, INDEX["amount_roundness"]]),
-        )
+    def inputs(self) -> NDArray[Any]:
+        """``PAYEE_INPUT[n]``: what the payee hop's kernel reads."""
+        rows = np.zeros(len(self.headers), dtype=(np.record, PAYEE_INPUT))
+        rows["outflow"] = self.outflow
+        rows["event_ms"], rows["amount"] = self.headers["event_ms"], self.headers["amount"]
+        paid, features = ~self.outflow, self.payer_features()
+        for name in _TOLD_READ:
+            rows[name][paid] = self.told[name]
+        for name in _FEATURES_READ:
+            rows[name][paid] = features[:, INDEX[name]]
+        return rows
 
 
 def lengths_of(texts: Sequence[bytes]) -> NDArray[np.int64]:

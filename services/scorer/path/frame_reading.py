@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import compress
+from itertools import compress, repeat
 from typing import Any
 
 import msgspec
@@ -19,10 +19,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.codec import NESTING_MAX, Rejection, decode_payment
+from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX
+from services.contract.payment import Payment
 from services.contract.reading import nesting
-from services.contract.types import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX, Payment
 from services.scorer.path.decode import FUTURE_MS_MAX
-from services.scorer.path.features.columns import COUNTRY_CODE, STATUS_CODE, LabelColumns
+from services.scorer.path.features.inputs import COUNTRY_CODE, LABEL_INPUT, STATUS_CODE, rows_of
 from services.scorer.path.features.state import account_key
 from services.scorer.path.frame import (
     GENERATIONS_MAX,
@@ -216,22 +217,24 @@ class _Reading:
             tenants=[self.tenants[at] for at in others],
             payments=[payment for payment, _ in paid],
             raw_payments=[raw for _, raw in paid],
-            labels=_label_columns(
+            labels=_label_rows(
                 np.frombuffer(self._parts(is_label, 0, LABEL_FRAME.itemsize), dtype=LABEL_FRAME),
-                np.searchsorted(others, labels).astype(np.int64),
+                np.searchsorted(others, labels),
             ),
             labelled=[account_key(self.tenants[at], self.records[at].key or b"") for at in labels],
             rejected=[(self.records[at], self.why[at]) for at in sorted(self.why)],
         )
 
 
-def _label_columns(rows: NDArray[Any], before: NDArray[np.int64]) -> LabelColumns:
-    return LabelColumns(
+def _label_rows(frames: NDArray[Any], before: NDArray[np.int64]) -> NDArray[Any]:
+    return rows_of(
+        LABEL_INPUT,
+        len(frames),
         before=before,
-        event_ms=np.ascontiguousarray(rows["header"]["event_ms"]),
-        value=np.ascontiguousarray(rows["over_cleared"]),
-        confirmed=rows["confirmed"] != 0,
-        digest=np.zeros(len(rows), dtype=np.uint64),
+        event_ms=frames["header"]["event_ms"],
+        value=frames["over_cleared"],
+        digest=repeat(0, len(frames)),
+        confirmed=frames["confirmed"] != 0,
     )
 
 

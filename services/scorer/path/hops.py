@@ -22,11 +22,13 @@ from services.contract.identity import hash_of
 from services.scorer.path.decision import DecisionWriter, decide
 from services.scorer.path.decode import Decoded, dead_letter, decode
 from services.scorer.path.encode import decisions, forwarded
-from services.scorer.path.features.columns import corridor_slots, label_columns, payer_columns
+from services.scorer.path.features.definitions.derived import with_derived
+from services.scorer.path.features.inputs import corridor_slots, label_rows, payer_rows
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
-from services.scorer.path.features.registry import feature_schema_hash
-from services.scorer.path.features.state import PAYEE_ROW, PAYER_ROW, AccountState, account_key
+from services.scorer.path.features.registry import NAMES, feature_schema_hash
+from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
+from services.scorer.path.features.state import AccountState, account_key
 from services.scorer.path.features.tokens import write_linked
 from services.scorer.path.frame import Frames, Source, headers_of, schema_number, told_of
 from services.scorer.path.frame_reading import read_frames
@@ -99,30 +101,30 @@ class PayerHop:
         """What the next ``records`` are, and what the payee hop is to be told of them."""
         batch = decode(records, self._topic, self._partition)
         mark("decode")
-        columns = payer_columns(batch.payments, self._eur, self._private)
+        inputs = payer_rows(batch.payments, self._eur, self._private)
         slots = self.state.slots(
             [account_key(p.tenant.encode(), r.key or b"") for p, r in zip(batch.payments, batch.records, strict=True)]
         )
         digest = self._private.texts.digest
-        labels = label_columns(batch.labels, batch.payments_before, digest)
+        labels = label_rows(batch.labels, batch.payments_before, digest)
         label_slots = self.state.known_slots(
             [account_key(label.tenant.encode(), label.payer.encode()) for label in batch.labels]
         )
-        corridors = corridor_slots(batch.payments, columns, self.state.corridors)
+        corridors = corridor_slots(batch.payments, inputs, self.state.corridors)
         mark("state")
-        now_ms = self.state.times(columns.event_ms)
+        now_ms = self.state.times(inputs["event_ms"])
         features, verdicts, recent, fresh = payer_features(
-            columns, slots, corridors, self.state, self._parameters, labels, label_slots
+            inputs, slots, corridors, self.state, self._parameters, labels, label_slots
         )
-        members = (columns.payee_digest, columns.payer_digest)
+        members = (inputs["payee"], inputs["payer"])
         write_linked(features, verdicts == FORWARD, batch.payments, members, self.state.tokens, now_ms, digest)
         mark("kernel")
         onward = np.flatnonzero(verdicts == FORWARD)
         offsets = [batch.records[at].offset for at in onward.tolist()]
         return Measured(
             batch, np.concatenate([slots, label_slots]), verdicts, onward,
-            headers=headers_of(columns, onward, offsets, self._source),
-            told=told_of(columns, features, recent, onward),
+            headers=headers_of(inputs, onward, offsets, self._source),
+            told=told_of(inputs, features, recent, onward),
             labels=np.flatnonzero(fresh),
         )  # fmt: skip
 
@@ -186,15 +188,16 @@ class PayeeHop:
     def measure(self, frames: Frames, mark: Mark = no_mark) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The accounts' rows in state, those of labels last, and of the payments among ``frames`` all features,
         float64[n, len(FEATURES)]."""
-        columns = frames.columns()
+        inputs = frames.inputs()
         slots = self.state.payee_slots(
             [account_key(t, r.key or b"") for t, r in zip(frames.tenants, frames.records, strict=True)],
-            columns.outflow,
+            inputs["outflow"],
         )
         label_slots = self.state.known_slots(frames.labelled)
         mark("state")
-        on_payee_side = payee_features(columns, slots, self.state, self._parameters, frames.labels, label_slots)
-        features = np.hstack([frames.payer_features(), on_payee_side[~columns.outflow]])
+        on_payee_side = payee_features(inputs, slots, self.state, self._parameters, frames.labels, label_slots)
+        measured = np.hstack([frames.payer_features(), on_payee_side[~inputs["outflow"]]])
+        features = with_derived(measured, NAMES[: measured.shape[1]])
         mark("kernel")
         return np.concatenate([slots, label_slots]), features
 

@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from services.contract.identity import Digests
+from services.runtime.files import unreadable
 from services.runtime.settings import Settings, SettingsError
 from services.scorer.path.features.private import HASH_BYTES, KeyedList, PrivateLists
 from services.scorer.path.features.references import Texts
 from services.scorer.path.rules.pack_format import Pack, PackError
 from services.scorer.path.rules.pack_parse import parse_pack
 
-SHIPPED = ("lsac", "fsec-victim", "mule", "structuring", "account-takeover", "card-testing")
+_FOLDER = resources.files("services.scorer.rulebook").joinpath("packs")
+SHIPPED = tuple(sorted(each.name for each in _FOLDER.iterdir() if each.is_dir()))
 SIGNATURE_SUFFIX = ".sig"
 
 
 def pack_folder(name: str) -> Traversable:
     """The folder of a pack that ships, or this folder."""
-    return resources.files("services.scorer.rulebook").joinpath("packs", name) if name in SHIPPED else Path(name)
+    return _FOLDER / name if name in SHIPPED else Path(name)
 
 
 def pack_text(name: str) -> str:
@@ -31,15 +33,14 @@ def pack_text(name: str) -> str:
 
     Raises
     ------
-    OSError
-        When it cannot be read.
     PackError
-        When it is not UTF-8.
+        When it cannot be read.
     """
     try:
         return (pack_folder(name) / "pack.toml").read_text("utf-8")
-    except UnicodeDecodeError:
-        raise PackError("pack.toml: not UTF-8") from None
+    except (OSError, UnicodeDecodeError) as error:
+        expected = f"one of {', '.join(SHIPPED)}, or a folder with a pack.toml"
+        raise PackError(unreadable("pack.toml", error, expected)) from None
 
 
 def load_packs(settings: Settings) -> tuple[Pack, ...]:
@@ -59,7 +60,7 @@ def load_packs(settings: Settings) -> tuple[Pack, ...]:
     for name in names:
         try:
             packs.append(parse_pack(pack_text(name), override.get(Path(name).name)))
-        except (OSError, PackError) as error:
+        except PackError as error:
             raise SettingsError(f"TOCSIN_PACKS: {name}: {error}") from None
     if len({pack.name for pack in packs}) < len(packs):
         raise SettingsError("TOCSIN_PACKS: two packs have the same name")
@@ -85,15 +86,26 @@ def load_override(settings: Settings) -> dict[str, dict[str, Any]]:
     key = settings.pack_key.get_secret_value().encode()
     if not key:
         raise SettingsError("TOCSIN_PACK_KEY: an override must be signed, and there is no key")
+    beside = path.with_name(path.name + SIGNATURE_SUFFIX)
+    content = _read(path, "TOCSIN_PACK_OVERRIDE", "a TOML file of changes to packs")
+    signature = _read(beside, "TOCSIN_PACK_OVERRIDE", f"what `tocsin pack sign {path}` writes").strip()
     try:
-        content = path.read_bytes()
-        signature = path.with_name(path.name + SIGNATURE_SUFFIX).read_text("ascii").strip()
         found: dict[str, dict[str, Any]] = tomllib.loads(content.decode())
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"TOCSIN_PACK_OVERRIDE: {error}") from None
-    if not hmac.compare_digest(signature, signature_of(key, content)):
-        raise SettingsError(f"TOCSIN_PACK_OVERRIDE: {path.name}{SIGNATURE_SUFFIX} is not the signature of {path.name}")
+    except ValueError as error:
+        raise SettingsError(f"TOCSIN_PACK_OVERRIDE: {path} is no TOML: {error}") from None
+    if not hmac.compare_digest(signature, signature_of(key, content).encode()):
+        raise SettingsError(
+            f"TOCSIN_PACK_OVERRIDE: {beside} is not the signature of {path} under TOCSIN_PACK_KEY; `tocsin pack sign "
+            f"{path}` writes it anew"
+        )
     return found
+
+
+def _read(path: Path, setting: str, expected: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{setting}: {unreadable(path, error, expected)}") from None
 
 
 def load_private(settings: Settings) -> PrivateLists:
@@ -129,12 +141,13 @@ def _load_list(settings: Settings, setting: str, path: Path | None) -> KeyedList
     if path is None:
         return KeyedList()
     key, hashes = list_key(settings), []
-    try:
-        for number, line in enumerate(path.read_text("ascii").splitlines(), start=1):
-            if line.strip():
-                hashes.append(bytes.fromhex(line.strip()))
-                if len(hashes[-1]) != HASH_BYTES:
-                    raise SettingsError(f"{setting}: line {number}: not {HASH_BYTES} bytes")
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{setting}: {error}") from None
+    expected = f"{2 * HASH_BYTES} hexadecimal digits a line, as `tocsin pack hash-payee` and `hash-term` print"
+    for number, line in enumerate(_read(path, setting, expected).splitlines(), start=1):
+        if line.strip():
+            try:
+                hashes.append(bytes.fromhex(line.strip().decode("ascii")))
+            except ValueError:
+                hashes.append(b"")
+            if len(hashes[-1]) != HASH_BYTES:
+                raise SettingsError(f"{setting}: {path}: line {number} is no hash; expected {expected}")
     return KeyedList(key, hashes)

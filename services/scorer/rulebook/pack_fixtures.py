@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.codec import Rejection, decode_payment
-from services.contract.types import Finding, Payment
+from services.contract.decision import Finding
+from services.contract.payment import Payment
 from services.scorer.path.features.registry import FEATURES
 from services.scorer.path.rules.pack import Packs
 from services.scorer.path.rules.pack_format import ROLES, Pack, PackError

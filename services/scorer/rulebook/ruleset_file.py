@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
+from services.runtime.files import unreadable
 from services.runtime.settings import Settings, SettingsError
 from services.scorer.path.rules.condition import RulesetError
 from services.scorer.path.rules.evaluate import Rules
@@ -27,6 +28,8 @@ def load_ruleset(settings: Settings) -> Ruleset:
         ruleset = parse_ruleset(text, settings.account_idle_days)
         ruleset = with_packs(ruleset, load_packs(settings), load_private(settings))
         Rules(ruleset)  # refuses rules on features that do not exist
-    except (OSError, RulesetError) as error:
-        raise SettingsError(f"TOCSIN_RULESET: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"TOCSIN_RULESET: {unreadable(settings.ruleset, error, 'a TOML file of rules')}") from None
+    except RulesetError as error:
+        raise SettingsError(f"TOCSIN_RULESET: {settings.ruleset or 'the rules that ship'}: {error}") from None
     return ruleset

@@ -85,14 +85,10 @@ async def accept(settings: Settings, topic: str, partitions: Sequence[int]) -> l
         known = ", ".join(readers_of(settings.topics))
         raise NothingToAccept(f"{topic}: nobody keeps a position in it; those with one are {known}")
     done: list[Accepted] = []
-    consumer = kafka.consumer(settings)
-    await consumer.start()
-    try:
+    async with kafka.opened(kafka.consumer(settings)) as consumer:
         for reader in readers:
             for partition in partitions:
                 done += await _accept_patiently(settings, consumer, reader, TopicPartition(topic, partition))
-    finally:
-        await consumer.stop()
     if not done:
         raise NothingToAccept(f"{topic}: it is what its readers have read so far; there is nothing to accept")
     return done
@@ -139,12 +135,8 @@ async def _position_in(settings: Settings, changelog: Topic, partition: int) -> 
 
 async def _what_changed_for(settings: Settings, group: str, source: TopicPartition, now: Input) -> str | None:
     """The same of a reader without a changelog: Kafka drops a group's offsets with the topic that they are of."""
-    admin = kafka.admin(settings)
-    await admin.start()
-    try:
+    async with kafka.opened(kafka.admin(settings)) as admin:
         found = await admin.list_consumer_group_offsets(group, partitions=[source])
-    finally:
-        await admin.close()
     offset = found[source].offset if source in found else -1
     if offset < 0:
         return "the group has no place in it"

@@ -8,12 +8,12 @@ from uuid import uuid4
 from msgspec import Struct, structs
 
 from services import kafka
+from services.contract.alert import Alert, Snooze
 from services.contract.codec import DECISION_BYTES_MAX, Rejection, encode, read
 from services.contract.events import SNOOZE, cloud_event
-from services.contract.types import Alert, Snooze
+from services.contract.units import DAY_MS
 from services.kafka.reading import NotInLogs, read_log
 from services.runtime.settings import Settings
-from services.scorer.path.alerts.budget import DAY_MS
 
 _TAIL = 200
 """Offsets read at the end of each partition to tell the latest event time."""
@@ -94,9 +94,7 @@ async def send_snooze(
         tenant=found.alert.tenant,
         reason=reason,
     )
-    producer = kafka.producer(settings)
-    await producer.start()
-    try:
+    async with kafka.opened(kafka.producer(settings)) as producer:
         written = await producer.send_and_wait(
             settings.topics.reviews.name,
             encode(snooze),
@@ -104,6 +102,4 @@ async def send_snooze(
             partition=found.partition,
             headers=cloud_event(SNOOZE, snooze.snooze_id),
         )
-    finally:
-        await producer.stop()
     return snooze, written.offset

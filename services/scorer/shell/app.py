@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import faust
 
 from services.contract.codec import encode
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
+from services.contract.units import DAY_MS, HOUR_MS
 from services.kafka.start import start
 from services.runtime.faust_app import create_app
 from services.runtime.metrics import Metrics
@@ -17,7 +18,6 @@ from services.runtime.together import Together
 from services.runtime.worker import run_worker
 from services.scorer.path.alerts.alert_state import Horizon
 from services.scorer.path.alerts.alerter import Alerter
-from services.scorer.path.alerts.budget import DAY_MS
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Record
@@ -79,7 +79,7 @@ def make_alerter(settings: Settings, ruleset: Ruleset, partition: int) -> Alerte
         settings.topics.reviews.name,
         partition,
         per_day=settings.alerts_per_day / settings.partitions,
-        quiet_ms=round(settings.alert_quiet_hours * 3_600_000),
+        quiet_ms=round(settings.alert_quiet_hours * HOUR_MS),
         horizon=Horizon(settings.alert_life_days * DAY_MS, ruleset.parameters.account_idle_ms),
         queues=ruleset.queues,
     )

@@ -16,6 +16,7 @@ from aiokafka.structs import TopicPartition
 from mode import Service
 
 from services import kafka
+from services.contract.errors import TocsinError
 from services.kafka.identity import client_of, identity_of
 from services.kafka.possession import Possession
 from services.runtime.health import Loop
@@ -54,7 +55,7 @@ class Follower(Protocol[M_co]):
     def is_current(self) -> bool: ...
 
 
-class InputReplaced(KafkaError):
+class InputReplaced(TocsinError, KafkaError):
     """The topic is another one than the consumer joined its group for, which a consumer does not notice by itself."""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.measures import Flags, Floats, Ranking
-from services.contract.types import Payment, Role
+from services.contract.payment import Payment, Role
 from services.generator import AccountTruth, Configuration, Stream
 from services.scorer.path.features.registry import INDEX, feature_schema_hash
 from services.scorer.path.records import Record
@@ -52,7 +52,7 @@ class Options:
     training_seed: int = 1
     training_payers: int = 80_000
     kind: str = "boosting"
-    """Of the model, as ``services.workbench.assessment.train.KINDS`` has them."""
+    """Of the model: one of ``models.kinds.table.ON_TABLES``."""
     base_rates: tuple[str, ...] = ("bench", "realistic")
     hard: bool = False
 

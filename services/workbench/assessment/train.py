@@ -7,24 +7,19 @@ late and missing labels is the business of the prequential evaluation.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.kinds.boosting import compile_boosting, fit
-from models.kinds.logistic import compile_logistic, create_logistic, readable
+from models.kinds.kind import FitInputs
+from models.kinds.table import KINDS
 from services.scorer.path.features.registry import INDEX
-from services.scorer.path.scoring.ensemble import EnsembleModel
-from services.scorer.path.scoring.model import LogisticModel, Model
+from services.scorer.path.scoring.ensemble import Deciding
 
 SAMPLE = 0.3
 """Share of the payments of other payers that are learned."""
-KINDS = ("boosting", "logistic")
 PASSES = 3
-"""How often the logistic model learns each example, each time in another order."""
-AVERAGED_EVERY = 200
-"""Examples of the last pass between two looks at the weights, whose mean is the model."""
+"""How often a kind that learns example by example learns each, each time in another order."""
 
 
 class TruthTrainer:
@@ -32,7 +27,7 @@ class TruthTrainer:
 
     The order of a stream puts a payer's payments close together, and a learner that steps after each example then ends
     where the last few payers pushed it. Deployments learn in the order in which labels come, which mixes payers; here
-    the examples are mixed, and the weights of the last pass averaged (Polyak and Juditsky 1992).
+    the examples are mixed.
     """
 
     def __init__(self, seed: int) -> None:
@@ -53,7 +48,7 @@ class TruthTrainer:
 
     def model(
         self, kind: str, feature_schema_hash: str, share: Callable[[float], None], hidden: Sequence[str] = ()
-    ) -> Model:
+    ) -> Deciding:
         """Learn what was taken, without the features ``hidden``; ``share`` is told how much is done.
 
         The model's operating threshold is 1: the assessment sets its own.
@@ -61,30 +56,12 @@ class TruthTrainer:
         Raises
         ------
         ImportError
-            When ``kind`` is ``boosting`` and LightGBM is not installed.
+            When the kind needs an extra that is not installed.
         """
         features, truth = np.concatenate(self._features), np.concatenate(self._truth)
         features[:, [INDEX[name] for name in hidden]] = np.nan
-        if kind == "boosting":
-            text = fit(features, truth, np.ones(len(truth)), share=share)
-            return EnsembleModel(compile_boosting(text, 1, feature_schema_hash), review_probability=1.0)
-        pipeline = create_logistic()
-        seen: list[LogisticModel] = []
-        for turn in range(PASSES):
-            for done, row in enumerate(self._draw.permutation(len(truth)).tolist()):
-                values = features[row].tolist()
-                pipeline.learn_one(readable([None if value != value else value for value in values]), bool(truth[row]))
-                if done % AVERAGED_EVERY == 0:
-                    share((turn + done / len(truth)) / PASSES)
-                    if turn == PASSES - 1:
-                        seen.append(compile_logistic(pipeline, 1, feature_schema_hash, review_probability=1.0))
-        return _mean(seen)
-
-
-def _mean(models: list[LogisticModel]) -> LogisticModel:
-    """The mean of weights and biases, under the scales of the last."""
-    return replace(
-        models[-1],
-        bias=float(np.mean([each.bias for each in models])),
-        weights=np.mean([each.weights for each in models], axis=0),
-    )
+        order = np.arange(len(truth))
+        if KINDS[kind].fit is None:
+            order = np.concatenate([self._draw.permutation(len(truth)) for _ in range(PASSES)])
+        inputs = FitInputs(features[order], truth[order], np.ones(len(order)), feature_schema_hash)
+        return KINDS[kind].fitted(inputs, 1, share=share)

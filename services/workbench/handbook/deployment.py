@@ -29,10 +29,11 @@ import numpy as np
 from models.drift import Alarm
 from models.learning.training import Plan, Snapshot, Trainer
 from models.measures import Floats
-from services.contract.announced import CHAMPION
+from services.contract.announcement import CHAMPION, Promotion
 from services.contract.codec import Rejection, decode_payment_label, encode
 from services.contract.errors import TocsinError
-from services.contract.types import Label, Payment, Promotion
+from services.contract.label import Label
+from services.contract.payment import Payment
 from services.ingest.rows import Ready
 from services.kafka.announcing import name_of
 from services.learner.app import challenger_plans_of, drift_plan_of, limits_of, plan_of

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from models.measures import DAY_MS, Floats
+from models.measures import Floats
+from services.contract.units import DAY_MS
 from services.ingest.files import MappedFile
 from services.ingest.mapping_file import load_mapping
 from services.ingest.rows import Ready

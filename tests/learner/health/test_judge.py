@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.contract.types import Example
+from services.contract.label import Example
 from services.learner.health.alarms import Alarms, RefitRequest, read_request
 from services.learner.health.judge import FILE, SAVE_EXAMPLES, SHOW_S, Judge
 from services.learner.health.prequential import NAMES

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.drift import Alarm
-from models.measures import DAY_MS
-from services.contract.types import Example
+from services.contract.label import Example
+from services.contract.units import DAY_MS
 from services.learner.health.prequential import (
     ALL,
     DEFINITION,

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from models.learning.labels import rank, resolved
+from models.labels import rank, resolved
 from services.contract.identity import example_id
-from services.contract.types import Example, Label
-from services.learner.joining.join import DAY_MS, Join, Limits, payment_key
+from services.contract.label import Example, Label
+from services.contract.units import DAY_MS
+from services.learner.joining.join import Join, Limits, payment_key
 from services.learner.joining.records import ServedDecision
 from services.learner.joining.sampling import drawn
 from tests.learner.streams import START_MS, MemoryStore, label, served, taught

@@ -10,11 +10,12 @@ from random import Random
 import pytest
 
 from models.drift import Alarm
-from models.learning.labels import SILENCE
+from models.labels import SILENCE
 from services.contract.codec import encode
 from services.contract.topics import Topics
+from services.contract.units import DAY_MS
 from services.learner.joining.batch import Output, Read
-from services.learner.joining.join import DAY_MS, Join, Limits, payment_key
+from services.learner.joining.join import Join, Limits, payment_key
 from services.learner.joining.procedure import CHUNK_RECORDS, Batch, Offsets, Position, Procedure
 from services.learner.joining.served import ServedDrift
 from tests.learner.lives import PLAN, example_in

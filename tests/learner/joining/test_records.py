@@ -13,8 +13,9 @@ from msgspec import structs
 from services.contract.codec import RECORD_BYTES_MAX, Rejection, decode, encode
 from services.contract.dead_letter import read_dead_letter
 from services.contract.events import PAYMENT_LABEL, is_event
+from services.contract.label import Example, Label, PaymentLabel
+from services.contract.payment import Party, Payment
 from services.contract.topics import Topics
-from services.contract.types import Example, Label, Party, Payment, PaymentLabel
 from services.learner.joining.batch import Output, Read, apply
 from services.learner.joining.join import Join
 from services.learner.joining.records import (

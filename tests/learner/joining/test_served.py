@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.drift import SCORE, Alarm, count_bins, deciles, stability_index
-from services.learner.joining.join import DAY_MS, Join, payment_key
+from services.contract.units import DAY_MS
+from services.learner.joining.join import Join, payment_key
 from services.learner.joining.records import ServedDecision
 from services.learner.joining.served import COLUMNS, REFERENCE_DECISIONS, ServedDrift, ServedPlan
 from services.scorer.path.features.registry import INDEX, NAMES

@@ -11,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from models.learning.labels import RELIABILITY, SILENCE
+from models.labels import RELIABILITY, SILENCE
 from models.learning.silence import certainty
 from services.bench.soak import soak
 from services.contract.codec import decode, encode
+from services.contract.label import Disposition, Example
 from services.contract.topics import Topics
-from services.contract.types import Disposition, Example
+from services.contract.units import DAY_MS
 from services.learner.joining.batch import Output, Read, apply, sweep
-from services.learner.joining.join import DAY_MS, Join, Limits, StateRefused, payment_key
+from services.learner.joining.join import Join, Limits, StateRefused, payment_key
 from services.learner.joining.records import EXAMPLE_WEIGHT_MAX, ServedDecision, decode_decision
 from services.learner.joining.sampling import drawn, inclusion
 from services.learner.measures import Measures

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.kinds.boosting import FitInputs, packed_fit
+from models.kinds.boosting import packed_fit
+from models.kinds.kind import FitInputs
 from models.learning.training import Plan, Trainer
 from services.learner.training import fitting
 from services.learner.training.fit_process import read, written
@@ -20,7 +21,7 @@ from services.learner.training.fitting import FitError, fit_beside, fitted
 from services.scorer.path.features.registry import FEATURES
 from tests.learner.streams import SCHEMA
 from tests.learner.worker import PATIENCE_S
-from tests.models.learning.test_lines import log_of, plan_of
+from tests.models.lines import log_of, plan_of
 
 COUNT = 400
 

@@ -61,11 +61,6 @@ def test_a_forest_that_has_hardly_learned_votes_as_river_does(count: int) -> Non
     assert compile_adaptive_forest(model, 1, SCHEMA).probabilities(as_matrix(rows)).tolist() == expected
 
 
-def test_the_same_examples_give_the_same_hash() -> None:
-    hashes = {compile_adaptive_forest(taught(150), version, SCHEMA).hash for version in (1, 2)}
-    assert len(hashes) == 1
-
-
 def test_memory_is_bounded_by_depth(compiled: VotingForest) -> None:
     assert 1 <= compiled.trees.depths.max() <= MAX_DEPTH
     assert len(compiled.trees.roots) == 10

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.kinds.boosting import PARAMETERS, ROUNDS, ZERO_BELOW, BoostingError, compile_boosting, fit
+from models.kinds.boosting import PARAMETERS, ROUNDS, fit
+from models.kinds.lightgbm_text import ZERO_BELOW, BoostingError, compile_boosting
 from services.scorer.path.features.registry import FEATURES, NAMES
 from services.scorer.path.scoring.forest import Forest, forest_from
 from tests.models.tables import as_matrix, examples, odd

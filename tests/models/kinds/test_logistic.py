@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import compose, linear_model, optim, preprocessing
 
+from models.kinds.kind import GRADIENT_MAX
 from models.kinds.logistic import (
     AVERAGED_EXAMPLES,
-    GRADIENT_MAX,
     L2,
     LEARNING_RATE,
     PRIOR_LOG_ODDS,
@@ -54,17 +54,6 @@ def test_a_compiled_model_scores_as_river_does(seed: int, examples: int) -> None
     _, scores = compile_logistic(pipeline, 1, "s", 0.5).contributions(as_matrix(rows))
     for row, score in zip(rows, scores.tolist(), strict=True):
         assert abs(probability(score) - pipeline.predict_proba_one(readable(row))[True]) < 1e-12
-
-
-def test_contributions_sum_to_the_score_to_the_bit() -> None:
-    pipeline, draw = taught(7, 400)
-    model = compile_logistic(pipeline, 1, "s", 0.5)
-    contributions, scores = model.contributions(as_matrix([features_of(draw) for _ in range(200)]))
-    for row, score in zip(contributions.tolist(), scores.tolist(), strict=True):
-        total = model.bias
-        for contribution in row:
-            total += contribution
-        assert total == score
 
 
 def test_with_wide_features_and_small_steps_it_learns_as_rivers_own_does_and_serves_the_mean_of_it() -> None:

@@ -11,11 +11,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from models.kinds.onnx import BLOCK, OnnxModel, graph_of, hash_of_graph, onnx_from
+from models.kinds.onnx import BLACK_BOX, BLOCK, OnnxModel, graph_of, hash_of_graph, onnx_from
 from models.learning.training import Snapshot
-from models.registry.card import BLACK_BOX, card_of
+from models.registry.card import card_of
 from models.registry.registry import Registry, RegistryError
-from services.contract.types import ModelAnnouncement
+from services.contract.announcement import ModelAnnouncement
 from services.learner.champion import PromotionError, promoted
 from services.scorer.path.features.registry import FEATURES
 from services.scorer.path.scoring.ensemble import model_from

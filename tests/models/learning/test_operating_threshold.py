@@ -8,19 +8,21 @@ import msgspec
 import numpy as np
 import pytest
 
-from models.learning.online import REFIT_LABELS_MIN, ROUNDING
+from models.kinds.boosting import REFIT_LABELS_MIN
+from models.kinds.kind import ROUNDING
+from models.kinds.table import TABLE
 from models.learning.threshold import ThresholdWindow
-from models.learning.training import CHALLENGERS, Plan, Snapshot, Trainer
-from services.contract.types import Example, Kind
+from models.learning.training import Plan, Snapshot, Trainer
+from services.contract.label import Example
 from tests.learner.streams import SCHEMA, example
 
 REFIT, WINDOW, BUDGET = 80, 60, 0.2
-KINDS: tuple[Kind, ...] = ("logistic", *CHALLENGERS)
+KINDS = tuple(kind.name for kind in TABLE if kind.learner)
 PAIR_BYTES = 16
 """Of an example in a packed window."""
 
 
-def plan_of(kind: Kind) -> Plan:
+def plan_of(kind: str) -> Plan:
     return Plan(SCHEMA, 30, BUDGET, kind, refit_examples=REFIT, refit_window_examples=WINDOW)
 
 
@@ -66,7 +68,7 @@ def test_an_ensemble_that_stays_for_want_of_labels_keeps_its_threshold() -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_threshold_of_a_version_is_that_of_what_was_said_less_what_its_scorers_may_be_off(kind: Kind) -> None:
+def test_the_threshold_of_a_version_is_that_of_what_was_said_less_what_its_scorers_may_be_off(kind: str) -> None:
     rounding = ROUNDING if kind in ("adaptive_forest", "boosting") else 0.0
     made = learned(Trainer(plan_of(kind)), examples(REFIT + 40))
     assert made

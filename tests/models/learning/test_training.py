@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.influence import ACCOUNT_LABELS_MAX, AccountLimit
-from models.learning.labels import SILENCE
+from models.labels import SILENCE
 from models.learning.training import RECENT_EXAMPLES, Plan, Snapshot, Trainer, TrainerState
 from services.contract.codec import encode
-from services.contract.types import Example
+from services.contract.label import Example
 from services.scorer.path.scoring.ensemble import model_from
 from tests.learner.streams import SCHEMA, example
 
@@ -50,14 +50,6 @@ def test_a_trainer_restored_at_any_example_goes_on_identically(seed: int, cut: i
     second = Trainer(PLAN, msgspec.json.decode(written, type=TrainerState))
     assert made + run(second, log[cut:]) == expected
     assert second.state() == whole.state()
-
-
-def test_every_snapshot_is_where_a_trainer_can_go_on() -> None:
-    log = list(enumerate(examples(2, 100)))
-    expected = run(Trainer(PLAN), log)
-    for position, snapshot in enumerate(expected):
-        rest = log[snapshot.announcement.examples_offset :]
-        assert run(Trainer(PLAN, snapshot.state), rest) == expected[position + 1 :]
 
 
 def test_offsets_name_positions_and_decide_nothing() -> None:
@@ -130,7 +122,7 @@ def test_a_limited_label_teaches_nothing_what_contradicts_it_is_learned_and_a_re
     results = [trainer.learn(each, offset).result for offset, each in enumerate(burst)]
     assert results == ["learned"] * ACCOUNT_LABELS_MAX + ["limited"] * 3
     run(plain, enumerate(burst[:ACCOUNT_LABELS_MAX]))
-    assert trainer.state().logistic == plain.state().logistic
+    assert trainer.state().learned == plain.state().learned
     assert trainer.state().window == plain.state().window
     assert trainer.learn(burst[-1], len(burst)).result == "duplicate"
     away = msgspec.structs.replace(burst[0], example_id="away", label=False)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from services.contract.types import Party, Payment, PaymentLabel, Status
+from services.contract.label import PaymentLabel
+from services.contract.payment import Party, Payment, Status
 from services.scorer.path.features.parameters import Parameters
 
 SECOND_MS = 1_000
@@ -20,6 +22,9 @@ HORIZON_MS = 90 * DAY_MS
 Log = tuple[Payment, ...]
 Mixed = tuple[Payment | PaymentLabel, ...]
 """Payments and labels."""
+SEEDED = settings(
+    derandomize=True, deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow], database=None
+)
 
 
 def parameters_with(idle_ms: int) -> Parameters:
@@ -313,3 +318,8 @@ def payment(at: int, **changes: object) -> Payment:
         "payee": Party("B"),
     }
     return Payment(**{**plain, **changes})  # type: ignore[arg-type]
+
+
+def after(days: float, at: int, **changes: object) -> Payment:
+    """The same, ``days`` after the log's start."""
+    return payment(at, event_time_ms=START_MS + int(days * DAY_MS), **changes)

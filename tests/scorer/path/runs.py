@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.identity import digest64
-from services.contract.types import Payment, PaymentLabel
-from services.scorer.path.features.columns import (
-    LabelColumns,
-    PayeeColumns,
-    corridor_slots,
-    label_columns,
-    payer_columns,
-)
+from services.contract.label import PaymentLabel
+from services.contract.payment import Payment
+from services.scorer.path.features.definitions.feature import RECENT_PAYEES
+from services.scorer.path.features.inputs import corridor_slots, label_rows, payer_rows
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, payer_features
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash, term_of
-from services.scorer.path.features.registry import PAYEE_HOP, PAYER_HOP, RECENT_PAYEES
-from services.scorer.path.features.state import (
-    CORRIDOR_PREFIX,
-    PARTITION_KEY,
-    PAYEE_ROW,
-    PAYER_ROW,
-    TOKEN_PREFIX,
-    AccountState,
-    account_key,
-)
+from services.scorer.path.features.registry import PAYEE_HOP, PAYER_HOP
+from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
+from services.scorer.path.features.state import CORRIDOR_PREFIX, PARTITION_KEY, TOKEN_PREFIX, AccountState, account_key
 from services.scorer.path.features.tokens import write_linked
 from services.scorer.path.frame import HEADER, Frames, Source, headers_of, told_of
 from services.scorer.path.replay import on_payee_side
-from tests.scorer.path.features.twin import Outflow, money_of
+from tests.scorer.path.features.twin_arithmetic import money_of
+from tests.scorer.path.features.twin_views import Outflow
 from tests.scorer.path.features.typology_twin import CONFIRMED_ACCOUNTS, LEXICON
+from tests.scorer.path.logs import PARAMETERS
 
 Entries = list[tuple[bytes, bytes | None]]
 PRIVATE = PrivateLists(
@@ -91,21 +82,21 @@ def run_payer(
     run = Run([], [], [], payer_state(parameters) if state is None else state)
     for batch in batches(len(log), cuts):
         payments, told, before = parted(log[batch])
-        columns = payer_columns(payments, parameters.eur_per_minor_unit(), PRIVATE)
+        inputs = payer_rows(payments, parameters.eur_per_minor_unit(), PRIVATE)
         slots = run.state.slots([account_key(p.tenant.encode(), p.payer.account.encode()) for p in payments])
-        corridors = corridor_slots(payments, columns, run.state.corridors)
-        now_ms = run.state.times(columns.event_ms)
+        corridors = corridor_slots(payments, inputs, run.state.corridors)
+        now_ms = run.state.times(inputs["event_ms"])
         label_slots = run.state.known_slots([account_key(each.tenant.encode(), each.payer.encode()) for each in told])
         features, verdicts, recent, fresh = payer_features(
-            columns,
+            inputs,
             slots,
             corridors,
             run.state,
             parameters,
-            label_columns(told, before, PRIVATE.texts.digest),
+            label_rows(told, before, PRIVATE.texts.digest),
             label_slots,
         )
-        members, digest = (columns.payee_digest, columns.payer_digest), PRIVATE.texts.digest
+        members, digest = (inputs["payee"], inputs["payer"]), PRIVATE.texts.digest
         write_linked(features, verdicts == FORWARD, payments, members, run.state.tokens, now_ms, digest)
         rows = (
             row.tobytes() + payees.tobytes() if verdict == FORWARD else b""
@@ -136,9 +127,9 @@ def parted(log: Sequence[Payment | PaymentLabel]) -> tuple[list[Payment], list[P
     return payments, labels, before
 
 
-def nothing_labelled() -> tuple[LabelColumns, NDArray[np.int64]]:
+def nothing_labelled() -> tuple[NDArray[Any], NDArray[np.int64]]:
     """What a kernel reads of a batch without labels."""
-    return label_columns([], [], digest64), np.empty(0, dtype=np.int64)
+    return label_rows([], [], digest64), np.empty(0, dtype=np.int64)
 
 
 def payee_log(log: Sequence[Payment | PaymentLabel], run: Run, parameters: Parameters) -> list[PayeeRecord]:
@@ -158,25 +149,30 @@ def payee_log(log: Sequence[Payment | PaymentLabel], run: Run, parameters: Param
     return out
 
 
+def onward(log: Sequence[Payment | PaymentLabel]) -> list[PayeeRecord]:
+    """What the payer hop writes, of the log's own parameters."""
+    return payee_log(log, run_payer(log, PARAMETERS), PARAMETERS)
+
+
 def plain(log: Sequence[PayeeRecord]) -> list[Payment | Outflow | PaymentLabel]:
     """The same without features: what the twin reads."""
     return [record[0] if isinstance(record, tuple) else record for record in log]
 
 
-def columns_of(
+def inputs_of(
     log: Sequence[tuple[Payment, bytes] | Outflow], parameters: Parameters
-) -> tuple[PayeeColumns, list[bytes]]:
-    """Columns and account keys of a batch of the payee hop."""
+) -> tuple[NDArray[Any], list[bytes]]:
+    """``PAYEE_INPUT`` and account keys of a batch of the payee hop."""
     paid = [record for record in log if not isinstance(record, Outflow)]
-    columns = payer_columns([payment for payment, _ in paid], parameters.eur_per_minor_unit(), PRIVATE)
+    inputs = payer_rows([payment for payment, _ in paid], parameters.eur_per_minor_unit(), PRIVATE)
     carried = b"".join(row for _, row in paid)
     packed = np.frombuffer(carried, dtype=[("features", "f8", (len(PAYER_HOP),)), ("payees", "u2", (RECENT_PAYEES,))])
     every = np.arange(len(paid))
-    told = told_of(columns, packed["features"], packed["payees"], every)
+    told = told_of(inputs, packed["features"], packed["payees"], every)
     headers = np.zeros(len(log), dtype=HEADER)
     is_note = np.array([isinstance(record, Outflow) for record in log], dtype=np.bool_)
     headers["kind"] = is_note
-    headers[~is_note] = headers_of(columns, every, [0] * len(paid), Source(0, 0))
+    headers[~is_note] = headers_of(inputs, every, [0] * len(paid), Source(0, 0))
     notes = [(record.event_time_ms, record.amount) for record in log if isinstance(record, Outflow)]
     headers["event_ms"][is_note] = [event_ms for event_ms, _ in notes]
     headers["amount"][is_note] = [amount for _, amount in notes]
@@ -185,7 +181,7 @@ def columns_of(
         for record in log
     ]
     keys = [account_key(tenant.encode(), account.encode()) for tenant, account in accounts]
-    return Frames([], headers, told, []).columns(), keys
+    return Frames([], headers, told, []).inputs(), keys
 
 
 def run_payee(
@@ -207,11 +203,11 @@ def run_payee(
                 before.append(len(paid))
             else:
                 paid.append(each)
-        columns, keys = columns_of(paid, parameters)
-        slots = run.state.payee_slots(keys, columns.outflow)
+        inputs, keys = inputs_of(paid, parameters)
+        slots = run.state.payee_slots(keys, inputs["outflow"])
         label_slots = run.state.known_slots([account_key(each.tenant.encode(), each.payee.encode()) for each in labels])
         told = on_payee_side(labels, np.array(before, dtype=np.int64))
-        features = payee_features(columns, slots, run.state, parameters, told, label_slots)
+        features = payee_features(inputs, slots, run.state, parameters, told, label_slots)
         rows = iter(features)
         for each in log[batch]:
             row = None if isinstance(each, PaymentLabel) else next(rows)
@@ -253,9 +249,3 @@ def living(entries: Entries, state: AccountState, parameters: Parameters) -> dic
                 continue
         found[key] = bytes(value)
     return found
-
-
-def arrays_of(columns: object) -> dict[str, NDArray[np.generic]]:
-    """The arrays of a columns dataclass, copied."""
-    assert dataclasses.is_dataclass(columns)
-    return {each.name: getattr(columns, each.name).copy() for each in dataclasses.fields(columns)}

@@ -2,59 +2,40 @@
 
 from __future__ import annotations
 
-import random
-from collections import defaultdict
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from services.contract.codec import Rejection, decode_payment, encode
-from services.contract.types import Party, Payment, PaymentLabel
-from services.scorer.path.features.columns import corridor_slots, payer_columns
-from services.scorer.path.features.payee import payee_features
-from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
+from services.contract.payment import Party
 from services.scorer.path.features.registry import INDEX, PAYER_HOP
-from services.scorer.path.features.state import (
-    PARTITION_KEY,
-    PAYEE_ROW,
-    PAYER_ROW,
-    PAYMENT_IDS,
-    AccountState,
-    account_key,
-)
+from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
+from services.scorer.path.features.state import PARTITION_KEY, AccountState, account_key
 from services.scorer.path.features.state_format import StateFormatError
-from services.scorer.path.features.tokens import write_linked
-from tests.scorer.path.features.twin import Outflow
+from tests.scorer.path.features.twin_views import Outflow
 from tests.scorer.path.logs import (
     DAY_MS,
     HORIZON_MS,
     NO_HORIZON,
     PARAMETERS,
+    SEEDED,
     START_MS,
-    Log,
     Mixed,
+    after,
     crowded_log,
     labelled,
-    logs,
     mixed_logs,
     payment,
     seeded_log,
 )
 from tests.scorer.path.runs import (
     CARRIED_BYTES,
-    PRIVATE,
     Entries,
     PayeeRecord,
     Run,
-    arrays_of,
-    columns_of,
     compacted,
     living,
-    nothing_labelled,
-    payee_log,
+    onward,
     payee_matrix,
     payee_state,
     payer_matrix,
@@ -63,17 +44,7 @@ from tests.scorer.path.runs import (
     run_payer,
 )
 
-SEEDED = settings(
-    derandomize=True, deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow], database=None
-)
 CUTS = st.lists(st.integers(1, 60), max_size=8)
-
-
-def onward(log: Mixed) -> list[PayeeRecord]:
-    return payee_log(log, run_payer(log, PARAMETERS), PARAMETERS)
-
-
-# --- batches ---------------------------------------------------------------------------------------------------------
 
 
 @SEEDED
@@ -104,9 +75,6 @@ def test_one_record_at_a_time_gives_the_bits_of_one_batch_over_a_long_log(log: M
     records = onward(log)
     assert run_payer(log, PARAMETERS).rows == run_payer(log, PARAMETERS, everywhere).rows
     assert run_payee(records, PARAMETERS).rows == run_payee(records, PARAMETERS, everywhere).rows
-
-
-# --- crashes ---------------------------------------------------------------------------------------------------------
 
 
 def assert_crash_is_invisible(whole: Run, before: Run, after: Run) -> None:
@@ -187,19 +155,12 @@ def test_a_tombstone_of_an_account_that_was_never_seen_is_harmless() -> None:
     assert len(state) == 0
 
 
-# --- eviction --------------------------------------------------------------------------------------------------------
-
-
 @SEEDED
 @given(log=mixed_logs(), cuts=CUTS)
 def test_when_idle_rows_are_physically_freed_changes_no_bit(log: Mixed, cuts: list[int]) -> None:
     records = onward(log)
     assert run_payer(log, PARAMETERS, cuts).rows == run_payer(log, PARAMETERS, log_state=False).rows
     assert run_payee(records, PARAMETERS, cuts).rows == run_payee(records, PARAMETERS, log_state=False).rows
-
-
-def after(days: float, at: int, **changes: object) -> Payment:
-    return payment(at, event_time_ms=START_MS + int(days * DAY_MS), **changes)
 
 
 def test_an_idle_account_leaves_a_tombstone_and_its_row_is_reused_clean() -> None:
@@ -255,142 +216,6 @@ def test_a_payee_row_that_an_outflow_found_idle_is_freed() -> None:
     run_payee([(after(200, 1, payee=Party("other")), row)], PARAMETERS, state=state)
     run_payee([(after(400, 2, payee=Party("another")), row)], PARAMETERS, state=state)
     assert state.payee_slots([account_key(b"default", b"old")], np.array([True])).tolist() == [-1]
-
-
-# --- inputs, other accounts, tenants ---------------------------------------------------------------------------------
-
-
-def test_the_arrays_that_a_kernel_reads_are_left_as_they_were() -> None:
-    log = seeded_log(seed=9, length=200)
-    columns = payer_columns(log, PARAMETERS.eur_per_minor_unit(), PRIVATE)
-    state = payer_state(PARAMETERS)
-    slots = state.slots([account_key(p.tenant.encode(), p.payer.account.encode()) for p in log])
-    before, slots_before = arrays_of(columns), slots.copy()
-    now_ms = state.times(columns.event_ms)
-    corridors = corridor_slots(log, columns, state.corridors)
-    features, verdicts, *_ = payer_features(columns, slots, corridors, state, PARAMETERS, *nothing_labelled())
-    members = (columns.payee_digest, columns.payer_digest)
-    write_linked(features, verdicts == FORWARD, log, members, state.tokens, now_ms, PRIVATE.texts.digest)
-    np.testing.assert_equal(arrays_of(columns), before)
-    np.testing.assert_array_equal(slots, slots_before)
-
-    unlabelled = [each for each in onward(log) if not isinstance(each, PaymentLabel)]
-    noted, keys = columns_of(unlabelled, PARAMETERS)
-    seen = payee_state(PARAMETERS)
-    slots = seen.payee_slots(keys, noted.outflow)
-    before, slots_before = arrays_of(noted), slots.copy()
-    payee_features(noted, slots, seen, PARAMETERS, *nothing_labelled())
-    np.testing.assert_equal(arrays_of(noted), before)
-    np.testing.assert_array_equal(slots, slots_before)
-
-
-def interleaved(log: Log, seed: int) -> list[int]:
-    """Positions of ``log`` in another order that keeps the order of each payer's payments."""
-    queues: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for at, each in enumerate(log):
-        queues[each.tenant, each.payer.account].append(at)
-    source, order = random.Random(seed), []
-    while queues:
-        key = source.choice(sorted(queues))
-        order.append(queues[key].pop(0))
-        if not queues[key]:
-            del queues[key]
-    return order
-
-
-@SEEDED
-@given(log=logs(), seed=st.integers(0, 2**32 - 1))
-def test_the_order_among_different_payers_changes_no_payers_features(log: Log, seed: int) -> None:
-    order = interleaved(log, seed)
-    straight = without_shared_tokens(run_payer(log, NO_HORIZON).rows)
-    mixed = without_shared_tokens(run_payer([log[at] for at in order], NO_HORIZON).rows)
-    assert mixed == [straight[at] for at in order]
-
-
-def without_shared_tokens(rows: Sequence[bytes]) -> list[bytes]:
-    """What is carried of each payment, less the features that are of the whole partition."""
-    start, stop = (8 * INDEX[name] for name in ("payee_linked_payees", "payee_linked_payers"))
-    return [row[:start] + row[stop + 8 :] for row in rows]
-
-
-def test_another_account_matters_only_through_the_watermark() -> None:
-    mine = [payment(0), payment(1)]
-    other = after(91, 2, payer=Party("other"))
-    total = INDEX["payer_payments_total"]
-    assert payer_matrix(run_payer([mine[0], mine[1], other], PARAMETERS))[1, total] == 1.0
-    assert payer_matrix(run_payer([mine[0], other, mine[1]], PARAMETERS))[2, total] == 0.0
-
-
-def of_tenant(tenant: str, log: Sequence[Payment], rows: Sequence[bytes]) -> list[bytes]:
-    return [row for each, row in zip(log, rows, strict=True) if each.tenant == tenant]
-
-
-@SEEDED
-@given(log=logs())
-def test_a_tenant_never_sees_what_another_tenant_does(log: Log) -> None:
-    alone = [each for each in log if each.tenant == "other"]
-    together = of_tenant("other", log, run_payer(log, NO_HORIZON).rows)
-    assert together == run_payer(alone, NO_HORIZON).rows
-
-    everybody = payee_log(log, run_payer(log, NO_HORIZON), NO_HORIZON)
-    tenants = [each[0].tenant if isinstance(each, tuple) else each.tenant for each in everybody]
-    rows = run_payee(everybody, NO_HORIZON).rows
-    mine = [each for each, tenant in zip(everybody, tenants, strict=True) if tenant == "other"]
-    seen = [row for row, tenant in zip(rows, tenants, strict=True) if tenant == "other"]
-    assert seen == run_payee(mine, NO_HORIZON).rows
-
-
-def test_the_same_ids_and_accounts_under_two_tenants_are_different_payments_and_accounts() -> None:
-    log = [payment(0), payment(0, tenant="other")]
-    run = run_payer(log, PARAMETERS)
-    assert run.verdicts == [FORWARD, FORWARD]
-    assert len(run.state) == 2
-    assert run.rows[0] == run.rows[1]
-
-
-def test_no_two_tenants_can_be_made_to_share_an_account_key() -> None:
-    """Either such a payment is refused by the contract, or the keys differ."""
-    first = payment(0, tenant="a", payer=Party("b\x1fc"))
-    second = payment(0, tenant="a\x1fb", payer=Party("c"))
-    refused = any(isinstance(decode_payment(encode(each)), Rejection) for each in (first, second))
-    keys = {account_key(each.tenant.encode(), each.payer.account.encode()) for each in (first, second)}
-    assert refused or len(keys) == 2
-
-
-# --- repeats ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_repeated_payment_changes_no_state_but_the_watermark() -> None:
-    log = [payment(0), payment(1, payee=Party("C"))]
-    once = run_payer([*log, payment(2)], PARAMETERS)
-    again = run_payer([*log, log[0], log[1], log[0], payment(2)], PARAMETERS)
-    assert again.verdicts == [FORWARD, FORWARD, DUPLICATE, DUPLICATE, DUPLICATE, FORWARD]
-    assert again.rows[-1] == once.rows[-1]
-
-
-@pytest.mark.parametrize(("between", "verdict"), [(PAYMENT_IDS - 1, DUPLICATE), (PAYMENT_IDS, FORWARD)])
-def test_a_repeat_is_known_among_the_latest_32_ids(between: int, verdict: int) -> None:
-    log = [*(payment(at) for at in range(between + 1)), payment(0)]
-    assert run_payer(log, PARAMETERS).verdicts[-1] == verdict
-
-
-def test_a_refusal_that_comes_later_counts_as_a_refusal_and_not_as_a_payment() -> None:
-    log = [payment(0), payment(0, status="rejected"), payment(1, event_time_ms=START_MS)]
-    run = run_payer(log, PARAMETERS)
-    assert run.verdicts == [FORWARD, STATUS_UPDATE, FORWARD]
-    found = payer_matrix(run)[1]
-    assert (found[INDEX["payer_refused_1d"]], found[INDEX["payer_payments_total"]]) == (1.0, 1.0)
-
-
-def test_a_processor_that_sends_a_whole_sequence_of_statuses_again_changes_no_state() -> None:
-    sequence = [payment(0, status="attempted"), payment(0, status="rejected")]
-    probe = payment(1, event_time_ms=START_MS)
-    once, twice = run_payer([*sequence, probe], PARAMETERS), run_payer([*sequence, *sequence, probe], PARAMETERS)
-    assert twice.verdicts == [FORWARD, STATUS_UPDATE, DUPLICATE, DUPLICATE, FORWARD]
-    assert twice.rows[-1] == once.rows[-1]
-
-
-# --- layouts ---------------------------------------------------------------------------------------------------------
 
 
 def test_state_of_another_layout_is_refused_with_the_way_out() -> None:

@@ -11,8 +11,9 @@ import orjson
 import pytest
 from numpy.typing import NDArray
 
+from services.contract.alert import Review
 from services.contract.codec import decode
-from services.contract.types import Party, Payment, Review
+from services.contract.payment import Party, Payment
 from services.scorer.path.decision import REASONS_MAX, DecisionWriter, Verdicts, decide
 from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
 from services.scorer.path.rules.evaluate import Rules

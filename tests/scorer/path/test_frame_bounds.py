@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from services.contract.codec import Rejection
-from services.contract.types import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX
+from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX
 from services.scorer.path.decode import FUTURE_MS_MAX
-from services.scorer.path.features.columns import COUNTRY_CODE, STATUS_CODE
+from services.scorer.path.features.inputs import COUNTRY_CODE, STATUS_CODE
 from services.scorer.path.features.state import account_key
 from services.scorer.path.frame import GENERATIONS_MAX, HEADER, LABEL, OUTFLOW, PAYMENT, Frames
 from services.scorer.path.frame_reading import read_frames
@@ -110,5 +110,5 @@ def test_a_tenant_has_as_many_characters_as_the_contract_allows(tenant: bytes, i
 
 def test_a_label_says_of_whom_it_is_and_whether_it_was_confirmed() -> None:
     frames = read(field(LABEL, "confirmed", 0), field(LABEL, "confirmed", 1)._replace(key=b"another"))
-    assert frames.labels.confirmed.tolist() == [False, True]
+    assert frames.labels["confirmed"].tolist() == [False, True]
     assert frames.labelled == [account_key(b"default", b"b"), account_key(b"default", b"another")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.contract.codec import decode_payment
-from services.contract.types import Payment
+from services.contract.payment import Payment
 from services.scorer.path.frame_reading import payment_in
 from tests.support.payments import payment_log
 

@@ -122,4 +122,4 @@ def test_labels_keep_their_places_among_the_frames_that_count() -> None:
         frame(PAYMENT, offset=0), frame(LABEL, offset=1), frame(PAYMENT, offset=0), frame(PAYMENT, offset=2),
         frame(LABEL, offset=3),
     ]  # fmt: skip
-    assert read_frames(records, schema_of(RULESET), PARTITIONS, seen).labels.before.tolist() == [1, 2]
+    assert read_frames(records, schema_of(RULESET), PARTITIONS, seen).labels["before"].tolist() == [1, 2]

@@ -9,7 +9,9 @@ import pytest
 
 from services.contract.codec import encode
 from services.contract.dead_letter import read_dead_letter
-from services.contract.types import EVENT_TIME_MS_MAX, Party, Payment, PaymentLabel
+from services.contract.fields import EVENT_TIME_MS_MAX
+from services.contract.label import PaymentLabel
+from services.contract.payment import Party, Payment
 from services.scorer.path.decode import FUTURE_MS_MAX
 from services.scorer.path.frame import GENERATIONS_MAX, HEADER, LABEL, LABEL_FRAME, OUTFLOW, PAYMENT, PAYMENT_HEAD
 from services.scorer.path.frame_reading import OFFSET_MAX

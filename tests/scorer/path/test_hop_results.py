@@ -8,8 +8,10 @@ from dataclasses import replace
 import msgspec
 
 from services.contract.codec import decode, encode
+from services.contract.decision import Decision
 from services.contract.identity import Digests
-from services.contract.types import Decision, Party, Payment, PaymentLabel
+from services.contract.label import PaymentLabel
+from services.contract.payment import Party, Payment
 from services.scorer.path.features.private import PrivateLists
 from services.scorer.path.features.references import Texts
 from services.scorer.path.features.registry import feature_schema_hash

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.contract.alert import Review
 from services.contract.codec import decode, encode
 from services.contract.dead_letter import read_dead_letter
-from services.contract.types import Decision, Party, Payment, Review
+from services.contract.decision import Decision
+from services.contract.payment import Party, Payment
 from services.scorer.path.features.registry import FEATURES, NAMES, PAYER_HOP, feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import HopResult, Outbound, Record

@@ -16,9 +16,11 @@ from msgspec import structs
 from services.contract.codec import encode
 from services.contract.dead_letter import read_dead_letter
 from services.contract.events import PAYMENT_LABEL, cloud_event
-from services.contract.types import Party, Payment, PaymentLabel
+from services.contract.label import PaymentLabel
+from services.contract.payment import Party, Payment
 from services.scorer.path.features.registry import INDEX, NAMES, PAYER_HOP
-from services.scorer.path.features.state import LABEL_IDS, PAYEE_ROW, PAYER_ROW, account_key
+from services.scorer.path.features.rows import LABEL_IDS, PAYEE_ROW, PAYER_ROW
+from services.scorer.path.features.state import account_key
 from services.scorer.path.frame import HEADER, LABEL, OUTFLOW
 from services.scorer.path.frame import PAYMENT as PAID
 from services.scorer.path.hops import PayeeHop, PayerHop

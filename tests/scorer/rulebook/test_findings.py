@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from services.contract.alert import Alert, Review
 from services.contract.codec import decode
-from services.contract.types import Alert, Decision, Review
+from services.contract.decision import Decision
 from services.generator import AccountTruth, Configuration, Stream
 from services.runtime.settings import load_settings
 from services.scorer.path.alerts.alerter import Alerter

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from services.contract.codec import encode
-from services.contract.types import Payment
+from services.contract.payment import Payment
 from services.runtime.settings import load_settings
 from services.scorer.path.features.registry import FEATURES, INDEX
 from services.scorer.path.records import Record

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.learning.training import Snapshot
-from models.measures import DAY_MS, Floats
+from models.measures import Floats
 from services.contract.codec import encode
-from services.contract.types import Label, Party, Payment
+from services.contract.label import Label
+from services.contract.payment import Party, Payment
+from services.contract.units import DAY_MS
 from services.ingest.rows import Ready
 from services.runtime.settings import Settings, load_settings
 from services.workbench.handbook.deployment import Deployment

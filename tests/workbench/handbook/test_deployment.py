@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from models.learning.labels import RELIABILITY
+from models.labels import RELIABILITY
 from models.learning.training import Trainer
 from services.contract.codec import decode, encode
+from services.contract.label import Example
 from services.contract.topics import Topics
-from services.contract.types import Example
+from services.contract.units import DAY_MS
 from services.learner.app import challenger_plans_of, limits_of, plan_of
 from services.learner.joining.batch import Output, Read, apply
-from services.learner.joining.join import DAY_MS, Join
+from services.learner.joining.join import Join
 from services.learner.joining.records import ServedDecision, read_example
 from services.runtime.settings import load_settings
 from services.workbench.handbook.deployment import UNTRAINED, Deployment, UnfitError

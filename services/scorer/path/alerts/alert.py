@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import structs
 
+from services.contract.alert import Alert, Contribution, Review
 from services.contract.identity import alert_id
-from services.contract.types import Alert, Contribution, Review
 
 GROWTH = 0.5
 """Log-odds by which a score must rise to be news within the quiet hours."""

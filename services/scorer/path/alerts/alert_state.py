@@ -14,11 +14,13 @@ import numpy as np
 from msgspec import Struct, structs
 from numpy.typing import NDArray
 
+from services.contract.alert import Alert
 from services.contract.codec import Rejection, decode, encode, read
+from services.contract.fields import Count, EventTimeMs
 from services.contract.reading import TOPIC_BYTES_MAX
-from services.contract.types import Alert, Count, EventTimeMs
+from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert import stub
-from services.scorer.path.alerts.budget import DAY_MS, Budget
+from services.scorer.path.alerts.budget import Budget
 from services.scorer.path.features.state import PARTITION_KEY
 from services.scorer.path.features.state_format import refused
 

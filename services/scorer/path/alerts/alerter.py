@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from msgspec import structs
 
+from services.contract.alert import Alert, Review, Snooze
 from services.contract.codec import Rejection, encode, read
 from services.contract.events import SNOOZE, cloud_event, is_event
-from services.contract.types import Alert, Review, Snooze
 from services.scorer.path.alerts.alert import (
     has_grown,
     holds,

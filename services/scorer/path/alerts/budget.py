@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-DAY_MS = 86_400_000
+from services.contract.units import DAY_MS
+
 KEPT = 4_096
 """Admissions remembered per queue, the riskiest: as many as the largest budget of a partition that means anything."""
 

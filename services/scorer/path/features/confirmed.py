@@ -1,7 +1,7 @@
 """What labels say of an account: state fed by labels as they are joined, read before each payment.
 
-The features are in the registry (``PAYER_CONFIRMED`` and ``PAYEE_CONFIRMED`` in ``features.py``), whose words on labels
-these functions follow; the rows are ``PAYER_LABELS`` and ``PAYEE_LABELS`` in ``state.py``. A *label* here is one
+The features are in the registry (``PAYER_CONFIRMED`` and ``PAYEE_CONFIRMED``), whose words on labels these functions
+follow; the rows are ``PAYER_LABELS`` and ``PAYEE_LABELS`` in ``rows.py``. A *label* here is one
 payment's, re-keyed to its payer's and to its payee's log. The log orders it among payments, so the state is exact and a
 replay gives it again. A payment is taken once, with its first label; the order of labels is the log's.
 
@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from services.scorer.path.features.kernels import DAY_MS, decayed
-from services.scorer.path.features.state import LABEL_IDS
+from services.contract.units import DAY_MS
+from services.scorer.path.features.kernels import decayed
+from services.scorer.path.features.registry import PAYEE_AT, PAYER_AT
+from services.scorer.path.features.rows import LABEL_IDS
 
 USUAL_MAX = 2.5
 EXCESS_MIN = 2.0
 GAP_DAYS_MAX = 365.0
 CLEARED_MIN = 3
 """Cleared payments from which an account has an amount of its own."""
-AMOUNT_OVER_CLEARED = 3
-"""Where ``payer_amount_over_cleared`` stands in ``PAYER_CONFIRMED``."""
 _CLEARED_MS = 90.0 * DAY_MS
 _H1, _H7, _H30 = 1.0 * DAY_MS, 7.0 * DAY_MS, 30.0 * DAY_MS
 _DEVIATION_SHARE = 0.1
@@ -36,41 +36,53 @@ _AMOUNT_MIN = 0.01
 
 
 @njit(cache=True)
-def write_payer_confirmed(x: Any, at: int, labels: Any, effective_ms: int, amount: float) -> None:
-    """Write ``PAYER_CONFIRMED`` of a payment into ``x[at:]``."""
-    x[at] = labels.confirmed_30d / labels.matured_30d if labels.matured_30d > 0.0 else 0.0
-    x[at + 1] = _days(effective_ms - labels.confirmed_ms) if labels.confirmations > 0 else GAP_DAYS_MAX
-    x[at + 2], x[at + 3], x[at + 4] = 0.0, 1.0, 0.0
+def write_payer_confirmed(x: Any, labels: Any, effective_ms: int, amount: float) -> None:
+    """Write ``PAYER_CONFIRMED`` of a payment into its row of the payer hop's features."""
+    x[PAYER_AT.payer_confirmed_share_30d] = (
+        labels.confirmed_30d / labels.matured_30d if labels.matured_30d > 0.0 else 0.0
+    )
+    x[PAYER_AT.payer_confirmed_gap] = (
+        _days(effective_ms - labels.confirmed_ms) if labels.confirmations > 0 else GAP_DAYS_MAX
+    )
+    x[PAYER_AT.payer_cleared_amount] = 0.0
+    x[PAYER_AT.payer_amount_over_cleared] = 1.0
+    x[PAYER_AT.payer_amount_from_cleared] = 0.0
     if labels.cleared >= CLEARED_MIN and labels.weight > 0.0:
         mean = labels.amount / labels.weight
         deviation = np.sqrt(max(labels.squares / labels.weight - mean * mean, 0.0))
-        x[at + 2] = mean
-        x[at + 3] = amount / max(mean, _AMOUNT_MIN)
-        x[at + 4] = (amount - mean) / max(deviation, _DEVIATION_SHARE * max(mean, 0.0) + _AMOUNT_MIN)
+        x[PAYER_AT.payer_cleared_amount] = mean
+        x[PAYER_AT.payer_amount_over_cleared] = amount / max(mean, _AMOUNT_MIN)
+        x[PAYER_AT.payer_amount_from_cleared] = (amount - mean) / max(
+            deviation, _DEVIATION_SHARE * max(mean, 0.0) + _AMOUNT_MIN
+        )
     if np.isnan(amount):
-        x[at + 3] = x[at + 4] = np.nan
+        x[PAYER_AT.payer_amount_over_cleared] = x[PAYER_AT.payer_amount_from_cleared] = np.nan
     elapsed_ms = effective_ms - labels.excess_ms
-    x[at + 5] = decayed(labels.excess[0], elapsed_ms, _H1)
-    x[at + 6] = decayed(labels.excess[1], elapsed_ms, _H7)
-    x[at + 7] = decayed(labels.excess[2], elapsed_ms, _H30)
+    x[PAYER_AT.payer_excess_1d] = decayed(labels.excess[0], elapsed_ms, _H1)
+    x[PAYER_AT.payer_excess_7d] = decayed(labels.excess[1], elapsed_ms, _H7)
+    x[PAYER_AT.payer_excess_30d] = decayed(labels.excess[2], elapsed_ms, _H30)
 
 
 @njit(cache=True)
-def write_payee_confirmed(x: Any, at: int, labels: Any, effective_ms: int) -> None:
-    """Write ``PAYEE_CONFIRMED`` of a payment into ``x[at:]``."""
+def write_payee_confirmed(x: Any, labels: Any, effective_ms: int) -> None:
+    """Write ``PAYEE_CONFIRMED`` of a payment into its row of the payee hop's features."""
     for h in range(3):
-        x[at + h] = labels.confirmed[h] / labels.matured[h] if labels.matured[h] > 0.0 else 0.0
-    x[at + 3] = labels.usual_confirmed_7d / labels.usual_matured_7d if labels.usual_matured_7d > 0.0 else 0.0
-    x[at + 4] = decayed(labels.usual_matured_30d, effective_ms - labels.label_ms, _H30)
-    x[at + 5] = float(labels.run)
-    x[at + 6] = x[at + 7] = 0.0
+        x[PAYEE_AT.payee_confirmed_share_1d + h] = (
+            labels.confirmed[h] / labels.matured[h] if labels.matured[h] > 0.0 else 0.0
+        )
+    x[PAYEE_AT.payee_usual_confirmed_share_7d] = (
+        labels.usual_confirmed_7d / labels.usual_matured_7d if labels.usual_matured_7d > 0.0 else 0.0
+    )
+    x[PAYEE_AT.payee_usual_matured_30d] = decayed(labels.usual_matured_30d, effective_ms - labels.label_ms, _H30)
+    x[PAYEE_AT.payee_confirmed_run] = float(labels.run)
+    x[PAYEE_AT.payee_confirmed_run_age] = x[PAYEE_AT.payee_confirmed_run_gap] = 0.0
     if labels.run > 0:
-        x[at + 6] = (effective_ms - labels.run_ms) / DAY_MS
-        x[at + 7] = _days(labels.run_gap_ms) if labels.run_gap_ms >= 0 else GAP_DAYS_MAX
-    x[at + 8] = _days(effective_ms - labels.cleared_ms) if labels.usual_cleared > 0 else 0.0
+        x[PAYEE_AT.payee_confirmed_run_age] = (effective_ms - labels.run_ms) / DAY_MS
+        x[PAYEE_AT.payee_confirmed_run_gap] = _days(labels.run_gap_ms) if labels.run_gap_ms >= 0 else GAP_DAYS_MAX
+    x[PAYEE_AT.payee_cleared_gap] = _days(effective_ms - labels.cleared_ms) if labels.usual_cleared > 0 else 0.0
     elapsed_ms = effective_ms - labels.excess_ms
-    x[at + 9] = decayed(labels.excess[0], elapsed_ms, _H1)
-    x[at + 10] = decayed(labels.excess[1], elapsed_ms, _H7)
+    x[PAYEE_AT.payee_excess_1d] = decayed(labels.excess[0], elapsed_ms, _H1)
+    x[PAYEE_AT.payee_excess_7d] = decayed(labels.excess[1], elapsed_ms, _H7)
 
 
 @njit(cache=True)
@@ -89,36 +101,36 @@ def add_excess(labels: Any, effective_ms: int, ratio: float) -> None:
 
 
 @njit(cache=True)
-def label_payer(labels: Any, last_ms: int, digest: Any, event_ms: int, amount: float, confirmed: bool) -> bool:
-    """Take a label into its payer's row, unless it is a repeat; returns whether it was taken.
+def label_payer(labels: Any, last_ms: int, label: Any) -> bool:
+    """Take a label (``LABEL_INPUT``) into its payer's row, unless it is a repeat; returns whether it was taken.
 
-    ``last_ms`` is the effective time of the account's latest payment, ``digest`` is of the payment's id."""
+    ``last_ms`` is the effective time of the account's latest payment."""
     for i in range(LABEL_IDS):
-        if labels.ids[i] == digest:
+        if labels.ids[i] == label.digest:
             return False
-    labels.ids[labels.labels % LABEL_IDS] = digest
-    elapsed_ms = _pass(labels, last_ms, event_ms)
+    labels.ids[labels.labels % LABEL_IDS] = label.digest
+    elapsed_ms = _pass(labels, last_ms, label.event_ms)
     labels.matured_30d = decayed(labels.matured_30d, elapsed_ms, _H30) + 1.0
-    labels.confirmed_30d = decayed(labels.confirmed_30d, elapsed_ms, _H30) + (1.0 if confirmed else 0.0)
+    labels.confirmed_30d = decayed(labels.confirmed_30d, elapsed_ms, _H30) + (1.0 if label.confirmed else 0.0)
     labels.weight = decayed(labels.weight, elapsed_ms, _CLEARED_MS)
     labels.amount = decayed(labels.amount, elapsed_ms, _CLEARED_MS)
     labels.squares = decayed(labels.squares, elapsed_ms, _CLEARED_MS)
-    if confirmed:
+    if label.confirmed:
         labels.confirmations += 1
         labels.confirmed_ms = labels.label_ms
-    elif not np.isnan(amount):
+    elif not np.isnan(label.value):
         labels.cleared += 1
         labels.weight += 1.0
-        labels.amount += amount
-        labels.squares += amount * amount
+        labels.amount += label.value
+        labels.squares += label.value * label.value
     return True
 
 
 @njit(cache=True)
-def label_payee(labels: Any, last_ms: int, event_ms: int, ratio: float, confirmed: bool) -> None:
-    """Take a label into its payee's row. A payment of which ``ratio`` is missing (NaN) passes for a usual one."""
-    elapsed_ms = _pass(labels, last_ms, event_ms)
-    flag = 1.0 if confirmed else 0.0
+def label_payee(labels: Any, last_ms: int, label: Any) -> None:
+    """Take a label (``LABEL_INPUT``) into its payee's row. A payment whose value is missing passes for a usual one."""
+    elapsed_ms = _pass(labels, last_ms, label.event_ms)
+    flag = 1.0 if label.confirmed else 0.0
     labels.matured[0] = decayed(labels.matured[0], elapsed_ms, _H1) + 1.0
     labels.matured[1] = decayed(labels.matured[1], elapsed_ms, _H7) + 1.0
     labels.matured[2] = decayed(labels.matured[2], elapsed_ms, _H30) + 1.0
@@ -128,12 +140,12 @@ def label_payee(labels: Any, last_ms: int, event_ms: int, ratio: float, confirme
     labels.usual_matured_7d = decayed(labels.usual_matured_7d, elapsed_ms, _H7)
     labels.usual_confirmed_7d = decayed(labels.usual_confirmed_7d, elapsed_ms, _H7)
     labels.usual_matured_30d = decayed(labels.usual_matured_30d, elapsed_ms, _H30)
-    if ratio >= USUAL_MAX:
+    if label.value >= USUAL_MAX:
         return
     labels.usual_matured_7d += 1.0
     labels.usual_confirmed_7d += flag
     labels.usual_matured_30d += 1.0
-    if not confirmed:
+    if not label.confirmed:
         labels.run = 0
         labels.usual_cleared += 1
         labels.cleared_ms = labels.label_ms

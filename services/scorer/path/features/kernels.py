@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from services.scorer.path.features.registry import HALF_LIFE_MS
-from services.scorer.path.features.state import COUNTRY_WORDS, HALF_LIVES, PARTNERS, REGISTERS
+from services.contract.units import DAY_MS, HOUR_MS
+from services.scorer.path.features.definitions.feature import HALF_LIFE_MS
+from services.scorer.path.features.registry import ACTIVITY_AT
+from services.scorer.path.features.rows import COUNTRY_WORDS, HALF_LIVES, PARTNERS, REGISTERS
 
-HOUR_MS = 3_600_000.0
-DAY_MS = 86_400_000.0
-BLOCK_MS = 30 * 86_400_000
+BLOCK_MS = 30 * DAY_MS
 """Distinct counterparties are counted in blocks of 30 days of event time: this one and the one before."""
 GAP_WEIGHT = 0.125
 DEVIATION_MIN = 0.1
@@ -185,70 +185,71 @@ def start_row(row: Any, at_ms: int) -> None:
 
 @njit(cache=True)
 def write_activity(x: Any, at: int, row: Any, effective_ms: int, factors: Any, amount: float) -> None:
-    """Write the features that payer and payee share into ``x[at:]``, in the registry's order (19 numbers)."""
+    """Write the features that payer and payee have in common (``ACTIVITY_AT``) into ``x[at:]``."""
     for h in range(HALF_LIVES):
-        x[at + h] = row.count[h] * factors[h]
-        x[at + HALF_LIVES + h] = row.value[h] * factors[h]
-    x[at + 8] = share(row.small_30d, row.small_known_30d, row.payments)
-    x[at + 9] = share(row.cross_border_30d, row.cross_border_known_30d, row.payments)
-    x[at + 10] = share(row.round_30d, row.count[H_30D], row.payments)
-    x[at + 11] = (effective_ms - row.last_ms) / HOUR_MS
-    x[at + 12] = row.gap_mean / HOUR_MS
-    x[at + 13] = np.sqrt(row.gap_variance) / row.gap_mean if row.gap_mean > 0.0 else 0.0
-    x[at + 14] = (effective_ms - row.first_ms) / DAY_MS
-    x[at + 15] = float(row.payments)
-    x[at + 16] = count_distinct(row, effective_ms // BLOCK_MS)
-    x[at + 17] = row.new_partners_1d * factors[H_1D]
-    x[at + 18] = row.new_partners_7d * factors[H_7D]
-    x[at + 19] = count_countries(row)
-    x[at + 20] = amount_deviation(row, amount)
+        x[at + ACTIVITY_AT.payments_1h + h] = row.count[h] * factors[h]
+        x[at + ACTIVITY_AT.value_1h + h] = row.value[h] * factors[h]
+    x[at + ACTIVITY_AT.small_share_30d] = share(row.small_30d, row.small_known_30d, row.payments)
+    x[at + ACTIVITY_AT.cross_border_share_30d] = share(row.cross_border_30d, row.cross_border_known_30d, row.payments)
+    x[at + ACTIVITY_AT.round_share_30d] = share(row.round_30d, row.count[H_30D], row.payments)
+    x[at + ACTIVITY_AT.gap] = (effective_ms - row.last_ms) / HOUR_MS
+    x[at + ACTIVITY_AT.gap_mean] = row.gap_mean / HOUR_MS
+    x[at + ACTIVITY_AT.gap_variation] = np.sqrt(row.gap_variance) / row.gap_mean if row.gap_mean > 0.0 else 0.0
+    x[at + ACTIVITY_AT.age] = (effective_ms - row.first_ms) / DAY_MS
+    x[at + ACTIVITY_AT.payments_total] = float(row.payments)
+    x[at + ACTIVITY_AT.others_60d] = count_distinct(row, effective_ms // BLOCK_MS)
+    x[at + ACTIVITY_AT.new_others_1d] = row.new_partners_1d * factors[H_1D]
+    x[at + ACTIVITY_AT.new_others_7d] = row.new_partners_7d * factors[H_7D]
+    x[at + ACTIVITY_AT.corridors] = count_countries(row)
+    x[at + ACTIVITY_AT.amount_deviation] = amount_deviation(row, amount)
 
 
-ACTIVITY = 21
-"""How many numbers ``write_activity`` writes."""
+class Act(NamedTuple):
+    """What one payment is to the activity of its payer, or of its payee."""
+
+    amount: float
+    """EUR; NaN where the currency has no rate."""
+    moves_money: bool
+    is_small: float
+    cross_border: float
+    is_round: bool
+    partner: Any
+    """Digest of the other side's account."""
+    partner_is_new: bool
+    country: int
+    """The other side's, or -1."""
 
 
 @njit(cache=True)
-def update_activity(
-    row: Any,
-    effective_ms: int,
-    factors: Any,
-    amount: float,
-    money: bool,
-    is_small: float,
-    cross_border: float,
-    round_amount: bool,
-    partner: Any,
-    partner_is_new: bool,
-    country: int,
-) -> None:
-    """Take one payment into the part of a row that payer and payee share. ``amount`` may be NaN (no rate)."""
-    known_money = money and not np.isnan(amount)
+def update_activity(row: Any, effective_ms: int, factors: Any, act: Act) -> None:
+    """Take one payment into the part of a row that payer and payee share."""
+    known_money = act.moves_money and not np.isnan(act.amount)
     for h in range(HALF_LIVES):
         row.count[h] = row.count[h] * factors[h] + 1.0
-        row.value[h] = row.value[h] * factors[h] + (amount if known_money else 0.0)
+        row.value[h] = row.value[h] * factors[h] + (act.amount if known_money else 0.0)
     f30 = factors[H_30D]
+    is_small, cross_border = act.is_small, act.cross_border
     row.small_30d = row.small_30d * f30 + (is_small if not np.isnan(is_small) else 0.0)
     row.small_known_30d = row.small_known_30d * f30 + (0.0 if np.isnan(is_small) else 1.0)
     row.cross_border_30d = row.cross_border_30d * f30 + (cross_border if not np.isnan(cross_border) else 0.0)
     row.cross_border_known_30d = row.cross_border_known_30d * f30 + (0.0 if np.isnan(cross_border) else 1.0)
-    row.round_30d = row.round_30d * f30 + (1.0 if round_amount else 0.0)
+    row.round_30d = row.round_30d * f30 + (1.0 if act.is_round else 0.0)
     row.log_amount_weight *= f30
     row.log_amount_sum *= f30
     row.log_amount_squares *= f30
     if known_money:
-        log_amount = np.log1p(amount)
+        log_amount = np.log1p(act.amount)
         row.log_amount_weight += 1.0
         row.log_amount_sum += log_amount
         row.log_amount_squares += log_amount * log_amount
         row.log_amounts += 1
     update_gap(row, float(effective_ms - row.last_ms))
-    row.new_partners_1d = row.new_partners_1d * factors[H_1D] + (1.0 if partner_is_new else 0.0)
-    row.new_partners_7d = row.new_partners_7d * factors[H_7D] + (1.0 if partner_is_new else 0.0)
+    row.new_partners_1d = row.new_partners_1d * factors[H_1D] + (1.0 if act.partner_is_new else 0.0)
+    row.new_partners_7d = row.new_partners_7d * factors[H_7D] + (1.0 if act.partner_is_new else 0.0)
     roll_block(row, effective_ms // BLOCK_MS)
-    add_distinct(row, partner)
-    if country >= 0:
-        row.countries[country // 64] |= country_bit(country)
+    add_distinct(row, act.partner)
+    if act.country >= 0:
+        row.countries[act.country // 64] |= country_bit(act.country)
     row.payments += 1
     row.last_ms = effective_ms
 

@@ -12,13 +12,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.scorer.path.features.columns import LabelColumns, PayeeColumns
+from services.contract.units import DAY_MS
 from services.scorer.path.features.confirmed import add_excess, label_payee, write_payee_confirmed
+from services.scorer.path.features.definitions.feature import RECENT_PAYEES
+from services.scorer.path.features.inputs import REFUSED
 from services.scorer.path.features.kernels import (
-    ACTIVITY,
-    DAY_MS,
     H_1D,
     ROUND_MIN,
+    Act,
     decay_factors,
     decayed,
     forget,
@@ -29,120 +30,126 @@ from services.scorer.path.features.kernels import (
     write_activity,
 )
 from services.scorer.path.features.parameters import Parameters
-from services.scorer.path.features.registry import PAYEE_CONFIRMED, PAYEE_HOP, RECENT_PAYEES
-from services.scorer.path.features.state import HALF_LIVES, PRICES, AccountState
+from services.scorer.path.features.registry import PAYEE_AT, PAYEE_HOP
+from services.scorer.path.features.rows import HALF_LIVES, PRICES
+from services.scorer.path.features.state import AccountState
 
 PASSED_ON_MAX = 10.0
-_REMITTANCES = ACTIVITY + 2
-_CONFIRMED = _REMITTANCES + 9
-assert len(PAYEE_HOP) == _CONFIRMED + len(PAYEE_CONFIRMED), "the kernel and the registry must agree"
-_H180_MS = 180.0 * DAY_MS
+_H1_MS, _H180_MS = 1.0 * DAY_MS, 180.0 * DAY_MS
 RISKY_SIGNS_MIN = 3.0
-RISKY_MS = 360 * 86_400_000
+RISKY_MS = 360 * DAY_MS
 
 
 def payee_features(
-    columns: PayeeColumns,
+    records: NDArray[Any],
     slots: NDArray[np.int64],
     state: AccountState,
     parameters: Parameters,
-    labels: LabelColumns,
+    labels: NDArray[Any],
     label_slots: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Features of a batch at the payee hop, in the order of the log, and the state after it.
 
     Parameters
     ----------
-    columns
-        The batch, n records, payments and outflows.
+    records
+        ``PAYEE_INPUT[n]``, the batch, payments and outflows.
     slots
         int64[n]: the payees' rows in ``state``, which is updated in place; -1 for an outflow of an account that has
         received nothing here.
     labels, label_slots
-        The batch's k labels, and int64[k], their payees' rows; -1 where an account has none.
+        ``LABEL_INPUT[k]``, the batch's labels, and int64[k], their payees' rows; -1 where an account has none.
 
     Returns
     -------
     float64[n, len(PAYEE_HOP)]; rows of outflows are unspecified.
     """
     features = np.empty((len(slots), len(PAYEE_HOP)), dtype=np.float64)
-    _payee_kernel(
-        state.rows, slots, state.watermark, parameters.account_idle_ms, columns.outflow,
-        columns.event_ms, columns.amount, columns.status, columns.is_small, columns.cross_border, columns.roundness,
-        columns.payer_country, columns.opened_ms, columns.payer_digest, columns.payer_signs, columns.is_remittance,
-        columns.text, columns.confirmed, columns.in_lexicon, columns.recent_payees,
-        columns.over_cleared, labels.before, label_slots, labels.event_ms, labels.value, labels.confirmed, features,
-    )  # fmt: skip
+    idle_ms = parameters.account_idle_ms
+    _payee_kernel(records, slots, labels, label_slots, idle_ms, state.rows, state.watermark, features)
     return features
 
 
 @njit(cache=True)
 def _payee_kernel(
-    rows: Any, slots: Any, watermark: Any, idle_ms: int, outflow: Any,
-    event_ms: Any, amount: Any, status: Any, is_small: Any, cross_border: Any, roundness: Any,
-    payer_country: Any, opened_ms: Any, payer_digest: Any, payer_signs: Any, is_remittance: Any,
-    text: Any, confirmed: Any, in_lexicon: Any, recent_payees: Any, over_cleared: Any,
-    label_before: Any, label_slots: Any, label_ms: Any, label_ratio: Any, label_confirmed: Any, features: Any,
-) -> None:  # fmt: skip
+    records: Any, slots: Any, labels: Any, label_slots: Any, idle_ms: int, rows: Any, watermark: Any, features: Any
+) -> None:
     factors = np.empty(HALF_LIVES)
     k = 0
     for i in range(len(slots)):
-        while k < len(label_slots) and label_before[k] <= i:
-            _take_label(rows, label_slots[k], watermark[0], idle_ms, label_ms[k], label_ratio[k], label_confirmed[k])
+        while k < len(label_slots) and labels[k].before <= i:
+            _take_label(rows, label_slots[k], watermark[0], idle_ms, labels[k])
             k += 1
-        watermark[0] = max(watermark[0], event_ms[i])
+        record = records[i]
+        watermark[0] = max(watermark[0], record.event_ms)
         if slots[i] < 0:
             continue
         row = rows[slots[i]]
         if row.payments > 0 and watermark[0] - row.last_ms > idle_ms:
             forget(rows, slots[i])
-        if outflow[i]:
+        if record.outflow:
             if row.payments > 0:
-                _pay_out(row, event_ms[i], amount[i])
+                _pay_out(row, record.event_ms, record.amount)
             continue
         if row.payments == 0:
-            start_row(row, event_ms[i])
-        effective_ms = max(event_ms[i], row.last_ms)
+            start_row(row, record.event_ms)
+        effective_ms = max(record.event_ms, row.last_ms)
         decay_factors(effective_ms - row.last_ms, factors)
-
-        x = features[i]
-        write_activity(x, 0, row, effective_ms, factors, amount[i])
-        x[ACTIVITY] = _passed_on(row, effective_ms, row.value[H_1D] * factors[H_1D])
-        x[ACTIVITY + 1] = max(event_ms[i] - opened_ms[i], 0) / DAY_MS if opened_ms[i] >= 0 else np.nan
-        x[_REMITTANCES + 7] = confirmed[i]
-        x[_REMITTANCES + 8] = in_lexicon[i]
-        _write_remittances(x, _REMITTANCES, row, effective_ms, payer_digest[i], is_remittance[i], recent_payees[i])
-        write_payee_confirmed(x, _CONFIRMED, row.labels, effective_ms)
-
-        position = partner_position(row, payer_digest[i])
-        if is_remittance[i] == 1.0:
-            _update_remittance(row, effective_ms, is_small[i], payer_digest[i], position < 0, payer_country[i],
-                               payer_signs[i], text[i], recent_payees[i])  # fmt: skip
-        remember_partner(row, position, payer_digest[i], effective_ms)
-        add_excess(row.labels, effective_ms, over_cleared[i])
-        update_activity(row, effective_ms, factors, amount[i], status[i] < 2, is_small[i], cross_border[i],
-                        roundness[i] >= ROUND_MIN, payer_digest[i], position < 0, payer_country[i])  # fmt: skip
+        _write(features[i], row, record, effective_ms, factors)
+        _update(row, record, effective_ms, factors)
     while k < len(label_slots):
-        _take_label(rows, label_slots[k], watermark[0], idle_ms, label_ms[k], label_ratio[k], label_confirmed[k])
+        _take_label(rows, label_slots[k], watermark[0], idle_ms, labels[k])
         k += 1
 
 
 @njit(cache=True)
-def _take_label(
-    rows: Any, slot: int, watermark: int, idle_ms: int, event_ms: int, ratio: float, confirmed: bool
-) -> None:
+def _write(x: Any, row: Any, payment: Any, effective_ms: int, factors: Any) -> None:
+    """Write ``PAYEE_HOP`` of a payment into ``x``."""
+    opened_ms = payment.opened_ms
+    write_activity(x, PAYEE_AT.payee_payments_1h, row, effective_ms, factors, payment.amount)
+    x[PAYEE_AT.payee_passed_on_share_1d] = _passed_on(row, effective_ms, row.value[H_1D] * factors[H_1D])
+    x[PAYEE_AT.payee_account_age] = max(payment.event_ms - opened_ms, 0) / DAY_MS if opened_ms >= 0 else np.nan
+    x[PAYEE_AT.payee_is_confirmed] = payment.confirmed
+    x[PAYEE_AT.reference_in_lexicon] = payment.in_lexicon
+    _write_remittances(x, row, payment, effective_ms)
+    write_payee_confirmed(x, row.labels, effective_ms)
+
+
+@njit(cache=True)
+def _update(row: Any, payment: Any, effective_ms: int, factors: Any) -> None:
+    """Take a payment into its payee's row."""
+    position = partner_position(row, payment.payer)
+    if payment.is_remittance == 1.0:
+        _update_remittance(row, payment, position < 0, effective_ms)
+    remember_partner(row, position, payment.payer, effective_ms)
+    add_excess(row.labels, effective_ms, payment.payer_amount_over_cleared)
+    act = Act(
+        amount=payment.amount,
+        moves_money=payment.status < REFUSED,
+        is_small=payment.amount_is_small,
+        cross_border=payment.is_cross_border,
+        is_round=payment.amount_roundness >= ROUND_MIN,
+        partner=payment.payer,
+        partner_is_new=position < 0,
+        country=payment.payer_country,
+    )
+    update_activity(row, effective_ms, factors, act)
+
+
+@njit(cache=True)
+def _take_label(rows: Any, slot: int, watermark_ms: int, idle_ms: int, label: Any) -> None:
     """Take a label; one of an account that has received nothing here says nothing of it."""
-    if slot < 0 or rows[slot].payments == 0 or watermark - rows[slot].last_ms > idle_ms:
+    if slot < 0 or rows[slot].payments == 0 or watermark_ms - rows[slot].last_ms > idle_ms:
         return
     row = rows[slot]
-    label_payee(row.labels, row.last_ms, event_ms, ratio, confirmed)
+    label_payee(row.labels, row.last_ms, label)
 
 
 @njit(cache=True)
 def _pay_out(row: Any, event_ms: int, amount: float) -> None:
     """Add an outflow to the account's decayed sum, which has its own effective time (``out_ms``)."""
     at_ms = max(event_ms, row.out_ms)
-    row.out_value_1d = row.out_value_1d * np.exp(-(at_ms - row.out_ms) * (np.log(2.0) / DAY_MS)) + amount
+    row.out_value_1d = decayed(row.out_value_1d, at_ms - row.out_ms, _H1_MS) + amount
     row.out_ms = at_ms
 
 
@@ -151,33 +158,32 @@ def _passed_on(row: Any, effective_ms: int, in_value: float) -> float:
     """Money out over money in, both decayed to ``effective_ms``."""
     if in_value <= 0.0:
         return 0.0
-    elapsed_ms = max(effective_ms - row.out_ms, 0)
-    out_value = row.out_value_1d * np.exp(-elapsed_ms * (np.log(2.0) / DAY_MS))
+    out_value = decayed(row.out_value_1d, max(effective_ms - row.out_ms, 0), _H1_MS)
     return float(min(out_value / in_value, PASSED_ON_MAX))
 
 
 @njit(cache=True)
-def _write_remittances(
-    x: Any, at: int, row: Any, effective_ms: int, payer: Any, is_remittance: float, recent_payees: Any
-) -> None:
-    """The features of the payee's earlier remittances. Sums stand as of the latest one and decay when they are read."""
-    if np.isnan(is_remittance):
-        x[at : at + 7] = np.nan
+def _write_remittances(x: Any, row: Any, payment: Any, effective_ms: int) -> None:
+    """The features of the payee's earlier remittances, from ``payee_remit_180d`` to ``payee_shared_payees_360d``. Sums
+    stand as of the latest one and decay when they are read."""
+    if np.isnan(payment.is_remittance):
+        x[PAYEE_AT.payee_remit_180d : PAYEE_AT.payee_shared_payees_360d + 1] = np.nan
         return
     f180 = decayed(1.0, effective_ms - row.remit_ms, _H180_MS) if row.remits > 0 else 0.0
-    x[at] = row.remit_180d * f180
-    x[at + 1] = row.small_new_payers * f180
-    x[at + 2] = row.remit_small / row.remit_small_known if row.remit_small_known > 0.0 else 0.0
-    x[at + 3] = _entropy(row)
-    x[at + 4] = row.collisions * f180
+    small_share = row.remit_small / row.remit_small_known if row.remit_small_known > 0.0 else 0.0
+    x[PAYEE_AT.payee_remit_180d] = row.remit_180d * f180
+    x[PAYEE_AT.payee_small_new_payers_180d] = row.small_new_payers * f180
+    x[PAYEE_AT.payee_small_remit_share_180d] = small_share
+    x[PAYEE_AT.payee_country_entropy_180d] = _entropy(row)
+    x[PAYEE_AT.payee_text_collisions_180d] = row.collisions * f180
     risky, most = 0, 0
     for i in range(PRICES):
         other = row.risky_payers[i]
-        if other.used > 0 and other.payer != payer and effective_ms - other.ms <= RISKY_MS:
+        if other.used > 0 and other.payer != payment.payer and effective_ms - other.ms <= RISKY_MS:
             risky += 1
-            most = max(most, 1 + _in_common(recent_payees, other.payees))
-    x[at + 5] = float(risky)
-    x[at + 6] = float(most)
+            most = max(most, 1 + _in_common(payment.recent_payees, other.payees))
+    x[PAYEE_AT.payee_risky_payers_360d] = float(risky)
+    x[PAYEE_AT.payee_shared_payees_360d] = float(most)
 
 
 @njit(cache=True)
@@ -213,19 +219,17 @@ def _entropy(row: Any) -> float:
 
 
 @njit(cache=True)
-def _update_remittance(
-    row: Any, effective_ms: int, is_small: float, payer: Any, payer_is_new: bool, country: int, signs: float, text: Any,
-    recent_payees: Any,
-) -> None:  # fmt: skip
+def _update_remittance(row: Any, payment: Any, payer_is_new: bool, effective_ms: int) -> None:
     f180 = decayed(1.0, effective_ms - row.remit_ms, _H180_MS) if row.remits > 0 else 0.0
+    is_small = payment.amount_is_small
     row.remit_180d = row.remit_180d * f180 + 1.0
     row.remit_small = row.remit_small * f180 + (0.0 if np.isnan(is_small) else is_small)
     row.remit_small_known = row.remit_small_known * f180 + (0.0 if np.isnan(is_small) else 1.0)
     row.small_new_payers = row.small_new_payers * f180 + (1.0 if is_small == 1.0 and payer_is_new else 0.0)
-    _meet_country(row, country, f180)
-    row.collisions = row.collisions * f180 + (1.0 if _collides(row, text, payer) else 0.0)
-    if signs >= RISKY_SIGNS_MIN:
-        _remember_risky(row, payer, effective_ms, recent_payees)
+    _meet_country(row, payment.payer_country, f180)
+    row.collisions = row.collisions * f180 + (1.0 if _collides(row, payment.text, payment.payer) else 0.0)
+    if payment.remit_signs >= RISKY_SIGNS_MIN:
+        _remember_risky(row, payment.payer, effective_ms, payment.recent_payees)
     row.remits += 1
     row.remit_ms = effective_ms
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.scorer.path.features.columns import UNKNOWN_OFFSET, LabelColumns, PayerColumns
-from services.scorer.path.features.confirmed import AMOUNT_OVER_CLEARED, add_excess, label_payer, write_payer_confirmed
+from services.contract.units import DAY_MS, HOUR_MS
+from services.scorer.path.features.confirmed import add_excess, label_payer, write_payer_confirmed
+from services.scorer.path.features.definitions.feature import RECENT_PAYEES
+from services.scorer.path.features.inputs import REFUSED, STATUS_CODE, UNKNOWN_OFFSET
 from services.scorer.path.features.kernels import (
-    ACTIVITY,
-    DAY_MS,
     H_1D,
     H_7D,
     H_30D,
-    HOUR_MS,
     ROUND_MIN,
+    Act,
     country_bit,
     decay_factors,
     forget,
@@ -30,176 +30,183 @@ from services.scorer.path.features.kernels import (
     write_activity,
 )
 from services.scorer.path.features.parameters import Parameters
-from services.scorer.path.features.registry import PAYER_CONFIRMED, PAYER_HOP, RECENT_PAYEES
+from services.scorer.path.features.registry import PAYER_AT, PAYER_HOP
 from services.scorer.path.features.remittances import (
-    PAYMENT,
-    TYPOLOGY,
     remember_other,
     remember_refused,
     update_remittance,
+    write_context,
     write_recent_payees,
     write_remittances,
     write_typology_payment,
 )
-from services.scorer.path.features.state import DEVICES, HALF_LIVES, PAYMENT_IDS, AccountState
-from services.scorer.path.features.tokens import LINKED
+from services.scorer.path.features.rows import DEVICES, HALF_LIVES, PAYMENT_IDS
+from services.scorer.path.features.state import AccountState
 
 FORWARD, DUPLICATE, STATUS_UPDATE = 0, 1, 2
 """Verdicts: a payment goes on; a repeat of an id is dropped; a repeat with another status only updates state."""
 
-_PAYMENT = 12
-_PAYER_ONLY = _PAYMENT + ACTIVITY
-_PAIR = _PAYER_ONLY + 5
-_TYPOLOGY = _PAIR + 4
-_DEVICE = _TYPOLOGY + TYPOLOGY
-_CONFIRMED = _DEVICE + 1 + LINKED
-assert len(PAYER_HOP) == _CONFIRMED + len(PAYER_CONFIRMED), "the kernel and the registry must agree"
-
-_REFUSED = 2  # statuses are attempted 0, accepted 1, rejected 2, returned 3
-_REFUSED_BITS = np.uint64(12)  # 1 << 2 | 1 << 3
+_REFUSED_BITS = np.uint64(1 << STATUS_CODE["rejected"] | 1 << STATUS_CODE["returned"])
 _AMOUNT_MIN = 0.01
 
 
+class _Limits(NamedTuple):
+    """What the ruleset says of payments and accounts: bands in EUR, and the retention horizon."""
+
+    small_from: float
+    small_to: float
+    near_threshold_from: float
+    near_threshold_to: float
+    idle_ms: int
+
+
+class _State(NamedTuple):
+    """What the kernel updates."""
+
+    rows: Any
+    """``PAYER_ROW[...]``."""
+    corridors: Any
+    """``CORRIDOR_ROW[...]``."""
+    watermark: Any
+    """int64[1]."""
+
+
+class Measured(NamedTuple):
+    """What the kernel makes of n payments and k labels."""
+
+    features: NDArray[np.float64]
+    """[n, len(PAYER_HOP)]; rows of payments that do not go on are unspecified, and so are the features of shared
+    tokens, which ``tokens.write_linked`` writes."""
+    verdicts: NDArray[np.uint8]
+    """[n]: ``FORWARD``, ``DUPLICATE`` or ``STATUS_UPDATE``."""
+    recent_payees: NDArray[np.uint16]
+    """[n, RECENT_PAYEES]: marks of the payees of remittances that the payer paid last, the latest first, 0 for none:
+    what the payee hop is told of them."""
+    fresh: NDArray[np.bool_]
+    """[k]: which labels are no repeats."""
+
+
 def payer_features(
-    columns: PayerColumns,
+    payments: NDArray[Any],
     slots: NDArray[np.int64],
     corridor_slots: NDArray[np.int64],
     state: AccountState,
     parameters: Parameters,
-    labels: LabelColumns,
+    labels: NDArray[Any],
     label_slots: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.uint16], NDArray[np.bool_]]:
+) -> Measured:
     """Features of a batch at the payer hop, in the order of the log, and the state after it.
 
     Parameters
     ----------
-    columns
-        The batch, n payments.
+    payments
+        ``PAYER_INPUT[n]``, the batch.
     slots
         int64[n], the payers' rows in ``state``, which is updated in place.
     corridor_slots
         int64[n], the corridors' rows in ``state.corridors``; -1 for payments that are no remittance.
     labels, label_slots
-        The batch's k labels, and int64[k], their payers' rows; -1 where an account has none.
-
-    Returns
-    -------
-    features
-        float64[n, len(PAYER_HOP)]; rows of payments that do not go on are unspecified, and so are the
-        features of shared tokens, which ``tokens.write_linked`` writes.
-    verdicts
-        uint8[n]: ``FORWARD``, ``DUPLICATE`` or ``STATUS_UPDATE``.
-    recent_payees
-        uint16[n, RECENT_PAYEES]: marks of the payees of remittances that the payer paid last, the latest first, 0 for
-        none: what the payee hop is told of them.
-    fresh
-        bool[k]: which labels are no repeats.
+        ``LABEL_INPUT[k]``, the batch's labels, and int64[k], their payers' rows; -1 where an account has none.
     """
     n = len(slots)
-    features = np.empty((n, len(PAYER_HOP)), dtype=np.float64)
-    verdicts = np.empty(n, dtype=np.uint8)
-    recent_payees = np.zeros((n, RECENT_PAYEES), dtype=np.uint16)
-    fresh = np.ones(len(label_slots), dtype=np.bool_)
-    bands = np.array(
-        [
-            parameters.small_from,
-            parameters.small_to,
-            parameters.near_threshold_from,
-            parameters.near_threshold_to,
-        ]
+    limits = _Limits(
+        float(parameters.small_from),
+        float(parameters.small_to),
+        float(parameters.near_threshold_from),
+        float(parameters.near_threshold_to),
+        parameters.account_idle_ms,
     )
-    _payer_kernel(
-        state.rows, slots, state.watermark, parameters.account_idle_ms, bands,
-        columns.event_ms, columns.amount, columns.amount_minor, columns.received_minor, columns.status,
-        columns.cross_border, columns.payee_country, columns.offset_minutes, columns.opened_ms,
-        columns.reference_absent, columns.payment_digest, columns.payee_digest,
-        state.corridors.rows, corridor_slots, columns.is_handle, columns.excuse, columns.currency, columns.merchant,
-        columns.payee_minor, columns.unrelated, columns.rail, columns.device,
-        labels.before, label_slots, labels.event_ms, labels.value, labels.confirmed, labels.digest,
-        features, verdicts, recent_payees, fresh,
-    )  # fmt: skip
-    return features, verdicts, recent_payees, fresh
+    measured = Measured(
+        features=np.empty((n, len(PAYER_HOP)), dtype=np.float64),
+        verdicts=np.empty(n, dtype=np.uint8),
+        recent_payees=np.zeros((n, RECENT_PAYEES), dtype=np.uint16),
+        fresh=np.ones(len(label_slots), dtype=np.bool_),
+    )
+    updated = _State(state.rows, state.corridors.rows, state.watermark)
+    _payer_kernel(payments, slots, corridor_slots, labels, label_slots, limits, updated, measured)
+    return measured
 
 
 @njit(cache=True)
 def _payer_kernel(
-    rows: Any, slots: Any, watermark: Any, idle_ms: int, bands: Any,
-    event_ms: Any, amount: Any, amount_minor: Any, received_minor: Any, status: Any,
-    cross_border: Any, payee_country: Any, offset_minutes: Any, opened_ms: Any,
-    reference_absent: Any, payment_digest: Any, payee_digest: Any,
-    corridors: Any, corridor_slots: Any, is_handle: Any, excuse: Any, currency: Any, merchant: Any,
-    payee_minor: Any, unrelated: Any, rail: Any, device: Any,
-    label_before: Any, label_slots: Any, label_ms: Any, label_amount: Any, label_confirmed: Any, label_digest: Any,
-    features: Any, verdicts: Any, recent_payees: Any, fresh: Any,
+    payments: Any, slots: Any, corridor_slots: Any, labels: Any, label_slots: Any, limits: _Limits, state: _State,
+    out: Measured,
 ) -> None:  # fmt: skip
+    rows, watermark = state.rows, state.watermark
     factors = np.empty(HALF_LIVES)
     k = 0
     for i in range(len(slots)):
-        while k < len(label_slots) and label_before[k] <= i:
-            fresh[k] = _take_label(rows, label_slots[k], watermark[0], idle_ms, label_digest[k], label_ms[k],
-                                   label_amount[k], label_confirmed[k])  # fmt: skip
+        while k < len(label_slots) and labels[k].before <= i:
+            out.fresh[k] = _take_label(rows, label_slots[k], watermark[0], limits.idle_ms, labels[k])
             k += 1
+        payment = payments[i]
         row = rows[slots[i]]
-        watermark[0] = max(watermark[0], event_ms[i])
-        if row.payments > 0 and watermark[0] - row.last_ms > idle_ms:
+        watermark[0] = max(watermark[0], payment.event_ms)
+        if row.payments > 0 and watermark[0] - row.last_ms > limits.idle_ms:
             forget(rows, slots[i])
         if row.payments == 0:
-            start_row(row, event_ms[i])
+            start_row(row, payment.event_ms)
             row.last_amount = np.nan
-        effective_ms = max(event_ms[i], row.last_ms)
+        effective_ms = max(payment.event_ms, row.last_ms)
         decay_factors(effective_ms - row.last_ms, factors)
         refused_before = row.refused_1d
-        verdicts[i] = _recognise(row, payment_digest[i], status[i])
+        out.verdicts[i] = _recognise(row, payment.payment, payment.status)
         if row.refused_1d > refused_before:
-            remember_refused(row, row.last_ms, payee_digest[i], rail[i], amount_minor[i], currency[i])
-        if verdicts[i] != FORWARD:
+            remember_refused(row, row.last_ms, payment)
+        if out.verdicts[i] != FORWARD:
             continue
-
-        x = features[i]
-        _write_payment(
-            x, bands, event_ms[i], amount[i], amount_minor[i], received_minor[i], status[i],
-            cross_border[i], offset_minutes[i], opened_ms[i], reference_absent[i],
-        )  # fmt: skip
-        write_activity(x, _PAYMENT, row, effective_ms, factors, amount[i])
-        _write_payer_only(x, row, factors, amount[i], payee_country[i])
-        position = partner_position(row, payee_digest[i])
+        x = out.features[i]
+        corridor = state.corridors[max(corridor_slots[i], 0)]
+        position = partner_position(row, payment.payee)
+        _write_payment(x, payment, limits)
+        write_activity(x, PAYER_AT.payer_payments_1h, row, effective_ms, factors, payment.amount)
+        _write_payer_only(x, row, payment, factors)
         _write_pair(x, row, position, effective_ms)
-        corridor = corridors[max(corridor_slots[i], 0)]
-        write_typology_payment(
-            x, _TYPOLOGY, corridor, merchant[i], is_handle[i], excuse[i], payee_minor[i], unrelated[i]
-        )
-        write_remittances(x, _TYPOLOGY + PAYMENT, row, effective_ms, factors)
-        x[_DEVICE] = _device_is_new(row, device[i])
-        write_payer_confirmed(x, _CONFIRMED, row.labels, effective_ms, amount[i])
+        write_typology_payment(x, payment, corridor)
+        write_remittances(x, row, effective_ms)
+        write_context(x, row, effective_ms, factors)
+        x[PAYER_AT.device_is_new] = _device_is_new(row, payment.device)
+        write_payer_confirmed(x, row.labels, effective_ms, payment.amount)
         if row.remits > 0:
-            write_recent_payees(recent_payees[i], row, payee_digest[i])
-
-        remember_partner(row, position, payee_digest[i], effective_ms)
-        _remember_device(row, device[i])
-        remember_other(row, x, _TYPOLOGY, effective_ms, factors, merchant[i], status[i], payee_digest[i], rail[i],
-                       amount_minor[i], currency[i])  # fmt: skip
-        if x[_TYPOLOGY] == 1.0:
-            update_remittance(row, corridor, x, _TYPOLOGY, effective_ms, watermark[0], amount[i], payee_digest[i],
-                              rail[i], amount_minor[i], currency[i], excuse[i])  # fmt: skip
-        _update_payer_only(row, x, factors, amount[i], status[i])
-        add_excess(row.labels, effective_ms, x[_CONFIRMED + AMOUNT_OVER_CLEARED])
-        update_activity(row, effective_ms, factors, amount[i], status[i] < _REFUSED, x[3], x[5], x[1] >= ROUND_MIN,
-                        payee_digest[i], position < 0, payee_country[i])  # fmt: skip
+            write_recent_payees(out.recent_payees[i], row, payment.payee)
+        _update(row, corridor, x, payment, position, effective_ms, watermark[0], factors)
     while k < len(label_slots):
-        fresh[k] = _take_label(rows, label_slots[k], watermark[0], idle_ms, label_digest[k], label_ms[k],
-                               label_amount[k], label_confirmed[k])  # fmt: skip
+        out.fresh[k] = _take_label(rows, label_slots[k], watermark[0], limits.idle_ms, labels[k])
         k += 1
 
 
 @njit(cache=True)
-def _take_label(
-    rows: Any, slot: int, watermark: int, idle_ms: int, digest: Any, event_ms: int, amount: float, confirmed: bool
-) -> bool:
+def _update(
+    row: Any, corridor: Any, x: Any, payment: Any, position: int, effective_ms: int, watermark_ms: int, factors: Any
+) -> None:
+    """Take a payment, of which ``x`` are the features, into its payer's row and its corridor's."""
+    remember_partner(row, position, payment.payee, effective_ms)
+    _remember_device(row, payment.device)
+    remember_other(row, x, payment, effective_ms, factors)
+    if x[PAYER_AT.is_remittance] == 1.0:
+        update_remittance(row, corridor, x, payment, effective_ms, watermark_ms)
+    _update_payer_only(row, x, payment, factors)
+    add_excess(row.labels, effective_ms, x[PAYER_AT.payer_amount_over_cleared])
+    act = Act(
+        amount=payment.amount,
+        moves_money=payment.status < REFUSED,
+        is_small=x[PAYER_AT.amount_is_small],
+        cross_border=payment.cross_border,
+        is_round=x[PAYER_AT.amount_roundness] >= ROUND_MIN,
+        partner=payment.payee,
+        partner_is_new=position < 0,
+        country=payment.payee_country,
+    )
+    update_activity(row, effective_ms, factors, act)
+
+
+@njit(cache=True)
+def _take_label(rows: Any, slot: int, watermark_ms: int, idle_ms: int, label: Any) -> bool:
     """Whether a label is no repeat. One of an account that has no payment here says nothing of it."""
-    if slot < 0 or rows[slot].payments == 0 or watermark - rows[slot].last_ms > idle_ms:
+    if slot < 0 or rows[slot].payments == 0 or watermark_ms - rows[slot].last_ms > idle_ms:
         return True
     row = rows[slot]
-    return bool(label_payer(row.labels, row.last_ms, digest, event_ms, amount, confirmed))
+    return bool(label_payer(row.labels, row.last_ms, label))
 
 
 @njit(cache=True)
@@ -215,7 +222,7 @@ def _recognise(row: Any, digest: Any, status: int) -> int:
         if known != 0 and (known & ~np.uint64(15)) == identity:
             if known & seen:
                 return DUPLICATE
-            if status >= _REFUSED and known & _REFUSED_BITS == 0:
+            if status >= REFUSED and known & _REFUSED_BITS == 0:
                 row.refused_1d += 1.0
             row.payment_ids[j] = known | seen
             return STATUS_UPDATE
@@ -225,62 +232,63 @@ def _recognise(row: Any, digest: Any, status: int) -> int:
 
 
 @njit(cache=True)
-def _write_payment(
-    x: Any, bands: Any, event_ms: int, amount: float, amount_minor: int, received_minor: int, status: int,
-    cross_border: float, offset_minutes: int, opened_ms: int, reference_absent: bool,
-) -> None:  # fmt: skip
-    x[0] = amount
-    x[1] = roundness(amount_minor)
-    x[2] = roundness(received_minor) if received_minor >= 0 else np.nan
-    x[3] = np.nan if np.isnan(amount) else (1.0 if bands[0] <= amount <= bands[1] else 0.0)
-    x[4] = np.nan if np.isnan(amount) else (1.0 if bands[2] <= amount < bands[3] else 0.0)
-    x[5] = cross_border
-    if offset_minutes == UNKNOWN_OFFSET:
-        x[6] = x[7] = x[8] = np.nan
+def _write_payment(x: Any, payment: Any, limits: _Limits) -> None:
+    amount = payment.amount
+    is_small = limits.small_from <= amount <= limits.small_to
+    is_near = limits.near_threshold_from <= amount < limits.near_threshold_to
+    received = payment.received_minor
+    x[PAYER_AT.amount] = amount
+    x[PAYER_AT.amount_roundness] = roundness(payment.amount_minor)
+    x[PAYER_AT.received_roundness] = roundness(received) if received >= 0 else np.nan
+    x[PAYER_AT.amount_is_small] = np.nan if np.isnan(amount) else (1.0 if is_small else 0.0)
+    x[PAYER_AT.amount_is_near_threshold] = np.nan if np.isnan(amount) else (1.0 if is_near else 0.0)
+    x[PAYER_AT.is_cross_border] = payment.cross_border
+    if payment.offset_minutes == UNKNOWN_OFFSET:
+        x[PAYER_AT.local_hour_sin] = x[PAYER_AT.local_hour_cos] = x[PAYER_AT.local_is_night] = np.nan
     else:
-        local_ms = (event_ms + offset_minutes * 60_000) % 86_400_000
+        local_ms = (payment.event_ms + payment.offset_minutes * 60_000) % DAY_MS
         hour = local_ms / HOUR_MS
-        x[6] = np.sin(2.0 * np.pi * hour / 24.0)
-        x[7] = np.cos(2.0 * np.pi * hour / 24.0)
-        x[8] = 1.0 if hour >= 22.0 or hour < 5.0 else 0.0
-    x[9] = max(event_ms - opened_ms, 0) / DAY_MS if opened_ms >= 0 else np.nan
-    x[10] = 1.0 if status >= _REFUSED else 0.0
-    x[11] = 1.0 if reference_absent else 0.0
+        x[PAYER_AT.local_hour_sin] = np.sin(2.0 * np.pi * hour / 24.0)
+        x[PAYER_AT.local_hour_cos] = np.cos(2.0 * np.pi * hour / 24.0)
+        x[PAYER_AT.local_is_night] = 1.0 if hour >= 22.0 or hour < 5.0 else 0.0
+    opened_ms = payment.opened_ms
+    x[PAYER_AT.payer_account_age] = max(payment.event_ms - opened_ms, 0) / DAY_MS if opened_ms >= 0 else np.nan
+    x[PAYER_AT.is_refused] = 1.0 if payment.status >= REFUSED else 0.0
+    x[PAYER_AT.reference_is_absent] = 1.0 if payment.reference_absent else 0.0
 
 
 @njit(cache=True)
-def _write_payer_only(x: Any, row: Any, factors: Any, amount: float, payee_country: int) -> None:
-    at = _PAYER_ONLY
-    x[at] = share(row.night_30d, row.night_known_30d, row.payments)
-    if payee_country < 0:
-        x[at + 1] = np.nan
+def _write_payer_only(x: Any, row: Any, payment: Any, factors: Any) -> None:
+    country, amount = payment.payee_country, payment.amount
+    x[PAYER_AT.payer_night_share_30d] = share(row.night_30d, row.night_known_30d, row.payments)
+    if country < 0:
+        x[PAYER_AT.corridor_is_new] = np.nan
     else:
-        seen = (row.countries[payee_country // 64] & country_bit(payee_country)) != 0
-        x[at + 1] = 0.0 if seen else 1.0
+        seen = (row.countries[country // 64] & country_bit(country)) != 0
+        x[PAYER_AT.corridor_is_new] = 0.0 if seen else 1.0
     if np.isnan(amount):
-        x[at + 2] = np.nan
+        x[PAYER_AT.payer_amount_over_last] = np.nan
     elif row.payments == 0:
-        x[at + 2] = 1.0
+        x[PAYER_AT.payer_amount_over_last] = 1.0
     elif np.isnan(row.last_amount):
-        x[at + 2] = np.nan
+        x[PAYER_AT.payer_amount_over_last] = np.nan
     else:
-        x[at + 2] = amount / max(row.last_amount, _AMOUNT_MIN)
-    x[at + 3] = row.near_threshold_7d * factors[H_7D]
-    x[at + 4] = row.refused_1d * factors[H_1D]
+        x[PAYER_AT.payer_amount_over_last] = amount / max(row.last_amount, _AMOUNT_MIN)
+    x[PAYER_AT.payer_near_threshold_7d] = row.near_threshold_7d * factors[H_7D]
+    x[PAYER_AT.payer_refused_1d] = row.refused_1d * factors[H_1D]
 
 
 @njit(cache=True)
 def _write_pair(x: Any, row: Any, position: int, effective_ms: int) -> None:
-    at = _PAIR
     if position < 0:
-        x[at] = 1.0
-        x[at + 1] = x[at + 2] = x[at + 3] = 0.0
+        x[PAYER_AT.pair_is_new] = 1.0
+        x[PAYER_AT.pair_payments] = x[PAYER_AT.pair_age] = x[PAYER_AT.pair_gap] = 0.0
         return
     partner = row.partners[position]
-    x[at] = 0.0
-    x[at + 1] = float(partner.payments)
-    x[at + 2] = (effective_ms - partner.first_ms) / DAY_MS
-    x[at + 3] = (effective_ms - partner.last_ms) / DAY_MS
+    x[PAYER_AT.pair_is_new] = 0.0
+    x[PAYER_AT.pair_payments] = float(partner.payments)
+    x[PAYER_AT.pair_age] = (effective_ms - partner.first_ms) / DAY_MS
+    x[PAYER_AT.pair_gap] = (effective_ms - partner.last_ms) / DAY_MS
 
 
 @njit(cache=True)
@@ -307,11 +315,12 @@ def _remember_device(row: Any, device: Any) -> None:
 
 
 @njit(cache=True)
-def _update_payer_only(row: Any, x: Any, factors: Any, amount: float, status: int) -> None:
+def _update_payer_only(row: Any, x: Any, payment: Any, factors: Any) -> None:
     f30 = factors[H_30D]
-    row.night_30d = row.night_30d * f30 + (0.0 if np.isnan(x[8]) else x[8])
-    row.night_known_30d = row.night_known_30d * f30 + (0.0 if np.isnan(x[8]) else 1.0)
-    row.near_threshold_7d = row.near_threshold_7d * factors[H_7D] + (0.0 if np.isnan(x[4]) else x[4])
-    row.refused_1d = row.refused_1d * factors[H_1D] + (1.0 if status >= _REFUSED else 0.0)
-    if not np.isnan(amount):
-        row.last_amount = amount
+    night, near = x[PAYER_AT.local_is_night], x[PAYER_AT.amount_is_near_threshold]
+    row.night_30d = row.night_30d * f30 + (0.0 if np.isnan(night) else night)
+    row.night_known_30d = row.night_known_30d * f30 + (0.0 if np.isnan(night) else 1.0)
+    row.near_threshold_7d = row.near_threshold_7d * factors[H_7D] + (0.0 if np.isnan(near) else near)
+    row.refused_1d = row.refused_1d * factors[H_1D] + (1.0 if payment.status >= REFUSED else 0.0)
+    if not np.isnan(payment.amount):
+        row.last_amount = payment.amount

@@ -1,7 +1,7 @@
 """The payer hop's typology features: this payment, the payer's remittances so far, and what else the payer does.
 
 Sums over remittances stand in the row as of the latest one (``remit_ms``) and decay when they are read. Compiled by
-numba: no fastmath, fixed order of operations, float64 throughout. The words are in ``features.py``.
+numba: no fastmath, fixed order of operations, float64 throughout. The words are in the registry.
 """
 
 from __future__ import annotations
@@ -11,98 +11,97 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from services.scorer.path.features.columns import ADULT, NO_MERCHANT, TRAVEL
-from services.scorer.path.features.kernels import DAY_MS, DEVIATION_MIN, H_7D, ROUND_MIN, decayed
-from services.scorer.path.features.registry import RECENT_PAYEES
-from services.scorer.path.features.state import PRICES, RAILS, REMIT_PAYEES, REMIT_TIMES
+from services.contract.units import DAY_MS, HOUR_MS
+from services.scorer.path.features.definitions.feature import RECENT_PAYEES
+from services.scorer.path.features.inputs import ADULT, NO_MERCHANT, REFUSED, TRAVEL
+from services.scorer.path.features.kernels import DEVIATION_MIN, H_7D, ROUND_MIN, decayed
+from services.scorer.path.features.registry import PAYER_AT
+from services.scorer.path.features.rows import PRICES, RAILS, REMIT_PAYEES, REMIT_TIMES
 
-PAYMENT, _REMITTANCES, _CONTEXT = 8, 22, 3
-TYPOLOGY = PAYMENT + _REMITTANCES + _CONTEXT
-"""How many features this file writes."""
-
-_LN2 = 0.6931471805599453
 _H30_MS, _H180_MS = 30.0 * DAY_MS, 180.0 * DAY_MS
 _MONTH_MS = 30.436875 * DAY_MS
 CORRIDOR_MIN = 30
-SESSION_MS = 3 * 3_600_000
-DROPPED_MS = 45 * 86_400_000
+SESSION_MS = 3 * HOUR_MS
+DROPPED_MS = 45 * DAY_MS
 DROPPED_PAYMENTS_MAX = 5
-RAIL_MS = 90 * 86_400_000
-TRAVEL_MS = 90 * 86_400_000
+RAIL_MS = 90 * DAY_MS
+TRAVEL_MS = 90 * DAY_MS
 TRAVEL_REMITTANCES_MIN = 5
-RETRY_MS = 86_400_000
+RETRY_MS = DAY_MS
 LIFE_MAX = 365.0
-_REFUSED = 2
-
-# Features of the payment that are read again, by their place in the vector (see payer.py) or in this block.
-_SMALL, _NIGHT, _ABSENT = 3, 8, 11
-_AGAINST_CORRIDOR, _ROUND_AGAINST = 5, 6
 
 
 @njit(cache=True)
-def write_typology_payment(
-    x: Any, at: int, corridor: Any, merchant: int, is_handle: bool, excuse: int, payee_minor: float, unrelated: float
-) -> None:
-    """The eight features of this payment. ``corridor`` is its corridor's row; of another's when it is no remittance."""
-    x[at] = np.nan if np.isnan(x[5]) else (1.0 if x[5] == 1.0 and merchant == NO_MERCHANT else 0.0)
-    x[at + 1] = 1.0 if is_handle else 0.0
-    x[at + 2] = 1.0 if excuse >= 0 else 0.0
-    x[at + 3] = payee_minor
-    x[at + 4] = unrelated
-    x[at + 7] = 0.0 if merchant == NO_MERCHANT else 1.0
-    x[at + _AGAINST_CORRIDOR] = x[at + _ROUND_AGAINST] = np.nan
-    if x[at] == 1.0 and corridor.remits >= CORRIDOR_MIN and corridor.weight > 0.0:
-        if not np.isnan(x[0]):
+def write_typology_payment(x: Any, payment: Any, corridor: Any) -> None:
+    """What typologies ask of this payment. ``corridor`` is its corridor's row, or another's if it is no remittance."""
+    border = x[PAYER_AT.is_cross_border]
+    is_remittance = border == 1.0 and payment.merchant == NO_MERCHANT
+    x[PAYER_AT.is_remittance] = np.nan if np.isnan(border) else (1.0 if is_remittance else 0.0)
+    x[PAYER_AT.reference_is_handle] = 1.0 if payment.is_handle else 0.0
+    x[PAYER_AT.reference_is_excuse] = 1.0 if payment.excuse >= 0 else 0.0
+    x[PAYER_AT.payee_is_minor] = payment.payee_minor
+    x[PAYER_AT.is_unrelated] = payment.unrelated
+    x[PAYER_AT.is_to_merchant] = 0.0 if payment.merchant == NO_MERCHANT else 1.0
+    x[PAYER_AT.amount_against_corridor] = x[PAYER_AT.round_against_corridor] = np.nan
+    if is_remittance and corridor.remits >= CORRIDOR_MIN and corridor.weight > 0.0:
+        if not np.isnan(payment.amount):
             mean = corridor.log_sum / corridor.weight
             deviation = np.sqrt(max(corridor.squares / corridor.weight - mean * mean, 0.0))
-            x[at + _AGAINST_CORRIDOR] = (np.log1p(x[0]) - mean) / max(deviation, DEVIATION_MIN)
-        x[at + _ROUND_AGAINST] = is_round(x) - corridor.rounded / corridor.weight
+            x[PAYER_AT.amount_against_corridor] = (np.log1p(payment.amount) - mean) / max(deviation, DEVIATION_MIN)
+        x[PAYER_AT.round_against_corridor] = _is_round(x) - corridor.rounded / corridor.weight
 
 
 @njit(cache=True)
-def is_round(x: Any) -> float:
+def _is_round(x: Any) -> float:
     """1 when the amount is round in the sender's or the receiver's currency."""
-    return 1.0 if x[1] >= ROUND_MIN or x[2] >= ROUND_MIN else 0.0
+    return 1.0 if x[PAYER_AT.amount_roundness] >= ROUND_MIN or x[PAYER_AT.received_roundness] >= ROUND_MIN else 0.0
 
 
 @njit(cache=True)
-def write_remittances(x: Any, at: int, row: Any, effective_ms: int, factors: Any) -> None:
-    """The features of the payer's earlier remittances, and of what else it does."""
-    context = at + _REMITTANCES
+def write_context(x: Any, row: Any, effective_ms: int, factors: Any) -> None:
+    """What else the payer does."""
     elapsed_ms = effective_ms - row.last_ms
-    x[context] = row.retries_7d * factors[H_7D]
-    x[context + 1] = decayed(row.adult_180d, elapsed_ms, _H180_MS)
-    x[context + 2] = decayed(row.travel_180d, elapsed_ms, _H180_MS)
-    if np.isnan(x[5]):
-        x[at : at + _REMITTANCES] = np.nan
+    x[PAYER_AT.payer_retries_7d] = row.retries_7d * factors[H_7D]
+    x[PAYER_AT.payer_adult_merchants_180d] = decayed(row.adult_180d, elapsed_ms, _H180_MS)
+    x[PAYER_AT.payer_travel_180d] = decayed(row.travel_180d, elapsed_ms, _H180_MS)
+
+
+@njit(cache=True)
+def write_remittances(x: Any, row: Any, effective_ms: int) -> None:
+    """The features of the payer's earlier remittances, from ``remit_payments_30d`` to ``remit_signs``."""
+    if np.isnan(x[PAYER_AT.is_cross_border]):
+        x[PAYER_AT.remit_payments_30d : PAYER_AT.remit_signs + 1] = np.nan
         return
     since_ms = effective_ms - row.remit_ms
-    f180 = np.exp(-since_ms * (_LN2 / _H180_MS)) if row.remits > 0 else 0.0
-    count = row.remit_180d * f180
-    x[at] = decayed(row.remit_30d, since_ms, _H30_MS) if row.remits > 0 else 0.0
-    x[at + 1] = count
-    x[at + 2] = _gap_median(row)
-    x[at + 3] = _gap_trend(row)
-    x[at + 4] = _mean(row.remit_small, row.remit_small_known)
-    x[at + 5] = _mean(row.remit_amount, row.remit_amount_known)
-    x[at + 6] = _mean(row.remit_round, row.remit_180d)
-    x[at + 7] = _mean(row.remit_round_excess, row.remit_round_known)
-    x[at + 8] = _slope(row)
-    x[at + 9] = _price_point_payees(row)
-    x[at + 10] = _mean(row.remit_night, row.remit_night_known)
+    f180 = decayed(1.0, since_ms, _H180_MS) if row.remits > 0 else 0.0
+    x[PAYER_AT.remit_payments_30d] = decayed(row.remit_30d, since_ms, _H30_MS) if row.remits > 0 else 0.0
+    x[PAYER_AT.remit_payments_180d] = row.remit_180d * f180
+    x[PAYER_AT.remit_gap_median] = _gap_median(row)
+    x[PAYER_AT.remit_gap_trend] = _gap_trend(row)
+    x[PAYER_AT.remit_small_share_180d] = _mean(row.remit_small, row.remit_small_known)
+    x[PAYER_AT.remit_amount_against_corridor_180d] = _mean(row.remit_amount, row.remit_amount_known)
+    x[PAYER_AT.remit_round_share_180d] = _mean(row.remit_round, row.remit_180d)
+    x[PAYER_AT.remit_round_excess_180d] = _mean(row.remit_round_excess, row.remit_round_known)
+    x[PAYER_AT.remit_amount_slope] = _slope(row)
+    x[PAYER_AT.remit_price_point_payees] = _price_point_payees(row)
+    night = x[PAYER_AT.remit_night_share_180d] = _mean(row.remit_night, row.remit_night_known)
     known = row.remit_night_known > 0.0 and row.other_night_known > 0.0
-    x[at + 11] = x[at + 10] - row.other_night / row.other_night_known if known else np.nan
-    x[at + 12] = row.remit_sessions * f180
-    x[at + 13] = _rhythm(row)
-    x[at + 14] = row.remit_new_payees * f180
-    _write_payees(x, at + 15, row, effective_ms)
-    x[at + 18] = _rails(row, effective_ms)
-    x[at + 19] = min(_bits(row.excuse_kinds), _bits(row.excuse_payees))
-    x[at + 20] = _mean(row.remit_absent, row.remit_180d)
-    x[at + 21] = (
-        _sign(x[at + 14] >= 2.5) + _sign(x[at + 4] >= 0.8) + _sign(x[at + 10] >= 0.4)
-        + _sign(x[at + 16] >= 2.0) + _sign(x[at + 2] < 20.0) + _sign(x[at + 9] >= 2.0)
-    )  # fmt: skip
+    x[PAYER_AT.remit_night_excess_180d] = night - row.other_night / row.other_night_known if known else np.nan
+    x[PAYER_AT.remit_sessions_180d] = row.remit_sessions * f180
+    x[PAYER_AT.remit_rhythm] = _rhythm(row)
+    x[PAYER_AT.remit_new_payees_180d] = row.remit_new_payees * f180
+    _write_payees(x, row, effective_ms)
+    x[PAYER_AT.remit_rails_90d] = _rails(row, effective_ms)
+    x[PAYER_AT.remit_excuse_kinds] = min(_bits(row.excuse_kinds), _bits(row.excuse_payees))
+    x[PAYER_AT.remit_absent_share_180d] = _mean(row.remit_absent, row.remit_180d)
+    x[PAYER_AT.remit_signs] = (
+        _sign(x[PAYER_AT.remit_new_payees_180d] >= 2.5)
+        + _sign(x[PAYER_AT.remit_small_share_180d] >= 0.8)
+        + _sign(x[PAYER_AT.remit_night_share_180d] >= 0.4)
+        + _sign(x[PAYER_AT.remit_dropped_payees] >= 2.0)
+        + _sign(x[PAYER_AT.remit_gap_median] < 20.0)
+        + _sign(x[PAYER_AT.remit_price_point_payees] >= 2.0)
+    )
 
 
 @njit(cache=True)
@@ -183,7 +182,7 @@ def _rhythm(row: Any) -> float:
 
 
 @njit(cache=True)
-def _write_payees(x: Any, at: int, row: Any, effective_ms: int) -> None:
+def _write_payees(x: Any, row: Any, effective_ms: int) -> None:
     """Share of the payee paid most, payees dropped, mean life of a relation: over those remembered."""
     remembered, total, most, dropped, life_ms = 0, 0, 0, 0, 0.0
     for i in range(REMIT_PAYEES):
@@ -196,9 +195,9 @@ def _write_payees(x: Any, at: int, row: Any, effective_ms: int) -> None:
         life_ms += payee.last_ms - payee.first_ms
         if payee.payments <= DROPPED_PAYMENTS_MAX and effective_ms - payee.last_ms > DROPPED_MS:
             dropped += 1
-    x[at] = most / total if total > 0 else 1.0
-    x[at + 1] = float(dropped)
-    x[at + 2] = min(life_ms / remembered / DAY_MS, LIFE_MAX) if remembered >= 3 else LIFE_MAX
+    x[PAYER_AT.remit_top_payee_share] = most / total if total > 0 else 1.0
+    x[PAYER_AT.remit_dropped_payees] = float(dropped)
+    x[PAYER_AT.remit_relation_life] = min(life_ms / remembered / DAY_MS, LIFE_MAX) if remembered >= 3 else LIFE_MAX
 
 
 @njit(cache=True)
@@ -212,11 +211,11 @@ def write_recent_payees(out: Any, row: Any, payee: Any) -> None:
             if row.remit_payees[j].used > row.remit_payees[i].used and row.remit_payees[j].digest != payee:
                 later += 1
         if later < RECENT_PAYEES:
-            out[later] = payee_mark(row.remit_payees[i].digest)
+            out[later] = _payee_mark(row.remit_payees[i].digest)
 
 
 @njit(cache=True)
-def payee_mark(digest: Any) -> int:
+def _payee_mark(digest: Any) -> int:
     """16 bits of an account's digest, never 0. A mark is told from another with a chance of 65,534 in 65,535."""
     return int(digest % np.uint64(65_535)) + 1
 
@@ -232,88 +231,89 @@ def _rails(row: Any, effective_ms: int) -> float:
 
 
 @njit(cache=True)
-def remember_refused(row: Any, at_ms: int, payee: Any, rail: Any, amount_minor: int, currency: int) -> None:
+def remember_refused(row: Any, at_ms: int, payment: Any) -> None:
     """The latest payment that was refused."""
     row.refused.known = 1
     row.refused.ms = at_ms
-    row.refused.payee = payee
-    row.refused.rail = rail
-    row.refused.amount_minor = amount_minor
-    row.refused.currency = currency
+    row.refused.payee = payment.payee
+    row.refused.rail = payment.rail
+    row.refused.amount_minor = payment.amount_minor
+    row.refused.currency = payment.currency
 
 
 @njit(cache=True)
-def remember_other(
-    row: Any, x: Any, at: int, effective_ms: int, factors: Any, merchant: int, status: int, payee: Any, rail: Any,
-    amount_minor: int, currency: int,
-) -> None:  # fmt: skip
+def remember_other(row: Any, x: Any, payment: Any, effective_ms: int, factors: Any) -> None:
     """Take any payment into what is known of the payer besides remittances."""
     elapsed_ms = effective_ms - row.last_ms
     retried = (
-        status < _REFUSED
+        payment.status < REFUSED
         and row.refused.known == 1
         and effective_ms - row.refused.ms <= RETRY_MS
         and (
-            payee != row.refused.payee
-            or rail != row.refused.rail
-            or amount_minor != row.refused.amount_minor
-            or currency != row.refused.currency
+            payment.payee != row.refused.payee
+            or payment.rail != row.refused.rail
+            or payment.amount_minor != row.refused.amount_minor
+            or payment.currency != row.refused.currency
         )
     )
     row.retries_7d = row.retries_7d * factors[H_7D] + (1.0 if retried else 0.0)
-    if status >= _REFUSED:
-        remember_refused(row, effective_ms, payee, rail, amount_minor, currency)
-    row.adult_180d = decayed(row.adult_180d, elapsed_ms, _H180_MS) + (1.0 if merchant == ADULT else 0.0)
-    travels = merchant == TRAVEL and row.remits >= TRAVEL_REMITTANCES_MIN and effective_ms - row.remit_ms <= TRAVEL_MS
+    if payment.status >= REFUSED:
+        remember_refused(row, effective_ms, payment)
+    row.adult_180d = decayed(row.adult_180d, elapsed_ms, _H180_MS) + (1.0 if payment.merchant == ADULT else 0.0)
+    followed = row.remits >= TRAVEL_REMITTANCES_MIN and effective_ms - row.remit_ms <= TRAVEL_MS
+    travels = payment.merchant == TRAVEL and followed
     row.travel_180d = decayed(row.travel_180d, elapsed_ms, _H180_MS) + (1.0 if travels else 0.0)
-    if x[at] == 0.0 and not np.isnan(x[_NIGHT]):
+    night = x[PAYER_AT.local_is_night]
+    if x[PAYER_AT.is_remittance] == 0.0 and not np.isnan(night):
         since_ms = effective_ms - row.other_ms
-        row.other_night = decayed(row.other_night, since_ms, _H180_MS) + x[_NIGHT]
+        row.other_night = decayed(row.other_night, since_ms, _H180_MS) + night
         row.other_night_known = decayed(row.other_night_known, since_ms, _H180_MS) + 1.0
         row.other_ms = effective_ms
 
 
 @njit(cache=True)
-def update_remittance(
-    row: Any, corridor: Any, x: Any, at: int, effective_ms: int, watermark_ms: int, amount: float, payee: Any,
-    rail: Any, amount_minor: int, currency: int, excuse: int,
-) -> None:  # fmt: skip
+def update_remittance(row: Any, corridor: Any, x: Any, payment: Any, effective_ms: int, watermark_ms: int) -> None:
     """Take a remittance into the payer's row and into its corridor's baseline."""
     since_ms = effective_ms - row.remit_ms
-    f180 = np.exp(-since_ms * (_LN2 / _H180_MS)) if row.remits > 0 else 0.0
+    f180 = decayed(1.0, since_ms, _H180_MS) if row.remits > 0 else 0.0
     row.remit_30d = (decayed(row.remit_30d, since_ms, _H30_MS) if row.remits > 0 else 0.0) + 1.0
     row.remit_180d = row.remit_180d * f180 + 1.0
-    small, night = x[_SMALL], x[_NIGHT]
+    small, night = x[PAYER_AT.amount_is_small], x[PAYER_AT.local_is_night]
     row.remit_small = row.remit_small * f180 + (0.0 if np.isnan(small) else small)
     row.remit_small_known = row.remit_small_known * f180 + (0.0 if np.isnan(small) else 1.0)
-    against = x[at + _AGAINST_CORRIDOR]
+    against = x[PAYER_AT.amount_against_corridor]
     row.remit_amount = row.remit_amount * f180 + (0.0 if np.isnan(against) else against)
     row.remit_amount_known = row.remit_amount_known * f180 + (0.0 if np.isnan(against) else 1.0)
-    rounded = is_round(x)
-    excess = x[at + _ROUND_AGAINST]
+    rounded = _is_round(x)
+    excess = x[PAYER_AT.round_against_corridor]
     row.remit_round = row.remit_round * f180 + rounded
     row.remit_round_excess = row.remit_round_excess * f180 + (0.0 if np.isnan(excess) else excess)
     row.remit_round_known = row.remit_round_known * f180 + (0.0 if np.isnan(excess) else 1.0)
     row.remit_night = row.remit_night * f180 + (0.0 if np.isnan(night) else night)
     row.remit_night_known = row.remit_night_known * f180 + (0.0 if np.isnan(night) else 1.0)
-    row.remit_absent = row.remit_absent * f180 + x[_ABSENT]
+    row.remit_absent = row.remit_absent * f180 + x[PAYER_AT.reference_is_absent]
+    _update_phases(row, effective_ms, f180)
+    row.remit_times[row.remits % REMIT_TIMES] = effective_ms
+    _remember_payee(row, payment.payee, effective_ms, f180)
+    _remember_price(row, payment)
+    row.rail_ms[int(payment.rail % np.uint64(RAILS))] = effective_ms + 1
+    if payment.excuse >= 0:
+        row.excuse_kinds |= np.uint64(1) << np.uint64(payment.excuse)
+        row.excuse_payees |= np.uint64(1) << (payment.payee % np.uint64(64))
+    if not np.isnan(payment.amount):
+        _update_slope(row, payment.amount)
+        _update_corridor(corridor, watermark_ms, np.log1p(payment.amount), rounded)
+    row.remits += 1
+    row.remit_ms = effective_ms
+
+
+@njit(cache=True)
+def _update_phases(row: Any, effective_ms: int, f180: float) -> None:
     for i in range(3):
         period_ms = _MONTH_MS if i == 0 else (_MONTH_MS / 2.0 if i == 1 else 7.0 * DAY_MS)
         phase = 2.0 * np.pi * ((effective_ms % period_ms) / period_ms)
         row.remit_phases[i, 0] = row.remit_phases[i, 0] * f180 + np.cos(phase)
         row.remit_phases[i, 1] = row.remit_phases[i, 1] * f180 + np.sin(phase)
-    row.remit_times[row.remits % REMIT_TIMES] = effective_ms
-    _remember_payee(row, payee, effective_ms, f180)
-    _remember_price(row, payee, amount_minor, currency)
-    row.rail_ms[int(rail % np.uint64(RAILS))] = effective_ms + 1
-    if excuse >= 0:
-        row.excuse_kinds |= np.uint64(1) << np.uint64(excuse)
-        row.excuse_payees |= np.uint64(1) << (payee % np.uint64(64))
-    if not np.isnan(amount):
-        _update_slope(row, amount)
-        _update_corridor(corridor, watermark_ms, np.log1p(amount), rounded)
-    row.remits += 1
-    row.remit_ms = effective_ms
 
 
 @njit(cache=True)
@@ -328,7 +328,7 @@ def _update_slope(row: Any, amount: float) -> None:
 
 @njit(cache=True)
 def _update_corridor(corridor: Any, watermark_ms: int, log_amount: float, rounded: float) -> None:
-    factor = np.exp(-(watermark_ms - corridor.ms) * (_LN2 / _H30_MS)) if corridor.remits > 0 else 0.0
+    factor = decayed(1.0, watermark_ms - corridor.ms, _H30_MS) if corridor.remits > 0 else 0.0
     corridor.weight = corridor.weight * factor + 1.0
     corridor.log_sum = corridor.log_sum * factor + log_amount
     corridor.squares = corridor.squares * factor + log_amount * log_amount
@@ -361,19 +361,19 @@ def _remember_payee(row: Any, payee: Any, effective_ms: int, f180: float) -> Non
 
 
 @njit(cache=True)
-def _remember_price(row: Any, payee: Any, amount_minor: int, currency: int) -> None:
+def _remember_price(row: Any, payment: Any) -> None:
     position, oldest = -1, 0
     for i in range(PRICES):
         price = row.prices[i]
-        if price.used > 0 and price.amount_minor == amount_minor and price.currency == currency:
+        if price.used > 0 and price.amount_minor == payment.amount_minor and price.currency == payment.currency:
             position = i
             break
         if row.prices[i].used < row.prices[oldest].used:
             oldest = i
     if position < 0:
         position = oldest
-        row.prices[position].amount_minor = amount_minor
-        row.prices[position].currency = currency
+        row.prices[position].amount_minor = payment.amount_minor
+        row.prices[position].currency = payment.currency
         row.prices[position].payees = 0
-    row.prices[position].payees |= np.uint64(1) << (payee % np.uint64(64))
+    row.prices[position].payees |= np.uint64(1) << (payment.payee % np.uint64(64))
     row.prices[position].used = row.remits + 1

@@ -17,8 +17,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.contract.types import EVENT_TIME_MS_MAX, Payment
-from services.scorer.path.features.registry import INDEX
+from services.contract.fields import EVENT_TIME_MS_MAX
+from services.contract.payment import Payment
+from services.contract.units import DAY_MS
+from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.features.state_format import refused
 
 KINDS = ("device", "phone", "pickup")
@@ -32,17 +34,12 @@ TOKEN_ROW = np.dtype([("parent", "i8"), ("ms", "i8"), ("payees", "u8"), ("payers
 """``parent`` is a slot, the own one in a root and -1 in a free row. The rest is the root's: the partition's time when
 the group was used last, and sets of its payees and payers, 6 bits of each one's digest."""
 
-_DAY_MS = 86_400_000
 _VALUE = struct.Struct("<q")
 _KEY_BYTES = 8
 _BITS = 64
 _COMMON = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 """Stands for the payees of a group that too many share. No other group has that many."""
-_IS_REMITTANCE = INDEX["is_remittance"]
 Members = tuple[NDArray[np.uint64], NDArray[np.uint64]]
-LINKED = 2
-"""How many features this file writes."""
-_PAYEES, _PAYERS = INDEX["payee_linked_payees"], INDEX["payee_linked_payers"]
 
 
 class Tokens:
@@ -101,14 +98,14 @@ class Tokens:
 
     def is_sweep_due(self, now_ms: int) -> bool:
         """Whether a day of event time has begun since the last sweep."""
-        return now_ms // _DAY_MS > self._swept_day
+        return now_ms // DAY_MS > self._swept_day
 
     def forget_idle(self, now_ms: int) -> None:
         """Drop the groups that are idle at ``now_ms``. Doing so again, or on a day on which no token is met, changes
         nothing that a later call would not do."""
         if not self.is_sweep_due(now_ms):
             return
-        self._swept_day = now_ms // _DAY_MS
+        self._swept_day = now_ms // DAY_MS
         for slot in np.flatnonzero(_idle(self.rows[: len(self._tokens)], self._swept_day)).tolist():
             token = self._tokens[slot]
             assert token is not None, "a row in use has a token"
@@ -199,10 +196,10 @@ def write_linked(
         The deployment's.
     """
     tokens.check_restored()
-    features[:, _PAYEES] = features[:, _PAYERS] = np.nan
+    features[:, PAYER_AT.payee_linked_payees] = features[:, PAYER_AT.payee_linked_payers] = np.nan
     rows: list[int] = []
     asked: list[tuple[int, ...]] = []
-    for at in np.flatnonzero(onward & (features[:, _IS_REMITTANCE] == 1.0)).tolist():
+    for at in np.flatnonzero(onward & (features[:, PAYER_AT.is_remittance] == 1.0)).tolist():
         told = _tokens_of(payments[at], digest)
         if not told:
             continue
@@ -238,8 +235,8 @@ def _write(
     payees, payers = (digests[rows] % np.uint64(_BITS) for digests in members)
     found = np.empty((len(rows), 2), dtype=np.float64)
     _tokens_kernel(tokens.rows, tokens.changed, np.array(asked, dtype=np.int64), payees, payers, now_ms[rows], found)
-    features[rows, _PAYEES] = found[:, 0]
-    features[rows, _PAYERS] = found[:, 1]
+    features[rows, PAYER_AT.payee_linked_payees] = found[:, 0]
+    features[rows, PAYER_AT.payee_linked_payers] = found[:, 1]
 
 
 def _free_rows(count: int) -> NDArray[Any]:
@@ -336,7 +333,7 @@ def _idle(rows: Any, day: int) -> Any:
     for slot in range(len(rows)):
         parent = rows[slot].parent
         if parent == slot:
-            idle[slot] = day - rows[slot].ms // _DAY_MS > IDLE_DAYS
+            idle[slot] = day - rows[slot].ms // DAY_MS > IDLE_DAYS
         elif parent >= 0:
             idle[slot] = idle[parent]
     return idle

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from services.contract.errors import TocsinError
 
-class RulesetError(ValueError):
+
+class RulesetError(TocsinError, ValueError):
     """A ruleset cannot be used. The message names the rule and the key."""
 
 

@@ -18,8 +18,9 @@ import orjson
 from numba import njit
 from numpy.typing import NDArray
 
+from services.contract.decision import Evidence, Finding
 from services.contract.identity import hash_of
-from services.contract.types import Evidence, Finding, Role
+from services.contract.payment import Role
 from services.scorer.path.features.registry import FEATURES, INDEX
 from services.scorer.path.rules.condition import Condition
 from services.scorer.path.rules.pack_format import ROLES, STRONG_FAMILIES, Indicator, Pack

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from services.contract.types import Family, Role
+from services.contract.decision import Family
+from services.contract.errors import TocsinError
+from services.contract.payment import Role
 from services.scorer.path.rules.condition import Condition
 
 ROLES: tuple[Role, Role] = ("payer", "payee")
@@ -20,7 +22,7 @@ READ: tuple[Tag, ...] = ("V", "V2")
 """Tags whose page is named."""
 
 
-class PackError(ValueError):
+class PackError(TocsinError, ValueError):
     """A pack cannot be used. The message names the pack, the indicator and the key."""
 
 

@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from services.contract.identity import hash_of
-from services.contract.types import Role
+from services.contract.payment import Role
 from services.scorer.path.features.registry import FEATURES, INDEX
 from services.scorer.path.rules.condition import Condition, RulesetError
 from services.scorer.path.rules.pack_format import (

@@ -11,8 +11,10 @@ import msgspec
 import orjson
 
 from services.contract.codes import CURRENCY_EXPONENT
+from services.contract.decision import Family
 from services.contract.identity import hash_of
-from services.contract.types import Family, Role
+from services.contract.payment import Role
+from services.contract.units import DAY_MS
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.private import NOTHING, PrivateLists
 from services.scorer.path.rules.condition import Condition, RulesetError
@@ -90,9 +92,6 @@ def with_packs(ruleset: Ruleset, packs: tuple[Pack, ...], private: PrivateLists 
     if fingerprint := private.texts.digests.fingerprint:
         content.append(fingerprint.hex())
     return replace(ruleset, packs=packs, private=private, hash=hash_of(orjson.dumps(content)))
-
-
-DAY_MS = 86_400_000
 
 
 def _check_numbers(file: _File) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from services.contract.announced import CHAMPION, model_of, read_announced
+from services.contract.announcement import CHAMPION, model_of, read_announced
 from services.contract.codec import Rejection
 from services.scorer.path.scoring.ensemble import model_from
 from services.scorer.path.scoring.model import Model, ModelRefused, untrained_model

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from services.contract.announcement import Kind, ModelAnnouncement
 from services.contract.identity import hash_of
-from services.contract.types import Kind, ModelAnnouncement
 from services.scorer.path.scoring.correction import CorrectedForest, correction_from
 from services.scorer.path.scoring.forest import Forest, forest_from
 from services.scorer.path.scoring.halfspace import AnomalyModel, halfspace_from
@@ -76,6 +76,10 @@ SHADOW_ONLY = {
 }
 """Kinds that nobody decides with, and why."""
 
+Deciding = LogisticModel | EnsembleModel | VotingModel
+Carried = Deciding | AnomalyModel
+"""What an announcement can carry whole, and what of it is a ``Model``."""
+
 
 def scoring_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> Scoring:
     """What an announcement carries, of any kind but ``onnx``: it can score, in shadow at least.
@@ -86,9 +90,9 @@ def scoring_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> S
         When it was trained on other features, its parameters cannot be, or its hash does not fit them.
     """
     require_schema(announcement, feature_schema_hash)
-    if announcement.kind not in _BY_KIND:
+    if announcement.kind not in FORMS:
         raise ModelRefused(f"model {announcement.version} is of kind {announcement.kind}: its parameters are elsewhere")
-    model = _BY_KIND[announcement.kind](announcement, feature_schema_hash)
+    model = FORMS[announcement.kind].read(announcement, feature_schema_hash)
     if model.hash != announcement.model_hash:
         raise ModelRefused(f"model {announcement.version}: parameters do not have the hash they are announced with")
     return model
@@ -108,32 +112,15 @@ def model_from(announcement: ModelAnnouncement, feature_schema_hash: str) -> Mod
             f"model {announcement.version} is of kind {announcement.kind}: {SHADOW_ONLY[announcement.kind]}"
         )
     model = scoring_from(announcement, feature_schema_hash)
-    assert isinstance(model, LogisticModel | EnsembleModel | VotingModel), "the kinds that are left"
+    assert isinstance(model, Deciding), "the kinds that are left"
     return model
 
 
 def announcement_of(
-    name: str,
-    model: LogisticModel | EnsembleModel | VotingModel | AnomalyModel,
-    trained_event_time_ms: int,
-    examples_offset: int = 0,
-    challenger: bool = False,
+    name: str, model: Carried, trained_event_time_ms: int, examples_offset: int = 0, challenger: bool = False
 ) -> ModelAnnouncement:
     """What is announced of ``model``; the arguments are fields of the announcement."""
-    kind: Kind
-    carried: dict[str, Any]
-    if isinstance(model, LogisticModel):
-        arrays = {"weights": model.weights, "means": model.means, "scales": model.scales}
-        kind, carried = "logistic", {name: tuple(array.tolist()) for name, array in arrays.items()}
-        carried["bias"] = model.bias
-    elif isinstance(model, EnsembleModel):
-        trees = model.trees
-        kind, carried = "boosting", {"forest": model.forest.packed}
-        carried["correction"] = trees.correction.packed if isinstance(trees, CorrectedForest) else b""
-    elif isinstance(model, VotingModel):
-        kind, carried = "adaptive_forest", {"votes": model.forest.packed}
-    else:
-        kind, carried = "halfspace", {"halfspace": model.trees.packed}
+    kind, form = next((kind, form) for kind, form in FORMS.items() if isinstance(model, form.model))
     return ModelAnnouncement(
         name=name,
         version=model.version,
@@ -144,7 +131,7 @@ def announcement_of(
         examples_offset=examples_offset,
         trained_event_time_ms=trained_event_time_ms,
         challenger=challenger,
-        **carried,
+        **form.carried(model),
     )
 
 
@@ -164,9 +151,31 @@ def _anomaly_from(said: ModelAnnouncement, feature_schema_hash: str) -> AnomalyM
     return AnomalyModel(halfspace_from(said.halfspace, said.version, feature_schema_hash), said.review_probability)
 
 
-_BY_KIND: dict[str, Callable[[ModelAnnouncement, str], Scoring]] = {
-    "logistic": logistic_from,
-    "boosting": _ensemble_from,
-    "adaptive_forest": _voting_from,
-    "halfspace": _anomaly_from,
+def _logistic_fields(model: LogisticModel) -> dict[str, Any]:
+    arrays = {"weights": model.weights, "means": model.means, "scales": model.scales}
+    return {"bias": model.bias, **{name: tuple(array.tolist()) for name, array in arrays.items()}}
+
+
+def _ensemble_fields(model: EnsembleModel) -> dict[str, Any]:
+    correction = model.trees.correction.packed if isinstance(model.trees, CorrectedForest) else b""
+    return {"forest": model.forest.packed, "correction": correction}
+
+
+class Form(NamedTuple):
+    """How a compiled model travels."""
+
+    model: type[Carried]
+    carried: Callable[[Any], dict[str, Any]]
+    """The fields of its announcement that hold its parameters."""
+    read: Callable[[ModelAnnouncement, str], Carried]
+    """The model of these fields, for a feature schema; raises ``ModelRefused``."""
+
+
+FORMS: dict[Kind, Form] = {
+    "logistic": Form(LogisticModel, _logistic_fields, logistic_from),
+    "boosting": Form(EnsembleModel, _ensemble_fields, _ensemble_from),
+    "adaptive_forest": Form(VotingModel, lambda model: {"votes": model.forest.packed}, _voting_from),
+    "halfspace": Form(AnomalyModel, lambda model: {"halfspace": model.trees.packed}, _anomaly_from),
 }
+"""Every form that a scorer reads, by the kind that is announced. A kind of model that compiles to one of them needs no
+other (``models.kinds.table``)."""

@@ -16,9 +16,9 @@ import orjson
 from numba import njit
 from numpy.typing import NDArray
 
+from services.contract.announcement import ModelAnnouncement
 from services.contract.errors import TocsinError
 from services.contract.identity import hash_of
-from services.contract.types import ModelAnnouncement
 from services.scorer.path.features.registry import FEATURES
 
 LOG_SCALE: NDArray[np.bool_] = np.array([feature.scale == "log" for feature in FEATURES])

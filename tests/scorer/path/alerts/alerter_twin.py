@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from services.contract.alert import Alert, AlertStatus, Contribution, Review, Snooze
+from services.contract.decision import Finding
 from services.contract.identity import uuid5
-from services.contract.types import Alert, AlertStatus, Contribution, Finding, Review, Snooze
 from services.scorer.path.alerts.alert_state import Horizon
 from services.scorer.path.alerts.budget import Budget
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.contract.types import Reason, Review, RuleResult, Subject
+from services.contract.alert import Review, Subject
+from services.contract.decision import Reason, RuleResult
 from services.scorer.path.alerts.alert import CONTRIBUTIONS_MAX, updated_alert
 
 

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from services.contract.alert import Alert
 from services.contract.codec import decode, encode
 from services.contract.dead_letter import read_dead_letter
-from services.contract.types import Alert, Evidence, Finding, RuleResult
+from services.contract.decision import Evidence, Finding, RuleResult
+from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert import CONTRIBUTIONS_MAX
 from services.scorer.path.alerts.alert_state import AlertState
 from services.scorer.path.alerts.alerter import ALERT_BYTES_MAX, Alerter
-from services.scorer.path.alerts.budget import DAY_MS
 from services.scorer.path.features.state import PARTITION_KEY
 from services.scorer.path.features.state_format import StateFormatError
 from services.scorer.path.records import HopResult, Outbound, Record

@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from services.contract.alert import Alert, Review, Snooze, Subject
 from services.contract.codec import decode, encode
 from services.contract.dead_letter import read_dead_letter
+from services.contract.decision import Evidence, Finding, RuleResult
 from services.contract.events import SNOOZE, cloud_event
-from services.contract.types import EVENT_TIME_MS_MAX, Alert, Evidence, Finding, Review, RuleResult, Snooze, Subject
+from services.contract.fields import EVENT_TIME_MS_MAX
 from services.scorer.path.alerts.alert import CONTRIBUTIONS_MAX
 from services.scorer.path.alerts.alert_state import AlertState, Horizon
 from services.scorer.path.alerts.alerter import SNOOZES_KEPT, Alerter

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 
-from tests.scorer.path.features.twin import DAY_MS, Past, PastLabel, Twin, View, amount_of
+from tests.scorer.path.features.twin_arithmetic import DAY_MS, amount_of
+from tests.scorer.path.features.twin_views import Past, PastLabel, Twin, View
 
 
 def left(elapsed_ms: int, days: float) -> float:

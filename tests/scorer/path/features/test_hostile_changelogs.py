@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.contract.types import EVENT_TIME_MS_MAX, Party
-from services.scorer.path.features.state import CORRIDOR_PREFIX, PARTITION_KEY, PAYER_ROW, TOKEN_PREFIX, account_key
+from services.contract.fields import EVENT_TIME_MS_MAX
+from services.contract.payment import Party
+from services.scorer.path.features.rows import PAYER_ROW
+from services.scorer.path.features.state import CORRIDOR_PREFIX, PARTITION_KEY, TOKEN_PREFIX, account_key
 from services.scorer.path.features.state_format import StateFormatError
 from services.scorer.path.features.tokens import TOKEN_ROW, TOKENS_MAX
 from tests.scorer.path.logs import PARAMETERS, payment

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from services.scorer.path.features import kernels
-from services.scorer.path.features.registry import HALF_LIFE_MS
-from services.scorer.path.features.state import PARTNERS, PAYER_ROW, REGISTERS
+from services.scorer.path.features.definitions.feature import HALF_LIFE_MS
+from services.scorer.path.features.rows import PARTNERS, PAYER_ROW, REGISTERS
 
 DAY = 30 * 86_400_000
 """A block's length in ms."""

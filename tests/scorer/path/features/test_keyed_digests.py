@@ -7,7 +7,7 @@ from itertools import count, islice
 import pytest
 
 from services.contract.identity import Digests, digest64
-from services.contract.types import Party
+from services.contract.payment import Party
 from services.runtime.settings import load_settings
 from services.scorer.path.features.private import PrivateLists
 from services.scorer.path.features.references import Texts

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from services.contract.payment import Party
 from services.contract.remembered import CHARACTERS_MAX, TEXTS_MAX, remembered
-from services.contract.types import Party
-from services.scorer.path.features.columns import _class_of, payer_columns
+from services.scorer.path.features.inputs import _class_of, payer_rows
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash
 from services.scorer.path.features.references import (
     _MARKS_ONLY,
@@ -133,6 +133,6 @@ def test_a_lexicon_asks_of_each_term_once() -> None:
 
 def test_a_payment_with_the_longest_texts_is_read_like_any_other() -> None:
     long = [payment(0, payer=Party("p" * 128), payee=Party("q" * 128), reference=each) for each in long_texts(3)]
-    columns = payer_columns(long, PARAMETERS.eur_per_minor_unit(), PrivateLists(lexicon=lexicon()))
-    assert len(set(columns.text.tolist())) == 3
-    assert columns.in_lexicon.tolist() == [0.0] * 3
+    inputs = payer_rows(long, PARAMETERS.eur_per_minor_unit(), PrivateLists(lexicon=lexicon()))
+    assert len(set(inputs["text"].tolist())) == 3
+    assert inputs["in_lexicon"].tolist() == [0.0] * 3

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.contract.types import Party, Payment
+from services.contract.payment import Party, Payment
 from services.scorer.path.features import tokens as tokens_module
 from services.scorer.path.features.registry import INDEX
 from services.scorer.path.features.state import TOKEN_PREFIX, AccountState
 from services.scorer.path.features.tokens import TOKEN_ROW
 from tests.scorer.path.features.test_features_equal_their_twins import assert_equal, both
-from tests.scorer.path.features.twin import payer_views
-from tests.scorer.path.features.typology_twin import groups_before
+from tests.scorer.path.features.token_twin import groups_before
+from tests.scorer.path.features.twin_views import payer_views
 from tests.scorer.path.logs import DAY_MS, NO_HORIZON, START_MS, Log, payment, sharing_log
 from tests.scorer.path.runs import Entries, Run, compacted, living, payer_matrix, payer_state, run_payer
 

@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.contract.announced import CHAMPION
+from services.contract.announcement import CHAMPION, ModelAnnouncement, Promotion
 from services.contract.codec import Rejection, encode
-from services.contract.types import ModelAnnouncement, Promotion
 from services.scorer.path.scoring.choice import Announced, Choice, chosen
 from services.scorer.path.scoring.model import ModelRefused, untrained_model
 from tests.support.models import announcement_of, random_model

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from services.contract.types import ModelAnnouncement
+from services.contract.announcement import ModelAnnouncement
 from services.scorer.path.features.registry import FEATURES, NAMES, feature_schema_hash
 from services.scorer.path.rules.ruleset import parse_ruleset
 from services.scorer.path.scoring.ensemble import announcement_of, model_from

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from services.contract.identity import example_id
-from services.contract.types import Example, Label
+from services.contract.label import Example, Label
 
 SILENCE = "matured"
 """The source of what is concluded from silence alone."""

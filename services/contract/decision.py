@@ -1,0 +1,114 @@
+"""What Tocsin says of one payment, and why."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from services.contract.fields import Count, EventTimeMs
+from services.contract.payment import Role
+
+Outcome = Literal["pass", "review"]
+RuleOutcome = Literal["hit", "no_hit", "error"]
+Family = Literal["amount", "temporal", "relationship", "beneficiary", "network", "channel", "text"]
+
+
+class RuleResult(Struct, frozen=True, omit_defaults=True):
+    """What one rule said of one payment. ``error`` means that it could not run, and never that all is well."""
+
+    rule: str
+    outcome: RuleOutcome
+    measured: float | None = None
+    """The value the rule compared, in ``unit``."""
+    threshold: float | None = None
+    unit: str | None = None
+    window: str | None = None
+    missing: tuple[str, ...] = ()
+    """With ``error``: the features that could not be computed."""
+
+
+class Evidence(Struct, frozen=True):
+    """An indicator of a typology pack that hit: what was measured, against what, and what it adds to the score."""
+
+    indicator: str
+    family: Family
+    feature: str
+    measured: float
+    threshold: float
+    unit: str
+    window: str
+    weight: float
+    """Log-odds; below 0 it speaks for an innocent reading."""
+    reason: str
+    source: str
+
+
+class Finding(Struct, frozen=True, omit_defaults=True):
+    """What a typology pack says of a subject of a payment, when it asks for people to look."""
+
+    pack: str
+    pack_hash: str
+    role: Role
+    queue: str
+    headline: str
+    score: float
+    """Log-odds: ``prior``, then the weights of ``evidence``, then those of ``counter_evidence``, then ``model``, added
+    one by one in this order."""
+    prior: float
+    model: float
+    """What the learned model adds, within the pack's limit."""
+    evidence: tuple[Evidence, ...]
+    counter_evidence: tuple[Evidence, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Indicators that could not be measured."""
+    would_end: tuple[str, ...] = ()
+    """The indicators, heaviest first, without which the pack would not ask."""
+    immediate: bool = False
+    """People are to look whatever the budget of alerts: a confirmed payee, a minor's account."""
+
+
+class Reason(Struct, frozen=True):
+    """One ranked reason: a feature, the value it had, and what it added to the score (log-odds)."""
+
+    feature: str
+    value: float
+    contribution: float
+
+
+class Decision(Struct, frozen=True, omit_defaults=True):
+    """What Tocsin says of one payment. Every payment that can be read gets exactly one."""
+
+    decision_id: str
+    payment_id: str
+    tenant: str
+    event_time_ms: EventTimeMs
+    outcome: Outcome
+    score: float
+    """Log-odds: the model's bias plus the contributions of all features, summed in canonical order."""
+    probability: float
+    reasons: tuple[Reason, ...]
+    rules: tuple[RuleResult, ...]
+    features: tuple[float | None, ...]
+    """In the canonical order of the feature schema; ``null`` where the payment lacks what the feature needs."""
+    model_version: Count
+    model_hash: str
+    ruleset_hash: str
+    feature_schema_hash: str
+    origin: Origin
+    payment: msgspec.Raw
+    """The payment as it came, unknown fields included."""
+    contributions: tuple[float, ...] = ()
+    """Of every feature, in canonical order; present on reviews, recomputable for the rest."""
+    subjects: tuple[Role, ...] = ()
+    """On reviews by rules or model: whose behaviour the decision speaks of."""
+    findings: tuple[Finding, ...] = ()
+    """On reviews: what typology packs found."""
+
+
+class Origin(Struct, frozen=True):
+    """Where in ``payments.v1`` the payment was read: enough to compute it again."""
+
+    partition: Count
+    offset: Count
