@@ -157,6 +157,8 @@ class Deployment:
 
     def close(self) -> None:
         """Let go of the store, and end the lines' processes."""
+        if self._learning is not None:
+            self._learning.cancel()  # nothing to what is done
         self._store.close()
         for line in self.lines:
             line.close()
