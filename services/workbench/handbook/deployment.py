@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from heapq import heappop, heappush
+from multiprocessing import get_context
 from pathlib import Path
 
 import msgspec
@@ -60,7 +62,7 @@ class UnfitError(TocsinError, ValueError):
 
 
 class Line:
-    """A line of models: its trainer, and the versions that it has made.
+    """A line of models: its trainer, which learns in a process of its own, and the versions that it has made.
 
     Raises
     ------
@@ -73,9 +75,11 @@ class Line:
         self.snapshots: list[Snapshot] = []
         self.model: Scoring | None = None
         """The latest version, compiled as scorers compile it."""
-        self._trainer = Trainer(plan)
+        context = get_context("forkserver")
+        context.set_forkserver_preload([__name__])  # what lines need is read once
+        self._process = ProcessPoolExecutor(1, context, _begin, (plan,))
 
-    def learn(self, examples: Sequence[bytes]) -> None:
+    async def learn(self, examples: Sequence[bytes]) -> None:
         """Learn the next ``examples`` of the log, fits included.
 
         Raises
@@ -83,14 +87,34 @@ class Line:
         UnfitError
             When one cannot be read.
         """
-        for value in examples:
-            example = read_example(value)
-            if isinstance(example, Rejection):
-                raise UnfitError(f"{self.name}: an example cannot be read: {example}")
-            made = self._trainer.learn(example, self._trainer.next_offset).snapshot
-            if made is not None:
-                self.snapshots.append(made)
-                self.model = scoring_from(made.announcement, self.plan.feature_schema_hash)
+        made = await asyncio.get_running_loop().run_in_executor(self._process, _learn, list(examples))
+        if made:
+            self.snapshots += made
+            self.model = scoring_from(made[-1].announcement, self.plan.feature_schema_hash)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.shutdown(cancel_futures=True)
+
+
+_trainers: list[Trainer] = []
+"""Of a line's process: its own."""
+
+
+def _begin(plan: Plan) -> None:
+    _trainers.append(Trainer(plan))
+
+
+def _learn(examples: Sequence[bytes]) -> list[Snapshot]:
+    """The versions that the next ``examples`` of the log complete."""
+    (trainer,) = _trainers
+    made = []
+    for value in examples:
+        example = read_example(value)
+        if isinstance(example, Rejection):
+            raise UnfitError(f"{trainer.plan.name}: an example cannot be read: {example}")
+        made.append(trainer.learn(example, trainer.next_offset).snapshot)
+    return [each for each in made if each is not None]
 
 
 class Deployment:
@@ -129,11 +153,13 @@ class Deployment:
         self._held: list[tuple[int, int, Label]] = []
         """Heap of labels that are not known yet: by time, then in the order of their payments."""
         self._labels = 0
-        self._learning: asyncio.Future[None] | None = None
+        self._learning: asyncio.Future[list[None]] | None = None
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store, and end the lines' processes."""
         self._store.close()
+        for line in self.lines:
+            line.close()
 
     async def day(self, payments: Sequence[Ready]) -> dict[str, Floats]:
         """Decide the next day's ``payments``, which stand in the order of their event time, and learn what the labels
@@ -163,7 +189,7 @@ class Deployment:
         for label in (each.label for each in payments if each.label is not None):
             self._labels += 1
             heappush(self._held, (label.label_time_ms, self._labels, label))
-        self._learning = asyncio.ensure_future(asyncio.to_thread(self._learn, self.examples))
+        self._learning = asyncio.gather(*(line.learn(self.examples) for line in self.lines))
         unsaid = np.full(len(payments), np.nan)
         said = {line.name: unsaid if line.model is None else line.model.scores(features) for line in self.lines}
         return {"served": scores, **said}
@@ -214,10 +240,6 @@ class Deployment:
             )  # fmt: skip
             records.append((of.event_time_ms, of.payer.account, encode(decision)))
         return records
-
-    def _learn(self, examples: Sequence[bytes]) -> None:
-        for line in self.lines:
-            line.learn(examples)
 
     def _announce(self, now_ms: int) -> None:
         """All that was not announced yet, and the leader's latest version as the champion."""
