@@ -32,6 +32,8 @@ made or fetched again, and where the broker's jars come from."""
 class SettingsError(TocsinError, ValueError):
     """A setting is missing or wrong. Its message has one line a setting, each starting with the setting's name."""
 
+    exit_code = 2
+
 
 class Settings(BaseSettings):
     """Everything a deployment can choose."""
