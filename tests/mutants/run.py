@@ -28,9 +28,11 @@ HERE = Path(__file__).parent
 COPIES = ROOT / "var" / "mutants"
 COPIED = ("services", "models", "tests", "pyproject.toml")
 PYTEST = (
-    *("-m", "pytest", "-x", "-q", "--no-header", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"),
+    *("-m", "pytest", "-x", "-q", "--no-header", "--assert=plain", "-p", "no:cacheprovider"),
     *("-W", "ignore::RuntimeWarning"),  # of NumPy, about a NaN that compiled code passes over in silence
 )
+SAID = "said.txt"
+"""What pytest said last, beside each copy of the tree."""
 PATIENCE = 10.0
 """Times as long as the tests take without a change; then the mutant hangs, which is noticed, too."""
 PATIENCE_S_MIN = 20.0
@@ -90,9 +92,9 @@ def passes(copy: Path, tests: list[str], patience_s: float) -> bool:
     environment = {
         **os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_DISABLE_JIT": "1", "CI": "1",
     }  # fmt: skip
-    with subprocess.Popen(
+    with (copy / SAID).open("w") as said, subprocess.Popen(
         [python(), *PYTEST, *tests], cwd=copy, env=environment, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=said, stderr=subprocess.STDOUT,
     ) as running:  # fmt: skip
         try:
             return running.wait(patience_s) == 0
@@ -117,6 +119,7 @@ def require_passing(targets: list[Target], copy: Path) -> None:
     for target in targets:
         began = time.monotonic()
         if not passes(copy, target.tests, 600.0):
+            print((copy / SAID).read_text())
             raise SystemExit(f"{' '.join(target.tests)} does not pass as it is, with kernels as Python")
         target.seconds = time.monotonic() - began
 
