@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,73 @@ class Figures:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What lies at and above each threshold, from the highest to the lowest. Equal scores stand or fall together, so
+    every score is one threshold, however often it was given.
+
+    Weights are inverse sampling shares: with them precision and recall stand for all payments, not for those labelled.
+    """
+
+    thresholds: Floats
+    mass: Floats
+    """The weight of all that reach a threshold."""
+    true: Floats
+    """The weight of the true ones among them."""
+
+    @classmethod
+    def of(cls, scores: Floats, truth: Flags, weights: Floats | None = None) -> Self:
+        """Rank ``scores`` (float64[n]) with their ``truth`` (bool[n]) and ``weights`` (float64[n]; 1 each if none)."""
+        order = np.argsort(-scores, kind="stable")
+        falling, mass = scores[order], np.ones(len(scores)) if weights is None else weights[order]
+        ends = np.flatnonzero(np.append(falling[1:] != falling[:-1], True)[: len(falling)])
+        return cls(falling[ends], np.cumsum(mass)[ends], np.cumsum(np.where(truth[order], mass, 0.0))[ends])
+
+    @property
+    def precision(self) -> Floats:
+        """At each threshold."""
+        return self.true / self.mass
+
+    @property
+    def recall(self) -> Floats:
+        """At each threshold; not a number without a true one."""
+        return self.true / self.true[-1:]
+
+    @property
+    def average_precision(self) -> float | None:
+        """The precision at each threshold times the recall gained there, summed; ``None`` without a true one.
+
+        >>> Ranking.of(np.array([3.0, 2.0, 1.0]), np.array([True, False, True])).average_precision
+        0.8333333333333333
+        """
+        if not self.true[-1:].any():
+            return None
+        return float((np.diff(self.true, prepend=0.0) * self.precision).sum() / self.true[-1])
+
+    def recall_at_budget(self, share: float) -> float | None:
+        """The recall among the highest-scored ``share`` of all; ``None`` without a true one."""
+        if not self.true[-1:].any():
+            return None
+        fits = np.flatnonzero(self.mass <= share * self.mass[-1])
+        return float(self.recall[fits[-1]]) if len(fits) else 0.0
+
+    def threshold_at_budget(self, budget: float) -> float:
+        """The lowest score that at most ``budget`` of the weight reach; infinity when the highest is shared by more."""
+        return self._lowest(self.mass <= budget)
+
+    def threshold_at_precision(self, precision: float) -> float:
+        """The lowest score at and above which at least ``precision`` of the weight is true; infinity for none.
+
+        >>> Ranking.of(np.array([4.0, 3.0, 2.0, 1.0]), np.array([True, False, True, False])).threshold_at_precision(0.6)
+        2.0
+        """
+        return self._lowest(self.precision >= precision)
+
+    def _lowest(self, fits: Flags) -> float:
+        places = np.flatnonzero(fits)
+        return float(self.thresholds[places[-1]]) if len(places) else float("inf")
+
+
 def auc(scores: Floats, truth: Flags) -> float:
     """Probability that a true payment scores above one that is not; equal scores count one half. NaN without both.
 
@@ -49,38 +116,6 @@ def auc(scores: Floats, truth: Flags) -> float:
     if not positives or not negatives:
         return float("nan")
     return float((ranks[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives))
-
-
-def average_precision(scores: Floats, truth: Flags, weights: Floats) -> float | None:
-    """Average precision with weights: precision and recall are over weights, not counts; ``None`` without a true one.
-
-    Weights are inverse sampling shares: with them the figure stands for all payments, not for those labelled.
-
-    >>> average_precision(np.array([3.0, 2.0, 1.0]), np.array([True, False, True]), np.array([1.0, 1.0, 1.0]))
-    0.8333333333333333
-    """
-    if not truth.any():
-        return None
-    order = np.argsort(-scores, kind="stable")
-    falling, mass = scores[order], weights[order]
-    ends = np.flatnonzero(np.append(np.diff(falling) != 0, True))
-    found = np.cumsum(np.where(truth[order], mass, 0.0))[ends]
-    precision = found / np.cumsum(mass)[ends]
-    return float((np.diff(found, prepend=0.0) * precision).sum() / found[-1])
-
-
-def recall_at_budget(scores: Floats, truth: Flags, weights: Floats, share: float) -> float | None:
-    """Share of the true ones (by weight) among the highest-scored ``share`` of all, equal scores together."""
-    if not truth.any():
-        return None
-    order = np.argsort(-scores, kind="stable")
-    falling, mass = scores[order], weights[order]
-    taken = np.cumsum(mass)
-    ends = np.append(falling[1:] != falling[:-1], True)
-    fits = np.flatnonzero(ends & (taken <= share * taken[-1]))
-    upto = int(fits[-1]) + 1 if len(fits) else 0
-    true = np.where(truth[order], mass, 0.0)
-    return float(true[:upto].sum() / true.sum())
 
 
 def calibration(scores: Floats, truth: Flags, weights: Floats) -> list[tuple[float, float, float]]:
@@ -104,12 +139,13 @@ def figures(scores: Floats, truth: Flags, weights: Floats, budget_share: float =
     both = truth.any() and not truth.all()
     probability = 1.0 / (1.0 + np.exp(-np.clip(scores, -700.0, 700.0)))
     error = sum(mass * abs(said - found) for said, found, mass in calibration(scores, truth, weights))
+    ranking = Ranking.of(scores, truth, weights)
     return Figures(
         payments=len(scores),
         suspicious=int(truth.sum()),
         auc=auc(scores, truth) if both else None,
-        average_precision=average_precision(scores, truth, weights),
-        recall_at_budget=recall_at_budget(scores, truth, weights, budget_share),
+        average_precision=ranking.average_precision,
+        recall_at_budget=ranking.recall_at_budget(budget_share),
         calibration_error=float(error),
         brier=float(np.average((probability - truth) ** 2, weights=weights)),
     )

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import typer
 
-from services.cli import app
+from services.cli import app_of
 from services.cli.demo import demo
 from services.contract.document import markdown
 from services.runtime.settings import NO_SETTINGS, Settings
 
+APP = app_of()
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMES = [each.relative_to(ROOT).as_posix() for each in PAGES]
@@ -73,7 +74,7 @@ def test_every_setting_that_a_page_names_is_one(name: str) -> None:
 def _commands() -> set[str]:
     """The commands, and those of their groups: ``train``, ``model show``."""
     found = set()
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in typer.main.get_command(APP).commands.items():  # type: ignore[attr-defined]
         found |= {name} | {f"{name} {each}" for each in getattr(command, "commands", ())}
     return found
 

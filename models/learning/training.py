@@ -55,9 +55,9 @@ class Plan:
     alert_budget_share: float
     kind: str = FOLLOWED
     """Of ``models.kinds.table``."""
-    refit_examples: int = 10_000
+    refit_examples: int = 7_000
     """Of the kind boosting: examples between two fits."""
-    refit_window_examples: int = 50_000
+    refit_window_examples: int = 100_000
     """Of the kind boosting: the latest examples that a fit looks at."""
 
     @property

@@ -4,27 +4,43 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
+from collections.abc import Iterable
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from typer.core import TyperGroup
 
-from services.cli import alert, assess, bench, broker, demo, model, pack, recompute, schema, topics, workbench, worker
-from services.cli.compare import backtest, compare
-from services.cli.evaluate import evaluate
-from services.cli.generate import generate
-from services.cli.replay import replay
 from services.contract.errors import TocsinError
-from services.kafka.topics import TopicsError
-from services.runtime.settings import SettingsError
-from services.scorer.shell.accept import NothingToAccept
 
-__all__ = ["app", "main"]
+__all__ = ["app_of", "main"]
 
-AT_FAULT = (SettingsError, TopicsError, NothingToAccept)
-"""What is put in order before the command is typed again: exit code 2. Any other error of ours is 1."""
+COMMANDS: Final = {
+    "demo": "demo.demo",
+    "generate": "generate.generate",
+    "replay": "replay.replay",
+    "recompute": "recompute.recompute",
+    "schema": "schema.schema",
+    "bench": "bench.bench",
+    "assess": "assess.assess",
+    "broker": "broker.broker",
+    "alert": "alert.app",
+    "dataset": "workbench.app",
+    "train": "workbench.train",
+    "evaluate": "evaluate.evaluate",
+    "backtest": "compare.backtest",
+    "compare": "compare.compare",
+    "promote": "model.promote",
+    "rollback": "model.rollback",
+    "model": "model.app",
+    "pack": "pack.app",
+    "topics": "topics.app",
+    "worker": "worker.app",
+}
+"""Every command, in the order of the help, and what it is in this package: a function, or a group of commands."""
 
 
 class Commands(TyperGroup):
@@ -37,7 +53,7 @@ class Commands(TyperGroup):
         except KafkaError as error:
             _end(_of_kafka(error), 1)
         except TocsinError as error:
-            _end(str(error), 2 if isinstance(error, AT_FAULT) else 1)
+            _end(str(error), error.exit_code)
         except OSError as error:
             if error.filename is None:  # no file is at fault, so it is a bug of ours
                 raise
@@ -49,26 +65,12 @@ def _end(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-app = typer.Typer(
-    name="tocsin",
-    cls=Commands,
-    help="Streaming transaction monitoring: every payment scored as it happens, with reasons that can be checked.\n\n"
-    "Settings come from options, from TOCSIN_... variables and from tocsin.toml, in that order. "
-    "`tocsin demo` shows it all on this machine; `tocsin replay` sends your own file.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_show_locals=False,
-    rich_markup_mode="markdown",
-)
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"tocsin {version('tocsin')}")
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     _wanted: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and nothing else.")
@@ -77,33 +79,36 @@ def _options(
     """Options of every command: none but ``--version`` so far."""
 
 
-app.command("demo")(demo.demo)
-app.command()(generate)
-app.command()(replay)
-app.command("recompute")(recompute.recompute)
-app.command("schema")(schema.schema)
-app.command("bench")(bench.bench)
-app.command("assess")(assess.assess)
-app.command("broker")(broker.broker)
-app.add_typer(alert.app, name="alert")
-app.add_typer(workbench.app, name="dataset")
-app.command("train")(workbench.train)
-app.command()(evaluate)
-app.command()(backtest)
-app.command()(compare)
-app.command("promote")(model.promote)
-app.command("rollback")(model.rollback)
-app.add_typer(model.app, name="model")
-app.add_typer(pack.app, name="pack")
-app.add_typer(topics.app, name="topics")
-app.add_typer(worker.app, name="worker")
+def app_of(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The program with the commands of ``names``, whose modules are imported here, and no others."""
+    app = typer.Typer(
+        name="tocsin",
+        cls=Commands,
+        help="Streaming transaction monitoring: every payment scored as it happens, with reasons that can be checked."
+        "\n\nSettings come from options, from TOCSIN_... variables and from tocsin.toml, in that order. "
+        "`tocsin demo` shows it all on this machine; `tocsin replay` sends your own file.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_show_locals=False,
+        rich_markup_mode="markdown",
+    )
+    app.callback()(_options)
+    for name in names:
+        module, _, what = COMMANDS[name].partition(".")
+        command = getattr(import_module(f"{__name__}.{module}"), what)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command. A worker has no use for the modules of the others, which take longer to import than its own."""
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     logging.getLogger("aiokafka").addFilter(_is_news)
-    app()
+    first = sys.argv[1:2]
+    app_of(first if set(first) & COMMANDS.keys() else COMMANDS)()
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.options import Json, plots_to_write, print_json
-from services.cli.workbench_view import STEPS, Budget, Matured, at, fail, read, show, tell
+from services.cli.workbench_view import STEPS, Budget, Matured, at, fail, read, show
 from services.runtime.progress import Progress
 from services.runtime.settings import load_settings
-from services.scorer.rulebook.ruleset_file import load_ruleset
 
 if TYPE_CHECKING:
     from services.workbench.dataset import Dataset
@@ -133,6 +132,7 @@ def _poison(
 
 
 def _evaluate_handbook(folder: Path | None, json: bool) -> None:
+    from services.workbench.handbook.handbook import TEST_DAYS
     from services.workbench.handbook.run import evaluate_handbook
 
     settings = load_settings()
@@ -141,16 +141,19 @@ def _evaluate_handbook(folder: Path | None, json: bool) -> None:
         fail(f"{path}: not there; --data or TOCSIN_DATA names its folder (Fraud-Detection-Handbook/simulated-data-raw)")
     with Progress("replaying", STEPS) as progress:
         try:
-            found = evaluate_handbook(path, load_ruleset(settings), tell, partial(at, progress))
+            found = evaluate_handbook(path, settings, partial(at, progress))
         except ImportError as error:
             fail(error)
     if json:
         print_json(found)
         return
+    days = len(found["served"]) - TEST_DAYS * len(found["splits"])
+    typer.echo(f"served on the tested days: {', '.join(dict.fromkeys(list(found['served'].values())[days:]))}")
     table = Table("", "AUC", "average precision", "card precision@100", box=None, header_style="bold")
     keys = ("auc", "average_precision", "card_precision_100")
     rows = [(f"training week {each['training_week']}", each) for each in found["splits"]]
-    for name, each in [*rows, ("Tocsin, online: mean", found["mean"]), *found["published"].items()]:
+    means = [("Tocsin as served: mean", found["mean"])] + [(f"  {name}", each) for name, each in found["lines"].items()]
+    for name, each in [*rows, *means, *found["published"].items()]:
         table.add_row(name, *("" if each[key] is None else f"{each[key]:.3f}" for key in keys))
     Console().print(table)
     typer.echo(found["note"])

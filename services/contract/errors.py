@@ -11,6 +11,8 @@ class TocsinError(Exception):
 
     may_quote: ClassVar[bool] = False
     """Whether the message may repeat what a library said of a file: whoever named the file reads it, no log has it."""
+    exit_code: ClassVar[int] = 1
+    """Of a command that it ends; 2: something is to be put in order before the command is typed again."""
 
 
 class MissingExtra(TocsinError, ImportError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.measures import average_precision
+from models.measures import Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def detection(scores: Sequence[float], suspicious: Sequence[bool], budget_share:
         precision=found / budget,
         recall=found / positives if positives else None,
         recall_max=min(1.0, budget / positives) if positives else None,
-        average_precision=average_precision(score, truth, np.ones(n)),
+        average_precision=Ranking.of(score, truth).average_precision,
     )
 
 

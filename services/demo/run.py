@@ -127,7 +127,8 @@ def _open(options: Options, view: View, stack: ExitStack) -> tuple[Place, Worker
     folder = _folder(options, stack)
     chosen: dict[str, object] = {"registry": folder / "registry", "state_dir": folder / "state", "pinned_model": ""}
     chosen |= {"snapshot_examples": snapshot_examples(options.payments), "metrics_port": 0}
-    chosen |= {"keep_share": 1.0, "label_maturity_days": 0}  # so few payments: every label teaches, and labels alone
+    # So few payments: every label teaches, and labels alone.
+    chosen |= {"keep_share": 1.0, "learn_share": 1.0, "label_maturity_days": 0}
     chosen |= {"challengers": ""}  # learning them takes as much CPU again as all the rest of the learner
     if options.bootstrap is None:
         view.phase("starting the broker")

@@ -31,6 +31,8 @@ _LEADER_TRIES, _LEADER_WAIT_S = 100, 0.1
 class TopicsError(TocsinError, RuntimeError):
     """The cluster's topics cannot serve this deployment. The message names topic and remedy, one a line."""
 
+    exit_code = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Flaw:

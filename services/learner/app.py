@@ -43,6 +43,7 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(
         keep_share=settings.keep_share,
         keep_probability=settings.keep_probability,
+        learn_share=settings.learn_share,
         label_maturity_ms=settings.label_maturity_days * DAY_MS,
         label_frequency=settings.label_frequency,
         forgotten_per_seal_max=max(Limits().forgotten_per_seal_max, 2 * settings.batch_payments_max),

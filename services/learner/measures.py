@@ -14,7 +14,8 @@ from services.runtime.metrics import Metrics, ModelHealth
 
 HOP = "learner"
 _LABEL_RESULTS = (
-    "joined", "outranked", "duplicate", "waiting", "excess", "too_late", "expired", "not_kept", "overflow"
+    "joined", "not_learned", "outranked", "duplicate", "waiting", "excess", "too_late", "expired", "not_kept",
+    "overflow",
 )  # fmt: skip
 
 

@@ -220,7 +220,8 @@ class Metrics:
         )
         self.labels = Counter(
             "tocsin_labels_total",
-            "Labels by result: joined, outranked (by the one that stands), duplicate, waiting, invalid, or dropped: "
+            "Labels by result: joined, not_learned (not suspicious, and not of the sample), outranked (by the one that "
+            "stands), duplicate, waiting, invalid, or dropped: "
             "excess, too_late, expired, not_kept (its decision was not kept), overflow",
             ("result",),
             registry=registry,

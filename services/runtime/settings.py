@@ -32,6 +32,8 @@ made or fetched again, and where the broker's jars come from."""
 class SettingsError(TocsinError, ValueError):
     """A setting is missing or wrong. Its message has one line a setting, each starting with the setting's name."""
 
+    exit_code = 2
+
 
 class Settings(BaseSettings):
     """Everything a deployment can choose."""
@@ -110,6 +112,9 @@ class Settings(BaseSettings):
         0.1, gt=0, le=1, description="of decisions of low probability that the learner keeps for their labels; 1: all"
     )
     keep_probability: float = Field(0.05, gt=0, le=1, description="probability from which on it keeps every decision")
+    learn_share: float = Field(
+        0.1, gt=0, le=1, description="as keep_share, of those that turn out not suspicious: what is learned of them"
+    )
     label_maturity_days: int = Field(
         90, ge=0, le=400, description="event time after which no label is a weak sign that all is well; 0: never"
     )
@@ -124,9 +129,9 @@ class Settings(BaseSettings):
         pattern=r"^([a-z_]+(,[a-z_]+)*)?$",
         description="kinds of models that the learner trains beside the logistic one; all: every kind; empty: none",
     )
-    refit_examples: int = Field(10_000, ge=1, description="examples between two fits of the boosted challenger")
+    refit_examples: int = Field(7_000, ge=1, description="examples between two fits of the boosted challenger")
     refit_window_examples: int = Field(
-        50_000,
+        100_000,
         ge=1,
         le=1_000_000,
         description="the latest examples that such a fit looks at: about 2 KB of memory each",

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from models.measures import Flags, Floats, average_precision, figures, recall_at_budget
+from models.measures import Flags, Floats, Ranking, figures
 from services.contract.errors import TocsinError
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
 
@@ -83,9 +83,9 @@ def _differences(
     draw = np.random.default_rng(seed)
 
     def gain(rows: Any) -> tuple[float, float] | None:
-        of = [(average_precision(each[rows], truth[rows], weights[rows]),
-               recall_at_budget(each[rows], truth[rows], weights[rows], budget_share)) for each in scores]  # fmt: skip
-        (first_ap, first_recall), (other_ap, other_recall) = of
+        of = [Ranking.of(each[rows], truth[rows], weights[rows]) for each in scores]
+        first_ap, other_ap = (each.average_precision for each in of)
+        first_recall, other_recall = (each.recall_at_budget(budget_share) for each in of)
         if first_ap is None or other_ap is None or first_recall is None or other_recall is None:
             return None
         return other_ap - first_ap, other_recall - first_recall

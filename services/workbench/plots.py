@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from models.drift import count_bins, deciles, stability_index
-from models.measures import Floats, calibration, recall_at_budget
+from models.measures import Floats, Ranking, calibration
 from services.contract.units import DAY_MS
 from services.scorer.path.features.registry import NAMES
 from services.scorer.path.scoring.model import Model
@@ -91,12 +91,9 @@ def _picture(path: Path, paint: Callable[[Any], None]) -> Path:
 def _precision_recall(axes: Any, data: Dataset, scores: Floats) -> None:
     truth = data.label == SUSPICIOUS
     for values, name, style in ((scores, "evaluated", ".-"), (data.score, "served", ".--")):
-        order = np.argsort(-values, kind="stable")
-        mass, true = data.weight[order], np.where(truth[order], data.weight[order], 0.0)
-        ends = np.append(np.diff(values[order]) != 0, True)  # equal scores stand or fall together
-        if true.any():
-            found = np.cumsum(true)[ends]
-            axes.plot(found / true.sum(), found / np.cumsum(mass)[ends], style, markersize=3, label=name)
+        ranking = Ranking.of(values, truth, data.weight)
+        if truth.any():
+            axes.plot(ranking.recall, ranking.precision, style, markersize=3, label=name)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="Precision and recall")
     axes.legend(frameon=False)
 
@@ -105,7 +102,7 @@ def _over_time(axes: Any, data: Dataset, scores: Floats, share: float) -> None:
     months = (data.event_ms - data.event_ms.min(initial=np.iinfo(np.int64).max)) // MONTH_MS
     truth = data.label == SUSPICIOUS
     for values, name, style in ((scores, "evaluated", "o-"), (data.score, "served", "s--")):
-        found = [(int(month), recall_at_budget(values[rows], truth[rows], data.weight[rows], share))
+        found = [(int(month), Ranking.of(values[rows], truth[rows], data.weight[rows]).recall_at_budget(share))
                  for month in np.unique(months) for rows in [months == month]]  # fmt: skip
         told = [(month, recall) for month, recall in found if recall is not None]
         axes.plot([month for month, _ in told], [recall for _, recall in told], style, markersize=3, label=name)

@@ -16,7 +16,7 @@ import numpy as np
 from models.kinds.kind import FitInputs
 from models.kinds.table import KINDS, ON_TABLES
 from models.learning.training import Snapshot
-from models.measures import Floats
+from models.measures import Floats, Ranking
 from models.registry.registry import Registry
 from services.contract.errors import TocsinError
 from services.contract.units import DAY_MS
@@ -127,9 +127,5 @@ def _fit(data: Dataset, kind: str, version: int, what: str) -> Deciding:
 
 def _threshold(scores: Floats, budget_share: float) -> float:
     """The lowest probability that at most ``budget_share`` of ``scores`` reach; equal ones stand or fall together."""
-    falling = np.sort(scores)[::-1]
-    if not len(falling):
-        return 1.0
-    counts = np.searchsorted(-falling, -falling, side="right")  # how many reach each
-    fits = np.flatnonzero(counts <= budget_share * len(falling))
-    return probability(float(falling[fits[-1]])) if len(fits) else 1.0
+    ranking = Ranking.of(scores, np.zeros(len(scores), dtype=np.bool_))
+    return probability(ranking.threshold_at_budget(budget_share * len(scores)))

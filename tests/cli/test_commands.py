@@ -18,11 +18,13 @@ import typer
 from typer.testing import CliRunner
 
 from services.broker import KafkaBroker
-from services.cli import app
+from services.cli import app_of
 from services.contract.codec import encode
 from services.contract.payment import Party, Payment
 from services.contract.topics import Topics
 from services.runtime.settings import SettingsError, load_settings
+
+APP = app_of()
 
 
 def commands(of: Any, *path: str) -> Iterator[list[str]]:
@@ -32,7 +34,7 @@ def commands(of: Any, *path: str) -> Iterator[list[str]]:
         yield from commands(command, *path, name)
 
 
-COMMANDS = list(commands(typer.main.get_command(app)))
+COMMANDS = list(commands(typer.main.get_command(APP)))
 
 
 def tocsin(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -62,7 +64,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_explains_itself(command: list[str]) -> None:
-    shown = CliRunner().invoke(app, [*command, "--help"])
+    shown = CliRunner().invoke(APP, [*command, "--help"])
     assert shown.exit_code == 0
     assert "Usage" in shown.stdout
     assert shown.stdout.count("\n") > 3

@@ -10,13 +10,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from models.registry.registry import Registry
-from services.cli import app
+from services.cli import app_of
 from services.runtime.settings import load_settings
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.rulebook.ruleset_file import load_ruleset
 from services.workbench.train import train
 from tests.support.graphs import linear_graph
 from tests.workbench.samples import DAY_MS, SCHEMA, sample
+
+APP = app_of()
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 
 def tocsin(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments)
+    return CliRunner().invoke(APP, arguments)
 
 
 def answer(*arguments: str) -> Any:

@@ -11,6 +11,7 @@ from services.contract.codec import encode
 from services.contract.decision import Decision, Origin, Reason, RuleResult
 from services.contract.identity import decision_id
 from services.contract.label import Disposition, Example, Label
+from services.learner.joining.join import Joined
 from services.learner.joining.records import ServedDecision
 from services.scorer.path.features.registry import FEATURES, NAMES
 
@@ -84,6 +85,12 @@ def label(
 ) -> Label:
     """A label of a payment."""
     return Label(label_id, payment_id, disposition, label_time_ms, source=source)
+
+
+def taught(joined: Joined) -> Example:
+    """The example that a label made."""
+    assert joined.example is not None
+    return joined.example
 
 
 def decision(

@@ -228,6 +228,7 @@ def make_deployment(bootstrap: str, name: str, folder: Path, **chosen: Any) -> D
         "registry": folder / "registry",
         "state_dir": folder / "state",
         "keep_share": 1.0,
+        "learn_share": 1.0,
         "challengers": "",
     }
     deployment = Deployment(Settings(**plain | chosen), folder)

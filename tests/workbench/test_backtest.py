@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.measures import Flags, Floats, average_precision, recall_at_budget
+from models.measures import Flags, Floats, Ranking
 from services.contract.units import DAY_MS
 from services.workbench.backtest import (
     learning_weights,
@@ -107,8 +107,8 @@ scored = st.lists(
 def test_weighted_average_precision_is_that_of_the_payments_the_weights_stand_for(rows: Rows) -> None:
     scores, truth, weights = (np.array(each) for each in zip(*rows, strict=True))
     times = weights.astype(int)
-    copied = average_precision(np.repeat(scores, times), np.repeat(truth, times), np.ones(times.sum()))
-    found = average_precision(scores, truth, weights)
+    copied = Ranking.of(np.repeat(scores, times), np.repeat(truth, times)).average_precision
+    found = Ranking.of(scores, truth, weights).average_precision
     assert (found is None) == (not truth.any())
     assert found == pytest.approx(copied)
 
@@ -116,7 +116,7 @@ def test_weighted_average_precision_is_that_of_the_payments_the_weights_stand_fo
 @given(scored, st.floats(0, 1))
 def test_recall_at_a_budget_counts_only_what_fits_in_it(rows: Rows, share: float) -> None:
     scores, truth, weights = (np.array(each) for each in zip(*rows, strict=True))
-    found = recall_at_budget(scores, truth, weights, share)
+    found = Ranking.of(scores, truth, weights).recall_at_budget(share)
     if found is None:
         assert not truth.any()
         return

@@ -10,10 +10,12 @@ from typer.testing import CliRunner
 
 from models.drift import Alarm
 from models.registry.registry import Registry
-from services.cli import app
+from services.cli import app_of
 from services.contract.codec import encode
 from services.learner.health.alarms import FILE, RefitRequest, read_request
 from tests.workbench.samples import sample
+
+APP = app_of()
 
 LOSS = Alarm("loss", 1_000, "suspicious/7d", {"before": 0.5, "after": 2.0}, 0.002)
 
@@ -30,22 +32,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_train_if_drifted_trains_once_for_a_request_and_settles_it(folder: Path) -> None:
     command = ["train", str(folder / "data.parquet"), "--kind", "logistic", "--if-drifted"]
     registry, state = Registry(folder / "registry"), folder / "state"
-    idle = CliRunner().invoke(app, command)
+    idle = CliRunner().invoke(APP, command)
     assert idle.exit_code == 0
     assert "no refit is requested" in idle.stdout
     assert registry.names() == []
     state.mkdir()
     (state / FILE).write_bytes(encode(RefitRequest({"loss": LOSS})))
-    refused = CliRunner().invoke(app, ["train", str(folder / "none.parquet"), "--if-drifted"])
+    refused = CliRunner().invoke(APP, ["train", str(folder / "none.parquet"), "--if-drifted"])
     assert refused.exit_code == 1
     assert read_request(state) is not None, "nothing was trained, so it still stands"
-    trained = CliRunner().invoke(app, [*command, "--json"])
+    trained = CliRunner().invoke(APP, [*command, "--json"])
     assert trained.exit_code == 0
     assert "drift of loss on suspicious/7d: 0.500 to 2.000 nats" in trained.stderr
     assert orjson.loads(trained.stdout.splitlines()[-1])["model"] == "logistic/1"
     assert registry.load("logistic", 1).announcement.challenger
     assert read_request(state) is None
-    assert CliRunner().invoke(app, command).exit_code == 0
+    assert CliRunner().invoke(APP, command).exit_code == 0
     assert registry.versions("logistic") == [1]
     (state / FILE).write_text("{broken")
-    assert CliRunner().invoke(app, command).exit_code == 1
+    assert CliRunner().invoke(APP, command).exit_code == 1

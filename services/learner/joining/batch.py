@@ -74,7 +74,8 @@ def apply(
             joined = join.take_label(label)
             made = [] if joined is None else [joined]
         for example, first in made:
-            _add(example, topics, output)
+            if example is not None:
+                _add(example, topics, output)
             if first is not None:
                 output.records.append(payment_label_record(first, topics))
 

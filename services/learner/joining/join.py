@@ -8,6 +8,8 @@ Rules, each a function of the records themselves:
 
 - Decisions are kept by importance sampling (``services.learner.joining.sampling``): what is learned of one weighs the
   inverse of the probability with which it was kept. A decision that is not kept is as if it had not come.
+- Of what turns out not suspicious a share is learned, drawn by the same number of the same payment: the log would
+  else be made of it. Scorers hear of every first label. A label of a payment that made an example makes another.
 - The first decision of a payment that is kept counts; a repeat changes nothing.
 - A label id counts once for a payment. Another label of the same payment makes a further example if it outranks the
   one that stands (``models.labels.rank``), and else none. So the last example of a payment in the log is
@@ -84,6 +86,8 @@ class Limits:
     """Of the decisions of low probability."""
     keep_probability: float = 0.05
     """From here on every decision is kept."""
+    learn_share: float = 1.0
+    """As ``keep_share``, of the decisions that turn out not suspicious: what of them is learned."""
     decision_retention_ms: int = 400 * DAY_MS
     slack_ms: int = 30 * DAY_MS
     label_maturity_ms: int = 0
@@ -100,7 +104,8 @@ class Limits:
 class Joined(NamedTuple):
     """A label that has met its decision."""
 
-    example: Example
+    example: Example | None
+    """``None`` where its payment turned out not suspicious, and is not of those that are learned."""
     first: PaymentLabel | None
     """What scorers are to learn of it, if it is the payment's first."""
 
@@ -132,6 +137,8 @@ class _Met(msgspec.Struct, array_like=True):
     """Of the one that counts."""
     ids: bytes
     """Digests of all label ids, 8 bytes each."""
+    learned: bool = True
+    """Whether one of them made an example."""
 
 
 _META = b"m"
@@ -217,7 +224,9 @@ class Join:
             self.counts["decision_too_old"] += 1
             return []
         self.seen += 1
-        kept_with = inclusion(decision, limits.keep_share, limits.keep_probability)
+        kept_with, cleared_with = (
+            inclusion(decision, share, limits.keep_probability) for share in (limits.keep_share, limits.learn_share)
+        )
         waiting = self._waiting.pop(payment, {})
         self.waiting_labels -= len(waiting)
         self._changes.update(dict.fromkeys(waiting))
@@ -236,6 +245,7 @@ class Join:
             decision.payment_id,
             decision.tenant,
             kept_with,
+            min(kept_with, cleared_with),
         )
         self._changes[key] = _encode(served)
         self._changes[_day_key(decision.event_time_ms // DAY_MS) + payment] = b""
@@ -284,8 +294,9 @@ class Join:
             found = self._get(b"d" + payment)
             if found is None or self._get(b"j" + payment) is not None:
                 continue
-            example = silent_example_of(_decode_served(found), limits.label_maturity_ms, limits.label_frequency)
-            if example is not None:
+            served = _decode_served(found)
+            example = silent_example_of(served, limits.label_maturity_ms, limits.label_frequency)
+            if example is not None and drawn(payment) < served.inclusion_cleared:
                 examples.append(example)
         if places:
             meta.swept = places[-1]
@@ -324,12 +335,14 @@ class Join:
             counts["too_late"] += 1
             return None
         ranked = rank(label)
-        outranked = met is not None and ranked < met.standing
-        self._changes[key] = _encode(_Met(met.standing if met is not None and outranked else ranked, ids + digest))
-        counts["outranked" if outranked else "joined"] += 1
+        standing = ranked if met is None else max(ranked, met.standing)
+        outranked, learned = ranked < standing, met is not None and met.learned
+        example = None if outranked else example_of(label, served, drawn(payment), learned)
+        self._changes[key] = _encode(_Met(standing, ids + digest, learned or example is not None))
+        counts["outranked" if outranked else "joined" if example is not None else "not_learned"] += 1
         if outranked:
             return None
-        return Joined(example_of(label, served), payment_label_of(label, served, self._schema) if met is None else None)
+        return Joined(example, payment_label_of(label, served, self._schema) if met is None else None)
 
     def _drop_labels(self) -> None:
         """The waiting labels whose time is over first go, while they are too many or it is over."""

@@ -60,6 +60,8 @@ class Served(Struct, frozen=True, array_like=True, gc=False):
     tenant: str = ""
     inclusion: float = 1.0
     """The probability with which the decision was kept."""
+    inclusion_cleared: float = 1.0
+    """With which it is learned if it turns out not suspicious; where it is more than ``inclusion``, that one holds."""
 
 
 class _Party(Struct, frozen=True, gc=False):
@@ -109,12 +111,21 @@ def read_example(value: bytes | None) -> Example | Rejection:
     return read(value, Example, "example_invalid")
 
 
-def example_of(label: Label, served: Served) -> Example:
-    """The training example that a label makes of what was served.
+def example_of(label: Label, served: Served, number: float = 0.0, again: bool = False) -> Example | None:
+    """The training example that a label makes of what was served; ``None`` where it says not suspicious, and the
+    payment's permanent random ``number`` is not below the probability with which such are learned.
 
     It weighs what the label does (the inverse of the share of such payments that are labelled at all), over the
-    probability with which the decision was kept, times the reliability of the label's source.
+    probability that it was learned, times the reliability of the label's source. ``again`` says that its payment made
+    an example before, which this one is to replace.
     """
+    probability = served.inclusion
+    if label.disposition != "suspicious":
+        cleared = min(served.inclusion, served.inclusion_cleared)
+        if number < cleared:
+            probability = cleared
+        elif not again:
+            return None
     return Example(
         example_id=example_id(label.tenant, label.payment_id, label.label_id),
         payment_id=label.payment_id,
@@ -122,7 +133,7 @@ def example_of(label: Label, served: Served) -> Example:
         event_time_ms=served.event_time_ms,
         label_time_ms=label.label_time_ms,
         label=label.disposition == "suspicious",
-        weight=_weight(label.weight * reliability(label.source), served),
+        weight=_weight(label.weight * reliability(label.source), probability),
         source=label.source,
         features=served.features,
         feature_schema_hash=served.feature_schema_hash,
@@ -137,9 +148,10 @@ def silent_example_of(served: Served, maturity_ms: int, label_frequency: float) 
     where it would weigh nothing.
 
     It says *not suspicious* with the reliability of silence, times the probability that this is so
-    (``models.learning.silence.certainty``), over the probability with which the decision was kept.
+    (``models.learning.silence.certainty``), over the probability that it is learned.
     """
-    weight = _weight(reliability(SILENCE) * certainty(served.score, label_frequency), served)
+    probability = min(served.inclusion, served.inclusion_cleared)
+    weight = _weight(reliability(SILENCE) * certainty(served.score, label_frequency), probability)
     if weight <= 0.0:
         return None
     return Example(
@@ -158,8 +170,8 @@ def silent_example_of(served: Served, maturity_ms: int, label_frequency: float) 
     )
 
 
-def _weight(weight: float, served: Served) -> float:
-    return min(EXAMPLE_WEIGHT_MAX, weight / served.inclusion)
+def _weight(weight: float, probability: float) -> float:
+    return min(EXAMPLE_WEIGHT_MAX, weight / probability)
 
 
 def payment_label_of(label: Label, served: Served, schema: str) -> PaymentLabel | None:

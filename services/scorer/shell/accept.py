@@ -39,6 +39,8 @@ ATTEMPTS = 5
 class NothingToAccept(TocsinError):
     """No reader of the topic waits for a decision. The message says so."""
 
+    exit_code = 2
+
 
 class _Reader(NamedTuple):
     """Who reads a topic: a consumer group's name, and where its state is."""

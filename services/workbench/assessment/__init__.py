@@ -1,5 +1,5 @@
 """Assessment: how well subjects are found on a generated stream whose truth is known.
 
-``measures`` are pure; ``subjects`` follows each payer and payee through a stream; ``train`` makes a model of another
+``subjects`` follows each payer and payee through a stream; ``train`` makes a model of another
 seed's stream; ``run`` puts it together. Results show that the software works as specified, not that it finds offenders.
 """

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.measures import Flags, Floats, Ranking
 from services.contract.payment import Payment, Role
 from services.generator import AccountTruth, Configuration, Stream
 from services.scorer.path.features.registry import INDEX, feature_schema_hash
@@ -21,9 +22,9 @@ from services.scorer.path.rules.pack_parse import parse_pack
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
 from services.scorer.rulebook.pack_file import pack_text
-from services.workbench.assessment.measures import Flags, Floats, Ranking, interval, recall
 from services.workbench.assessment.subjects import Subjects
 from services.workbench.assessment.train import TruthTrainer
+from services.workbench.measures import interval, recall
 
 NOTE = "Results on synthetic data show that the software works as specified, not that it finds offenders."
 VARIANTS = ("rules", "model", "combined")
@@ -255,11 +256,11 @@ def _sub_type(
 
 
 def curve(ranked: Ranked, variant: str) -> list[tuple[float, float]]:
-    """(recall, precision) of the payers' ranking at each true payer."""
+    """(recall, precision) of the payers' ranking at each threshold where there is one of the kind."""
     truth = ranked.of(ranked.payers.accounts, "payer", _is_lsac_payer)
     ranking = Ranking.of(ranked.payers.best(variant), truth)
-    at = np.flatnonzero(ranking.truth & np.isfinite(ranking.scores))
-    return [((n + 1) / max(int(truth.sum()), 1), (n + 1) / (place + 1)) for n, place in enumerate(at.tolist())]
+    at = np.flatnonzero((np.diff(ranking.true, prepend=0.0) > 0.0) & np.isfinite(ranking.thresholds))
+    return list(zip(ranking.recall[at].tolist(), ranking.precision[at].tolist(), strict=True))
 
 
 def fairness_of(ranked: Ranked, blind: Ranked, swapped: Ranked) -> dict[str, Any]:

@@ -8,14 +8,14 @@ trains on every payment whose label has matured, not on the training week alone;
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from models.measures import Flags, Floats, Whole, auc
-from services.workbench.handbook.measures import average_precision, card_precision
+from models.measures import Flags, Floats, Ranking, Whole, auc
+from services.workbench.measures import card_precision
 
 FIRST_DAY = date(2018, 4, 1)
 """Day 0; a Sunday."""
@@ -57,11 +57,7 @@ class Figures:
 
     def as_dict(self) -> dict[str, float]:
         """As JSON."""
-        return {
-            "auc": self.auc,
-            "average_precision": self.average_precision,
-            "card_precision_100": self.card_precision_100,
-        }
+        return asdict(self)
 
 
 def read_cards(path: Path) -> Cards:
@@ -110,7 +106,7 @@ def measure(cards: Cards, rows: Whole, scores: Floats) -> Figures:
     truth = cards.truth[rows]
     return Figures(
         auc(scores, truth),
-        average_precision(scores, truth),
+        Ranking.of(scores, truth).average_precision or 0.0,
         card_precision(scores, truth, cards.customers[rows], cards.days[rows]),
     )
 

@@ -1,36 +1,42 @@
-"""``tocsin evaluate handbook``: replay, refit, correct, measure, and set beside what others have published."""
+"""``tocsin evaluate handbook``: the learner that ships, by the handbook's protocol, beside what others published."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import date, timedelta
+from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from services.scorer.path.features.registry import INDEX, NAMES
-from services.scorer.path.rules.ruleset import Ruleset
-from services.workbench.handbook.corrector import corrected
+from models.measures import Floats
+from services.contract.units import DAY_MS
+from services.ingest.files import MappedFile
+from services.ingest.mapping_file import load_mapping
+from services.ingest.rows import Ready
+from services.runtime.settings import Settings
+from services.workbench.handbook.deployment import Deployment, UnfitError
 from services.workbench.handbook.handbook import (
     FINAL,
+    FIRST_DAY,
     TEST_DAYS,
     Cards,
-    day_number,
     first_tested_day,
     mean,
     measure,
     read_cards,
     rows_tested,
 )
-from services.workbench.handbook.recipe import Recipe, corrector_inputs, ensemble_log_odds
-from services.workbench.handbook.served import CONFIRMED_NAMES, label_log, served_features, varying
 
-GROWS = frozenset({"payer_age", "payee_age", "payer_payments_total", "payee_payments_total", "pair_age"})
-"""Features that only grow while the data set lasts: they would tell a tree the date."""
-WARM_UP_DAYS = 14
-"""The corrector walks this long before the first test."""
+CHOSEN: dict[str, Any] = {"keep_share": 1.0, "challengers": "boosting"}
+"""Of a deployment's settings, what the evaluation chooses. Every card payment gets a label, and features are to hear of
+all of them, so every decision is kept. Challengers that do not lead are not trained: they change nothing here."""
+LEADER = "boosting"
+"""The line whose latest version serves. It is chosen before anything is seen, as people would by ``tocsin promote``."""
 PUBLISHED: dict[str, tuple[float, float, float | None]] = {
     "book: logistic regression": (0.868, 0.623, 0.297),
     "book: random forest": (0.870, 0.678, 0.299),
@@ -49,51 +55,46 @@ NOTE = (
     "8 August to 4 September, served for no choice. The data are simulated."
 )
 
-Tell = Callable[[str], None]
 Share = Callable[[float], None]
 
 
-def evaluate_handbook(
-    path: Path,
-    ruleset: Ruleset,
-    tell: Tell,
-    share: Share,
-    splits: tuple[date, ...] = FINAL,
-    recipe: Recipe | None = None,
-) -> dict[str, Any]:
-    """Run the handbook's protocol over ``path``; ``tell`` is told what is being done, ``share`` how much of the replay.
+def evaluate_handbook(path: Path, settings: Settings, share: Share, splits: tuple[date, ...] = FINAL) -> dict[str, Any]:
+    """Run the handbook's protocol over ``path``; ``share`` is told how much of it is done.
 
     Parameters
     ----------
+    settings
+        A deployment's. What it chooses is evaluated, but for ``CHOSEN``.
     splits
         First days of the training weeks, in order.
 
     Returns
     -------
-    As JSON: ``splits`` and ``mean``, each with ``auc``, ``average_precision`` and ``card_precision_100``;
-    ``ensemble_mean`` without the corrector; ``published``, and the ``note``.
+    As JSON: ``splits`` and ``mean``, each with ``auc``, ``average_precision`` and ``card_precision_100`` of the scores
+    as served; ``lines``, the mean by line of models, whoever served; ``served``, by day the version that did;
+    ``chosen``, ``published``, and the ``note``.
+
+    Raises
+    ------
+    ImportError
+        When the leader's extra is not installed.
+    UnfitError
+        When a row does not become a decided payment.
     """
-    recipe = recipe or Recipe()
     cards = read_cards(path)
-    tell("replaying both hops, labels as they mature among the payments")
-    served = served_features(path, cards, ruleset, share)
-    features, names = chosen_features(cards, served, day_number(splits[0]))
-    first, until = first_tested_day(splits[0]) - WARM_UP_DAYS, first_tested_day(splits[-1]) + TEST_DAYS
-    log_odds = ensemble_log_odds(cards, features, first, until, recipe, tell)
-    payment, kinds = label_log(cards.seconds)
-    inputs = corrector_inputs(features, names)
-    scores = corrected(log_odds, inputs, cards.truth, payment, kinds, recipe.rate)
+    scores, served = asyncio.run(_scores(path, cards, settings.model_copy(update=CHOSEN), splits, share))
     tests = [rows_tested(cards, training) for training in splits]
-    figures = [measure(cards, rows, scores[rows]) for rows in tests]
-    uncorrected = [measure(cards, rows, log_odds[rows]) for rows in tests]
+    figures = {name: [measure(cards, rows, said[rows]) for rows in tests] for name, said in scores.items()}
     return {
-        "mean": mean(figures).as_dict(),
+        "mean": mean(figures["served"]).as_dict(),
         "splits": [
             {"training_week": training.isoformat(), "payments": len(rows), "frauds": int(cards.truth[rows].sum())}
             | each.as_dict()
-            for training, rows, each in zip(splits, tests, figures, strict=True)
+            for training, rows, each in zip(splits, tests, figures["served"], strict=True)
         ],
-        "ensemble_mean": mean(uncorrected).as_dict(),
+        "lines": {name: mean(of).as_dict() for name, of in figures.items() if name != "served"},
+        "served": {(FIRST_DAY + timedelta(days=day)).isoformat(): name for day, name in enumerate(served)},
+        "chosen": CHOSEN,
         "published": {
             name: dict(zip(("auc", "average_precision", "card_precision_100"), each, strict=True))
             for name, each in (PUBLISHED | RIVER).items()
@@ -102,17 +103,45 @@ def evaluate_handbook(
     }
 
 
-def chosen_features(cards: Cards, served: NDArray[np.float32], day: int) -> tuple[NDArray[np.float32], list[str]]:
-    """The registry's features that this data tells before ``day``, without those in ``GROWS``, and what labels say.
+async def _scores(
+    path: Path, cards: Cards, settings: Settings, splits: tuple[date, ...], share: Share
+) -> tuple[dict[str, Floats], list[str]]:
+    """Log-odds float64[n] of the payments up to the last test, as served and by line, NaN elsewhere; and what served,
+    by day."""
+    days = first_tested_day(splits[-1]) + TEST_DAYS
+    scores: dict[str, Floats] = {}
+    at = 0
+    with (
+        TemporaryDirectory(prefix="tocsin-handbook-") as folder,
+        MappedFile(path, load_mapping("handbook"), labels=True) as rows,
+        closing(Deployment(settings, Path(folder), LEADER)) as deployment,
+    ):
+        for payments in by_day(rows):
+            if len(deployment.served) == days:
+                break
+            for name, said in (await deployment.day(payments)).items():
+                scores.setdefault(name, np.full(len(cards.seconds), np.nan))[at : at + len(said)] = said
+            at += len(payments)
+            share(len(deployment.served) / days)
+        await deployment.learned()
+    if len(deployment.served) != days or at != int((cards.days < days).sum()):
+        raise UnfitError(f"{path}: {at} payments in {len(deployment.served)} days, which are not those of the protocol")
+    return scores, deployment.served
 
-    Returns
-    -------
-    features
-        float32[n, f].
-    names
-        Of the f features.
+
+def by_day(rows: MappedFile) -> Iterator[list[Ready]]:
+    """The payments of each day of event time.
+
+    Raises
+    ------
+    UnfitError
+        When a row is no payment.
     """
-    sample = np.flatnonzero((cards.days >= day - 60) & (cards.days < day))[::7]
-    told = [NAMES[at] for at in varying(served, sample).tolist()]
-    names = [name for name in told if name not in GROWS and name not in CONFIRMED_NAMES] + list(CONFIRMED_NAMES)
-    return served[:, [INDEX[name] for name in names]], names
+
+    def day(row: object) -> int:
+        if not isinstance(row, Ready):
+            raise UnfitError(f"{rows.name}: {row}")
+        return row.event_time_ms // DAY_MS
+
+    for _, payments in groupby(rows, day):
+        yield [each for each in payments if isinstance(each, Ready)]

@@ -16,7 +16,7 @@ from services.contract.units import DAY_MS
 from services.learner.joining.join import Join, Limits, payment_key
 from services.learner.joining.records import ServedDecision
 from services.learner.joining.sampling import drawn
-from tests.learner.streams import START_MS, MemoryStore, label, served
+from tests.learner.streams import START_MS, MemoryStore, label, served, taught
 
 Record = ServedDecision | Label
 Log = list[Record]
@@ -25,9 +25,9 @@ NOW_MS = START_MS + 10_000 * DAY_MS
 
 def take(join: Join, record: Record) -> list[Example]:
     if isinstance(record, ServedDecision):
-        return [each.example for each in join.take_decision(record, NOW_MS)]
+        return [taught(each) for each in join.take_decision(record, NOW_MS)]
     joined = join.take_label(record)
-    return [] if joined is None else [joined.example]
+    return [] if joined is None else [taught(joined)]
 
 
 def settle(join: Join, store: MemoryStore) -> None:
@@ -178,7 +178,7 @@ def test_waiting_labels_join_in_the_order_in_which_they_came() -> None:
         join.take_label(structs.replace(said, label_time_ms=START_MS + (3, 1, 2).index(number)))
         settle(join, store)
     made = Join(store).take_decision(served("p"), NOW_MS)
-    assert [each.example.label for each in made] == [False, True, False]
+    assert [taught(each).label for each in made] == [False, True, False]
     assert [None if each.first is None else each.first.confirmed for each in made] == [False, None, None]
 
 
@@ -195,7 +195,7 @@ def test_a_label_that_does_not_outrank_the_standing_one_is_counted_and_teaches_n
     made = []
     for source, late in (("analyst", 5), ("authority", 1), ("analyst", 9), ("analyst", 9), ("correction", 9)):
         joined = join.take_label(label("p", f"{source}-{late}", START_MS + late, source=source))
-        made += [] if joined is None else [(joined.example.source, joined.example.weight, joined.first is not None)]
+        made += [] if joined is None else [(taught(joined).source, taught(joined).weight, joined.first is not None)]
     assert made == [("analyst", 0.8, True), ("authority", 1.0, False)]
     assert of_labels(join.counts) == {"joined": 2, "outranked": 2, "duplicate": 1}
     settle(join, store)
@@ -243,7 +243,7 @@ def test_a_label_for_a_payment_six_months_old_is_joined_if_it_was_kept_and_count
         join.take_decision(record, NOW_MS)
     settle(join, store)
     late = [label(each.payment_id, "l", START_MS + 180 * DAY_MS) for each in old]
-    made = [joined.example for each in late if (joined := join.take_label(each)) is not None]
+    made = [taught(joined) for each in late if (joined := join.take_label(each)) is not None]
     assert {each.payment_id for each in made} == kept
     assert {each.weight for each in made} == {0.8 / 0.1}
     assert join.waiting_labels == 300 - len(kept)

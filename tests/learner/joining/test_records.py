@@ -138,7 +138,9 @@ def test_a_decision_that_was_kept_without_accounts_makes_an_example_and_tells_no
     stored = msgspec.msgpack.encode((START_MS, -3.0, (1.0,), "m", "s"))  # as earlier versions wrote it
     read = msgspec.msgpack.decode(stored, type=Served)
     assert payment_label_of(label("p", "l"), read, "s") is None
-    assert example_of(label("p", "l"), read).payer == ""
+    made = example_of(label("p", "l"), read)
+    assert made is not None
+    assert made.payer == ""
 
 
 @pytest.mark.parametrize(

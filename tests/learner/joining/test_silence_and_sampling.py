@@ -15,7 +15,7 @@ from models.labels import RELIABILITY, SILENCE
 from models.learning.silence import certainty
 from services.bench.soak import soak
 from services.contract.codec import decode, encode
-from services.contract.label import Example
+from services.contract.label import Disposition, Example
 from services.contract.topics import Topics
 from services.contract.units import DAY_MS
 from services.learner.joining.batch import Output, Read, apply, sweep
@@ -25,7 +25,7 @@ from services.learner.joining.sampling import drawn, inclusion
 from services.learner.measures import Measures
 from services.runtime.metrics import Metrics
 from services.scorer.path.scoring.model import probability
-from tests.learner.streams import START_MS, MemoryStore, decision, label, served
+from tests.learner.streams import START_MS, MemoryStore, decision, label, served, taught
 
 TOPICS = Topics()
 LATER_MS = START_MS + 10_000 * DAY_MS
@@ -62,7 +62,7 @@ def test_weights_undo_the_sampling() -> None:
     for number, score in enumerate(scores):
         join.take_decision(served(f"p-{number}", score=score), LATER_MS)
         joined = join.take_label(label(f"p-{number}", "l", source="authority"))
-        weights.append(0.0 if joined is None else joined.example.weight)
+        weights.append(0.0 if joined is None else taught(joined).weight)
     assert 2_000 < join.decisions < 8_000
     for of in (lambda score: 1.0, probability):
         pis = [min(1.0, max(0.1, probability(score) / 0.05)) for score in scores]
@@ -79,10 +79,66 @@ def test_a_label_that_waits_for_a_decision_that_is_not_kept_is_counted_and_waits
     made = [each for name in names for each in join.take_decision(served(name, score=-9.0), LATER_MS)]
     assert 5 < len(made) < 40
     assert {name for name in names if drawn(payment_key("default", name)) < 0.1} == {
-        each.example.payment_id for each in made
+        taught(each).payment_id for each in made
     }
     assert join.counts["not_kept"] == join.counts["decision_not_kept"] == 200 - len(made)
     assert join.waiting_labels == 0
+
+
+LEARNED = Limits(learn_share=0.1, label_maturity_ms=90 * DAY_MS)
+
+
+def test_of_what_turns_out_not_suspicious_a_share_is_learned_and_weighs_as_the_whole() -> None:
+    """Of 20,000 decisions, all kept and labelled: scorers hear of all, trainers of the suspicious and of a share."""
+    draw, join = random.Random(6), Join(MemoryStore(), LEARNED)
+    scores = [min(2.0, draw.gauss(-6.0, 2.0)) for _ in range(20_000)]
+    weights: list[float] = []
+    for number, score in enumerate(scores):
+        suspicious = number % 20 == 0
+        join.take_decision(served(f"p-{number}", score=score), LATER_MS)
+        said = label(
+            f"p-{number}", "l", disposition="suspicious" if suspicious else "not_suspicious", source="authority"
+        )
+        joined = join.take_label(said)
+        assert joined is not None
+        assert joined.first is not None
+        assert joined.first.confirmed is suspicious
+        if suspicious:
+            assert taught(joined).weight == 1.0
+        else:
+            weights.append(0.0 if joined.example is None else joined.example.weight)
+    assert join.counts["not_learned"] == weights.count(0.0)
+    assert join.counts["joined"] == 20_000 - weights.count(0.0)
+    assert 2_000 < join.counts["joined"] < 8_000
+    pis = [min(1.0, max(0.1, probability(score) / 0.05)) for at, score in enumerate(scores) if at % 20]
+    spread = sum(1.0 / pi - 1.0 for pi in pis) ** 0.5
+    assert sum(weights) == pytest.approx(len(pis), abs=4.0 * spread)
+
+
+def test_a_label_that_corrects_an_example_is_learned_whatever_is_drawn() -> None:
+    join = Join(MemoryStore(), LEARNED)
+    name = next(each for each in (f"p-{at}" for at in range(100)) if drawn(payment_key("default", each)) > 0.5)
+    join.take_decision(served(name, score=-9.0), LATER_MS)
+    said: tuple[Disposition, ...] = ("not_suspicious", "not_suspicious", "suspicious", "not_suspicious")
+    made = [join.take_label(label(name, f"l-{at}", START_MS + at, each, "authority")) for at, each in enumerate(said)]
+    examples = [each.example for each in made if each is not None]
+    assert [each and (each.label, each.weight) for each in examples] == [None, None, (True, 1.0), (False, 1.0)]
+    assert [each is not None and each.first is not None for each in made] == [True, False, False, False]
+
+
+def test_of_silence_the_same_share_is_learned_and_weighs_as_the_whole() -> None:
+    store = MemoryStore()
+    join = Join(store, LEARNED)
+    names = [f"p-{number}" for number in range(300)]
+    for name in names:
+        join.take_decision(served(name, score=-9.0), LATER_MS)
+    join.take_decision(served("now", START_MS + 91 * DAY_MS), LATER_MS)
+    store.write(join.seal())
+    join.written()
+    passed, made = join.sweep(1_000)
+    assert passed == 300
+    assert {each.payment_id for each in made} == {each for each in names if drawn(payment_key("default", each)) < 0.1}
+    assert {each.weight for each in made} == {RELIABILITY[SILENCE] * certainty(-9.0, 0.3) / 0.1}
 
 
 @given(st.floats(-50.0, 50.0), st.floats(0.01, 0.99))
@@ -124,7 +180,7 @@ def test_a_decision_without_a_label_makes_one_weak_example_after_its_time_and_te
     later = join.take_label(label("p-0", "l", START_MS + 95 * DAY_MS))
     assert later is not None
     assert later.first is not None, "the first label that anybody gave"
-    assert later.example.example_id != first.example_id
+    assert taught(later).example_id != first.example_id
 
 
 def test_a_decision_that_comes_when_silence_has_passed_its_day_is_kept_and_not_passed_again() -> None:
@@ -151,7 +207,7 @@ def test_a_weight_stays_what_a_trainer_takes() -> None:
     said = label(name, "l", source="authority")
     joined = join.take_label(structs.replace(said, weight=1e5))
     assert joined is not None
-    assert joined.example.weight == EXAMPLE_WEIGHT_MAX
+    assert taught(joined).weight == EXAMPLE_WEIGHT_MAX
 
 
 def test_a_store_of_another_format_is_refused_with_what_to_do() -> None:

@@ -1,4 +1,4 @@
-"""The assessment's measures, and what must hold on a small stream: fairness above all."""
+"""What must hold on a small stream: fairness above all."""
 
 from __future__ import annotations
 
@@ -7,43 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.runtime.settings import load_settings
 from services.scorer.rulebook.ruleset_file import load_ruleset
-from services.workbench.assessment.measures import Ranking, recall
 from services.workbench.assessment.report import markdown, plot
 from services.workbench.assessment.run import NOTE, VARIANTS, Options, assess
 from services.workbench.assessment.subjects import Subjects
-
-SCORES = st.lists(st.tuples(st.sampled_from([0.0, 1.0, 2.0, 3.0, 4.0]), st.booleans()), min_size=1, max_size=30)
-
-
-@given(subjects=SCORES, precision=st.sampled_from([0.3, 0.5, 0.9]))
-def test_the_threshold_is_the_lowest_one_of_that_precision(
-    subjects: list[tuple[float, bool]], precision: float
-) -> None:
-    scores, truth = (np.array(each) for each in zip(*subjects, strict=True))
-    fitting = [
-        threshold for threshold in sorted({score for score, _ in subjects})
-        if np.mean(truth[scores >= threshold]) >= precision
-    ]  # fmt: skip
-    assert Ranking.of(scores, truth).threshold_at_precision(precision) == min(fitting, default=np.inf)
-
-
-@given(subjects=SCORES, budget=st.integers(0, 31))
-def test_no_more_subjects_than_the_budget_reach_its_threshold(subjects: list[tuple[float, bool]], budget: int) -> None:
-    scores, truth = (np.array(each) for each in zip(*subjects, strict=True))
-    threshold = Ranking.of(scores, truth).threshold_at_budget(budget)
-    assert (scores >= threshold).sum() <= budget
-    lower = [score for score in scores if score < threshold]
-    assert not lower or (scores >= max(lower)).sum() > budget
-
-
-def test_recall_of_nobody_is_not_a_number() -> None:
-    assert recall(np.array([1.0]), np.array([False]), 0.0) is None
-    assert recall(np.array([1.0, 3.0]), np.array([True, True]), 2.0) == 0.5
 
 
 def test_a_subject_has_its_highest_score_and_the_watched_have_their_paths() -> None:

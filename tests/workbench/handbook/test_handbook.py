@@ -1,23 +1,14 @@
-"""The protocol meets the book's own figures, and what is served knows no label before its time."""
+"""The protocol meets the book's own figures."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
-from importlib import resources
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from models.measures import Flags, Floats
-from services.contract.codec import encode
-from services.contract.payment import Party, Payment
-from services.scorer.path.features.registry import INDEX
-from services.scorer.path.replay import Replay
-from services.scorer.path.rules.ruleset import parse_ruleset
-from services.workbench.handbook.book import book_features
-from services.workbench.handbook.corrector import corrected
 from services.workbench.handbook.handbook import (
     EARLIER,
     FINAL,
@@ -28,42 +19,8 @@ from services.workbench.handbook.handbook import (
     measure,
     rows_tested,
 )
-from services.workbench.handbook.recipe import Recipe, corrector_inputs, training_rows
-from services.workbench.handbook.served import BATCH, CONFIRMED_NAMES, Walk, label_log
-
-WEEK_SECONDS = 7 * 86_400
-RULESET = parse_ruleset(
-    resources.files("services.scorer.rulebook").joinpath("rulesets/general.toml").read_text("utf-8")
-)
-START_MS = 1_522_540_800_000
-
-
-def small_cards(seed: int = 0, payments: int = 3_000) -> Cards:
-    """A month and a half of made-up payments."""
-    rng = np.random.default_rng(seed)
-    seconds = np.sort(rng.integers(0, 45 * 86_400, payments))
-    return Cards(
-        rng.integers(0, 20, payments), rng.integers(0, 15, payments), seconds,
-        np.round(rng.lognormal(3.0, 1.0, payments), 2), rng.random(payments) < 0.2,
-    )  # fmt: skip
-
-
-def served_by(cards: Cards, batch: int = BATCH) -> NDArray[np.float32]:
-    """What workers would serve, labels read after a week."""
-    walk = Walk(Replay(RULESET), cards.truth)
-    columns = (cards.seconds, cards.customers, cards.terminals, np.round(100 * cards.amounts).astype(np.int64))
-    for at, (second, customer, terminal, cents) in enumerate(zip(*(each.tolist() for each in columns), strict=True)):
-        at_ms, payer, payee = START_MS + 1_000 * second, Party(f"c{customer}"), Party(f"t{terminal}")
-        walk.pay(at_ms, payer.account.encode(), encode(Payment(f"{at}", at_ms, cents, "EUR", payer, payee)))
-        if at % batch == batch - 1:
-            walk.measure()
-    walk.measure()
-    return walk.features
-
-
-def confirmed_features(cards: Cards) -> NDArray[np.float32]:
-    """Of these, what labels say."""
-    return served_by(cards)[:, [INDEX[name] for name in CONFIRMED_NAMES]]
+from tests.workbench.handbook.book import book_features
+from tests.workbench.handbook.streams import small_cards
 
 
 def logistic(features: Floats, truth: Flags) -> Floats:
@@ -112,54 +69,3 @@ def test_logistic_regression_on_the_books_features_gives_the_books_figures(cards
     assert figures.auc == pytest.approx(0.871, abs=0.002)
     assert figures.average_precision == pytest.approx(0.606, abs=0.002)
     assert figures.card_precision_100 == pytest.approx(0.291, abs=0.002)
-
-
-def test_nothing_that_is_served_knows_a_label_before_its_time_or_a_payment_that_comes_after() -> None:
-    cards, cut = small_cards(), 1_500
-    now = cards.seconds[cut]
-    served = served_by(cards)
-    truth = np.where(cards.seconds + WEEK_SECONDS > now, ~cards.truth, cards.truth)
-    amounts = np.where(np.arange(len(truth)) > cut, cards.amounts * 9.0, cards.amounts)
-    changed = served_by(replace(cards, truth=truth, amounts=amounts))
-    upto = cards.seconds <= now
-    upto[cut + 1 :] = False
-    assert np.array_equal(served[upto], changed[upto], equal_nan=True)
-    assert not np.array_equal(served, changed, equal_nan=True)
-
-
-def test_labels_are_read_after_exactly_a_week_however_the_replay_is_cut() -> None:
-    cards = small_cards(payments=300)
-    served = served_by(cards)
-    assert np.array_equal(served, served_by(cards, 7), equal_nan=True)
-    shares = served[:, INDEX["payee_confirmed_share_30d"]]
-    for at in range(300):
-        matured = (cards.terminals == cards.terminals[at]) & (cards.seconds + WEEK_SECONDS <= cards.seconds[at])
-        assert (shares[at] > 0.0) == (cards.truth & matured).any(), at
-
-
-def test_a_fit_learns_matured_payments_only() -> None:
-    cards, day = small_cards(), 40
-    rows, weights = training_rows(cards, day, Recipe(burn_in_days=5, train_days=20), 0)
-    assert cards.seconds[rows].max() + WEEK_SECONDS <= day * 86_400
-    assert cards.days[rows].min() == day - 7 - 20
-    assert set(weights[cards.truth[rows]]) == {1.0}
-    assert set(weights[~cards.truth[rows]]) == {10.0}
-
-
-def corrections(truth: Flags, cards: Cards, log_odds: Floats, rate: float) -> NDArray[np.float64]:
-    inputs = corrector_inputs(confirmed_features(cards), list(CONFIRMED_NAMES))
-    payment, kinds = label_log(cards.seconds)
-    return corrected(log_odds, inputs, truth, payment, kinds, rate)
-
-
-def test_the_corrector_starts_as_the_ensemble_and_learns_only_what_is_due() -> None:
-    cards = small_cards()
-    log_odds = np.random.default_rng(1).normal(-3.0, 4.0, len(cards.seconds))
-    assert corrections(cards.truth, cards, log_odds, 0.0) == pytest.approx(log_odds)
-    served = corrections(cards.truth, cards, log_odds, 0.05)
-    now = cards.seconds[1_500]
-    late = np.where(cards.seconds + WEEK_SECONDS > now, ~cards.truth, cards.truth)
-    again = corrections(late, cards, log_odds, 0.05)
-    assert np.array_equal(served[:1_501], again[:1_501])
-    assert not np.array_equal(served, again)
-    assert np.array_equal(served[cards.seconds < WEEK_SECONDS], log_odds[cards.seconds < WEEK_SECONDS])

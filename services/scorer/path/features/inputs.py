@@ -70,7 +70,7 @@ PAYER_INPUT = np.dtype(
         ("confirmed", "f8"),  # whether the payee stands in the deployer's list
         ("in_lexicon", "f8"),  # whether the reference holds a term of the private lexicon; NaN while there is none
         ("rail", "u8"),  # digest, like all that follow
-        ("device", "u8"),  # the payer's, 0 where none is told
+        ("payer_device", "u8"),  # 0 where none is told
         ("payment", "u8"),
         ("payer", "u8"),
         ("payee", "u8"),
@@ -119,6 +119,8 @@ LABEL_INPUT = np.dtype(
     align=True,
 )
 """A label as either hop reads it among the records of a batch."""
+for _layout in (PAYER_INPUT, PAYEE_INPUT, LABEL_INPUT):
+    assert not set(_layout.names or ()) & set(dir(np.record)), "run as Python, a kernel would read NumPy's attribute"
 
 
 def rows_of(layout: np.dtype[Any], count: int, **columns: Iterable[Any]) -> NDArray[Any]:
@@ -160,7 +162,7 @@ def payer_rows(payments: Sequence[Payment], eur_per_minor: dict[str, float], pri
         confirmed=private.are_confirmed([p.payee.account for p in payments]),
         in_lexicon=private.hold_terms([p.reference for p in payments]),
         rail=(rail(p.rail or "") for p in payments),
-        device=(0 if p.device is None else digest(p.device) for p in payments),
+        payer_device=(0 if p.device is None else digest(p.device) for p in payments),
         payment=(digest(f"{p.tenant}\x1f{p.payment_id}") for p in payments),
         payer=(digest(p.payer.account) for p in payments),
         payee=(digest(p.payee.account) for p in payments),

@@ -165,7 +165,7 @@ def _payer_kernel(
         write_typology_payment(x, payment, corridor)
         write_remittances(x, row, effective_ms)
         write_context(x, row, effective_ms, factors)
-        x[PAYER_AT.device_is_new] = _device_is_new(row, payment.device)
+        x[PAYER_AT.device_is_new] = _device_is_new(row, payment.payer_device)
         write_payer_confirmed(x, row.labels, effective_ms, payment.amount)
         if row.remits > 0:
             write_recent_payees(out.recent_payees[i], row, payment.payee)
@@ -181,7 +181,7 @@ def _update(
 ) -> None:
     """Take a payment, of which ``x`` are the features, into its payer's row and its corridor's."""
     remember_partner(row, position, payment.payee, effective_ms)
-    _remember_device(row, payment.device)
+    _remember_device(row, payment.payer_device)
     remember_other(row, x, payment, effective_ms, factors)
     if x[PAYER_AT.is_remittance] == 1.0:
         update_remittance(row, corridor, x, payment, effective_ms, watermark_ms)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.measures import auc
-from services.workbench.handbook.measures import average_precision, card_precision
+from models.measures import Ranking, auc
+from services.workbench.measures import card_precision, interval, recall
 
 SEEDED = settings(derandomize=True, deadline=None, max_examples=200, database=None)
 PAYMENTS = st.lists(
@@ -30,9 +30,9 @@ def naive_auc(scores: list[float], truth: list[bool]) -> float:
     return sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs) / len(pairs) if pairs else math.nan
 
 
-def naive_average_precision(scores: list[float], truth: list[bool]) -> float:
+def naive_average_precision(scores: list[float], truth: list[bool]) -> float | None:
     if not any(truth):
-        return math.nan
+        return None
     total = recall = 0.0
     for threshold in sorted(set(scores), reverse=True):
         alerted = [is_true for score, is_true in zip(scores, truth, strict=True) if score >= threshold]
@@ -61,7 +61,7 @@ def test_each_measure_equals_its_twin(payments: list[tuple[float, bool, int, int
     scores, truth, cards, days = (list(column) for column in zip(*payments, strict=True))
     s, t = np.array(scores), np.array(truth)
     assert auc(s, t) == pytest.approx(naive_auc(scores, truth), nan_ok=True)
-    assert average_precision(s, t) == pytest.approx(naive_average_precision(scores, truth), nan_ok=True)
+    assert Ranking.of(s, t).average_precision == pytest.approx(naive_average_precision(scores, truth))
     assert card_precision(s, t, np.array(cards), np.array(days), top) == pytest.approx(
         naive_card_precision(payments, top)
     )
@@ -72,3 +72,35 @@ def test_a_card_that_was_found_makes_room_and_one_that_was_not_comes_back() -> N
     truth = np.array([True, False, True, True])
     cards = np.array([1, 2, 1, 2])
     assert card_precision(scores, truth, cards, np.array([0, 0, 1, 1]), top=1) == 1.0
+
+
+@SEEDED
+@given(PAYMENTS, st.sampled_from([0.3, 0.5, 0.9]))
+def test_the_threshold_is_the_lowest_one_of_that_precision(
+    payments: list[tuple[float, bool, int, int]], precision: float
+) -> None:
+    scores, truth = (np.array([each[at] for each in payments]) for at in (0, 1))
+    fitting = [each for each in sorted(set(scores.tolist())) if np.mean(truth[scores >= each]) >= precision]
+    assert Ranking.of(scores, truth).threshold_at_precision(precision) == min(fitting, default=np.inf)
+
+
+@SEEDED
+@given(PAYMENTS, st.integers(0, 41))
+def test_no_more_than_the_budget_reach_its_threshold(payments: list[tuple[float, bool, int, int]], budget: int) -> None:
+    scores, truth = (np.array([each[at] for each in payments]) for at in (0, 1))
+    threshold = Ranking.of(scores, truth).threshold_at_budget(budget)
+    assert (scores >= threshold).sum() <= budget
+    lower = [score for score in scores if score < threshold]
+    assert not lower or (scores >= max(lower)).sum() > budget
+
+
+def test_of_nothing_nothing_is_ranked() -> None:
+    nothing = Ranking.of(np.zeros(0), np.zeros(0, dtype=np.bool_))
+    assert nothing.average_precision is nothing.recall_at_budget(0.5) is None
+    assert nothing.threshold_at_budget(1) == nothing.threshold_at_precision(0.5) == math.inf
+
+
+def test_recall_of_nobody_is_not_a_number() -> None:
+    assert recall(np.array([1.0]), np.array([False]), 0.0) is None
+    assert recall(np.array([1.0, 3.0]), np.array([True, True]), 2.0) == 0.5
+    assert interval(None, 3) is interval(0.5, 0) is None
