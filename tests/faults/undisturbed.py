@@ -23,12 +23,27 @@ from tests.support.hostile import CANARY, PLANTED_PAYMENTS
 from tests.support.offline import Run, assert_decided_once, assert_logs_are_computed, genuine, read_run
 from tests.support.payments import expected_of
 
+ROUNDS_MAX = 8
+"""Of payments, within which a challenger has learned enough to be announced."""
+
 
 async def assert_as_undisturbed(stage: Stage) -> None:
     """Scorer and alerter to the byte, examples each once, models of the same hashes, scores in shadow to the bit."""
+    await until_challengers_score(stage)
     run = await assert_scorer_undisturbed(stage)
     await assert_learner_undisturbed(stage, run)
     await assert_shadow_undisturbed(stage, run)
+
+
+async def until_challengers_score(stage: Stage) -> None:
+    """Feed until the shadow has scored something: how soon there is a challenger depends on how fast all are."""
+    for _ in range(ROUNDS_MAX):
+        logs = await read_logs(stage.deployment, stage.settings.topics.shadow_scores)
+        said = [decode(record.value, ShadowScores) for log in logs for record in log]
+        if any(each.scores and not each.decision_id.startswith(CANARY) for each in said):
+            return
+        await stage.feed()
+        await stage.decided()
 
 
 async def assert_scorer_undisturbed(stage: Stage) -> Run:
