@@ -13,15 +13,13 @@ from functools import lru_cache
 from itertools import compress, repeat
 from typing import Any
 
-import msgspec
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.contract.codec import NESTING_MAX, Rejection, decode_payment
+from services.contract.codec import Rejection, decode_payment
 from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX
 from services.contract.payment import Payment
-from services.contract.reading import nesting
 from services.scorer.path.decode import FUTURE_MS_MAX
 from services.scorer.path.features.inputs import COUNTRY_CODE, LABEL_INPUT, STATUS_CODE, rows_of
 from services.scorer.path.features.state import account_key
@@ -48,7 +46,6 @@ _LOG_POSITIONS = 2 * OFFSET_MAX
 _ID_CHARACTERS_MAX = 128
 _ID = re.compile(rf"[^\x00-\x1f\x7f]{{1,{_ID_CHARACTERS_MAX}}}")
 ID_BYTES_MAX = 4 * _ID_CHARACTERS_MAX
-_quick: msgspec.json.Decoder[Payment] = msgspec.json.Decoder(Payment)
 _LEAST = np.array([PAYMENT_HEAD.itemsize + 1, HEADER.itemsize, LABEL_FRAME.itemsize])
 """Bytes of the shortest frame of each kind, without tenant and payment id."""
 _TEXTS_AT = (PAYMENT_HEAD.itemsize, HEADER.itemsize, LABEL_FRAME.itemsize)
@@ -190,7 +187,7 @@ class _Reading:
         """Read the payment of a frame, whose id stands at ``id_at`` and whose JSON at ``raw_at``."""
         value, key = self.values[at], self.records[at].key
         raw = value[raw_at:]
-        payment = payment_in(raw)
+        payment = decode_payment(raw)
         if isinstance(payment, Rejection):
             self._refuse(at, Rejection("frame_invalid", payment.field, payment.detail))
             return
@@ -236,20 +233,6 @@ def _label_rows(frames: NDArray[Any], before: NDArray[np.int64]) -> NDArray[Any]
         digest=repeat(0, len(frames)),
         confirmed=frames["confirmed"] != 0,
     )
-
-
-def payment_in(raw: bytes) -> Payment | Rejection:
-    """The payment that a frame carries. The payer hop has read it by the contract's decoder, so the quick one, which
-    takes most of it in one pass and half the time, comes first; what it refuses, or might miss, goes to the other."""
-    if not raw.isascii() or nesting(raw) > NESTING_MAX:
-        return decode_payment(raw)
-    try:
-        payment = _quick.decode(raw)
-    except (msgspec.MsgspecError, RecursionError):
-        return decode_payment(raw)
-    if (payment.received_amount_minor is None) != (payment.received_currency is None):
-        return decode_payment(raw)
-    return payment
 
 
 def _is_id(name: bytes) -> bool:
