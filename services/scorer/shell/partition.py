@@ -69,7 +69,8 @@ class PartitionLane(Generic[M]):
 
     The six steps of its protocol:
 
-    1. Take possession: opening the delivery fences the previous owner and aborts its open transaction.
+    1. Take possession: opening the delivery fences the previous owner, and ends its last transaction wherever the
+       broker left it open.
     2. Restore the state and its position from the changelog, up to the last committed transaction; a hop without one
        has no state, and its position is the committed offset.
     3. Look at the input. What was deleted and made again, or has lost its end, is not read before people have decided.
