@@ -2,14 +2,11 @@
 
 A topic that is deleted and made again has the same name and another id. A partition whose new leader had not all of it
 goes on from an earlier end: every leader's term has an epoch, and a leader says where an earlier epoch's records end.
-aiokafka 0.14 speaks neither Metadata 12 nor OffsetForLeaderEpoch, so their messages are described here (KIP-516,
-KIP-320).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
@@ -20,149 +17,13 @@ from aiokafka.errors import (
     NodeNotReadyError,
     for_code,
 )
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import (
-    AbstractType,
-    Array,
-    Boolean,
-    CompactArray,
-    CompactString,
-    Int16,
-    Int32,
-    Int64,
-    Schema,
-    String,
-    TaggedFields,
-)
 from aiokafka.structs import TopicPartition
 
+from services.kafka.protocol import NO_TAGS, ask_epoch_ends, ask_topics
+
 UNKNOWN_EPOCH = -1
-
-
-class _Uuid(AbstractType):  # type: ignore[misc]
-    """16 bytes, as hexadecimal digits."""
-
-    @classmethod
-    def encode(cls, value: str) -> bytes:
-        return bytes.fromhex(value)
-
-    @classmethod
-    def decode(cls, data: Any) -> str:
-        return bytes(data.read(16)).hex()
-
-
-class _MetadataResponse_v12(Response):  # type: ignore[misc] # noqa: N801 - as aiokafka names its own
-    API_KEY = 3
-    API_VERSION = 12
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "brokers",
-            CompactArray(
-                ("node_id", Int32),
-                ("host", CompactString("utf-8")),
-                ("port", Int32),
-                ("rack", CompactString("utf-8")),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("cluster_id", CompactString("utf-8")),
-        ("controller_id", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("error_code", Int16),
-                ("name", CompactString("utf-8")),
-                ("topic_id", _Uuid),
-                ("is_internal", Boolean),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("error_code", Int16),
-                        ("partition", Int32),
-                        ("leader", Int32),
-                        ("leader_epoch", Int32),
-                        ("replicas", CompactArray(Int32)),
-                        ("isr", CompactArray(Int32)),
-                        ("offline_replicas", CompactArray(Int32)),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("authorized_operations", Int32),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
-
-
-class _MetadataRequest_v12(RequestStruct):  # type: ignore[misc] # noqa: N801
-    API_KEY = 3
-    API_VERSION = 12
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _MetadataResponse_v12
-    SCHEMA = Schema(
-        ("topics", CompactArray(("topic_id", _Uuid), ("name", CompactString("utf-8")), ("tags", TaggedFields))),
-        ("allow_auto_topic_creation", Boolean),
-        ("include_topic_authorized_operations", Boolean),
-        ("tags", TaggedFields),
-    )
-
-
-class _TopicRequest(Request[_MetadataRequest_v12]):  # type: ignore[misc]
-    API_KEY = 3
-
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
-
-    def build(self, request_struct_class: type[_MetadataRequest_v12]) -> _MetadataRequest_v12:
-        return request_struct_class([("0" * 32, self._topic, {})], False, False, {})
-
-
-class _EpochEndResponse_v3(Response):  # type: ignore[misc] # noqa: N801
-    API_KEY = 23
-    API_VERSION = 3
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "topics",
-            Array(
-                ("topic", String("utf-8")),
-                (
-                    "partitions",
-                    Array(("error_code", Int16), ("partition", Int32), ("leader_epoch", Int32), ("end_offset", Int64)),
-                ),
-            ),
-        ),
-    )
-
-
-class _EpochEndRequest_v3(RequestStruct):  # type: ignore[misc] # noqa: N801
-    API_KEY = 23
-    API_VERSION = 3
-    RESPONSE_TYPE = _EpochEndResponse_v3
-    SCHEMA = Schema(
-        ("replica_id", Int32),
-        (
-            "topics",
-            Array(
-                ("topic", String("utf-8")),
-                ("partitions", Array(("partition", Int32), ("current_leader_epoch", Int32), ("leader_epoch", Int32))),
-            ),
-        ),
-    )
-
-
-class _EpochEnd(Request[_EpochEndRequest_v3]):  # type: ignore[misc]
-    API_KEY = 23
-
-    def __init__(self, source: TopicPartition, epoch: int) -> None:
-        self._source, self._epoch = source, epoch
-
-    def build(self, request_struct_class: type[_EpochEndRequest_v3]) -> _EpochEndRequest_v3:
-        consumer = -1
-        wanted = (self._source.partition, UNKNOWN_EPOCH, self._epoch)
-        return request_struct_class(consumer, [(self._source.topic, [wanted])])
+_NO_ID = "0" * 32
+_NO_REPLICA = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +58,7 @@ async def identity_of(client: AIOKafkaClient, topic: str) -> TopicIdentity | Non
     failed: KafkaError = NodeNotReadyError("no broker is known")
     for node in [broker.nodeId for broker in client.cluster.brokers()]:
         try:
-            response = await client.send(node, _TopicRequest(topic))
+            response = await client.send(node, ask_topics([(_NO_ID, topic, NO_TAGS)], False, False, NO_TAGS))
             break
         except (IncompatibleBrokerVersion, NotImplementedError):
             return None
@@ -224,7 +85,9 @@ async def end_of_epoch(client: AIOKafkaClient, source: TopicPartition, epoch: in
     if leader is None or leader < 0:
         raise LeaderNotAvailableError(source.topic)
     try:
-        response = await client.send(leader, _EpochEnd(source, epoch))
+        partitions = [(source.partition, UNKNOWN_EPOCH, epoch, NO_TAGS)]
+        topics = [(source.topic, partitions, NO_TAGS)]
+        response = await client.send(leader, ask_epoch_ends(_NO_REPLICA, topics, NO_TAGS))
     except (IncompatibleBrokerVersion, NotImplementedError):
         return None
     (found,) = response.to_object()["topics"][0]["partitions"]

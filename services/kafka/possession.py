@@ -27,127 +27,20 @@ from aiokafka.errors import (
     NoError,
     for_code,
 )
-from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.transaction import AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest
-from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
 from aiokafka.structs import TopicPartition
+
+from services.kafka.protocol import NO_TAGS, ask_producers, ask_transactions
 
 logger = logging.getLogger(__name__)
 
 _PAUSE_S = 0.05
 _ENDED_S = 10.0
 """How long the broker may take to write an end."""
+_LED_S = 10.0
+"""How long partitions may be without a leader."""
 _NO_SUCH_ID = 105
 _NONE_OPEN = -1
-
-
-class _TransactionsResponse_v0(Response):  # type: ignore[misc] # noqa: N801 - as aiokafka names its own
-    API_KEY = 65
-    API_VERSION = 0
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "transactions",
-            CompactArray(
-                ("error_code", Int16),
-                ("transactional_id", CompactString("utf-8")),
-                ("state", CompactString("utf-8")),
-                ("timeout_ms", Int32),
-                ("start_time_ms", Int64),
-                ("producer_id", Int64),
-                ("producer_epoch", Int16),
-                (
-                    "topics",
-                    CompactArray(
-                        ("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), ("tags", TaggedFields)
-                    ),
-                ),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
-
-
-class _TransactionsRequest_v0(RequestStruct):  # type: ignore[misc] # noqa: N801
-    API_KEY = 65
-    API_VERSION = 0
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _TransactionsResponse_v0
-    SCHEMA = Schema(("transactional_ids", CompactArray(CompactString("utf-8"))), ("tags", TaggedFields))
-
-
-class _DescribeTransaction(Request[_TransactionsRequest_v0]):  # type: ignore[misc]
-    API_KEY = 65
-
-    def __init__(self, transactional_id: str) -> None:
-        self._transactional_id = transactional_id
-
-    def build(self, request_struct_class: type[_TransactionsRequest_v0]) -> _TransactionsRequest_v0:
-        return request_struct_class([self._transactional_id], {})
-
-
-class _ProducersResponse_v0(Response):  # type: ignore[misc] # noqa: N801
-    API_KEY = 61
-    API_VERSION = 0
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("error_message", CompactString("utf-8")),
-                        (
-                            "producers",
-                            CompactArray(
-                                ("producer_id", Int64),
-                                ("producer_epoch", Int32),
-                                ("last_sequence", Int32),
-                                ("last_timestamp_ms", Int64),
-                                ("coordinator_epoch", Int32),
-                                ("open_since_offset", Int64),
-                                ("tags", TaggedFields),
-                            ),
-                        ),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
-
-
-class _ProducersRequest_v0(RequestStruct):  # type: ignore[misc] # noqa: N801
-    API_KEY = 61
-    API_VERSION = 0
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _ProducersResponse_v0
-    SCHEMA = Schema(
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), ("tags", TaggedFields)
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
-
-
-class _DescribeProducers(Request[_ProducersRequest_v0]):  # type: ignore[misc]
-    API_KEY = 61
-
-    def __init__(self, partitions: Iterable[TopicPartition]) -> None:
-        self._topics: list[Any] = [(topic, of_topic, {}) for topic, of_topic in _by_topic(partitions)]
-
-    def build(self, request_struct_class: type[_ProducersRequest_v0]) -> _ProducersRequest_v0:
-        return request_struct_class(self._topics, {})
 
 
 class _Transaction(NamedTuple):
@@ -213,7 +106,18 @@ class Possession:
         self._last_committed, self._ending_as = False, -1
 
     async def _open(self, producer: AIOKafkaProducer) -> list[TopicPartition]:
-        """Where records of this id are neither committed nor aborted."""
+        """Where records of this id are neither committed nor aborted, once every partition has a leader to say so."""
+        async with asyncio.timeout(_LED_S):
+            while True:
+                try:
+                    return await self._open_by_leaders(producer)
+                except KafkaError as error:  # a topic that was just made, or a broker that comes back
+                    if not error.retriable:
+                        raise
+                await producer.client.force_metadata_update()
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _open_by_leaders(self, producer: AIOKafkaProducer) -> list[TopicPartition]:
         every = [TopicPartition(name, each) for name in self._topics for each in await producer.partitions_for(name)]
         by_leader: dict[int, list[TopicPartition]] = defaultdict(list)
         for each in every:
@@ -222,9 +126,10 @@ class Possession:
                 raise LeaderNotAvailableError(each.topic)
             by_leader[leader].append(each)
         producer_id = producer._txn_manager.producer_id  # it has no public name
-        found: list[TopicPartition] = []
+        open_still: list[TopicPartition] = []
         for leader, partitions in sorted(by_leader.items()):
-            response = await producer.client.send(leader, _DescribeProducers(partitions))
+            asked = [(topic, of_topic, NO_TAGS) for topic, of_topic in _by_topic(partitions)]
+            response = await producer.client.send(leader, ask_producers(asked, NO_TAGS))
             for topic in response.to_object()["topics"]:
                 for partition in topic["partitions"]:
                     _require(partition["error_code"], topic["topic"])
@@ -232,8 +137,8 @@ class Possession:
                         each["producer_id"] == producer_id and each["open_since_offset"] > _NONE_OPEN
                         for each in partition["producers"]
                     ):
-                        found.append(TopicPartition(topic["topic"], partition["partition"]))
-        return found
+                        open_still.append(TopicPartition(topic["topic"], partition["partition"]))
+        return open_still
 
     async def _end(self, producer: AIOKafkaProducer, client: AIOKafkaClient, partitions: list[TopicPartition]) -> None:
         """Have the coordinator write an end to ``partitions`` and to the group's offsets, and see it written."""
@@ -263,7 +168,7 @@ async def _last_of(client: AIOKafkaClient, transactional_id: str) -> _Transactio
     while True:
         coordinator = await _coordinator_of(client, transactional_id)
         try:
-            response = await client.send(coordinator, _DescribeTransaction(transactional_id))
+            response = await client.send(coordinator, ask_transactions([transactional_id], NO_TAGS))
         except (IncompatibleBrokerVersion, NotImplementedError):
             return None
         (found,) = response.to_object()["transactions"]

@@ -42,9 +42,9 @@ async def fence_between_batches(deployment: Deployment) -> None:
     consumer = clients.consumer(deployment.settings)
     await consumer.start()
     first, second = delivery(deployment, consumer), delivery(deployment, consumer)
-    await first.open()
-    await second.open()
     try:
+        await first.open()
+        await second.open()
         for attempt in (1, 2):  # the second begins where the first has failed already
             with pytest.raises(ProducerFenced):
                 await write(first, deployment, attempt)
@@ -59,9 +59,9 @@ async def fence_within_a_transaction(deployment: Deployment) -> None:
     """The sender is fenced in its own task, and only then does the owner send more."""
     topic = deployment.settings.topics.decisions.name
     first, second = (clients.producer(deployment.settings, "within.0") for _ in range(2))
-    await first.start()
-    await second.start()
     try:
+        await first.start()
+        await second.start()
         with pytest.raises(ProducerFenced):
             await send_twice(first, topic)
     finally:
