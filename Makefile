@@ -18,10 +18,10 @@ demo: $(BIN)/tocsin ## the whole path on this machine: broker, workers, 120,000 
 	$(BIN)/tocsin demo
 
 test: lint ## everything, on a real Kafka for each of two processes
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 test-slow: $(BIN)/tocsin ## the large form of the tests that have one
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --large
+	$(BIN)/python -m pytest -n 2 --large
 
 torture: $(BIN)/tocsin ## faults with production's time-outs, larger and more of them; a million mutated records; var/torture.md
 	$(BIN)/python -m pytest tests/faults --torture

@@ -12,12 +12,9 @@ from services.broker import KafkaBroker
 from tests.faults.forms import HEAD, TABLE, Row, markdown
 from tests.support.deployment import Deployment, make_deployment
 from tests.support.live import live_ports
+from tests.support.sharing import ByFile, in_order, scheduler
 
 pytest_plugins = ["tests.broker_fixture"]
-
-
-SHARED_RUNS = "killed_runs"
-"""A fixture that takes most of a minute, and that several files look at."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,12 +25,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Each process takes whole files, and one of them all that share a costly run."""
+    """``--large`` leaves only what has a large form."""
     if config.getoption("--large"):
         items[:] = [each for each in items if "large" in getattr(each, "fixturenames", ())]
-    for each in items:
-        shares = SHARED_RUNS in getattr(each, "fixturenames", ())
-        each.add_marker(pytest.mark.xdist_group(SHARED_RUNS if shares else str(each.path)))
+    items[:] = in_order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    """Under ``-n``: whole files."""
+    return scheduler(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from services.contract.codec import encode
 from services.contract.payment import Party, Payment
 from services.contract.topics import Topics
 from services.runtime.settings import SettingsError, load_settings
+from tests.support.nursery import run_command_text
 
 APP = app_of()
 
@@ -38,14 +38,7 @@ COMMANDS = list(commands(typer.main.get_command(APP)))
 
 
 def tocsin(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "services.cli", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ | {"COLUMNS": "120", **environment},
-        check=False,
-    )
+    return run_command_text(arguments, os.environ | {"COLUMNS": "120", **environment})
 
 
 def test_help_names_every_command() -> None:

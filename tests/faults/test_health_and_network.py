@@ -22,10 +22,11 @@ from tests.faults.stage import Stage
 from tests.faults.undisturbed import assert_as_undisturbed
 from tests.support.debugger import stopped_thread
 from tests.support.health import live, ready, seconds_until
+from tests.support.nursery import run_command
 from tests.support.payments import payment_log
 from tests.support.proxied import frozen
 from tests.support.proxy import Request
-from tests.support.worker import Worker, command, environment
+from tests.support.worker import Worker, environment
 
 pytestmark = pytest.mark.kafka
 
@@ -129,12 +130,10 @@ async def replayed(stage: Stage, table: Table) -> None:
 def replay(stage: Stage, file: Path) -> subprocess.CompletedProcess[bytes]:
     """``tocsin replay`` as people call it, behind a network of its own."""
     settings = stage.settings.model_copy(update={"bootstrap": stage.broker.proxies[REPLAY].bootstrap})
-    return subprocess.run(
-        [command(), "replay", str(file), "--mapping", "tocsin", "--json"],
-        cwd=stage.deployment.folder,
-        env=environment(settings),
-        capture_output=True,
-        check=False,
+    return run_command(
+        ["replay", str(file), "--mapping", "tocsin", "--json"],
+        environment(settings),
+        stage.deployment.folder,
     )
 
 

@@ -25,7 +25,8 @@ from tests.faults.forms import Table
 from tests.faults.stage import Stage, identities
 from tests.support.deployment import read_logs
 from tests.support.health import ask, live, ready
-from tests.support.worker import command, environment
+from tests.support.nursery import run_command
+from tests.support.worker import environment
 
 pytestmark = pytest.mark.kafka
 
@@ -47,12 +48,10 @@ def accept_command(topic: Topic) -> str:
 
 def accept(stage: Stage, topic: Topic, *options: str) -> subprocess.CompletedProcess[bytes]:
     """Run it."""
-    return subprocess.run(
-        [command(), "topics", "accept", topic.name, *options],
-        cwd=stage.deployment.folder,
-        env=environment(stage.settings),
-        capture_output=True,
-        check=False,
+    return run_command(
+        ["topics", "accept", topic.name, *options],
+        environment(stage.settings),
+        stage.deployment.folder,
     )
 
 

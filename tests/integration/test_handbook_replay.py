@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests.support.deployment import Deployment, each_record, settled
-from tests.support.worker import command, environment
+from tests.support.nursery import run_command
+from tests.support.worker import environment
 
 pytestmark = [pytest.mark.kafka, pytest.mark.data]
 
@@ -39,12 +39,10 @@ def test_card_payments_from_a_file_give_as_many_decisions_each_payment_once(
 ) -> None:
     limit = LIMIT_LARGE if large else LIMIT
     deployment.worker().start()
-    done = subprocess.run(
-        [command(), "replay", str(handbook), "--mapping", "handbook", "--limit", str(limit), "--json"],
-        cwd=deployment.folder,
-        env=environment(deployment.settings),
-        capture_output=True,
-        check=False,
+    done = run_command(
+        ["replay", str(handbook), "--mapping", "handbook", "--limit", str(limit), "--json"],
+        environment(deployment.settings),
+        deployment.folder,
     )
     assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
     decided = asyncio.run(decided_ids(deployment))

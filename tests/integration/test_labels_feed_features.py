@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import subprocess
 from collections import Counter
 from collections.abc import Sequence
 
@@ -20,9 +19,10 @@ from services.scorer.path.features.registry import INDEX
 from services.scorer.path.replay import Replay
 from services.scorer.rulebook.ruleset_file import load_ruleset
 from tests.support.deployment import Deployment, producer, read_logs, send, settled
+from tests.support.nursery import run_command
 from tests.support.offline import Run, assert_decided_once, assert_logs_are_computed, read_run
 from tests.support.payments import DAY_MS, START_MS, Entry, expected_of
-from tests.support.worker import Worker, command, environment
+from tests.support.worker import Worker, environment
 
 pytestmark = pytest.mark.kafka
 
@@ -136,12 +136,10 @@ def labels_are_known_later(deployment: Deployment) -> Run:
     assert runs["p-238"] == sum(at % PAYEES == 0 for at in range(200)), "counted once, corrections left aside"
 
     last = orjson.loads(run.records_decided[-1].value)["decision_id"]
-    done = subprocess.run(
-        [command(), "recompute", last],
-        cwd=deployment.folder,
-        env=environment(deployment.settings),
-        capture_output=True,
-        check=False,
+    done = run_command(
+        ["recompute", last],
+        environment(deployment.settings),
+        deployment.folder,
     )
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout == run.records_decided[-1].value + b"\n"

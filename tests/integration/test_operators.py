@@ -17,9 +17,10 @@ from services.contract.identity import uuid5
 from services.contract.payment import Payment
 from tests.support.deployment import Deployment, producer, read_logs, send, settled
 from tests.support.lsac import DAY_MS, HOUR_MS, PAYEE, PAYER, further, history
+from tests.support.nursery import run_command_text
 from tests.support.offline import assert_logs_are_computed, read_run
 from tests.support.payments import Entry, payment_log
-from tests.support.worker import command, environment
+from tests.support.worker import environment
 
 pytestmark = pytest.mark.kafka
 
@@ -29,13 +30,10 @@ UNKNOWN = uuid5("alert", "nobody's")
 
 def tocsin(deployment: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:
     """``tocsin alert`` as people call it."""
-    return subprocess.run(
-        [command(), "alert", *arguments],
-        cwd=deployment.folder,
-        env=environment(deployment.settings) | {"COLUMNS": "160"},
-        capture_output=True,
-        text=True,
-        check=False,
+    return run_command_text(
+        ["alert", *arguments],
+        environment(deployment.settings) | {"COLUMNS": "160"},
+        deployment.folder,
     )
 
 

@@ -13,7 +13,8 @@ from services.contract.alert import Alert
 from services.contract.codec import decode
 from services.contract.identity import decision_id
 from tests.integration.conftest import SEED, KilledRun
-from tests.support.worker import command, environment
+from tests.support.nursery import run_command
+from tests.support.worker import environment
 
 pytestmark = pytest.mark.kafka
 
@@ -22,12 +23,10 @@ def recompute(
     run: KilledRun, identity: str, commanded: Sequence[str] = ("recompute",)
 ) -> subprocess.CompletedProcess[bytes]:
     """``tocsin recompute`` as people call it."""
-    return subprocess.run(
-        [command(), *commanded, identity],
-        cwd=run.deployment.folder,
-        env=environment(run.deployment.settings),
-        capture_output=True,
-        check=False,
+    return run_command(
+        [*commanded, identity],
+        environment(run.deployment.settings),
+        run.deployment.folder,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,9 @@ from tests.scorer.path.test_hops import SCHEMA, both_hops, seeded_log, written
 from tests.support.deployment import Deployment, Logs, observer, producer, read_logs
 from tests.support.graphs import linear_graph
 from tests.support.models import announcement_of, random_model
+from tests.support.nursery import run_command
 from tests.support.offline import schema_hash
-from tests.support.worker import command, environment
+from tests.support.worker import environment
 
 pytestmark = pytest.mark.kafka
 
@@ -39,12 +39,10 @@ BOOSTING = EnsembleModel(replace(random_forest(np.random.default_rng(7)), featur
 
 def answer(deployment: Deployment, *arguments: str) -> Any:
     """What ``tocsin`` prints."""
-    done = subprocess.run(
-        [command(), *arguments, "--json"],
-        cwd=deployment.folder,
-        env=environment(deployment.settings),
-        capture_output=True,
-        check=False,
+    done = run_command(
+        [*arguments, "--json"],
+        environment(deployment.settings),
+        deployment.folder,
     )
     assert done.returncode == 0, done.stderr.decode()
     return orjson.loads(done.stdout)

@@ -16,7 +16,8 @@ from services.broker import KafkaBroker
 from services.broker.memory import MemoryBroker
 from services.kafka.topics import TopicsError, create_topics, describe_topics, require_topics
 from services.runtime.settings import Settings
-from tests.support.worker import command, environment
+from tests.support.nursery import run_command_text
+from tests.support.worker import environment
 
 pytestmark = pytest.mark.kafka
 
@@ -70,14 +71,7 @@ async def make(settings: Settings, wrong: Wrong) -> None:
 
 def tocsin(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command under ``settings``."""
-    return subprocess.run(
-        [command(), *arguments],
-        env=environment(settings) | {"COLUMNS": "160"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run_command_text([*arguments], environment(settings) | {"COLUMNS": "160"})
 
 
 @pytest.mark.parametrize("name", [each for each in WRONG if each != "alone"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from itertools import count
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from services.contract.payment import Payment
 from services.kafka.announcing import read_champion
 from services.workbench.dataset import UNLABELLED, Dataset
 from tests.support.deployment import Deployment, producer, read_logs, send, settled
+from tests.support.nursery import run_command
 from tests.support.payments import Entry, payment_ids, payment_log
-from tests.support.worker import command, environment
+from tests.support.worker import environment
 
 pytestmark = pytest.mark.kafka
 
@@ -27,12 +27,10 @@ LATE_MS = 3 * 86_400_000
 
 def tocsin(deployment: Deployment, *arguments: str) -> bytes:
     """What ``tocsin`` prints, as a data scientist calls it."""
-    done = subprocess.run(
-        [command(), *arguments],
-        cwd=deployment.folder,
-        env=environment(deployment.settings),
-        capture_output=True,
-        check=False,
+    done = run_command(
+        [*arguments],
+        environment(deployment.settings),
+        deployment.folder,
     )
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
     return done.stdout

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from services.runtime.settings import PREFIX, Settings
+from services.runtime.settings import Settings
+from tests.support.nursery import nursery
+from tests.support.worker import environment
 
-ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
 POLL_S = 0.1
-_PROGRAM = (
-    "from services.learner.app import run_learner\n"
-    "from services.runtime.settings import load_settings\n"
-    "run_learner(load_settings())\n"
-)
 
 
 class LearnerProcess:
     """``run_learner`` with ``settings``; what it says goes to ``log``."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
-        chosen = settings.model_dump(mode="json", exclude_unset=True)
-        environment = {**os.environ, **{PREFIX + name.upper(): str(value) for name, value in chosen.items()}}
         self._log = log
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM], env=environment, cwd=ROOT, stdout=output, stderr=output
-            )
+            self._process = nursery().start(["worker", "learner"], environment(settings), log.parent, output)
 
     def __enter__(self) -> Self:
         return self

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Literal
@@ -13,6 +11,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from services.runtime.settings import PREFIX, Settings
+from tests.support.nursery import Process, nursery
 
 TAIL_BYTES = 6_000
 STOP_TIMEOUT_S = 60.0
@@ -31,14 +30,6 @@ def command() -> str:
     return str(Path(sys.executable).with_name("tocsin"))
 
 
-_PR_SET_PDEATHSIG = 1
-
-
-def _die_with_the_tests() -> None:
-    """Leave no worker behind when the tests themselves are killed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 class Worker:
     """One worker at a time, under one name; its log goes on in the same file from start to start."""
 
@@ -49,7 +40,7 @@ class Worker:
         self.log = folder / f"{name}.log"
         self.starts = 0
         self._role, self._folder = role, folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._is_to_live = False
         self._marked = 0
 
@@ -77,15 +68,7 @@ class Worker:
             log.write(f"---- start {self.starts} ----\n".encode())
             log.flush()
             self.mark()
-            self._process = subprocess.Popen(
-                [command(), "worker", self._role],
-                cwd=self._folder,
-                env=environment(self.settings),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_the_tests if sys.platform == "linux" else None,
-            )
+            self._process = nursery().start(["worker", self._role], environment(self.settings), self._folder, log)
         self._is_to_live = True
 
     def kill(self) -> None:
