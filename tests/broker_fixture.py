@@ -10,6 +10,9 @@ from services.broker import JarsUnavailable, KafkaBroker, NoJava
 from services.broker.jars import resolve_jars
 from services.broker.java import find_java
 
+QUICK_JAVA = ("-XX:TieredStopAtLevel=1",)
+"""Of brokers that live for a minute: compiling well what they run costs more than it saves."""
+
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[KafkaBroker]:
@@ -18,5 +21,5 @@ def kafka() -> Iterator[KafkaBroker]:
         java, jars = find_java(), resolve_jars()
     except (NoJava, JarsUnavailable) as missing:
         pytest.skip(f"no Apache Kafka: {missing}")
-    with KafkaBroker(java=java, jars=jars) as broker:
+    with KafkaBroker(java=java, jars=jars, java_options=QUICK_JAVA) as broker:
         yield broker

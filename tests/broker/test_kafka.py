@@ -19,6 +19,7 @@ from services.broker.java import find_java, inspect_java
 from services.broker.probe import free_ports, serving_cluster
 from services.broker.process import wait_until
 from tests.broker.clients import create_topic, processes_of, read_all, write
+from tests.broker_fixture import QUICK_JAVA
 
 pytestmark = pytest.mark.kafka
 
@@ -30,7 +31,7 @@ ORPHAN_TIMEOUT_S = 15.0
 def second(kafka: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     """Another Kafka beside the session's, on a kept folder, to be killed and restarted at will."""
     assert kafka.running
-    with KafkaBroker(data_dir=tmp_path_factory.mktemp("kept"), heap_mb=384) as broker:
+    with KafkaBroker(data_dir=tmp_path_factory.mktemp("kept"), heap_mb=384, java_options=QUICK_JAVA) as broker:
         yield broker
 
 
@@ -208,5 +209,5 @@ def test_the_packaged_java_runs_the_broker_too() -> None:
     assert not isinstance(java, str), java
     if java == find_java():
         pytest.skip("every test ran on it already")
-    with KafkaBroker(java=java, jars=resolve_jars(), heap_mb=384) as broker:
+    with KafkaBroker(java=java, jars=resolve_jars(), heap_mb=384, java_options=QUICK_JAVA) as broker:
         assert broker.running

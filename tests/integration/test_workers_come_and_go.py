@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.broker import KafkaBroker
+from tests.broker_fixture import QUICK_JAVA
 from tests.support.alerts import assert_each_review_is_in_one_alert
 from tests.support.deployment import Deployment, make_deployment, producer, send, settled
 from tests.support.kills import written, written_so_far
@@ -119,7 +120,7 @@ async def freeze_and_thaw(deployment: Deployment, seed: int) -> None:
 
 def test_a_broker_that_is_killed_and_restarted_under_load_changes_nothing(kafka: KafkaBroker, tmp_path: Path) -> None:
     assert kafka.running, "its Java and jars are found; the broker of this test is its own"
-    with KafkaBroker() as broker:
+    with KafkaBroker(java_options=QUICK_JAVA) as broker:
         deployment = make_deployment(broker.bootstrap, "outage", tmp_path, partitions=2, batch_payments_max=100)
         try:
             asyncio.run(outages(deployment, broker, seed=303))

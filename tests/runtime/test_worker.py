@@ -22,6 +22,7 @@ from services.broker import KafkaBroker
 from services.broker.probe import free_ports
 from services.broker.process import wait_until
 from services.runtime.settings import Settings
+from tests.broker_fixture import QUICK_JAVA
 from tests.support.deployment import make_deployment
 from tests.support.worker import command, environment
 
@@ -135,7 +136,7 @@ def test_the_log_of_a_worker_is_json_if_it_is_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.kafka
 def test_a_broker_that_comes_later_is_found(tmp_path: Path) -> None:
-    with KafkaBroker() as broker:
+    with KafkaBroker(java_options=QUICK_JAVA) as broker:
         settings = make_deployment(broker.bootstrap, "later", tmp_path, partitions=1).settings
         broker.stop()
         with started("scorer", settings) as worker:
@@ -149,7 +150,7 @@ def test_a_broker_that_comes_later_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.kafka
 def test_under_a_broker_that_stands_still_workers_are_gone_within_their_grace(tmp_path: Path) -> None:
-    with KafkaBroker() as broker, ExitStack() as block:
+    with KafkaBroker(java_options=QUICK_JAVA) as broker, ExitStack() as block:
         settings = make_deployment(broker.bootstrap, "still", tmp_path, partitions=1, stop_grace_s=4).settings
         workers = [block.enter_context(started(role, settings)) for role in ROLES]
         for worker, sign in zip(workers, ("restored", " services.", " services."), strict=True):
@@ -164,7 +165,7 @@ def test_under_a_broker_that_stands_still_workers_are_gone_within_their_grace(tm
 
 @pytest.mark.kafka
 def test_a_broker_that_stands_still_from_the_start_is_no_broker(tmp_path: Path) -> None:
-    with KafkaBroker() as broker:
+    with KafkaBroker(java_options=QUICK_JAVA) as broker:
         settings = make_deployment(broker.bootstrap, "asleep", tmp_path, partitions=1).settings
         with frozen(broker), started("scorer", settings) as worker:
             worker.until("does not answer; waiting")
@@ -174,7 +175,9 @@ def test_a_broker_that_stands_still_from_the_start_is_no_broker(tmp_path: Path) 
 @pytest.mark.kafka
 def test_credentials_that_are_refused_are_named_as_such_and_not_shown(tmp_path: Path) -> None:
     open_port, controller, port = free_ports(3)
-    with KafkaBroker(port=open_port, settings=with_login(open_port, controller, port)) as broker:
+    with KafkaBroker(
+        port=open_port, settings=with_login(open_port, controller, port), java_options=QUICK_JAVA
+    ) as broker:
         settings = make_deployment(broker.bootstrap, "login", tmp_path, partitions=1).settings.model_copy(
             update={
                 "bootstrap": f"127.0.0.1:{port}",

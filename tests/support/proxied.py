@@ -11,6 +11,7 @@ from typing import Self
 
 from services.broker import KafkaBroker
 from services.broker.probe import HOST, free_ports
+from tests.broker_fixture import QUICK_JAVA
 from tests.support.proxy import Proxy
 
 HEAP_MB = 384
@@ -48,7 +49,7 @@ class ProxiedBroker:
                 "inter.broker.listener.name": errands.upper(),
                 "listener.security.protocol.map": ",".join(f"{kind}:PLAINTEXT" for kind in [*kinds, "CONTROLLER"]),
             },
-            java_options=("-XX:TieredStopAtLevel=1",),
+            java_options=QUICK_JAVA,
         )
         self._stack = ExitStack()
 
