@@ -17,8 +17,8 @@ $(BIN)/tocsin: requirements-dev.lock pyproject.toml
 demo: $(BIN)/tocsin ## the whole path on this machine: broker, workers, 120,000 payments, a summary
 	$(BIN)/tocsin demo
 
-test: lint ## everything, on a real Kafka for each of two processes
-	$(BIN)/python -m pytest -n 2
+test: lint ## everything, in three processes, each with a real Kafka if it needs one
+	$(BIN)/python -m pytest -n 3
 
 test-slow: $(BIN)/tocsin ## the large form of the tests that have one
 	$(BIN)/python -m pytest -n 2 --large

@@ -52,7 +52,8 @@ def python(tree: Path, program: str, **variables: str) -> str:
 
 
 def run(tree: Path, command: list[str], **variables: str) -> str:
-    environ = {**os.environ, "PYTHONPATH": str(tree), **variables}
+    """What ``command`` prints in ``tree``. Kernels run as Python: for a few payments, none is worth compiling anew."""
+    environ = {**os.environ, "PYTHONPATH": str(tree), "NUMBA_DISABLE_JIT": "1", **variables}
     done = subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -111,8 +112,7 @@ features = features_of(FIXTURES["structuring"][0].payments)
 used = ["amount", "payee_value_1d", "amount_over_payee_day"]
 print(json.dumps([NAMES[-1], FEATURES[-1].side, features[:, [INDEX[name] for name in used]].tolist()]))
 """
-    interpreted = {"NUMBA_DISABLE_JIT": "1"}  # a few payments take no time, and kernels of this tree alone would
-    name, side, rows = json.loads(python(followed("A feature"), program, **interpreted))
+    name, side, rows = json.loads(python(followed("A feature"), program))
     assert (name, side) == ("amount_over_payee_day", "payee")
     assert len(rows) > 1
     assert [derived for _, _, derived in rows] == [amount / (value + 1.0) for amount, value, _ in rows]
@@ -143,7 +143,7 @@ def test_a_pack_is_checked_with_those_that_ship_and_speaks_of_its_fixtures(follo
 
 def test_a_kind_passes_the_suite_of_kinds_and_is_among_the_challengers(followed: Callable[[str], Path]) -> None:
     tree = followed("A model kind")
-    assert "10 passed" in suite(tree, "tests/models/kinds/test_every_kind.py", "-k", "cautious")
+    assert "10 passed" in suite(tree, "tests/models/kinds/test_every_kind.py", "-k", "cautious", NUMBA_DISABLE_JIT="0")
     program = "from services.learner.app import *; from services.runtime.settings import *\n"
     program += "print(*(plan.kind for plan in challenger_plans_of(load_settings())))"
     assert "cautious" in python(tree, program).split()
@@ -170,6 +170,8 @@ print(generate_latest(metrics.registry).decode())
     assert 'tocsin_promotions_total{result="done"} 1.0' in python(followed("A metric"), program).splitlines()
 
 
-def suite(tree: Path, *options: str) -> str:
+def suite(tree: Path, *options: str, **variables: str) -> str:
     """What pytest says at the end of a run in ``tree``."""
-    return run(tree, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *options])
+    return run(
+        tree, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *options], **variables
+    )

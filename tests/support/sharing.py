@@ -16,7 +16,15 @@ _OF_KILLED_RUNS = frozenset(
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """Each process takes whole files, whose fixtures are then made once, and one all files of ``KILLED_RUNS``."""
+    """Each process takes whole files, whose fixtures are then made once, and one all files of ``KILLED_RUNS``.
+
+    A third process begins with the last file: those need no Kafka, whose tests often wait.
+    """
+
+    def _assign_work_unit(self, node: object) -> None:
+        if self.nodes[2:] == [node]:
+            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+        super()._assign_work_unit(node)
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
