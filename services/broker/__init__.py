@@ -8,13 +8,13 @@ apache-kafka-4.3.1 127.0.0.1:21345 exactly_once None
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal
 
 from services.broker.errors import BrokerError, JarCorrupted, JarsUnavailable, NoJava, PortTaken
 from services.broker.jars import resolve_jars
 from services.broker.java import find_java
 from services.broker.kafka import KafkaBroker
+from services.broker.local import Broker
 from services.broker.memory import MemoryBroker, find_binary
 
 __all__ = [
@@ -28,52 +28,6 @@ __all__ = [
     "NoJava",
     "PortTaken",
 ]
-
-
-class Broker(Protocol):
-    """A broker with a life of its own; ``services.broker.local.LocalBroker`` says what each method does."""
-
-    fallback_reason: str | None
-    """Why this is not the broker that was hoped for, in one line; ``None``: it is."""
-
-    @property
-    def kind(self) -> str:
-        """``apache-kafka-4.3.1`` or ``memory``."""
-
-    @property
-    def delivery(self) -> Literal["exactly_once", "at_least_once"]:
-        """The strongest delivery that it can give."""
-
-    @property
-    def bootstrap(self) -> str:
-        """``host:port``, for clients."""
-
-    @property
-    def running(self) -> bool:
-        """Whether its process lives."""
-
-    def start(self) -> None:
-        """Start, and return when it answers."""
-
-    def stop(self) -> None:
-        """Stop in order; the data of a Kafka stays."""
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-
-    def restart(self) -> None:
-        """Stop it if it runs, and start it on the same port and data."""
-
-    def close(self) -> None:
-        """Stop it and remove its temporary data."""
-
-    def __enter__(self) -> Self:
-        """Start it."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
 
 
 def open_broker(

@@ -107,20 +107,17 @@ def resolve_jars(environ: Mapping[str, str] | None = None, lock: Lock | None = N
 
 def check_jars(folder: Path, lock: Lock) -> list[Path]:
     """The paths of the lock's jars in ``folder``; raises ``JarCorrupted`` at the first that is not what it should."""
-    return [_check(folder / jar.name, jar) for jar in lock.jars]
-
-
-def _check(path: Path, jar: Jar) -> Path:
-    if not path.is_file():
-        raise JarCorrupted(f"jar {jar.name} is missing; remove the folder {path.parent} to have it fetched again")
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != jar.sha256:
-        raise JarCorrupted(
-            f"jar {jar.name} is not the one pinned in {LOCK_FILE.name}: SHA-256 {found}, not {jar.sha256}; "
-            f"if the cache was damaged, remove the folder {path.parent} to have it fetched again"
-        )
-    return path
+    for jar in lock.jars:
+        path = folder / jar.name
+        if not path.is_file():
+            raise JarCorrupted(f"jar {jar.name} is missing; remove the folder {folder} to have it fetched again")
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != jar.sha256:
+            raise JarCorrupted(
+                f"jar {jar.name} is not the one pinned in {LOCK_FILE.name}: SHA-256 {found}, not {jar.sha256}; "
+                f"if the cache was damaged, remove the folder {folder} to have it fetched again"
+            )
+    return [folder / jar.name for jar in lock.jars]
 
 
 def _fill(folder: Path, lock: Lock, settings: Mapping[str, str]) -> None:
@@ -132,14 +129,12 @@ def _fill(folder: Path, lock: Lock, settings: Mapping[str, str]) -> None:
     with _only_one(folder.parent / "kafka.lock"):
         if folder.is_dir():
             return
-        fetched = Path(tempfile.mkdtemp(prefix=".kafka-", dir=folder.parent))
-        try:
+        with tempfile.TemporaryDirectory(prefix=".kafka-", dir=folder.parent, ignore_cleanup_errors=True) as work:
+            fetched = Path(work)
             with _progress(f"Fetching Apache Kafka {lock.kafka} ({len(lock.jars)} jars), once"):
                 _fetch(fetched, lock, settings)
             check_jars(fetched, lock)
             fetched.rename(folder)
-        finally:
-            shutil.rmtree(fetched, ignore_errors=True)
 
 
 @contextmanager

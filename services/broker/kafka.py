@@ -9,7 +9,7 @@ from typing import ClassVar, Final, Literal
 from services.broker.errors import BrokerError, PortTaken
 from services.broker.jars import resolve_jars
 from services.broker.java import Java, find_java
-from services.broker.local import LocalBroker
+from services.broker.local import Broker
 from services.broker.probe import free_ports
 from services.broker.process import tail
 from services.broker.single_node import (
@@ -26,10 +26,10 @@ LOG_CONFIGURATION: Final = Path(__file__).with_name("log4j2.json")
 _BIND_FAILURES = ("Address already in use", "BindException")
 
 
-class KafkaBroker(LocalBroker):
+class KafkaBroker(Broker):
     """A single-node Apache Kafka, started and ended by this process; it does not outlive it.
 
-    ``LocalBroker`` says what ``start``, ``stop``, ``kill``, ``restart`` and ``close`` do. Records are kept in
+    ``Broker`` says what ``start``, ``stop``, ``kill``, ``restart`` and ``close`` do. Records are kept in
     ``data_dir`` over any of them but ``close``, and by ``close`` too if ``data_dir`` was given.
 
     Parameters
@@ -41,7 +41,7 @@ class KafkaBroker(LocalBroker):
     heap_mb
         Java heap, in MiB.
     settings
-        Kafka settings that win over those of ``single_node.SETTINGS``.
+        Kafka settings that win over those of ``single_node.SETTINGS_FILE``.
     java_options
         Options of Java that come after, and so win over, the broker's own. ``-XX:TieredStopAtLevel=1`` leaves
         out the optimising compiler: on two cores that took 40 % off the broker's processor time, and made runs of
@@ -86,25 +86,20 @@ class KafkaBroker(LocalBroker):
         """The server's log, warnings and worse."""
         return self.folder / "server.log"
 
-    def _prepare(self) -> None:
-        self._java = self._java or find_java()
-        self._jars = self._jars or resolve_jars()
-
     def _configure(self, port: int) -> tuple[list[str], str]:
-        if self._java is None or self._jars is None:
-            raise BrokerError("the broker was not prepared")
+        self._java, self._jars = java, jars = self._java or find_java(), self._jars or resolve_jars()
         logs = self.folder / "records"
-        cluster = format_logs(logs, bootstrap_checkpoint(self._java, self._jars))
+        cluster = format_logs(logs, bootstrap_checkpoint(java, jars))
         properties = self.folder / "server.properties"
         controller_port = next(free for free in free_ports(2) if free != port)
         settings = self._settings if ended_in_order(logs) else {**AFTER_CRASH, **self._settings}
         properties.write_text(server_properties(port, controller_port, logs, settings))
         if self.log.exists():
             self.log.replace(self.folder / "server.previous.log")
-        command = [str(self._java.path), *self._java.options, f"-Xms{self._heap_mb}m", f"-Xmx{self._heap_mb}m"]
+        command = [str(java.path), *java.options, f"-Xms{self._heap_mb}m", f"-Xmx{self._heap_mb}m"]
         command += ["-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError", *self._java_options]
         command += [f"-Dlog4j2.configurationFile={LOG_CONFIGURATION}", f"-Dtocsin.logs={self.folder}"]
-        return [*command, "-cp", class_path(self._jars), "kafka.Kafka", str(properties)], cluster
+        return [*command, "-cp", class_path(jars), "kafka.Kafka", str(properties)], cluster
 
     def _failure(self) -> BrokerError:
         said = tail(self.log, self.process.console)

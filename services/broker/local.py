@@ -20,7 +20,7 @@ PORT_ATTEMPTS: Final = 5
 _PORT_MAX = 65_535
 
 
-class LocalBroker(ABC):
+class Broker(ABC):
     """A broker on the loopback address. Its methods block; from a coroutine, call them in a thread.
 
     It dies with the process that made it, however that ends, and does not receive the terminal's interrupts. One
@@ -28,7 +28,9 @@ class LocalBroker(ABC):
     """
 
     kind: ClassVar[str]
+    """``apache-kafka-4.3.1`` or ``memory``."""
     delivery: ClassVar[Literal["exactly_once", "at_least_once"]]
+    """The strongest delivery that it can give."""
     start_timeout_s: ClassVar[float]
     stop_timeout_s: ClassVar[float]
 
@@ -36,11 +38,12 @@ class LocalBroker(ABC):
         if port is not None and not 0 < port <= _PORT_MAX:
             raise BrokerError(f"port {port}: must be from 1 to {_PORT_MAX}")
         self.fallback_reason: str | None = None
+        """Why this is not the broker that was hoped for, in one line; ``None``: it is."""
         self._chosen_port = port
         self._port = port
         self._data_dir = data_dir
         self._process: GuardedProcess | None = None
-        self._discard: weakref.finalize[[GuardedProcess, Path | None, int], LocalBroker] | None = None
+        self._discard: weakref.finalize[[GuardedProcess, Path | None, int], Broker] | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -77,7 +80,6 @@ class LocalBroker(ABC):
         """
         if self.running:
             return
-        self._prepare()
         self._open_folder()
         for attempt in range(PORT_ATTEMPTS):
             try:
@@ -119,9 +121,6 @@ class LocalBroker(ABC):
     ) -> None:
         self.close()
 
-    def _prepare(self) -> None:  # noqa: B027
-        """Find what the broker runs with; a broker may have nothing to find."""
-
     @abstractmethod
     def _configure(self, port: int) -> tuple[list[str], str]:
         """Write what the broker reads, in ``folder``; return its command and the cluster's id to wait for."""
@@ -158,17 +157,15 @@ class LocalBroker(ABC):
         def settled() -> bool:
             return not self.running or serving_cluster(port, PROBE_TIMEOUT_S) == cluster
 
-        served = False
         try:
-            served = wait_until(settled, self.start_timeout_s) and self.running
-            if not served and not self.running:
-                raise self._failure()
-            if not served:
+            if not wait_until(settled, self.start_timeout_s):
                 said = tail(self.folder / "server.log", self.process.console)
                 raise BrokerError(f"no answer on port {port} in {self.start_timeout_s:.0f} s. Its log ends:\n{said}")
-        finally:
-            if not served:
-                self.kill()
+            if not self.running:
+                raise self._failure()
+        except BaseException:
+            self.kill()
+            raise
 
 
 def _discard(process: GuardedProcess, folder: Path | None, owner: int) -> None:

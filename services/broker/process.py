@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from services.broker.errors import BrokerError
 
@@ -45,6 +45,27 @@ def tail(*logs: Path, lines: int = TAIL_LINES) -> str:
     return "\n".join(parts)
 
 
+def guarded(
+    command: Sequence[str], folder: Path, console: Path, *, scratch: bool, **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start ``command`` in ``folder``, in a session of its own, under a guard that ends it when this process is gone.
+
+    ``console`` receives standard output and error; ``scratch``: the guard of an orphan removes ``folder``;
+    ``options`` are those of ``subprocess.Popen``. SIGTERM asks the guard to stop the command, SIGUSR1 to kill it.
+    """
+    guard = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(folder) if scratch else ""]
+    with console.open("wb") as output:
+        return subprocess.Popen(
+            [*guard, *command],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **options,
+        )
+
+
 class GuardedProcess:
     """One broker process in a folder, at most one at a time.
 
@@ -60,7 +81,7 @@ class GuardedProcess:
     def __init__(self, folder: Path, *, scratch: bool) -> None:
         self.folder = folder
         self.console = folder / "console.log"
-        self._scratch = str(folder) if scratch else ""
+        self._scratch = scratch
         self._guard: subprocess.Popen[bytes] | None = None
 
     @property
@@ -91,18 +112,8 @@ class GuardedProcess:
             os.close(descriptor)
 
     def spawn(self, command: Sequence[str], lock: int) -> None:
-        """Start ``command`` under its guard, in its own session, and hand it the folder's ``lock``."""
-        guarded = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), self._scratch, *command]
-        with self.console.open("wb") as console:
-            self._guard = subprocess.Popen(
-                guarded,
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=(lock,),
-            )
+        """Start ``command`` under its guard, and hand it the folder's ``lock``."""
+        self._guard = guarded(command, self.folder, self.console, scratch=self._scratch, pass_fds=(lock,))
 
     def stop(self, timeout_s: float) -> None:
         """Ask the broker to stop, and kill it if it lives ``timeout_s`` seconds later. Nothing of it is left."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import subprocess
 import tempfile
 import uuid
@@ -14,6 +15,7 @@ from typing import Final
 from services.broker.errors import BrokerError
 from services.broker.java import Java
 from services.broker.probe import HOST
+from services.runtime.files import write_durably
 
 NODE: Final = 1
 MESSAGE_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -21,44 +23,7 @@ MESSAGE_BYTES_MAX: Final = 8 * 1024 * 1024
 
 FORMAT_TIMEOUT_S: Final = 120.0
 
-SETTINGS: Final[Mapping[str, str]] = {
-    "process.roles": "broker,controller",
-    "node.id": f"{NODE}",
-    "controller.listener.names": "CONTROLLER",
-    "inter.broker.listener.name": "PLAINTEXT",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    # One node: nothing is replicated.
-    "default.replication.factor": "1",
-    "offsets.topic.replication.factor": "1",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
-    # Few partitions of its own topics: they are created at first use, which a client waits for.
-    "offsets.topic.num.partitions": "4",
-    "transaction.state.log.num.partitions": "4",
-    "share.coordinator.state.topic.num.partitions": "1",
-    "auto.create.topics.enable": "false",
-    # A group forms at once, and may use short session timeouts.
-    "group.initial.rebalance.delay.ms": "0",
-    "group.min.session.timeout.ms": "500",
-    # A transaction whose producer died is aborted within a second of its timeout, not within ten.
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
-    "message.max.bytes": f"{MESSAGE_BYTES_MAX}",
-    "replica.fetch.max.bytes": f"{MESSAGE_BYTES_MAX}",
-    "socket.request.max.bytes": f"{8 * MESSAGE_BYTES_MAX}",
-    # Small machines. The cleaner's buffer is taken from the heap at the start (128 MiB by default).
-    "num.network.threads": "2",
-    "num.io.threads": "4",
-    "background.threads": "2",
-    "num.recovery.threads.per.data.dir": "2",
-    "log.cleaner.enable": "true",
-    "log.cleaner.threads": "1",
-    "log.cleaner.dedupe.buffer.size": f"{32 * 1024 * 1024}",
-    "log.index.size.max.bytes": f"{2 * 1024 * 1024}",
-}
-"""Kafka's settings, beside those that depend on ports and folders. ``KafkaBroker(settings=...)`` overrides them."""
-
+SETTINGS_FILE: Final = Path(__file__).with_name("server.properties")
 AFTER_CRASH: Final[Mapping[str, str]] = {
     "broker.session.timeout.ms": "1500",
     "broker.heartbeat.interval.ms": "500",
@@ -68,17 +33,19 @@ its former life is over, nine seconds by default; elsewhere the default stays, a
 
 
 def server_properties(port: int, controller_port: int, logs: Path, extra: Mapping[str, str]) -> str:
-    """The text of ``server.properties``; ``extra`` wins over ``SETTINGS``."""
-    listeners = f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}"
+    """The text of ``server.properties``: that of ``SETTINGS_FILE``, and later lines, which win, ``extra`` over all."""
     settings = {
-        **SETTINGS,
+        "node.id": NODE,
+        "message.max.bytes": MESSAGE_BYTES_MAX,
+        "replica.fetch.max.bytes": MESSAGE_BYTES_MAX,
+        "socket.request.max.bytes": 8 * MESSAGE_BYTES_MAX,
         "controller.quorum.voters": f"{NODE}@{HOST}:{controller_port}",
-        "listeners": listeners,
+        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
         "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
         "log.dirs": f"{logs}".replace("\\", "\\\\"),
         **extra,
     }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
+    return SETTINGS_FILE.read_text() + "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
 def format_logs(logs: Path, bootstrap: Path) -> str:
@@ -89,10 +56,9 @@ def format_logs(logs: Path, bootstrap: Path) -> str:
     """
     meta = logs / "meta.properties"
     if not meta.exists():
-        logs.mkdir(parents=True, exist_ok=True)
-        _write_atomically(logs / "bootstrap.checkpoint", bootstrap.read_bytes())
+        write_durably(logs / "bootstrap.checkpoint", bootstrap.read_bytes())
         lines = ["version=1", f"node.id={NODE}", f"cluster.id={_random_id()}", f"directory.id={_random_id()}"]
-        _write_atomically(meta, ("\n".join(lines) + "\n").encode())
+        write_durably(meta, ("\n".join(lines) + "\n").encode())
     return _cluster_id(meta)
 
 
@@ -108,7 +74,7 @@ def bootstrap_checkpoint(java: Java, jars: list[Path]) -> Path:
             work = Path(folder)
             (work / "server.properties").write_text(server_properties(9092, 9093, work / "logs", {}))
             _run_storage_tool(java, jars, work)
-            _write_atomically(kept, (work / "logs" / "bootstrap.checkpoint").read_bytes())
+            write_durably(kept, (work / "logs" / "bootstrap.checkpoint").read_bytes())
     return kept
 
 
@@ -146,15 +112,8 @@ def _random_id() -> str:
     return drawn
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
-        file.write(content)
-    Path(file.name).rename(path)
-
-
 def _cluster_id(meta: Path) -> str:
-    for line in meta.read_text().splitlines():
-        name, _, value = line.partition("=")
-        if name == "cluster.id" and value:
-            return value
-    raise BrokerError(f"data_dir: {meta} names no cluster.id; it is not a broker's folder")
+    named = re.search(r"^cluster\.id=(.+)$", meta.read_text(), re.MULTILINE)
+    if named is None:
+        raise BrokerError(f"data_dir: {meta} names no cluster.id; it is not a broker's folder")
+    return named[1]

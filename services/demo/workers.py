@@ -12,7 +12,7 @@ from typing import Self
 
 from pydantic import SecretStr
 
-from services.broker.process import GUARD, tail
+from services.broker.process import guarded, tail
 from services.contract.errors import TocsinError
 from services.runtime.settings import PREFIX, Settings
 
@@ -48,22 +48,15 @@ class Workers:
     """
 
     def __init__(self, folder: Path, *, scratch: bool) -> None:
-        self._folder, self._scratch = folder, str(folder) if scratch else ""
+        self._folder, self._scratch = folder, scratch
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, settings: Settings, metrics_port: int) -> None:
         """Start ``tocsin worker NAME``."""
         command = [sys.executable, "-m", "services.cli", "worker", name]
-        with self.log(name).open("wb") as log:
-            self._running[name] = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), self._scratch, *command],
-                cwd=self._folder,
-                env=environment(settings, metrics_port),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._running[name] = guarded(
+            command, self._folder, self.log(name), scratch=self._scratch, env=environment(settings, metrics_port)
+        )
 
     def log(self, name: str) -> Path:
         """Where a worker writes what it has to say."""
