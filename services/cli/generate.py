@@ -19,7 +19,7 @@ from services.generator import Configuration, ConfigurationError, Day, Profile, 
 from services.generator.check import Finding, findings
 from services.generator.feed import events
 from services.generator.measures import Measures
-from services.generator.outputs import WRITERS, OutputError, TruthWriter
+from services.generator.outputs import WRITERS, OutputError, TruthWriter, truth_writer
 from services.generator.plot import PlotError, write_plot
 from services.ingest.replay import KafkaFailedError, send_payments
 from services.ingest.report import Report
@@ -117,7 +117,7 @@ class _Run:
         self._shown = shown
         self.measures = Measures(self.stream) if self.check else None
         if truth is not None:
-            self._truth = stack.enter_context(TruthWriter(truth))
+            self._truth = stack.enter_context(truth_writer(truth))
             self._truth.write(self.stream.accounts())
             self._truth.write(self.stream.payments())
             self._truth.write(self.stream.case_labels())
@@ -144,11 +144,8 @@ class _Run:
             for _ in self.days():
                 pass
             return
-        with WRITERS[format_](out) as writer:
-            for day in self.days():
-                for chunk in self.stream.written(day.rows):
-                    writer.write(chunk)
-        self.summary |= {"file": str(out), "left_out": writer.left_out}
+        chunks = (chunk for day in self.days() for chunk in self.stream.written(day.rows))
+        self.summary |= {"file": str(out), "left_out": WRITERS[format_](out, chunks)}
 
 
 def _send(run: _Run, bootstrap: str | None) -> None:

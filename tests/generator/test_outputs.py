@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import pytest
 
-from services.generator import Configuration, Stream
-from services.generator.outputs import NdjsonWriter, OutputError, Pacs008Writer, ParquetWriter, TruthWriter
+from services.generator import Chunk, Configuration, Stream
+from services.generator.outputs import OutputError, truth_writer, write_ndjson, write_pacs008, write_parquet
 from services.generator.pacs008 import NAMESPACE, document, transfer
 from services.generator.rows import MALFORMED
 from tests.generator.conftest import Run
@@ -28,35 +29,35 @@ def schema() -> Schema:
 
 def test_ndjson_is_the_stream(tmp_path: Path) -> None:
     path, stream = tmp_path / "deep" / "out.ndjson", Stream(SMALL)
-    with NdjsonWriter(path) as writer:
+
+    def chunks() -> Iterator[Chunk]:
         for chunk in stream.chunks():
-            writer.write(chunk)
-        assert not path.exists()
+            assert not path.exists()
+            yield chunk
+
+    assert write_ndjson(path, chunks()) == 0
     lines = path.read_bytes().splitlines()
     assert lines == [value for chunk in Stream(SMALL).chunks() for value in chunk.values]
-    assert len(lines) == writer.records
 
 
 def test_a_file_that_was_not_finished_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "out.ndjson"
     chunk = next(Stream(SMALL).chunks())._replace(values=[b"good", None])  # type: ignore[list-item]
-    with pytest.raises(TypeError), NdjsonWriter(path) as writer:
-        writer.write(chunk)
+    with pytest.raises(TypeError):
+        write_ndjson(path, [chunk])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file/out"):
-        NdjsonWriter(tmp_path / "file" / "out")
+        write_ndjson(tmp_path / "file" / "out", [])
 
 
 def test_parquet_has_the_payments_column_by_column(tmp_path: Path, rich: Run) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "out.parquet"
-    with ParquetWriter(path) as writer:
-        for chunk in Stream(SMALL).chunks():
-            writer.write(chunk)
+    left_out = write_parquet(path, Stream(SMALL).chunks())
     rows = parquet.read_table(path).to_pylist()
     chunks = list(Stream(SMALL).chunks())
     good = [
@@ -65,7 +66,7 @@ def test_parquet_has_the_payments_column_by_column(tmp_path: Path, rich: Run) ->
         for value, kind in zip(chunk.values, chunk.kinds.tolist(), strict=True)
         if kind != MALFORMED
     ]
-    assert len(rows) == len(good) == writer.records - writer.left_out
+    assert len(rows) == len(good) == sum(len(chunk.values) for chunk in chunks) - left_out
     for row, payment in zip(rows, good, strict=True):
         assert row["payment_id"] == payment["payment_id"]
         assert row["amount_minor"] == payment["amount_minor"]
@@ -78,7 +79,7 @@ def test_parquet_has_the_payments_column_by_column(tmp_path: Path, rich: Run) ->
 @pytest.mark.parametrize("suffix", [".ndjson", ".parquet"])
 def test_truth_goes_to_a_file_of_its_own(tmp_path: Path, suffix: str) -> None:
     stream, path = Stream(SMALL), tmp_path / f"truth{suffix}"
-    with TruthWriter(path) as writer:
+    with truth_writer(path) as writer:
         writer.write(stream.accounts())
         writer.write(stream.payments())
         writer.write(stream.case_labels())
@@ -97,18 +98,15 @@ def test_truth_goes_to_a_file_of_its_own(tmp_path: Path, suffix: str) -> None:
 
 def test_messages_are_valid_pacs_008(tmp_path: Path, rich: Run) -> None:
     checked, folder = schema(), tmp_path / "messages"
-    stream, sent = Stream(SMALL), 0
-    with Pacs008Writer(folder) as writer:
-        for chunk in stream.chunks():
-            writer.write(chunk)
+    sent, left_out = 0, write_pacs008(folder, Stream(SMALL).chunks())
     for path in sorted(folder.iterdir()):
         content = path.read_bytes()
         assert checked.errors(content) == []
         sent += content.count(b"<CdtTrfTxInf>")
         assert f"<NbOfTxs>{content.count(b'<CdtTrfTxInf>')}</NbOfTxs>".encode() in content
-    assert sent == writer.records - writer.left_out > 300
+    assert sent == sum(len(chunk.values) for chunk in Stream(SMALL).chunks()) - left_out > 300
     with pytest.raises(OutputError, match="new or an empty folder"):
-        Pacs008Writer(folder)
+        write_pacs008(folder, [])
 
 
 def test_the_schema_check_notices_what_is_wrong() -> None:
