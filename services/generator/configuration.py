@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -67,14 +67,15 @@ class Configuration:
             raise ConfigurationError(f"payers: must be 50 to {PAYERS_MAX:,}")
         if not 1 <= self.months <= MONTHS_MAX:
             raise ConfigurationError(f"months: must be 1 to {MONTHS_MAX}")
-        if not 0 <= self.seed < 1 << 63:
-            raise ConfigurationError("seed: must be 0 or more, below 2**63")
-        if self.swap_seed is not None and not 0 <= self.swap_seed < 1 << 63:
-            raise ConfigurationError("swap_seed: must be 0 or more, below 2**63")
-        if self.profile not in get_args(Profile):
-            raise ConfigurationError(f"profile: one of {', '.join(get_args(Profile))}")
-        if self.amounts not in self.parameters.lsac.amounts_aud:
-            raise ConfigurationError(f"amounts: one of {', '.join(self.parameters.lsac.amounts_aud)}")
+        for name, seed in (("seed", self.seed), ("swap_seed", self.swap_seed or 0)):
+            if not 0 <= seed < 1 << 63:
+                raise ConfigurationError(f"{name}: must be 0 or more, below 2**63")
+        for name, chosen, known in (
+            ("profile", self.profile, get_args(Profile)),
+            ("amounts", self.amounts, self.parameters.lsac.amounts_aud),
+        ):
+            if chosen not in known:
+                raise ConfigurationError(f"{name}: one of {', '.join(known)}")
         if not 0.0 <= self.lsac_share <= 0.2:
             raise ConfigurationError("base_rate: must be 0 to 0.2")
 
@@ -87,14 +88,10 @@ class Configuration:
     def lsac_share(self) -> float:
         """LSAC payers among cross-border payers."""
         named = self.parameters.base_rates
-        if isinstance(self.base_rate, str):
-            if self.base_rate in named:
-                return named[self.base_rate]
-            try:
-                return float(self.base_rate)
-            except ValueError:
-                raise ConfigurationError(f"base_rate: a number or one of {', '.join(named)}") from None
-        return self.base_rate
+        try:
+            return float(named.get(str(self.base_rate), self.base_rate))
+        except ValueError:
+            raise ConfigurationError(f"base_rate: a number or one of {', '.join(named)}") from None
 
     @cached_property
     def first_day(self) -> date:
@@ -104,7 +101,7 @@ class Configuration:
     @cached_property
     def start_ms(self) -> int:
         """Event time at which the horizon begins."""
-        return _ms(self.first_day)
+        return int(datetime.combine(self.first_day, time(), UTC).timestamp()) * 1_000
 
     @cached_property
     def days(self) -> int:
@@ -120,7 +117,3 @@ class Configuration:
         """First day of the ``month``-th month of the horizon, counted from 0."""
         months = self.first_day.year * 12 + self.first_day.month - 1 + month
         return date(months // 12, months % 12 + 1, 1)
-
-
-def _ms(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from services.contract.label import Label
 from services.generator.stream import Day, Stream
 from services.generator.truth import LabelTruth
@@ -30,11 +32,4 @@ def _due(stream: Stream, labels: Iterable[LabelTruth]) -> Iterator[Label]:
 
 def label_of(truth: LabelTruth) -> Label:
     """A label as it is published."""
-    return Label(
-        label_id=truth.label_id,
-        payment_id=truth.payment_id,
-        disposition="suspicious" if truth.disposition == "suspicious" else "not_suspicious",
-        label_time_ms=truth.label_time_ms,
-        source=truth.source,
-        weight=truth.weight,
-    )
+    return Label(**msgspec.structs.asdict(truth))

@@ -6,7 +6,6 @@ import numpy as np
 
 from services.contract.units import HOUR_MS
 from services.generator.chance import Generator, generator
-from services.generator.parameters import NoiseLaw
 from services.generator.people import World
 from services.generator.rows import MALFORMED, REPEAT, STATUS_UPDATE, STATUSES, Rows, joined
 
@@ -26,35 +25,22 @@ def with_noise(world: World, rows: Rows, day: int) -> Rows:
     n = len(rows)
     late = rng.random(n) < law.late
     rows["arrival"][late] += (rng.uniform(*law.late_hours, int(late.sum())) * HOUR_MS).astype(np.int64)
-    accepted = _attempts(law, rng, rows) if law.attempted else rows[:0]
-    return joined([_damaged(law, rng, rows), rows, _repeats(law, rng, rows), _returns(law, rng, rows), accepted])
+    accepted = rows[:0]
+    if law.attempted:  # some are first attempts: the same payments are accepted within a minute
+        attempted = (rng.random(n) < law.attempted) & (rows["status"] == 0)
+        accepted = _copies(rng, rows[attempted], STATUS_UPDATE, (500, 60_000))
+        rows["status"][attempted] = STATUSES.index("attempted")
+    damaged = _copies(rng, rows[rng.random(n) < law.malformed], MALFORMED)
+    repeats = _copies(rng, rows[rng.random(n) < law.duplicate], REPEAT, (500, 6 * HOUR_MS))
+    returned = (rng.random(n) < law.returned) & (rows["status"] == 0)
+    returns = _copies(rng, rows[returned], STATUS_UPDATE, (HOUR_MS, 5 * 24 * HOUR_MS))
+    returns["status"] = STATUSES.index("returned")
+    return joined([damaged, rows, repeats, returns, accepted])
 
 
-def _attempts(law: NoiseLaw, rng: Generator, rows: Rows) -> Rows:
-    """Make some of ``rows`` attempts; returned are the same payments as they are accepted within a minute."""
-    attempted = (rng.random(len(rows)) < law.attempted) & (rows["status"] == 0)
-    copies: Rows = rows[attempted].copy()
-    rows["status"][attempted] = STATUSES.index("attempted")
-    copies["kind"] = STATUS_UPDATE
-    copies["arrival"] += rng.integers(500, 60_000, len(copies))
-    return copies
-
-
-def _damaged(law: NoiseLaw, rng: Generator, rows: Rows) -> Rows:
-    copies = rows[rng.random(len(rows)) < law.malformed].copy()
-    copies["kind"] = MALFORMED
-    return copies
-
-
-def _repeats(law: NoiseLaw, rng: Generator, rows: Rows) -> Rows:
-    copies = rows[rng.random(len(rows)) < law.duplicate].copy()
-    copies["kind"] = REPEAT
-    copies["arrival"] += rng.integers(500, 6 * HOUR_MS, len(copies))
-    return copies
-
-
-def _returns(law: NoiseLaw, rng: Generator, rows: Rows) -> Rows:
-    copies: Rows = rows[(rng.random(len(rows)) < law.returned) & (rows["status"] == 0)].copy()
-    copies["kind"], copies["status"] = STATUS_UPDATE, STATUSES.index("returned")
-    copies["arrival"] += rng.integers(HOUR_MS, 5 * 24 * HOUR_MS, len(copies))
-    return copies
+def _copies(rng: Generator, chosen: Rows, kind: int, delay_ms: tuple[int, int] | None = None) -> Rows:
+    """``chosen``, which is a copy already, as records of another ``kind`` that arrive later."""
+    chosen["kind"] = kind
+    if delay_ms is not None:
+        chosen["arrival"] += rng.integers(*delay_ms, len(chosen))
+    return chosen

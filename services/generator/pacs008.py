@@ -7,6 +7,7 @@ What such a message cannot say is left out, and counted: card payments, refusals
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -35,9 +36,8 @@ def document(number: int, transfers: list[str], created_ms: int) -> bytes:
 def transfer(value: bytes) -> str | None:
     """A payment (canonical JSON) as one ``CdtTrfTxInf``; ``None`` if it is no accepted credit transfer."""
     payment = orjson.loads(value)
-    if payment.get("status", "accepted") != "accepted" or payment.get("rail") == "card":
-        return None
-    if payment["amount_minor"] == 0:
+    refused = payment.get("status", "accepted") != "accepted"
+    if refused or payment.get("rail") == "card" or payment["amount_minor"] == 0:
         return None
     payer, payee = payment["payer"], payment["payee"]
     sent = _amount(payment["amount_minor"], payment["currency"])
@@ -59,12 +59,7 @@ def transfer(value: bytes) -> str | None:
 
 
 def _amount(minor: int, currency: str) -> str:
-    exponent = CURRENCY_EXPONENT[currency]
-    text = str(minor)
-    if exponent:
-        text = text.rjust(exponent + 1, "0")
-        text = f"{text[:-exponent]}.{text[-exponent:]}"
-    return f' Ccy="{currency}">{text}'
+    return f' Ccy="{currency}">{Decimal(minor).scaleb(-CURRENCY_EXPONENT[currency])}'
 
 
 def _iso(time_ms: int, offset_minutes: int) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from services.generator.truth import AccountTruth, LabelTruth, Notes, PaymentTru
 from services.generator.twins import plan_twins
 from services.generator.victims import plan_victims
 
+Degrees: TypeAlias = dict[int, tuple[int, int]]
+"""Payments of a typology, and different counterparties, of each account on one side."""
+
 
 @dataclass(slots=True)
 class Plan:
@@ -34,7 +38,7 @@ class Plan:
 
 def build_plan(world: World) -> Plan:
     """Plan a world's rare typologies. Memory is theirs, not the background's."""
-    notes, drafts = Notes.none(), Drafts(world)
+    notes, drafts = Notes(), Drafts(world)
     plan_lsac(world, drafts, notes)
     first, _ = drafts.rows()
     plan_twins(world, drafts, first[first["source"] == source("lsac")], notes.persons)
@@ -47,21 +51,20 @@ def build_plan(world: World) -> Plan:
 
 def payment_truth(plan: Plan) -> Iterator[PaymentTruth]:
     """The payments that belong to a typology, by time."""
-    for pid, typology, case in zip(
-        plan.rows["pid"].tolist(), plan.rows["typology"].tolist(), plan.cases.tolist(), strict=True
-    ):
+    columns = plan.rows["pid"].tolist(), plan.rows["typology"].tolist(), plan.cases.tolist()
+    for pid, typology, case in zip(*columns, strict=True):
         if typology != NONE:
             yield PaymentTruth(payment_id(pid), TYPOLOGIES[typology], case)
 
 
 def account_truth(world: World, plan: Plan) -> Iterator[AccountTruth]:
     """Every payer, then every planned or special payee."""
-    made, paid = _degrees(plan.rows, "payer", "payee"), _degrees(plan.rows, "payee", "payer")
+    made = _degrees(plan.rows, "payer", "payee")
     yield from _payers(world, plan, made)
-    yield from _payees(world, plan, paid)
+    yield from _payees(world, plan, made, _degrees(plan.rows, "payee", "payer"))
 
 
-def _payers(world: World, plan: Plan, made: dict[int, tuple[int, int]]) -> Iterator[AccountTruth]:
+def _payers(world: World, plan: Plan, made: Degrees) -> Iterator[AccountTruth]:
     people, notes, name = world.people, plan.notes, world.accounts.identifier
     twin_of = people.twin_of.tolist()
     seconds = {first: second for second, first in notes.persons.items()}
@@ -70,7 +73,7 @@ def _payers(world: World, plan: Plan, made: dict[int, tuple[int, int]]) -> Itera
         number = int(account(PAYER, payer))
         lsac = population == "lsac"
         planned = made.get(number, (0, 0)) if lsac or payer in notes.typologies else None
-        truth = AccountTruth(
+        yield AccountTruth(
             name(number),
             "payer",
             population,
@@ -83,12 +86,10 @@ def _payers(world: World, plan: Plan, made: dict[int, tuple[int, int]]) -> Itera
             twin_of=name(int(account(PAYER, twin_of[payer]))) if twin_of[payer] >= 0 else None,
             person=name(number) if number in seconds else None,
         )
-        yield truth
 
 
-def _payees(world: World, plan: Plan, paid: dict[int, tuple[int, int]]) -> Iterator[AccountTruth]:
+def _payees(world: World, plan: Plan, made: Degrees, paid: Degrees) -> Iterator[AccountTruth]:
     name, persons = world.accounts.identifier, plan.notes.persons
-    made = _degrees(plan.rows, "payer", "payee")
     for at, special in enumerate(world.accounts.special):
         number = int(account(SPECIAL, at))
         second = special.role == "lsac_second_account"
@@ -111,14 +112,12 @@ def _payees(world: World, plan: Plan, paid: dict[int, tuple[int, int]]) -> Itera
         yield AccountTruth(name(int(account(COLLECTOR, circle))), "payee", "collector", "savings_circle")
 
 
-def _degrees(rows: Rows, side: str, other: str) -> dict[int, tuple[int, int]]:
-    """Payments of a typology and different counterparties of each account on one ``side``."""
+def _degrees(rows: Rows, side: str, other: str) -> Degrees:
     rows = rows[(rows["typology"] != NONE) & (rows["typology"] != LSAC_CASH_OUT)]
-    payments = Counter(rows[side].tolist())
-    counterparties: defaultdict[int, set[int]] = defaultdict(set)
+    counterparties: defaultdict[int, list[int]] = defaultdict(list)
     for each, counterparty in zip(rows[side].tolist(), rows[other].tolist(), strict=True):
-        counterparties[each].add(counterparty)
-    return {each: (count, len(counterparties[each])) for each, count in payments.items()}
+        counterparties[each].append(counterparty)
+    return {each: (len(those), len(set(those))) for each, those in counterparties.items()}
 
 
 def planned_of_day(plan: Plan, begin_ms: int, end_ms: int) -> Rows:

@@ -8,9 +8,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,21 +55,8 @@ class Day:
     labels: list[LabelTruth]
 
 
-class Process(Protocol):
-    """Something that makes rows of a local day."""
-
-    def rows(self, day: int) -> Rows:
-        """The rows that the process starts on ``day``; times up to ``OVERLAP_MS`` before that day, or any later."""
-
-
 class Stream:
-    """One run: its world, its plan, and its days. Iterate ``days`` or ``chunks`` once; an equal run has equal bytes.
-
-    Parameters
-    ----------
-    configuration
-        What to generate.
-    """
+    """One run: its world, its plan, and its days. Iterate ``days`` or ``chunks`` once; an equal run has equal bytes."""
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
@@ -77,10 +64,11 @@ class Stream:
         self.plan: Plan = build_plan(self.world)
         self.writer = JsonWriter(self.world)
         parameters = configuration.parameters
-        self._processes: list[Process] = [Routine(self.world, law) for law in parameters.routine]
-        self._processes.append(Payouts(self.world))
+        # What each starts on a local day: at times up to ``OVERLAP_MS`` before that day, or any later.
+        self._processes: list[Callable[[int], Rows]] = [Routine(self.world, law).rows for law in parameters.routine]
+        self._processes.append(Payouts(self.world).rows)
         if configuration.profile != "remitter":
-            self._processes += [Household(self.world, law) for law in parameters.domestic]
+            self._processes += [Household(self.world, law).rows for law in parameters.domestic]
 
     def days(self) -> Iterator[Day]:
         """What is published, a day at a time. Memory: that of the payers, and of a few days' payments."""
@@ -88,8 +76,7 @@ class Stream:
         begin_ms = 0  # what accounts did before they fell asleep comes with the first day
         for day in range(configuration.days):
             end_ms = configuration.start_ms + (day + 1) * DAY_MS - OVERLAP_MS
-            made = [process.rows(day) for process in self._processes]
-            background = joined(made)
+            background = joined(rows_of(day) for rows_of in self._processes)
             planned = planned_of_day(self.plan, begin_ms, end_ms)
             innocent = joined([background, planned[planned["typology"] == NONE]])
             rows = with_noise(self.world, joined([planned, background]), day)

@@ -9,7 +9,7 @@ Three kinds of record, told apart by ``record``:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -88,12 +88,7 @@ TruthRecord = AccountTruth | PaymentTruth | LabelTruth
 class Notes:
     """What planning learns of accounts on its way, by account number."""
 
-    sub_types: dict[int, str]
-    lifetime: dict[int, int]
-    typologies: dict[int, str]
-    persons: dict[int, int]
-
-    @classmethod
-    def none(cls) -> Notes:
-        """Nothing yet."""
-        return cls({}, {}, {}, {})
+    sub_types: dict[int, str] = field(default_factory=dict)
+    lifetime: dict[int, int] = field(default_factory=dict)
+    typologies: dict[int, str] = field(default_factory=dict)
+    persons: dict[int, int] = field(default_factory=dict)

@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-import msgspec
 import numpy as np
 
 from models.labels import resolved
 from services.contract.identity import decision_id
 from services.contract.label import Label
 from services.contract.payment import Payment
-from services.generator import Configuration, LabelTruth, Stream
+from services.generator import Configuration, Stream
+from services.generator.feed import label_of
 from services.scorer.path.decision import decide
 from services.scorer.path.features.registry import NAMES, feature_schema_hash
 from services.scorer.path.records import Record, no_mark
@@ -36,13 +36,13 @@ def generated(configuration: Configuration, ruleset: Ruleset, share: Share) -> D
     model = untrained_model(schema)
     labels: dict[str, list[Label]] = defaultdict(list)
     for case in stream.case_labels():
-        labels[case.payment_id].append(_label(case))
+        labels[case.payment_id].append(label_of(case))
     payments: list[Payment] = []
     parts, reviews = [], []
     offset = 0
     for number, day in enumerate(stream.days()):
         for label in day.labels:
-            labels[label.payment_id].append(_label(label))
+            labels[label.payment_id].append(label_of(label))
         for chunk in stream.written(day.rows):
             published = zip(chunk.keys, chunk.values, chunk.times_ms.tolist(), strict=True)
             records = [Record(offset + at, ms, key, value) for at, (key, value, ms) in enumerate(published)]
@@ -77,7 +77,3 @@ def generated(configuration: Configuration, ruleset: Ruleset, share: Share) -> D
         as_of_ms=configuration.end_ms,
     )
     return data.chosen(np.argsort(data.event_ms, kind="stable"))
-
-
-def _label(truth: LabelTruth) -> Label:
-    return msgspec.convert(msgspec.structs.asdict(truth) | {"tenant": "default"}, Label)
