@@ -61,7 +61,4 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     >>> percentile([4.0, 1.0, 3.0, 2.0], 0.5)
     2.0
     """
-    if not values:
-        return None
-    ordered = sorted(values)
-    return ordered[max(0, int(np.ceil(share * len(ordered))) - 1)]
+    return float(np.quantile(values, share, method="inverted_cdf")) if values else None

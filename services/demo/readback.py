@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
 from services import kafka
 from services.contract.codec import Rejection, decode, decode_payment
@@ -16,6 +17,7 @@ from services.contract.dead_letter import read_dead_letter
 from services.contract.decision import Outcome
 from services.contract.events import PAYMENT_LABEL, is_event
 from services.contract.topics import Topic
+from services.demo.watch import beside
 from services.runtime.clock import now_ms
 from services.runtime.settings import Settings
 
@@ -108,17 +110,12 @@ async def gather_evidence(settings: Settings) -> Evidence:
 
 async def count(settings: Settings, topic: Topic) -> int:
     """How many committed records a topic holds."""
-    found = 0
-    async for _ in committed(settings, topic):
-        found += 1
-    return found
+    return len([None async for _ in committed(settings, topic)])
 
 
 async def committed(settings: Settings, topic: Topic) -> AsyncIterator[ConsumerRecord]:
     """The records of a topic up to its present end, in order within each partition."""
-    consumer = kafka.consumer(settings, max_partition_fetch_bytes=4 * 1024 * 1024)
-    await consumer.start()
-    try:
+    async with kafka.opened(kafka.consumer(settings, max_partition_fetch_bytes=4 * 1024 * 1024)) as consumer:
         partitions = _partitions(settings, topic)
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
@@ -136,52 +133,30 @@ async def committed(settings: Settings, topic: Topic) -> AsyncIterator[ConsumerR
                 for record in records:
                     if record.offset < ends[source]:
                         yield record
-    finally:
-        await consumer.stop()
 
 
-class LatencyMeter:
-    """A consumer of committed decisions that notes how old each payment's append is when its decision gets here.
+@asynccontextmanager
+async def measured_latencies(settings: Settings) -> AsyncIterator[list[float]]:
+    """How old each payment's append is when its committed decision gets here, in ms: a list that grows while the block
+    lasts, of payments that are appended from now on.
 
     The timestamp of a decision is that of its payment's append, so the difference is append to decision in hand.
     """
+    latencies_ms: list[float] = []
+    since_ms, partitions = now_ms(), _partitions(settings, settings.topics.decisions)
 
-    def __init__(self, settings: Settings) -> None:
-        self._consumer: AIOKafkaConsumer = kafka.consumer(settings, fetch_max_wait_ms=50)
-        self._partitions = _partitions(settings, settings.topics.decisions)
-        self._task: asyncio.Task[None] | None = None
-        self._since_ms = 0
-        self.latencies_ms: list[float] = []
-
-    async def start(self) -> None:
-        """Measure the decisions on payments that are appended from now on."""
-        self._since_ms = now_ms()
-        await self._consumer.start()
-        self._consumer.assign(self._partitions)
-        await self._consumer.seek_to_end(*self._partitions)
-        self._task = asyncio.create_task(self._follow(), name="latency")
-
-    async def until(self, decisions: int, seconds_max: float) -> None:
-        """Wait for so many decisions, or so long."""
-        for _ in range(int(seconds_max / 0.1)):
-            if len(self.latencies_ms) >= decisions:
-                return
-            await asyncio.sleep(0.1)
-
-    async def stop(self) -> None:
-        """Measure no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await self._consumer.stop()
-
-    async def _follow(self) -> None:
+    async def follow() -> None:
         while True:
-            found = await self._consumer.getmany(timeout_ms=POLL_MS)
+            found = await consumer.getmany(timeout_ms=POLL_MS)
             arrived_ms = now_ms()
-            for records in found.values():
-                appended_ms = [record.timestamp for record in records if record.timestamp >= self._since_ms]
-                self.latencies_ms += [float(arrived_ms - each) for each in appended_ms]
+            appended_ms = [record.timestamp for record in chain.from_iterable(found.values())]
+            latencies_ms.extend(float(arrived_ms - each) for each in appended_ms if each >= since_ms)
+
+    async with kafka.opened(kafka.consumer(settings, fetch_max_wait_ms=50)) as consumer:
+        consumer.assign(partitions)
+        await consumer.seek_to_end(*partitions)
+        async with beside(follow(), "latency"):
+            yield latencies_ms
 
 
 def _take_payment(record: ConsumerRecord, states: dict[str, set[str]], evidence: Evidence) -> None:
@@ -199,5 +174,4 @@ def _take_payment(record: ConsumerRecord, states: dict[str, set[str]], evidence:
 
 
 def _partitions(settings: Settings, topic: Topic) -> list[TopicPartition]:
-    numbers: Iterable[int] = range(topic.partitions or settings.partitions)
-    return [TopicPartition(topic.name, number) for number in numbers]
+    return [TopicPartition(topic.name, number) for number in range(topic.partitions or settings.partitions)]

@@ -24,7 +24,7 @@ from services.broker.probe import free_ports
 from services.contract.errors import TocsinError
 from services.contract.label import Label
 from services.demo.plan import Stretch, snapshot_examples, stretches
-from services.demo.readback import LatencyMeter, count, gather_evidence
+from services.demo.readback import count, gather_evidence, measured_latencies
 from services.demo.sending import Sender
 from services.demo.stream import Record, Stream
 from services.demo.summary import Conditions, Summary, summarise
@@ -34,7 +34,7 @@ from services.ingest.report import Report
 from services.kafka.topics import create_topics
 from services.runtime.settings import Settings, load_settings
 
-BOOT_SECONDS_MAX, STALL_SECONDS_MAX, LEARN_SECONDS_MAX = 90.0, 45.0, 20.0
+BOOT_SECONDS_MAX, STALL_SECONDS_MAX, LEARN_SECONDS_MAX, LATENCY_SECONDS_MAX = 90.0, 45.0, 20.0, 5.0
 
 
 class DemoError(TocsinError, RuntimeError):
@@ -162,13 +162,9 @@ def _remove_topics(settings: Settings, view: View) -> None:
     """Remove what the demo made on a cluster that goes on without it; say so if that cannot be done."""
 
     async def remove() -> None:
-        admin = kafka.admin(settings)
-        await admin.start()
-        try:
+        async with kafka.opened(kafka.admin(settings)) as admin:
             ours = [name for name in await admin.list_topics() if name.startswith(settings.topic_prefix)]
             await admin.delete_topics(ours)
-        finally:
-            await admin.close()
 
     try:
         asyncio.run(remove())
@@ -192,6 +188,7 @@ class _Run:
         self._workers, self._finished, self._started = workers, finished, started
         self._stream = Stream(options.seed, options.payments)
         self._sender = Sender(self._stream, place.settings)
+        self._sent = self._sender.sent
         self._watch = Watch(workers, place.ports, view.seen)
         self._payments_per_second: float | None = None
         self._latencies_ms: list[float] = []
@@ -206,11 +203,10 @@ class _Run:
             raise DemoError(f"{self._settings.bootstrap}: {type(error).__name__}") from error
         for name, port in self._place.ports.items():
             self._workers.start(name, self._settings, port)
-        self._watch.start()
-        try:
+        async with self._watch.reading():
             await self._send_all()
-            if self._sender.sent.payments != self._options.payments:
-                raise DemoError(f"{self._sender.sent.payments:,} of {self._options.payments:,} payments were sent")
+            if self._sent["payment"] != self._options.payments:
+                raise DemoError(f"{self._sent['payment']:,} of {self._options.payments:,} payments were sent")
             await self._settle_alerts()
             self._view.phase("reading the topics back")
             summary = await self._summary()
@@ -219,8 +215,6 @@ class _Run:
                 await asyncio.sleep(0.5)
                 self._workers.check()
             return summary
-        finally:
-            await self._watch.stop()
 
     async def _send_all(self) -> None:
         planned = stretches(self._options.payments)
@@ -239,36 +233,33 @@ class _Run:
 
     async def _send(self, events: list[Record | Label], stall_seconds: float, paced: bool = False) -> None:
         """Send a stretch, and wait for its decisions. Whether any is missing, the topics will tell."""
-        before = self._sender.sent.payments, self._sender.sent.labels
+        before = self._sent["payment"], self._sent["label"]
 
         def progress(report: Report) -> None:
             self._view.sent(before[0] + report.payments_ready, before[1] + report.labels_sent)
 
         await self._sender.send(events, paced, progress)
-        sent = self._sender.sent.payments
-        self._view.sent(sent, self._sender.sent.labels)
+        sent = self._sent["payment"]
+        self._view.sent(sent, self._sent["label"])
         await self._watch.until(lambda seen: seen.decided >= sent, lambda seen: seen.decided, stall_seconds)
 
     async def _send_paced(self, events: list[Record | Label]) -> None:
         """Send a stretch at its own rhythm, and measure how long decisions take."""
-        meter = LatencyMeter(self._settings)
-        await meter.start()
-        try:
-            expected = sum(isinstance(event, Record) and event.kind == "payment" for event in events)
+        expected = sum(isinstance(event, Record) and event.kind == "payment" for event in events)
+        async with measured_latencies(self._settings) as self._latencies_ms:
             await self._send(events, STALL_SECONDS_MAX, paced=True)
-            await meter.until(expected, seconds_max=5.0)
-        finally:
-            await meter.stop()
-        self._latencies_ms = meter.latencies_ms
+            for _ in range(round(LATENCY_SECONDS_MAX / 0.1)):
+                if len(self._latencies_ms) < expected:
+                    await asyncio.sleep(0.1)
 
     async def _learn(self) -> None:
         """Wait until every label sent so far has been learned, and the scorer uses the latest model of them."""
-        labels, watch = self._sender.sent.labels, self._watch
+        labels, watch = self._sent["label"], self._watch
         if not await watch.until(lambda seen: seen.examples >= labels, lambda seen: seen.examples, LEARN_SECONDS_MAX):
             self._view.phase("going on: the learner did not take all labels in time")
         await watch.until(lambda seen: seen.model >= seen.newest_model, lambda seen: seen.model, LEARN_SECONDS_MAX)
         if self._evaluated_from is None and watch.seen.model > 0:
-            self._evaluated_from = self._sender.sent.payments
+            self._evaluated_from = self._sent["payment"]
 
     async def _settle_alerts(self) -> None:
         """Wait until the alerter has taken every review: each makes one alert event."""
@@ -278,13 +269,12 @@ class _Run:
         )
 
     async def _summary(self) -> Summary:
-        sent = self._sender.sent
         conditions = Conditions(
             seed=self._options.seed,
             broker=self._place.broker,
             delivery=self._settings.delivery,
-            payments_sent=sent.payments,
-            labels_sent=sent.labels,
+            payments_sent=self._sent["payment"],
+            labels_sent=self._sent["label"],
             labels_to_come=self._stream.labels_to_come,
             payments_per_second=self._payments_per_second,
             latencies_ms=self._latencies_ms,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 from services import kafka
 from services.contract.label import Label
@@ -18,19 +17,6 @@ from services.runtime.settings import Settings
 SOURCE = "demo"
 
 
-@dataclass(slots=True)
-class Sent:
-    """What has been handed over so far."""
-
-    kinds: Counter[str] = field(default_factory=Counter)
-    labels: int = 0
-
-    @property
-    def payments(self) -> int:
-        """Different valid payments."""
-        return self.kinds["payment"]
-
-
 class Sender:
     """Takes a stream apart into stretches, and sends each. Every second malformed record goes straight into
     ``payments.v1``, as from a processor's own producer; ingest puts the others aside itself."""
@@ -39,7 +25,8 @@ class Sender:
         self._events = stream.events()
         self._settings = settings
         self._carried: Record | Label | None = None
-        self.sent = Sent()
+        self.sent: Counter[str] = Counter()
+        """What has been handed over so far, by kind of record; labels are of the kind ``label``."""
 
     def prepare(self, stretch: Stretch) -> list[Record | Label]:
         """Make the events of the next stretch: its payments, and what arrives among them."""
@@ -67,11 +54,11 @@ class Sender:
         through: list[Label | bytes] = []
         for event in events:
             if isinstance(event, Label):
-                self.sent.labels += 1
+                self.sent["label"] += 1
                 through.append(event)
                 continue
-            self.sent.kinds[event.kind] += 1
-            if event.kind == "malformed" and self.sent.kinds["malformed"] % 2 == 0:
+            self.sent[event.kind] += 1
+            if event.kind == "malformed" and self.sent["malformed"] % 2 == 0:
                 straight.append(event)
             else:
                 through.append(event.value)
@@ -83,15 +70,10 @@ class Sender:
         topic, partitions = self._settings.topics.payments.name, self._settings.partitions
         if not records:
             return
-        producer = kafka.producer(self._settings)
-        await producer.start()
-        try:
+        async with kafka.opened(kafka.producer(self._settings)) as producer:
             for record in records:
-                await producer.send(
-                    topic, value=record.value, key=record.key, partition=partition_of(record.key, partitions)
-                )
-        finally:
-            await producer.stop()
+                partition = partition_of(record.key, partitions)
+                await producer.send(topic, value=record.value, key=record.key, partition=partition)
 
 
 def _speed(events: list[Record | Label]) -> float:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
+from typing import Any
 from urllib.error import URLError
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.demo.workers import Workers
 
 EVERY_SECONDS = 0.2
+WAIT_SECONDS = 0.05
 ANSWER_SECONDS_MAX = 5.0
 
 Samples = dict[tuple[str, str], float]
@@ -27,42 +30,31 @@ class Seen:
 
     decided: int = 0
     reviews: int = 0
-    duplicates: int = 0
-    dead_letters: int = 0
     alerts: int = 0
     alert_events: int = 0
     model: int = 0
     """Version that the scorer uses."""
     examples: int = 0
     """That the learner has learned, or left out because their account's labels say one thing too often."""
-    snapshots: int = 0
     newest_model: int = 0
     """Version that the learner published last."""
 
 
 @dataclass(slots=True)
 class Watch:
-    """Reads metrics in the background, and wakes whoever waits for a count.
-
-    ``shown`` is called after every reading.
-    """
+    """Reads metrics in the background, and waits for counts. ``shown`` is called after every reading."""
 
     workers: Workers
     ports: dict[str, int]
     shown: Callable[[Seen], None]
     seen: Seen = field(default_factory=Seen)
     _task: asyncio.Task[None] | None = None
-    _read: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def start(self) -> None:
-        """Begin to read."""
-        self._task = asyncio.create_task(self._follow(), name="watch")
-
-    async def stop(self) -> None:
-        """Read no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Read while the block lasts."""
+        async with beside(self._follow(), "watch") as self._task:
+            yield
 
     async def until(self, reached: Callable[[Seen], bool], measure: Callable[[Seen], int], stall_s: float) -> bool:
         """Wait until ``reached``; false when ``measure`` has not moved for ``stall_s``.
@@ -72,9 +64,12 @@ class Watch:
         WorkerEndedError
             When a worker ends meanwhile.
         """
+        assert self._task is not None, "reading"
         last, since = measure(self.seen), time.monotonic()
         while not reached(self.seen):
-            await self._next()
+            await asyncio.wait({self._task}, timeout=WAIT_SECONDS)
+            if self._task.done():
+                self._task.result()  # an error of the reader
             self.workers.check()
             now = measure(self.seen)
             if now != last:
@@ -82,18 +77,6 @@ class Watch:
             elif time.monotonic() - since > stall_s:
                 return False
         return True
-
-    async def _next(self) -> None:
-        """Wait for the next reading; an error of the reader is raised here."""
-        assert self._task is not None, "started"
-        self._read.clear()
-        waiting = asyncio.ensure_future(self._read.wait())
-        try:
-            await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-        if self._task.done():
-            self._task.result()
 
     async def _follow(self) -> None:
         while True:
@@ -104,15 +87,12 @@ class Watch:
                 else:
                     self._take_learner(samples)
             self.shown(self.seen)
-            self._read.set()
             await asyncio.sleep(EVERY_SECONDS)
 
     def _take_scorer(self, samples: Samples) -> None:
         seen = self.seen
         seen.decided = int(samples.get(("tocsin_payments_total", "payee decided"), 0))
         seen.reviews = int(samples.get(("tocsin_decisions_total", "review"), 0))
-        seen.duplicates = int(samples.get(("tocsin_payments_total", "payer duplicate"), 0))
-        seen.dead_letters = int(_sum(samples, "tocsin_dead_letters_total"))
         seen.alerts = int(_sum(samples, "tocsin_alerts_total", " new"))
         further = sum(_sum(samples, "tocsin_alerts_total", f" {status}") for status in ("snoozed", "superseded"))
         seen.alert_events = int(_sum(samples, "tocsin_alerts_total") - further)
@@ -121,8 +101,18 @@ class Watch:
     def _take_learner(self, samples: Samples) -> None:
         limited = samples.get(("tocsin_learner_skipped_total", "example_limited"), 0)
         self.seen.examples = int(_sum(samples, "tocsin_examples_total") + limited)
-        self.seen.snapshots = int(_sum(samples, "tocsin_model_snapshots_total"))
         self.seen.newest_model = _version(samples)
+
+
+@asynccontextmanager
+async def beside(doing: Coroutine[Any, Any, None], name: str) -> AsyncIterator[asyncio.Task[None]]:
+    """A task that runs while the block lasts."""
+    task = asyncio.create_task(doing, name=name)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def scrape(port: int) -> Samples:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from services.generator.casestats import PlannedStatistics
 from services.generator.chance import Floats, Ints
 from services.generator.configuration import Configuration
-from services.generator.measures import Measures
+from services.generator.measures import Measures, independent
 from services.generator.moments import mix_moments, mix_share, n_moments, split_mix
 from services.generator.parameters import LsacLaw, RoutineLaw
 from services.generator.people import cases
 from services.generator.routine import JITTER_DAYS, PAYDAYS
-from services.generator.rows import KINDS, RAILS, RELATIONS, source
+from services.generator.rows import KINDS, RAILS, RELATIONS, TYPOLOGIES, source
 from services.generator.truth import AccountTruth
+from services.generator.twins import months_unlike
+from services.generator.victims import fsec_largest
 
 ERRORS_ALLOWED = 4.5
 """Standard errors that a deviation may have: few runs have one of two hundred parameters beyond it by chance."""
@@ -71,6 +72,19 @@ def _shares(
         yield _share(f"{name}.{key}", value / whole, shown.get(key, 0.0), n, basis, slack)
 
 
+def _codes(
+    name: str, law: Mapping[str, float], counts: Ints, codes: Iterable[str], n: float, basis: str
+) -> Iterator[Finding]:
+    """The shares of ``codes``, one for each of ``counts``."""
+    shown = dict(zip(codes, (counts / max(1, counts.sum())).tolist(), strict=True))
+    return _shares(name, law, shown, n, basis)
+
+
+def _round(measures: Measures, name: str, specified: float, basis: str, slack: float) -> Finding:
+    odd, even = measures.round[source(name)].tolist()
+    return _share(f"{name}.round_share", specified, even / max(1, odd + even), odd + even, basis, slack)
+
+
 def _payers(measures: Measures) -> Iterator[Finding]:
     configuration, people = measures.stream.configuration, measures.world.people
     parameters, abroad = configuration.parameters, measures.cross_border_payers
@@ -113,8 +127,7 @@ def _lsac(measures: Measures) -> Iterator[Finding]:
 def _effective(measures: Measures) -> float:
     """Independent payers that a share of LSAC payments is worth."""
     rows = measures.stream.plan.rows
-    counts = np.unique(rows["payer"][rows["source"] == source("lsac")], return_counts=True)[1].astype(np.float64)
-    return float(counts.sum() ** 2 / max(1.0, (counts**2).sum()))
+    return independent(np.unique(rows["payer"][rows["source"] == source("lsac")], return_counts=True)[1])
 
 
 def _lsac_amounts(measures: Measures, law: LsacLaw) -> Iterator[Finding]:
@@ -125,36 +138,33 @@ def _lsac_amounts(measures: Measures, law: LsacLaw) -> Iterator[Finding]:
     if not len(aud):
         return
     n = len(aud)
-    independent, payers = n / 4.0, _effective(measures)  # price points repeat, and sub-types differ
+    worth, payers = n / 4.0, _effective(measures)  # price points repeat, and sub-types differ
     median, mean, deviation = mix_moments(mix)
     flat, rest = (mix_moments(each) for each in split_mix(law, mix))
     spread, basis = float(np.std(np.log(aud))), "D" if configuration.amounts == "base" else "V, V2, D"
-    error = math.hypot(_MEDIAN_ERROR * spread * median / math.sqrt(independent), _half(flat, rest, 0, payers))
+    error = math.hypot(_MEDIAN_ERROR * spread * median / math.sqrt(worth), _half(flat[0], rest[0], payers))
     shown = float(np.median(aud))
     yield Finding("lsac.amount median (AUD)", median, shown, ERRORS_ALLOWED * error + 0.05 * median, basis, n)
-    error = math.hypot(deviation / math.sqrt(independent), _half(flat, rest, 1, payers))
+    error = math.hypot(deviation / math.sqrt(worth), _half(flat[1], rest[1], payers))
     yield Finding("lsac.amount mean (AUD)", mean, float(aud.mean()), ERRORS_ALLOWED * error + 0.05 * mean, basis, n)
     for top in (200.0, 500.0):
         specified = mix_share(mix, 10.0, top)
         flat_share, rest_share = (mix_share(each, 10.0, top) for each in split_mix(law, mix))
-        between = ERRORS_ALLOWED * abs(flat_share - rest_share) / 2.0 / math.sqrt(payers)
+        between = ERRORS_ALLOWED * _half(flat_share, rest_share, payers)
         # Rounding moves what lies near a bound across it, or onto it.
         inside = float(((aud >= 9.9) & (aud <= top * 1.02)).mean())
-        yield _share(f"lsac.amount in 10-{top:.0f} AUD", specified, inside, independent, basis, slack=0.02 + between)
-    round_share = 0.0 if configuration.hard else law.round_share
-    seen = measures.round[source("lsac")]
-    yield _share("lsac.round_share", round_share, seen[1] / max(1, seen.sum()), float(seen.sum()), "V2, D", slack=0.06)
+        yield _share(f"lsac.amount in 10-{top:.0f} AUD", specified, inside, worth, basis, slack=0.02 + between)
+    yield _round(measures, "lsac", 0.0 if configuration.hard else law.round_share, "V2, D", slack=0.06)
 
 
-def _half(flat: tuple[float, ...], rest: tuple[float, ...], at: int, payers: float) -> float:
+def _half(flat: float, rest: float, payers: float) -> float:
     """The error that comes from which sub-types the payers happen to have."""
-    return abs(flat[at] - rest[at]) / 2.0 / math.sqrt(payers)
+    return abs(flat - rest) / 2.0 / math.sqrt(payers)
 
 
 def _lsac_told(measures: Measures, law: LsacLaw) -> Iterator[Finding]:
     n, at = _effective(measures), source("lsac")
-    rails = measures.rails[at] / max(1, measures.rails[at].sum())
-    yield from _shares("lsac.rails", law.rails, dict(zip(RAILS, rails.tolist(), strict=True)), n, "V2, D")
+    yield from _codes("lsac.rails", law.rails, measures.rails[at], RAILS, n, "V2, D")
     if not measures.stream.configuration.hard:
         themes = {
             "excuse": ("food", "medical", "school", "housing", "family"),
@@ -165,9 +175,7 @@ def _lsac_told(measures: Measures, law: LsacLaw) -> Iterator[Finding]:
         shown = {name: measures.theme_share("lsac", each) for name, each in themes.items()}
         payments = float(measures.payments[at])
         yield from _shares("lsac.references", law.references, shown, payments, "V, split D")
-    relations = measures.relations[at] / max(1, measures.relations[at].sum())
-    shown = dict(zip([*RELATIONS, "none"], relations.tolist(), strict=True))
-    yield from _shares("lsac.relations", law.relations, shown, n, "D")
+    yield from _codes("lsac.relations", law.relations, measures.relations[at], [*RELATIONS, "none"], n, "D")
 
 
 def _lsac_payees(measures: Measures, law: LsacLaw, payers: list[AccountTruth]) -> Iterator[Finding]:
@@ -175,8 +183,7 @@ def _lsac_payees(measures: Measures, law: LsacLaw, payers: list[AccountTruth]) -
     direct = [each for each in special if each.population == "direct_beneficiary"]
     paid = sum(each.payments or 0 for each in special)
     by_facilitators = sum(each.payments or 0 for each in special if each.population == "facilitator")
-    weights = np.array([each.payments or 0 for each in special], dtype=np.float64)
-    n = float(weights.sum() ** 2 / max(1.0, (weights**2).sum()))
+    n = independent(np.array([each.payments or 0 for each in special]))
     yield _share("lsac.facilitator_share", law.facilitator_share, by_facilitators / max(1, paid), n, "V")
     minors = sum(each.minor for each in direct) / max(1, len(direct))
     yield _share("lsac.minor_share", law.minor_share, minors, len(direct), "D")
@@ -198,12 +205,10 @@ def _controls(measures: Measures) -> Iterator[Finding]:
     """The same destinations for all, and twins that differ from their payer in nothing but rhythm."""
     parameters, people = measures.stream.configuration.parameters, measures.world.people
     destinations = parameters.destinations
-    offset = measures.world.places.homes_count
+    law, offset = {code: place.weight for code, place in destinations.items()}, measures.world.places.homes_count
     for name, members in (("lsac", people.of("lsac")), ("ordinary payers", people.abroad)):
         counts = np.bincount(people.destination[members] - offset, minlength=len(destinations))
-        shown = dict(zip(destinations, (counts / max(1, len(members))).tolist(), strict=True))
-        law = {code: place.weight for code, place in destinations.items()}
-        yield from _shares(f"destinations of {name}", law, shown, len(members), "D")
+        yield from _codes(f"destinations of {name}", law, counts, destinations, len(members), "D")
     twins = people.of("lsac_twin")
     unlike = sum(
         people.home[twin] != people.home[people.twin_of[twin]]
@@ -211,8 +216,8 @@ def _controls(measures: Measures) -> Iterator[Finding]:
         for twin in twins.tolist()
     )
     yield Finding("twins of another corridor", 0.0, float(unlike), 0.0, "D", len(twins))
-    statistics = PlannedStatistics(measures.world, measures.stream.plan.rows, measures.stream.plan.notes.persons)
-    yield Finding("twins' months of another total", 0.0, float(statistics.months_unlike()), 0.0, "D", len(twins))
+    months = float(months_unlike(measures.world, measures.stream.plan.rows, measures.stream.plan.notes.persons))
+    yield Finding("twins' months of another total", 0.0, months, 0.0, "D", len(twins))
 
 
 def _routines(measures: Measures) -> Iterator[Finding]:
@@ -246,20 +251,15 @@ def _risen(active: Ints) -> float:
 
 def _told(measures: Measures, law: RoutineLaw, n: float) -> Iterator[Finding]:
     at, payments = source(law.name), float(measures.payments[source(law.name)])
-    rails = measures.rails[at] / max(1, measures.rails[at].sum())
-    yield from _shares(f"{law.name}.rails", law.rails, dict(zip(RAILS, rails.tolist(), strict=True)), n, "D")
+    yield from _codes(f"{law.name}.rails", law.rails, measures.rails[at], RAILS, n, "D")
     shown = {theme: measures.theme_share(law.name, (theme,)) for theme in law.references}
     # Urgent help has words of its own.
     slack = 0.02 if law.emergency > 1.0 else 0.0
     basis = "basic needs V2, D" if law.name == "diaspora" else "D"
     yield from _shares(f"{law.name}.references", law.references, shown, payments, basis, slack)
-    relations = measures.relations[at] / max(1, measures.relations[at].sum())
-    shown = dict(zip([*RELATIONS, "none"], relations.tolist(), strict=True))
-    yield from _shares(f"{law.name}.relations", law.relations, shown, n, "D")
+    yield from _codes(f"{law.name}.relations", law.relations, measures.relations[at], [*RELATIONS, "none"], n, "D")
     if law.within > 0.0:
-        seen = measures.round[at]
-        share = seen[1] / max(1, seen.sum())
-        yield _share(f"{law.name}.round_share", law.round_share, share, float(seen.sum()), "D", slack=0.04)
+        yield _round(measures, law.name, law.round_share, "D", slack=0.04)
 
 
 def _domestic(measures: Measures) -> Iterator[Finding]:
@@ -275,24 +275,19 @@ def _domestic(measures: Measures) -> Iterator[Finding]:
         error = ERRORS_ALLOWED * math.sqrt(expected) + slack
         yield Finding(f"{law.name}.payments", expected, n, error, "D", n)
         logs: Floats = measures.log_sum[at] / max(1, n)
-        independent = n if law.payee not in ("self", "biller") else configuration.payers / 4
-        error = ERRORS_ALLOWED * law.amount[1] / math.sqrt(max(1, independent)) + 0.08
+        worth = n if law.payee not in ("self", "biller") else configuration.payers / 4
+        error = ERRORS_ALLOWED * law.amount[1] / math.sqrt(max(1, worth)) + 0.08
         yield Finding(f"{law.name}.amount log mean", math.log(law.amount[0]), float(logs), error, "D", n)
         yield _share(f"{law.name}.rejected", law.rejected, measures.declined[at] / max(1, n), n, "D")
 
 
 def _others(measures: Measures) -> Iterator[Finding]:
     configuration, plan = measures.stream.configuration, measures.stream.plan
-    statistics = PlannedStatistics(measures.world, plan.rows, plan.notes.persons)
-    for name, typology in (("fsec", "fsec"), ("romance", "romance_fraud")):
-        shown = len(np.unique(plan.cases[plan.rows["typology"] == statistics.code(typology)]))
-        yield Finding(f"{name} cases", cases(configuration, name), shown, 0.0, "D", configuration.payers)
     for name in configuration.parameters.rates:
-        if name in ("fsec", "romance"):
-            continue
-        shown = len(np.unique(plan.cases[plan.rows["typology"] == statistics.code(name)]))
+        typology = TYPOLOGIES.index("romance_fraud" if name == "romance" else name)
+        shown = len(np.unique(plan.cases[plan.rows["typology"] == typology]))
         yield Finding(f"{name} cases", cases(configuration, name), shown, 0.0, "D", configuration.payers)
-    law, (first, total, hours) = configuration.parameters.fsec, statistics.fsec_largest()
+    law, (first, total, hours) = configuration.parameters.fsec, fsec_largest(measures.world, plan.rows)
     for name, bound, shown_most in (
         ("fsec.first above its bound (EUR)", law.first_max_eur, first),
         ("fsec.total above its bound (EUR)", law.total_max_eur, total),

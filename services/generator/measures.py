@@ -97,9 +97,8 @@ class Measures:
         np.add.at(self.round, (origin[told], is_round[told].astype(np.int64)), 1)
 
     def effective_payers(self, name: str) -> float:
-        """How many independent payers a share over a population's payments is worth: ``(sum n)^2 / sum n^2``."""
-        counts = self.by_payer[self.world.people.of(name)].astype(np.float64)
-        return float(counts.sum() ** 2 / max(1.0, (counts**2).sum()))
+        """How many independent payers a share over a population's payments is worth."""
+        return independent(self.by_payer[self.world.people.of(name)])
 
     def theme_share(self, name: str, themes: tuple[str, ...]) -> float:
         """The share of a source's payments whose reference is of one of ``themes``; ``none`` is no reference.
@@ -114,3 +113,9 @@ class Measures:
     def cross_border_payers(self) -> int:
         """Payers that pay abroad."""
         return int((self.world.people.population != DOMESTIC_ONLY).sum())
+
+
+def independent(counts: Ints) -> float:
+    """How many independent things a share is worth that is taken over ``counts`` of each: ``(sum n)^2 / sum n^2``."""
+    n = counts.astype(np.float64)
+    return float(n.sum() ** 2 / max(1.0, (n**2).sum()))

@@ -35,6 +35,18 @@ def monthly_totals(configuration: Configuration, rows: Rows, persons: dict[int, 
     return totals
 
 
+def months_unlike(world: World, rows: Rows, persons: dict[int, int]) -> int:
+    """Months in which a twin does not send what its LSAC payer sends; ``persons`` joins the accounts of one payer."""
+    lsac = monthly_totals(world.configuration, rows[rows["source"] == source("lsac")], persons)
+    twins = monthly_totals(world.configuration, rows[rows["source"] == source("lsac_twin")], {})
+    unlike = 0
+    for twin in world.people.of("lsac_twin").tolist():
+        wanted = lsac.get(int(account(PAYER, world.people.twin_of[twin])), {})
+        sent = twins.get(account(PAYER, twin), {})
+        unlike += sum(wanted.get(month) != sent.get(month) for month in {*wanted, *sent})
+    return unlike
+
+
 def plan_twins(world: World, drafts: Drafts, lsac: Rows, persons: dict[int, int]) -> None:
     """Plan the twins of the payers in ``lsac``, the rows that LSAC payers send; ``persons`` joins their accounts."""
     configuration = world.configuration

@@ -11,7 +11,7 @@ from services.generator.drafts import Draft, Drafts
 from services.generator.facilitators import opened
 from services.generator.people import World
 from services.generator.places import NOT_ROUND, ROUND_SENT
-from services.generator.rows import source
+from services.generator.rows import FSEC, Rows, source
 from services.generator.truth import Notes
 
 
@@ -76,3 +76,16 @@ def _plan_romance(world: World, rng: Generator, drafts: Drafts, payer: int) -> N
                 int(words.draw(rng, chooser, 1)[0]), relation="partner" if rng.random() < 0.3 else None, case=case,
             )
         )  # fmt: skip
+
+
+def fsec_largest(world: World, rows: Rows) -> tuple[float, float, float]:
+    """The largest first payment (EUR), total (EUR) and span (hours) of a victim of extortion."""
+    rows = rows[rows["typology"] == FSEC]
+    eur = world.places.eur_of(rows)
+    first = total = hours = 0.0
+    for payer in np.unique(rows["payer"]).tolist():
+        mine = rows["payer"] == payer
+        times = rows["time"][mine]
+        first, total = max(first, float(eur[mine][0])), max(total, float(eur[mine].sum()))
+        hours = max(hours, float(times.max() - times.min()) / HOUR_MS)
+    return first, total, hours

@@ -28,11 +28,8 @@ def test_a_label_beyond_its_accounts_limit_is_not_waited_for() -> None:
 
     async def waited() -> bool:
         watch = Watch(cast(Any, Running()), {"learner": port}, lambda seen: None)
-        watch.start()
-        try:
+        async with watch.reading():
             return await watch.until(lambda seen: seen.examples >= 8, lambda seen: seen.examples, stall_s=5.0)
-        finally:
-            await watch.stop()
 
     try:
         assert asyncio.run(waited())
