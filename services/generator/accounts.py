@@ -8,7 +8,7 @@ that is written is a permutation of the number: opaque, and free of collisions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from services.generator.chance import Ints, mix
 from services.generator.configuration import Configuration
 from services.generator.places import Places
 
+Numbers = TypeVar("Numbers", int, Ints)
 _KIND_BITS = 40
 PAYER, FAMILY, CHARITY, FREELANCER, COLLECTOR, MERCHANT, BILLER, EMPLOYER, PLATFORM, AGENT, SPECIAL = range(11)
 POOL_BITS = 24
@@ -42,21 +43,24 @@ class Special:
     cluster: int = -1
 
 
-def account(kind: int, number: Any) -> Any:
+def account(kind: int, number: Numbers) -> Numbers:
     """The account (or array of accounts) of a kind."""
     return (kind << _KIND_BITS) + number
 
 
-def pooled(kind: int, place: Ints, number: Ints) -> Ints:
-    """Accounts of a pool in ``place``."""
-    accounts: Ints = (kind << _KIND_BITS) + (place.astype(np.int64) << POOL_BITS) + number
-    return accounts
+def number_of(accounts: Numbers) -> Numbers:
+    """The number of an account (or of each of an array) within its kind."""
+    return accounts & (1 << _KIND_BITS) - 1
 
 
-def family(owner: Ints, slot: Ints, generation: Ints) -> Ints:
+def pooled(kind: int, place: Numbers, number: Numbers) -> Numbers:
+    """The account (or array of accounts) of a pool in ``place``."""
+    return account(kind, (place << POOL_BITS) + number)
+
+
+def family(owner: Numbers, slot: Numbers, generation: Numbers) -> Numbers:
     """The recipient in a payer's ``slot`` (0 to 7), of the ``generation``-th person (0 to 7) to fill it."""
-    accounts: Ints = (FAMILY << _KIND_BITS) + (owner.astype(np.int64) << 6) + (slot << 3) + generation
-    return accounts
+    return account(FAMILY, (owner << 6) + (slot << 3) + generation)
 
 
 class Accounts:
@@ -85,7 +89,7 @@ class Accounts:
         """Register a planned account; returns its number."""
         self.special.append(special)
         self._special_places = None
-        return int(account(SPECIAL, len(self.special) - 1))
+        return account(SPECIAL, len(self.special) - 1)
 
     def identifier(self, number: int) -> str:
         """The account identifier as written."""
@@ -93,7 +97,7 @@ class Accounts:
 
     def place(self, number: int) -> int:
         """The place of one account, before any swap."""
-        kind, rest = number >> _KIND_BITS, number & (1 << _KIND_BITS) - 1
+        kind, rest = number >> _KIND_BITS, number_of(number)
         if kind == PAYER:
             return int(self._home[rest])
         if kind == FAMILY:
@@ -104,7 +108,7 @@ class Accounts:
 
     def places(self, numbers: Ints) -> Ints:
         """The places of ``numbers``, before any swap."""
-        kinds, rest = numbers >> _KIND_BITS, numbers & (1 << _KIND_BITS) - 1
+        kinds, rest = numbers >> _KIND_BITS, number_of(numbers)
         if self._special_places is None:
             self._special_places = np.array([each.place for each in self.special], dtype=np.int64)
         places = rest >> POOL_BITS
@@ -129,7 +133,7 @@ class Accounts:
         return known
 
     def _tell(self, number: int) -> str:
-        kind, rest = number >> _KIND_BITS, number & (1 << _KIND_BITS) - 1
+        kind, rest = number >> _KIND_BITS, number_of(number)
         place, traits = self.place(number), mix(number ^ self._trait_key)
         special = self.special[rest] if kind == SPECIAL else None
         parts = [f'{{"account":"{self.identifier(number)}"']

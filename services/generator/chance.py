@@ -79,6 +79,11 @@ class Choice:
         return self.of(rng.random(n))
 
 
+def pick(rng: Generator, shares: Mapping[str, float]) -> str:
+    """One of the names of ``shares``, by weight."""
+    return list(shares)[int(Choice(range(len(shares)), list(shares.values())).draw(rng, 1)[0])]
+
+
 def choice_of(names: Sequence[str], shares: Mapping[str, float]) -> Choice:
     """The choice among ``names`` that ``shares`` describe; its codes are positions in ``names``."""
     return Choice([names.index(name) for name in shares], list(shares.values()))

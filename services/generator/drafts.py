@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from services.generator.accounts import number_of
 from services.generator.chance import Ints, mix, mixed, share_of
 from services.generator.people import World
 from services.generator.routine import finish
@@ -23,7 +23,11 @@ from services.generator.rows import (
     source,
 )
 
-_CARD = RAILS.index("card")
+_CODED = {
+    "rail": RAILS, "status": STATUSES, "typology": TYPOLOGIES, "category": CATEGORIES, "relation": RELATIONS,
+    "purpose": PURPOSES, "source": SOURCES,
+}  # fmt: skip
+"""Columns whose names become codes; ``none`` is -1 where it is not a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,9 @@ class Draft:
     rail: str = "bank"
     rounding: int = 0
     reference: int = -1
-    category: str | None = None
-    relation: str | None = None
-    purpose: str | None = None
+    category: str = "none"
+    relation: str = "none"
+    purpose: str = "none"
     status: str = "accepted"
     device: int = 0
     case: int = -1
@@ -74,38 +78,24 @@ class Drafts:
             return rows, np.zeros(0, dtype=np.int64)
         world, places = self._world, self._world.places
         rows["time"] = [each.time_ms for each in drafts]
-        rows["payer"], rows["payee"] = [each.payer for each in drafts], [each.payee for each in drafts]
-        rows["reference"] = [each.reference for each in drafts]
-        _fill_codes(rows, drafts)
+        for column in ("payer", "payee", "reference"):
+            rows[column] = [getattr(each, column) for each in drafts]
+        for column, names in _CODED.items():
+            codes = {"none": -1} | {name: code for code, name in enumerate(names)}
+            rows[column] = [codes[getattr(each, column)] for each in drafts]
+        # A transfer that a card funds is a money transfer to the card's bank.
+        funded = (rows["rail"] == RAILS.index("card")) & (rows["category"] == -1)
+        rows["category"][funded] = CATEGORIES.index("4829")
         # Who pays from abroad pays in the currency of where it is told to be.
         sender, receiver = world.accounts.places(rows["payer"]), world.accounts.places(rows["payee"])
         abroad = sender >= places.homes_count
         eur = np.array([each.eur for each in drafts])
-        told = share_of(rows["payer"] & (1 << 40) - 1, 0x7E11) < world.configuration.parameters.received_told_share
+        told = share_of(number_of(rows["payer"]), 0x7E11) < world.configuration.parameters.received_told_share
         rounding = np.array([each.rounding for each in drafts], dtype=np.int64)
         places.fill_money(rows, eur, np.where(abroad, places.told[sender], sender), receiver, rounding, told & ~abroad)
-        self._finish(rows, drafts)
-        return rows, np.array([each.case for each in drafts], dtype=np.int64)
-
-    def _finish(self, rows: Rows, drafts: list[Draft]) -> None:
-        sources = [SOURCES.index(each.source) for each in drafts]
-        finish(self._world, rows, source("case"), 0)
+        sources = rows["source"].copy()
+        finish(world, rows, source("case"), 0)  # ids of one sequence, whatever the sources
         rows["source"] = sources
         named = np.array([each.device for each in drafts], dtype=np.uint64)
-        rows["device"] = np.where(named != 0, mixed(named, mix(self._world.seed ^ 0xA70)), rows["device"])
-
-
-def _fill_codes(rows: Rows, drafts: list[Draft]) -> None:
-    rows["rail"] = [RAILS.index(each.rail) for each in drafts]
-    rows["status"] = [STATUSES.index(each.status) for each in drafts]
-    rows["typology"] = [TYPOLOGIES.index(each.typology) for each in drafts]
-    rows["category"] = _codes(CATEGORIES, [each.category for each in drafts])
-    # A transfer that a card funds is a money transfer to the card's bank.
-    funded = (rows["rail"] == _CARD) & (rows["category"] == -1)
-    rows["category"][funded] = CATEGORIES.index("4829")
-    rows["relation"] = _codes(RELATIONS, [each.relation for each in drafts])
-    rows["purpose"] = _codes(PURPOSES, [each.purpose for each in drafts])
-
-
-def _codes(names: tuple[str, ...], values: list[str | None]) -> NDArray[np.int64]:
-    return np.array([-1 if value is None else names.index(value) for value in values], dtype=np.int64)
+        rows["device"] = np.where(named != 0, mixed(named, mix(world.seed ^ 0xA70)), rows["device"])
+        return rows, np.array([each.case for each in drafts], dtype=np.int64)

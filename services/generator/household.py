@@ -99,9 +99,7 @@ class Household:
         if self._law.payee == "seller":  # a few sell much: many-to-one to a private person
             known = (self._home_count[home] * rng.random(n) ** 4).astype(np.int64)
         index = np.where(rng.random(n) < _NEW_FRIEND_SHARE, anybody, known)
-        chosen = self._by_home[self._home_first[home] + index]
-        accounts: Ints = account(PAYER, chosen).astype(np.int64)
-        return accounts
+        return account(PAYER, self._by_home[self._home_first[home] + index])
 
 
 def _modulo(numbers: Words, divisor: int) -> Ints:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.contract.units import DAY_MS, HOUR_MS
-from services.generator.accounts import CHARITY, EVERYDAY, POOL_BITS, account
+from services.generator.accounts import CHARITY, EVERYDAY
 from services.generator.chance import generator
 from services.generator.drafts import Drafts
 from services.generator.patterns import Case
@@ -54,8 +54,7 @@ def _collection(case: Case) -> None:
         eur, at_ms = float(rng.choice([10, 15, 20, 25, 30, 50])), begin_ms + rng.random() * 3 * DAY_MS
         received, last_ms = received + eur, max(last_ms, at_ms)
         case.pay(at_ms, payer, keeper, eur, rail="wallet", rounding=ROUND_SENT, reference=case.word("refund"))
-    place = int(case.world.people.home[organiser & (1 << 40) - 1])
-    charity = int(account(CHARITY, (place << POOL_BITS) + int(rng.integers(0, 60))))
+    charity = case.pool(CHARITY, organiser, 60)
     to = charity if rng.random() < 0.5 else case.shop(organiser)
     case.pay(last_ms + rng.uniform(0.2, 36.0) * HOUR_MS, keeper, to, received * rng.uniform(0.9, 1.0))
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.contract.units import DAY_MS, HOUR_MS
-from services.generator.accounts import AGENT, MERCHANT, PAYER, POOL_BITS, Special, account
-from services.generator.chance import Floats, Generator, Ints, choice_of, generator, lognormal
+from services.generator.accounts import AGENT, MERCHANT, PAYER, Special, account, pooled
+from services.generator.chance import Floats, Generator, Ints, choice_of, generator, lognormal, pick
 from services.generator.drafts import Draft, Drafts
 from services.generator.facilitators import Beneficiary, assign, beneficiaries_count, opened
 from services.generator.parameters import AmountMix, LsacLaw
 from services.generator.people import World
 from services.generator.places import NOT_ROUND, ROUND_RECEIVED, ROUND_SENT
-from services.generator.rows import RAILS, RELATIONS, source
+from services.generator.rows import RAILS, source
 from services.generator.truth import Notes
 
 _AUD = "AUD"
@@ -136,7 +136,7 @@ class _Payer:
     ) -> None:
         self._world, self._rng, self._payer, self._beneficiaries = world, rng, payer, beneficiaries
         self._law, self._hard = world.configuration.parameters.lsac, world.configuration.hard
-        self._accounts = [int(account(PAYER, payer))]
+        self._accounts = [account(PAYER, payer)]
         if self._hard:
             home = int(world.people.home[payer])
             self._accounts.append(world.accounts.add(Special(home, "lsac_second_account", opened(world, rng))))
@@ -145,8 +145,7 @@ class _Payer:
         self._rails = [RAILS[code] for code in rails.draw(rng, 2).tolist()]
         if rng.random() >= self._law.two_rails:
             self._rails[1] = self._rails[0]
-        named = [*RELATIONS, None]
-        self._relation = named[int(choice_of([*RELATIONS, "none"], self._law.relations).draw(rng, 1)[0])]
+        self._relation = pick(rng, self._law.relations)
 
     def plan(self, drafts: Drafts, n: int, sub_type: str) -> None:
         configuration, parameters, rng = self._world.configuration, self._world.configuration.parameters, self._rng
@@ -169,7 +168,7 @@ class _Payer:
                     time_ms, self._accounts[int(rng.random() < 0.5) % len(self._accounts)], payee,
                     float(series.eur[at]) * (rng.uniform(0.93, 1.07) if self._hard else 1.0), "lsac", "lsac",
                     self._rails[int(rng.random() < 0.3)], self._rounding(), references[at], relation=self._relation,
-                    purpose="FAMI" if rng.random() < 0.12 else None, case=case,
+                    purpose="FAMI" if rng.random() < 0.12 else "none", case=case,
                 )
             )  # fmt: skip
             if facilitator:
@@ -179,10 +178,8 @@ class _Payer:
 
     def _begin_ms(self, day: float) -> int:
         """A moment of that day at an hour of the payer's own clock."""
-        shares = {"day": 1.0} if self._hard else self._law.hours
-        names = list(_HOUR_RANGES)
-        name = names[int(choice_of(names, shares).draw(self._rng, 1)[0])]
-        hour = self._rng.uniform(*_HOUR_RANGES[name])
+        part_of_day = pick(self._rng, {"day": 1.0} if self._hard else self._law.hours)
+        hour = self._rng.uniform(*_HOUR_RANGES[part_of_day])
         offset = int(self._world.places.offset_minutes[self._world.people.home[self._payer]])
         configuration = self._world.configuration
         time_ms = configuration.start_ms + int(day) * DAY_MS + int(hour * HOUR_MS) - offset * 60_000
@@ -230,8 +227,7 @@ class _Payer:
         """The facilitator takes most of it out at an agent after a short while."""
         rng = self._rng
         dwell_ms = max(60_000, int(float(lognormal(rng, *self._law.dwell_hours, 1)[0]) * HOUR_MS))
-        place = self._world.accounts.place(payee)
-        agent = int(account(AGENT, (place << POOL_BITS) + int(rng.integers(0, 400))))
+        agent = pooled(AGENT, self._world.accounts.place(payee), int(rng.integers(0, 400)))
         drafts.add(
             Draft(
                 time_ms + dwell_ms, payee, agent, eur * rng.uniform(0.80, 0.985), "cash_out", "lsac_cash_out",
@@ -256,7 +252,7 @@ class _Payer:
 
     def _purchase(self, drafts: Drafts, day: float, category: str, eur_median: float) -> None:
         rng, home = self._rng, int(self._world.people.home[self._payer])
-        merchant = int(account(MERCHANT, (home << POOL_BITS) + int(rng.integers(0, 1_000))))
+        merchant = pooled(MERCHANT, home, int(rng.integers(0, 1_000)))
         drafts.add(
             Draft(
                 self._begin_ms(max(0.0, day)), self._accounts[0], merchant,

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from services.contract.units import DAY_MS, HOUR_MS
-from services.generator.accounts import MERCHANT, PAYER, POOL_BITS, Special, account
+from services.generator.accounts import MERCHANT, PAYER, Special, account, number_of, pooled
 from services.generator.chance import Generator, Ints, generator, lognormal
 from services.generator.drafts import Draft, Drafts
 from services.generator.facilitators import opened
@@ -62,24 +62,27 @@ class Case:
         chosen = self.rng.choice(self._ordinary, min(n, len(self._ordinary)), replace=False).tolist()
         if not self._innocent:
             self._notes.typologies |= dict.fromkeys(chosen, typology or self.typology)
-        return [int(account(PAYER, payer)) for payer in chosen]
+        return [account(PAYER, payer) for payer in chosen]
 
     def fresh(self, like: int, role: str, abroad: bool = False) -> int:
         """A new account in the country of payer ``like``, or in the one that it sends to."""
         people = self.world.people
-        place = int((people.destination if abroad else people.home)[like & (1 << 40) - 1])
+        place = int((people.destination if abroad else people.home)[number_of(like)])
         return self.world.accounts.add(Special(place, role, opened(self.world, self.rng)))
 
     def shop(self, like: int) -> int:
         """One of the larger merchants in the country of payer ``like``."""
-        home = int(self.world.people.home[like & (1 << 40) - 1])
-        return int(account(MERCHANT, (home << POOL_BITS) + int(self.rng.integers(0, 1_000))))
+        return self.pool(MERCHANT, like, 1_000)
+
+    def pool(self, kind: int, like: int, size: int) -> int:
+        """One of the ``size`` largest accounts of a kind in the country of payer ``like``."""
+        return int(pooled(kind, self.world.people.home[number_of(like)], self.rng.integers(0, size)))
 
     def stranger(self, like: int, role: str) -> int:
         """Somebody whom payer ``like`` has hardly paid before: a customer, or a new account at home or abroad."""
         kind = self.rng.random()
         if kind < 0.45:
-            return int(account(PAYER, int(self.rng.choice(self._ordinary))))
+            return int(account(PAYER, self.rng.choice(self._ordinary)))
         return self.fresh(like, role, abroad=kind >= 0.85)
 
     def sleeper(self, role: str) -> tuple[int, int]:
@@ -103,8 +106,7 @@ class Case:
 
     def word(self, theme: str, share: float = 0.6) -> int:
         """A reference of ``theme``, or none."""
-        words = self.world.words
-        return int(words.draw(self.rng, words.chooser({theme: share, "none": 1.0 - share}), 1)[0])
+        return self.world.words.one(self.rng, {theme: share, "none": 1.0 - share})
 
     def eur(self, law: tuple[float, float]) -> float:
         """A lognormal amount."""
@@ -160,11 +162,10 @@ def _card_testing(case: Case) -> None:
     low, high = law.testing_n
     n = int(np.exp(rng.uniform(np.log(low), np.log(high))))
     cards = case.payers(max(5, n // 4), "card_testing_victim")
-    home = int(case.world.people.home[cards[0] & (1 << 40) - 1])
     # A remitter sees cards only where they fund a transfer: then it is itself the merchant.
     remitter = case.world.configuration.profile == "remitter"
     small, large = ("4829", "4829") if remitter else ("5999", "5732")
-    merchant, shop = (int(account(MERCHANT, (home << POOL_BITS) + int(each))) for each in rng.integers(0, 1_000, 2))
+    merchant, shop = case.shop(cards[0]), case.shop(cards[0])
     begin_ms, good = case.begin_ms(1.0), []
     for _ in range(n):
         card, at_ms = cards[int(rng.integers(0, len(cards)))], begin_ms + rng.random() * HOUR_MS

@@ -19,6 +19,7 @@ from services.generator.chance import (
     Ints,
     choice_of,
     generator,
+    lognormal,
     mix,
     mixed,
     share_of,
@@ -36,6 +37,7 @@ _EMERGENCY_EVERY_DAYS = 270
 _EMERGENCY_DAYS = 3
 _CHARITIES_PER_PLACE = 60
 _RECEIVED_ROUND_SHARE = 0.25
+_CASH_OUT_DWELL_HOURS = (20.0, 1.2)  # median, sigma
 
 
 def local_ms(rng: Generator, hours: Choice, n: int) -> Ints:
@@ -71,15 +73,7 @@ def finish(world: World, rows: Rows, origin: int, day: int) -> Rows:
 
 
 class Routine:
-    """One population of cross-border payers.
-
-    Parameters
-    ----------
-    world
-        Payers, places, words.
-    law
-        How the population pays.
-    """
+    """One population of cross-border payers, who pay by one ``law``."""
 
     def __init__(self, world: World, law: RoutineLaw) -> None:
         self._world, self._law, self._source = world, law, source(law.name)
@@ -226,27 +220,15 @@ class Routine:
         return rounding
 
     def _cash_outs(self, rng: Generator, rows: Rows, eur: Floats, receiver: Ints, day: int) -> Rows:
-        """Some recipients take the money out at an agent, hours or a day later."""
+        """Some recipients take most of the money out at an agent of their place, hours or a day later."""
         taken = np.flatnonzero(share_of(rows["payee"], 0xCA54) < self._law.cash_out_share)
-        outs = cash_out_rows(self._world, rng, rows[taken], eur[taken], receiver[taken], (20.0, 1.2))
+        paid, place, n = rows[taken], receiver[taken], len(taken)
+        outs = empty(n)
+        dwell = lognormal(rng, *_CASH_OUT_DWELL_HOURS, n) * HOUR_MS
+        outs["time"] = paid["time"] + np.maximum(dwell, 60_000.0).astype(np.int64)
+        outs["payer"], outs["payee"] = paid["payee"], pooled(AGENT, place, rng.integers(0, 400, n))
+        told = self._world.places.told[place]
+        out_eur = eur[taken] * rng.uniform(0.80, 0.985, n)
+        self._world.places.fill_money(outs, out_eur, told, told, np.full(n, ROUND_SENT), np.zeros(n, dtype=np.bool_))
+        outs["rail"], outs["category"] = RAILS.index("wallet"), CATEGORIES.index("6010")
         return finish(self._world, outs, source("cash_out"), day << 4 | self._source)
-
-
-def cash_out_rows(
-    world: World, rng: Generator, paid: Rows, eur: Floats, places: Ints, dwell_hours: tuple[float, float]
-) -> Rows:
-    """Payments by the payees of ``paid`` to cash agents of their ``places``, after a lognormal dwell.
-
-    ``eur`` is what was sent, shape ``(n,)``; most of it is taken. Ids are still missing.
-    """
-    n = len(paid)
-    outs = empty(n)
-    dwell = dwell_hours[0] * np.exp(dwell_hours[1] * rng.standard_normal(n)) * HOUR_MS
-    outs["time"] = paid["time"] + np.maximum(dwell, 60_000.0).astype(np.int64)
-    outs["payer"] = paid["payee"]
-    outs["payee"] = pooled(AGENT, places, rng.integers(0, 400, n))
-    told = world.places.told[places]
-    out_eur = eur * rng.uniform(0.80, 0.985, n)
-    world.places.fill_money(outs, out_eur, told, told, np.full(n, ROUND_SENT), np.zeros(n, dtype=np.bool_))
-    outs["rail"], outs["category"] = RAILS.index("wallet"), CATEGORIES.index("6010")
-    return outs

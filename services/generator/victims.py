@@ -40,16 +40,15 @@ def _plan_fsec(world: World, rng: Generator, drafts: Drafts, payer: int) -> None
     times = np.sort(rng.integers(0, span_ms, n))
     place = int(world.people.destination[payer])
     payees = [world.accounts.add(Special(place, "extortioner", opened(world, rng))) for _ in range(1 + (n > 3))]
-    case, words = drafts.new_case(), world.words
-    chooser = words.chooser({"none": 0.45, "demand": 0.30, "handle": 0.15, "family": 0.10})
+    case, themes = drafts.new_case(), {"none": 0.45, "demand": 0.30, "handle": 0.15, "family": 0.10}
     rail = str(rng.choice(["wallet", "remitter", "voucher", "virtual_asset"], p=[0.45, 0.3, 0.1, 0.15]))
     for time_ms, eur in zip(times.tolist(), amounts.tolist(), strict=True):
         payee = payees[int(rng.integers(0, len(payees)))]
         rounding = ROUND_SENT if eur < 200.0 and rng.random() < 0.5 else NOT_ROUND
         drafts.add(
             Draft(
-                begin_ms + time_ms, int(account(PAYER, payer)), payee, eur, "fsec_victim", "fsec", rail,
-                rounding, int(words.draw(rng, chooser, 1)[0]), case=case,
+                begin_ms + time_ms, account(PAYER, payer), payee, eur, "fsec_victim", "fsec", rail, rounding,
+                world.words.one(rng, themes), case=case,
             )
         )  # fmt: skip
 
@@ -62,8 +61,7 @@ def _plan_romance(world: World, rng: Generator, drafts: Drafts, payer: int) -> N
     begin = rng.uniform(0.0, configuration.days - 7.0 * weeks)
     place = int(world.people.destination[payer])
     payees = [world.accounts.add(Special(place, "romance_fraudster", opened(world, rng))) for _ in range(2)]
-    case, words = drafts.new_case(), world.words
-    chooser = words.chooser({"support": 0.6, "none": 0.3, "family": 0.1})
+    case, themes = drafts.new_case(), {"support": 0.6, "none": 0.3, "family": 0.1}
     rail = str(rng.choice(["remitter", "wallet", "bank"], p=[0.5, 0.25, 0.25]))
     for week in range(weeks):
         low, high = np.log(law.from_to_eur[0]), np.log(law.from_to_eur[1])
@@ -71,9 +69,9 @@ def _plan_romance(world: World, rng: Generator, drafts: Drafts, payer: int) -> N
         time_ms = configuration.start_ms + int((begin + 7.0 * week + rng.uniform(0.0, 3.0)) * DAY_MS)
         drafts.add(
             Draft(
-                time_ms, int(account(PAYER, payer)), payees[int(rng.random() < 0.15)], eur, "romance_victim",
+                time_ms, account(PAYER, payer), payees[int(rng.random() < 0.15)], eur, "romance_victim",
                 "romance_fraud", rail, ROUND_SENT if rng.random() < 0.7 else NOT_ROUND,
-                int(words.draw(rng, chooser, 1)[0]), relation="partner" if rng.random() < 0.3 else None, case=case,
+                world.words.one(rng, themes), relation="partner" if rng.random() < 0.3 else "none", case=case,
             )
         )  # fmt: skip
 

@@ -47,6 +47,10 @@ class Words:
             references[mask] = chosen << _NUMBER_BITS | numbers[mask]
         return references
 
+    def one(self, rng: Generator, shares: Shares) -> int:
+        """One reference."""
+        return int(self.draw(rng, self.chooser(shares), 1)[0])
+
     def of_theme(self, rng: Generator, theme: str, n: int = 1) -> Ints:
         """``n`` references of one theme."""
         return self.draw(rng, self.chooser({theme: 1.0}), n)
