@@ -287,11 +287,10 @@ class _Run:
 
 
 def _describe(stretch: Stretch, number: int, planned: list[Stretch]) -> str:
-    if stretch.kind == "lead":
-        return "waiting for the workers' first decisions"
-    if stretch.kind == "bulk":
-        return "as fast as possible"
-    if stretch.kind == "paced":
-        return "at a steady rate, to measure latency"
     before = sum(each.kind == "block" for each in planned[:number])
-    return f"learning as labels arrive, part {before + 1} of {sum(each.kind == 'block' for each in planned)}"
+    return {
+        "lead": "waiting for the workers' first decisions",
+        "bulk": "as fast as possible",
+        "block": f"learning as labels arrive, part {before + 1} of {sum(each.kind == 'block' for each in planned)}",
+        "paced": "at a steady rate, to measure latency",
+    }[stretch.kind]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 
 from services import kafka
 from services.contract.label import Label
@@ -24,22 +25,19 @@ class Sender:
     def __init__(self, stream: Stream, settings: Settings) -> None:
         self._events = stream.events()
         self._settings = settings
-        self._carried: Record | Label | None = None
         self.sent: Counter[str] = Counter()
         """What has been handed over so far, by kind of record; labels are of the kind ``label``."""
 
     def prepare(self, stretch: Stretch) -> list[Record | Label]:
         """Make the events of the next stretch: its payments, and what arrives among them."""
         events, payments = [], 0
-        event = self._carried or next(self._events, None)
-        while event is not None:
+        for event in self._events:
             if isinstance(event, Record) and event.kind == "payment":
                 if payments == stretch.payments:
+                    self._events = chain([event], self._events)
                     break
                 payments += 1
             events.append(event)
-            event = next(self._events, None)
-        self._carried = event
         return events
 
     async def send(self, events: list[Record | Label], paced: bool, progress: Progress) -> None:

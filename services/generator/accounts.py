@@ -8,6 +8,7 @@ that is written is a permutation of the number: opaque, and free of collisions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -83,7 +84,8 @@ class Accounts:
         self._id_key, self._trait_key = mix(configuration.seed ^ 0x1D), mix(configuration.seed ^ 0x7A17)
         self.special: list[Special] = []
         self._special_places: NDArray[np.int64] | None = None
-        self._fragments: dict[int, str] = {}
+        self.fragment = lru_cache(_CACHE_MAX)(self._tell)
+        """The account of a number as a JSON object, fields in the order of ``Party``."""
 
     def add(self, special: Special) -> int:
         """Register a planned account; returns its number."""
@@ -123,15 +125,6 @@ class Accounts:
                 places[mask] = table[index[mask]]
         return places
 
-    def fragment(self, number: int) -> str:
-        """The account as a JSON object, fields in the order of ``Party``."""
-        known = self._fragments.get(number)
-        if known is None:
-            if len(self._fragments) >= _CACHE_MAX:
-                self._fragments.clear()
-            known = self._fragments[number] = self._tell(number)
-        return known
-
     def _tell(self, number: int) -> str:
         kind, rest = number >> _KIND_BITS, number_of(number)
         place, traits = self.place(number), mix(number ^ self._trait_key)
@@ -151,8 +144,7 @@ class Accounts:
 
     def _tokens(self, kind: int, rest: int, place: int, traits: int, special: Special | None) -> list[str]:
         """Device, phone and pick-up point, where told. Relatives of one household share a phone now and then."""
-        person = kind in (PAYER, FAMILY, FREELANCER, COLLECTOR, SPECIAL)
-        if not person:
+        if kind not in (PAYER, FAMILY, FREELANCER, COLLECTOR, SPECIAL):
             return []
         phone, device, pickup = traits * 31, traits * 17, 0
         if kind == FAMILY and _part(traits, 5) < 0.3:

@@ -6,8 +6,8 @@ import numpy as np
 
 from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.accounts import COLLECTOR, PAYER, account
-from services.generator.chance import Ints, generator
-from services.generator.people import World
+from services.generator.chance import generator
+from services.generator.people import World, groups
 from services.generator.places import ROUND_SENT
 from services.generator.routine import finish
 from services.generator.rows import RAILS, Rows, empty, source
@@ -21,11 +21,8 @@ class Payouts:
     def __init__(self, world: World) -> None:
         self._world, self._source = world, source("circle_payout")
         members = world.people.of("savings_circle")
-        order = members[np.argsort(world.people.circle[members], kind="stable")]
-        self._members: Ints = order
-        circles = np.arange(len(world.people.circle_places))
-        self._first: Ints = np.searchsorted(world.people.circle[order], circles).astype(np.int64)
-        self._sizes: Ints = np.bincount(world.people.circle[order], minlength=len(circles)).astype(np.int64)
+        order, self._first, self._sizes = groups(world.people.circle[members], len(world.people.circle_places))
+        self._members = members[order]
         law = next(each for each in world.configuration.parameters.routine if each.name == "savings_circle")
         self._median = law.amount[0]
 
@@ -43,10 +40,7 @@ class Payouts:
         eur = self._median * self._sizes[paying] * rng.uniform(0.9, 1.1, len(paying))
         places = self._world.places
         sender = self._world.people.circle_places[paying]
-        rounding = np.full(len(paying), ROUND_SENT, dtype=np.int64)
-        told = places.told[sender]
-        places.fill_money(
-            rows, eur, told, self._world.people.home[member], rounding, np.zeros(len(paying), dtype=np.bool_)
-        )
+        rounding, untold = np.full(len(paying), ROUND_SENT), np.zeros(len(paying), dtype=np.bool_)
+        places.fill_money(rows, eur, places.told[sender], self._world.people.home[member], rounding, untold)
         rows["rail"] = RAILS.index("bank")
         return finish(self._world, rows, self._source, day)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 
 from services.contract.units import DAY_MS
 from services.generator.accounts import BILLER, EMPLOYER, MERCHANT, PAYER, PLATFORM, account, pooled
-from services.generator.chance import Floats, Generator, Ints, Words, generator, lognormal, mixed, share_of
+from services.generator.chance import Choice, Floats, Generator, Ints, Words, generator, lognormal, mixed, share_of
 from services.generator.parameters import DomesticLaw
-from services.generator.people import World
+from services.generator.people import World, groups
 from services.generator.places import NOT_ROUND, ROUND_SENT
 from services.generator.routine import finish, hours_choice, local_ms
 from services.generator.rows import CATEGORIES, PURPOSES, RAILS, STATUSES, Rows, empty, source
@@ -29,11 +31,8 @@ class Household:
         self._categories = np.array([CATEGORIES.index(each) for each in law.categories] or [-1], dtype=np.int64)
         self._pace = parameters.domestic_pace
         self._few = max(1, round(law.few * world.configuration.payers))
-        home = world.people.home
-        self._by_home = np.argsort(home, kind="stable").astype(np.int64)
-        homes = np.arange(world.places.homes_count)
-        self._home_first = np.searchsorted(home[self._by_home], homes)
-        self._home_count = np.maximum(np.bincount(home, minlength=len(homes)), 1)
+        self._by_home, self._home_first, home_count = groups(world.people.home, world.places.homes_count)
+        self._home_count = np.maximum(home_count, 1)
 
     def rows(self, day: int) -> Rows:
         """What happens on local ``day``, in no order."""
@@ -66,21 +65,17 @@ class Household:
         if self._law.payee == "self":
             return self._on_payday(day)
         n = int(rng.poisson(self._law.per_month / 30.44 * payers * self._pace))
-        among = rng.integers(0, self._few, n) if self._law.few < 1.0 else rng.integers(0, payers, n)
-        spread: Ints = (among * 7_919) % payers if self._law.few < 1.0 else among
-        return spread
+        among: Ints = rng.integers(0, self._few, n)
+        return among * 7_919 % payers if self._law.few < 1.0 else among
 
     def _on_payday(self, day: int) -> Ints:
         configuration = self._world.configuration
-        date = configuration.start_ms + day * DAY_MS
-        of_month = int(np.datetime64(date, "ms").astype("datetime64[D]").item().day)
+        of_month = (configuration.first_day + timedelta(days=day)).day
         if of_month not in _PAYDAY_SHARES:
             return np.zeros(0, dtype=np.int64)
         uniform = share_of(np.arange(configuration.payers), configuration.seed ^ 0x5A1)
-        edges = np.cumsum(list(_PAYDAY_SHARES.values()))
-        mine = np.searchsorted(edges, uniform, side="right").clip(0, len(edges) - 1)
-        paid: Ints = np.flatnonzero(np.array(list(_PAYDAY_SHARES))[mine] == of_month).astype(np.int64)
-        return paid
+        paydays = Choice(list(_PAYDAY_SHARES), list(_PAYDAY_SHARES.values())).of(uniform)
+        return np.flatnonzero(paydays == of_month)
 
     def _payees(self, rng: Generator, people: Ints, home: Ints) -> Ints:
         n, payers = len(people), self._world.configuration.payers

@@ -40,15 +40,12 @@ class People:
 
     def of(self, name: str) -> Ints:
         """The payers of one population, ascending."""
-        members: Ints = np.flatnonzero(self.population == source(name)).astype(np.int64)
-        return members
+        return np.flatnonzero(self.population == source(name))
 
     @property
     def abroad(self) -> Ints:
         """The payers of a cross-border routine, ascending: those to whom other things may happen as well."""
-        ordinary = (self.population >= 0) & (self.population < source("salary"))
-        members: Ints = np.flatnonzero(ordinary).astype(np.int64)
-        return members
+        return np.flatnonzero((self.population >= 0) & (self.population < source("salary")))
 
 
 @dataclass(slots=True)
@@ -65,6 +62,13 @@ class World:
     def seed(self) -> int:
         """The seed of the run."""
         return self.configuration.seed
+
+
+def groups(keys: Ints, count: int) -> tuple[Ints, Ints, Ints]:
+    """Positions ordered by their key, and, of each key below ``count``: where its positions begin, and how many."""
+    order = np.argsort(keys, kind="stable")
+    sizes = np.bincount(keys, minlength=count)
+    return order, np.cumsum(sizes) - sizes, sizes
 
 
 def cases(configuration: Configuration, name: str) -> int:

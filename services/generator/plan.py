@@ -70,7 +70,7 @@ def _payers(world: World, plan: Plan, made: Degrees) -> Iterator[AccountTruth]:
     seconds = {first: second for second, first in notes.persons.items()}
     for payer, code in enumerate(people.population.tolist()):
         population = "domestic" if code == DOMESTIC_ONLY else SOURCES[code]
-        number = int(account(PAYER, payer))
+        number = account(PAYER, payer)
         lsac = population == "lsac"
         planned = made.get(number, (0, 0)) if lsac or payer in notes.typologies else None
         yield AccountTruth(
@@ -83,7 +83,7 @@ def _payers(world: World, plan: Plan, made: Degrees) -> Iterator[AccountTruth]:
             payments=planned[0] if planned else None,
             counterparties=planned[1] if planned else None,
             lifetime_payments=notes.lifetime.get(payer),
-            twin_of=name(int(account(PAYER, twin_of[payer]))) if twin_of[payer] >= 0 else None,
+            twin_of=name(account(PAYER, twin_of[payer])) if twin_of[payer] >= 0 else None,
             person=name(number) if number in seconds else None,
         )
 
@@ -91,7 +91,7 @@ def _payers(world: World, plan: Plan, made: Degrees) -> Iterator[AccountTruth]:
 def _payees(world: World, plan: Plan, made: Degrees, paid: Degrees) -> Iterator[AccountTruth]:
     name, persons = world.accounts.identifier, plan.notes.persons
     for at, special in enumerate(world.accounts.special):
-        number = int(account(SPECIAL, at))
+        number = account(SPECIAL, at)
         second = special.role == "lsac_second_account"
         payments, counterparties = (made if second else paid).get(number, (0, 0))
         lsac = second or special.role in ("facilitator", "direct_beneficiary")
@@ -109,7 +109,7 @@ def _payees(world: World, plan: Plan, made: Degrees, paid: Degrees) -> Iterator[
             minor=special.minor,
         )
     for circle in range(len(world.people.circle_places)):
-        yield AccountTruth(name(int(account(COLLECTOR, circle))), "payee", "collector", "savings_circle")
+        yield AccountTruth(name(account(COLLECTOR, circle)), "payee", "collector", "savings_circle")
 
 
 def _degrees(rows: Rows, side: str, other: str) -> Degrees:

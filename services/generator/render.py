@@ -7,6 +7,7 @@ microseconds.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, lru_cache
 
 import orjson
 
@@ -28,15 +29,14 @@ class JsonWriter:
         self._text: Callable[[int], str] = world.words.text
         self._currency = [f',"currency":"{code}","payer":' for code in world.places.currencies]
         self._received = [f',"received_currency":"{code}"' for code in world.places.currencies]
-        self._codes: dict[tuple[int, int, int], str] = {}
-        self._references: dict[int, str] = {}
+        self._reference = lru_cache(_REFERENCES_KEPT)(self._reference_of)
         self._category = [f',"merchant_category":"{code}"' for code in CATEGORIES] + [""]
         self._relation = [f',"relationship":"{code}"}}' for code in RELATIONS] + ["}"]
 
     def lines(self, rows: Rows) -> list[bytes]:
         """One JSON object for each row, in their order; damaged ones for rows of kind ``MALFORMED``."""
         fragment, currency, received_in = self._accounts.fragment, self._currency, self._received
-        codes, reference, category, relation = self._codes_of, self._reference_of, self._category, self._relation
+        codes, reference, category, relation = _codes_of, self._reference, self._category, self._relation
         texts: list[str] = []
         append = texts.append
         # fmt: off
@@ -61,23 +61,15 @@ class JsonWriter:
         fragment = self._accounts.fragment
         return [fragment(payer)[_ACCOUNT].encode() for payer in rows["payer"].tolist()]
 
-    def _codes_of(self, rail: int, status: int, purpose: int) -> str:
-        key = rail, status, purpose
-        text = self._codes.get(key)
-        if text is None:
-            text = f',"rail":"{RAILS[rail]}"'
-            text += f',"status":"{STATUSES[status]}"' if status else ""
-            text += f',"purpose":"{PURPOSES[purpose]}"' if purpose >= 0 else ""
-            self._codes[key] = text
-        return text
-
     def _reference_of(self, reference: int) -> str:
-        text = self._references.get(reference)
-        if text is None:
-            if len(self._references) >= _REFERENCES_KEPT:
-                self._references.clear()
-            text = self._references[reference] = f',"reference":{orjson.dumps(self._text(reference)).decode()}'
-        return text
+        return f',"reference":{orjson.dumps(self._text(reference)).decode()}'
+
+
+@cache
+def _codes_of(rail: int, status: int, purpose: int) -> str:
+    text = f',"rail":"{RAILS[rail]}"'
+    text += f',"status":"{STATUSES[status]}"' if status else ""
+    return text + (f',"purpose":"{PURPOSES[purpose]}"' if purpose >= 0 else "")
 
 
 _COLUMNS = (
