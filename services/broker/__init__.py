@@ -65,14 +65,10 @@ def open_broker(
     except (NoJava, JarsUnavailable) as missing:
         if kind == "kafka":
             raise
-        return _fall_back(missing, port, data_dir)
+        try:
+            find_binary()
+        except BrokerError as also:
+            raise BrokerError(f"{missing}; {also}") from also
+        unused = "" if data_dir is None else "; data_dir is not used, records are kept in memory"
+        return MemoryBroker(port=port, fallback_reason=f"{missing}{unused}")
     return KafkaBroker(port=port, data_dir=data_dir, java=java, jars=jars)
-
-
-def _fall_back(missing: BrokerError, port: int | None, data_dir: Path | None) -> MemoryBroker:
-    try:
-        find_binary()
-    except BrokerError as also:
-        raise BrokerError(f"{missing}; {also}") from also
-    unused = "" if data_dir is None else "; data_dir is not used, records are kept in memory"
-    return MemoryBroker(port=port, fallback_reason=f"{missing}{unused}")

@@ -70,10 +70,7 @@ def find_java(environ: Mapping[str, str] | None = None) -> Java:
     """
     rejected = []
     for source, path in _candidates(os.environ if environ is None else environ):
-        if path is None:
-            rejected.append(f"{source} has none")
-            continue
-        found = inspect_java(path, source)
+        found = inspect_java(path, source) if path else "has none"
         if isinstance(found, Java):
             return found
         rejected.append(f"{source} {found}")

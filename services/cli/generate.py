@@ -17,7 +17,6 @@ from services.cli.generate_view import ShownDays, finding_dict, findings_table
 from services.cli.options import Bootstrap, Json, print_json
 from services.generator import Configuration, ConfigurationError, Day, Profile, Stream
 from services.generator.check import Finding, findings
-from services.generator.feed import events
 from services.generator.measures import Measures
 from services.generator.outputs import WRITERS, OutputError, TruthWriter, truth_writer
 from services.generator.plot import PlotError, write_plot
@@ -150,7 +149,7 @@ class _Run:
 
 def _send(run: _Run, bootstrap: str | None) -> None:
     settings = load_settings(bootstrap=bootstrap)
-    report: Report = asyncio.run(send_payments(events(run.stream, run.days()), settings, name="generate"))
+    report: Report = asyncio.run(send_payments(run.stream.events(run.days()), settings, name="generate"))
     run.summary |= {
         "sent": report.payments_sent,
         "labels": report.labels_sent,

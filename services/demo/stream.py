@@ -19,8 +19,7 @@ from typing import NamedTuple
 
 from services import generator
 from services.contract.label import Label
-from services.generator.feed import label_of
-from services.generator.labels import payment_id
+from services.generator.labels import label_of, payment_id
 from services.generator.rows import KINDS, Rows
 from services.generator.truth import LabelTruth
 

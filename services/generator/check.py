@@ -10,6 +10,7 @@ import numpy as np
 
 from services.generator.chance import Floats, Ints
 from services.generator.configuration import Configuration
+from services.generator.facilitators import beneficiaries_mean
 from services.generator.measures import Measures, independent
 from services.generator.moments import mix_moments, mix_share, n_moments, split_mix
 from services.generator.parameters import LsacLaw, RoutineLaw
@@ -46,16 +47,8 @@ class Finding:
 
 def findings(measures: Measures) -> list[Finding]:
     """All parameters that a stream can show, in the order of the specification."""
-    return [
-        *_payers(measures),
-        *_lsac(measures),
-        *_controls(measures),
-        *_routines(measures),
-        *_domestic(measures),
-        *_others(measures),
-        *_labels(measures),
-        *_noise(measures),
-    ]
+    parts = (_payers, _lsac, _controls, _routines, _domestic, _others, _labels, _noise)
+    return [finding for part in parts for finding in part(measures)]
 
 
 def _share(name: str, specified: float, shown: float, n: float, basis: str, slack: float = 0.0) -> Finding:
@@ -190,15 +183,11 @@ def _lsac_payees(measures: Measures, law: LsacLaw, payers: list[AccountTruth]) -
     many = [each for each in payers if (each.payments or 0) >= 20]
     if many:
         counts = np.array([each.counterparties for each in many], dtype=np.float64)
-        mean = float(np.mean([np.interp(math.log(each.payments or 1), *_points(law)) for each in many]))
+        mean = float(np.mean([beneficiaries_mean(law, each.payments or 1) for each in many]))
         # Besides the negative binomial: a facilitator has up to four accounts.
         error = ERRORS_ALLOWED * max(float(counts.std()), mean * 0.6) / math.sqrt(len(many))
         shown = float(counts.mean())
         yield Finding("lsac.beneficiaries of 20 payments", mean, shown, error + 0.3 * mean, "V, D", len(many))
-
-
-def _points(law: LsacLaw) -> tuple[list[float], list[float]]:
-    return [math.log(at) for at, _ in law.beneficiaries], [mean for _, mean in law.beneficiaries]
 
 
 def _controls(measures: Measures) -> Iterator[Finding]:

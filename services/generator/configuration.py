@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -112,6 +112,11 @@ class Configuration:
     def end_ms(self) -> int:
         """Event time at which the horizon ends."""
         return self.start_ms + self.days * DAY_MS
+
+    def month_of(self, day: int) -> int:
+        """The calendar month (UTC) that a day of the horizon falls into; both are counted from 0."""
+        date_ = self.first_day + timedelta(days=day)
+        return (date_.year - self.first_day.year) * 12 + date_.month - self.first_day.month
 
     def month_start(self, month: int) -> date:
         """First day of the ``month``-th month of the horizon, counted from 0."""

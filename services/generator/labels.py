@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
+from services.contract.label import Label
 from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.chance import Bools, Generator, Ints, generator, lognormal
 from services.generator.parameters import LabelsLaw
@@ -17,6 +19,11 @@ _LABELS_SOURCE = 202
 def payment_id(pid: int) -> str:
     """A payment's identifier as written."""
     return f"p{pid:016x}"
+
+
+def label_of(truth: LabelTruth) -> Label:
+    """A label as it is published."""
+    return Label(**msgspec.structs.asdict(truth))
 
 
 def case_labels(world: World, planned: Rows, cases: Ints) -> list[LabelTruth]:

@@ -5,28 +5,16 @@ Each kind is more frequent than what it looks like, in the worlds that have them
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.accounts import CHARITY, EVERYDAY
-from services.generator.chance import generator
 from services.generator.drafts import Drafts
-from services.generator.patterns import Case
-from services.generator.people import World, cases
+from services.generator.patterns import Case, plan_all
+from services.generator.people import World
 from services.generator.places import NOT_ROUND, ROUND_SENT
-from services.generator.rows import source
 from services.generator.truth import Notes
 
 
-def plan_look_alikes(world: World, drafts: Drafts, notes: Notes) -> None:
-    """Plan every innocent case."""
-    for at, (name, plan) in enumerate(_PLANNED.items()):
-        rng = generator(world.seed, source("look_alike"), at)
-        for _ in range(cases(world.configuration, name)):
-            plan(Case(world, rng, drafts, notes, "none", world.people.abroad))
-
-
-def _trader(case: Case) -> None:
+def trader(case: Case) -> None:
     """A small firm pays its suppliers large invoices, some just below the threshold. Like structuring."""
     rng, (like,) = case.rng, case.payers(1)
     firm, suppliers, begin_ms = case.shop(like), [case.shop(like) for _ in range(3)], case.begin_ms(7.0)
@@ -35,7 +23,7 @@ def _trader(case: Case) -> None:
         case.pay(at_ms, firm, payee, rng.uniform(4_000.0, 14_000.0), reference=case.word("trade"), purpose="OTHR")
 
 
-def _house(case: Case) -> None:
+def house(case: Case) -> None:
     """A house is bought: a deposit, fees, and the price in parts below a daily limit. Like structuring."""
     rng, (payer,) = case.rng, case.payers(1)
     notary, begin_ms = case.fresh(payer, EVERYDAY), case.begin_ms(5.0)
@@ -44,7 +32,7 @@ def _house(case: Case) -> None:
         case.pay(at_ms, payer, notary, eur, rounding=ROUND_SENT, reference=case.word("trade"))
 
 
-def _collection(case: Case) -> None:
+def collection(case: Case) -> None:
     """Many give for a funeral, a leaving gift, a sports club; one of them pays it on. Like a mule."""
     rng = case.rng
     organiser, *givers = case.payers(min(40, 7 + int(case.eur((9.0, 0.6)))))
@@ -59,7 +47,7 @@ def _collection(case: Case) -> None:
     case.pay(last_ms + rng.uniform(0.2, 36.0) * HOUR_MS, keeper, to, received * rng.uniform(0.9, 1.0))
 
 
-def _new_phone(case: Case) -> None:
+def new_phone(case: Case) -> None:
     """A new phone, and large but honest payments to somebody new: a landlord, a car. Like a takeover."""
     rng, (payer,) = case.rng, case.payers(1)
     device, begin_ms = int(rng.integers(1, 1 << 60)), case.begin_ms(2.0)
@@ -71,7 +59,7 @@ def _new_phone(case: Case) -> None:
         )
 
 
-def _forgotten_code(case: Case) -> None:
+def forgotten_code(case: Case) -> None:
     """A code is mistyped, then right, and later that day something dear is bought. Like card testing."""
     rng, (payer,) = case.rng, case.payers(1)
     first, second, begin_ms = case.shop(payer), case.shop(payer), case.begin_ms(1.0)
@@ -84,7 +72,7 @@ def _forgotten_code(case: Case) -> None:
     case.pay(at_ms, payer, second, case.eur((260.0, 0.7)), rail="card", category="5732")
 
 
-def _moving(case: Case) -> None:
+def moving(case: Case) -> None:
     """Somebody moves house or travels: several new payees in a day or two. Like a burst."""
     rng, (payer,) = case.rng, case.payers(1)
     begin_ms = case.begin_ms(2.0)
@@ -94,7 +82,7 @@ def _moving(case: Case) -> None:
         case.pay(at_ms, payer, payee, case.eur((95.0, 0.9)), rail="wallet", reference=reference)
 
 
-def _salary_split(case: Case) -> None:
+def salary_split(case: Case) -> None:
     """Within an hour to savings, partner, children, landlord; the first time all are new. Like a burst."""
     rng, (payer,) = case.rng, case.payers(1)
     begin_ms = case.begin_ms(1.0)
@@ -103,7 +91,7 @@ def _salary_split(case: Case) -> None:
         case.pay(at_ms, payer, payee, case.eur((260.0, 0.6)), rounding=ROUND_SENT, reference=case.word("family"))
 
 
-def _returning(case: Case) -> None:
+def returning(case: Case) -> None:
     """A seasonal customer is back after half a year, and shops. Like an account that wakes."""
     rng, (payer, like) = case.rng, case.sleeper(EVERYDAY)
     begin_ms = case.begin_ms(3.0)
@@ -113,13 +101,9 @@ def _returning(case: Case) -> None:
         case.pay(at_ms, payer, payee, case.eur((110.0, 1.0)), rail="card", category="5999")
 
 
-_PLANNED: dict[str, Callable[[Case], None]] = {
-    "trader": _trader,
-    "house": _house,
-    "collection": _collection,
-    "new_phone": _new_phone,
-    "forgotten_code": _forgotten_code,
-    "moving": _moving,
-    "salary_split": _salary_split,
-    "returning": _returning,
-}
+_LOOK_ALIKES = (trader, house, collection, new_phone, forgotten_code, moving, salary_split, returning)
+
+
+def plan_look_alikes(world: World, drafts: Drafts, notes: Notes) -> None:
+    """Plan every innocent case."""
+    plan_all(_LOOK_ALIKES, "look_alike", world, drafts, notes)

@@ -55,8 +55,7 @@ def draw_sub_type(law: LsacLaw, rng: Generator, n: int) -> str:
     few = 0.5 * (1.0 + math.erf((math.log(law.sporadic_n_max) - mu) / sigma / math.sqrt(2.0)))
     if n <= law.sporadic_n_max and rng.random() < law.sub_types["sporadic"] / few:
         return "sporadic"
-    flat, rising = law.sub_types["flat_cheap"], law.sub_types["escalator"]
-    return "flat_cheap" if rng.random() < flat / (flat + rising) else "escalator"
+    return "flat_cheap" if rng.random() < law.flat_share else "escalator"
 
 
 def draw_series(law: LsacLaw, mix: AmountMix, aud_per_eur: float, rng: Generator, n: int, sub_type: str) -> Series:
@@ -83,8 +82,7 @@ def draw_series(law: LsacLaw, mix: AmountMix, aud_per_eur: float, rng: Generator
 def _amounts(law: LsacLaw, mix: AmountMix, rng: Generator, n: int, sub_type: str) -> Floats:
     """Amounts in AUD. A payer returns to its price points; an escalator's rise with the number of its payments."""
     flat = sub_type == "flat_cheap"
-    share = law.sub_types["flat_cheap"] / (law.sub_types["flat_cheap"] + law.sub_types["escalator"])
-    weights = np.array(mix.flat_weights if flat else rest_weights(mix, share))
+    weights = np.array(mix.flat_weights if flat else rest_weights(mix, law.flat_share))
     part = np.searchsorted(np.cumsum(weights / weights.sum()), rng.random(n), side="right").clip(0, 2)
     amounts: Floats = np.array(mix.medians)[part] * np.exp(np.array(mix.sigmas)[part] * rng.standard_normal(n))
     for at in range(1, n):

@@ -106,7 +106,7 @@ class Measures:
         Themes share a few texts' wording but no text, so that a share is exact.
         """
         row, words = self.texts[source(name)], self.world.words
-        chosen = sum(int(row[-1]) if theme == "none" else int(row[words.theme(theme)].sum()) for theme in themes)
+        chosen = sum(int(row[-1]) if theme == "none" else int(row[words.themes[theme]].sum()) for theme in themes)
         return chosen / max(1, int(row.sum()))
 
     @property

@@ -38,7 +38,7 @@ def mix_share(mix: AmountMix, low: float, high: float) -> float:
 
 def split_mix(law: LsacLaw, mix: AmountMix) -> tuple[AmountMix, AmountMix]:
     """The mixtures of the flat-cheap payers and of the rest."""
-    rest = rest_weights(mix, law.sub_types["flat_cheap"] / (law.sub_types["flat_cheap"] + law.sub_types["escalator"]))
+    rest = rest_weights(mix, law.flat_share)
     return msgspec.structs.replace(mix, weights=mix.flat_weights), msgspec.structs.replace(mix, weights=rest)
 
 

@@ -127,6 +127,11 @@ class LsacLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     travel_after_5: float
     amounts_aud: dict[str, AmountMix]
 
+    @property
+    def flat_share(self) -> float:
+        """Flat-cheap payers among those that are not sporadic."""
+        return self.sub_types["flat_cheap"] / (self.sub_types["flat_cheap"] + self.sub_types["escalator"])
+
 
 class FsecLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Victims of financial sexual extortion."""

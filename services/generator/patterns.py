@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.accounts import MERCHANT, PAYER, Special, account, number_of, pooled
-from services.generator.chance import Generator, Ints, generator, lognormal
+from services.generator.chance import Generator, generator, lognormal
 from services.generator.drafts import Draft, Drafts
 from services.generator.facilitators import opened
 from services.generator.parameters import CasesLaw
@@ -19,36 +19,13 @@ from services.generator.rows import source
 from services.generator.truth import Notes
 
 
-def plan_patterns(world: World, drafts: Drafts, notes: Notes) -> None:
-    """Plan every case of the other typologies."""
-    planned: dict[str, Callable[[Case], None]] = {
-        "structuring": _structuring,
-        "mule": _mule,
-        "account_takeover": _takeover,
-        "card_testing": _card_testing,
-        "gather_scatter": _gather_scatter,
-        "cycle": _cycle,
-        "bipartite": _bipartite,
-        "stack": _stack,
-        "new_payee_burst": _burst,
-        "dormant_wakes": _dormant,
-    }
-    ordinary = world.people.abroad
-    for at, (typology, plan) in enumerate(planned.items()):
-        rng = generator(world.seed, source("case"), at)
-        for _ in range(cases(world.configuration, typology)):
-            plan(Case(world, rng, drafts, notes, typology, ordinary))
-
-
 class Case:
     """One case being planned. Of the typology ``none`` it is innocent: nothing is noted of it."""
 
-    def __init__(
-        self, world: World, rng: Generator, drafts: Drafts, notes: Notes, typology: str, ordinary: Ints
-    ) -> None:
+    def __init__(self, world: World, rng: Generator, drafts: Drafts, notes: Notes, typology: str) -> None:
         self.world, self.rng, self.typology = world, rng, typology
         self.law: CasesLaw = world.configuration.parameters.cases
-        self._drafts, self._notes, self._ordinary = drafts, notes, ordinary
+        self._drafts, self._notes, self._ordinary = drafts, notes, world.people.abroad
         self._innocent = typology == "none"
         self._case, self._source = (-1, "look_alike") if self._innocent else (drafts.new_case(), "case")
 
@@ -113,7 +90,7 @@ class Case:
         return float(lognormal(self.rng, *law, 1)[0])
 
 
-def _structuring(case: Case) -> None:
+def structuring(case: Case) -> None:
     """3 to 12 transfers within a week, each just below a threshold."""
     law, rng = case.law, case.rng
     (payer,) = case.payers(1)
@@ -125,7 +102,7 @@ def _structuring(case: Case) -> None:
         case.pay(at_ms, payer, payees[int(rng.integers(0, 3))], eur, reference=case.word("trade"))
 
 
-def _mule(case: Case) -> None:
+def mule(case: Case) -> None:
     """Many payers to one account within three days; most of it leaves within a day, to a few accounts."""
     law, rng = case.law, case.rng
     n = int(np.clip(lognormal(rng, 9.0, 0.7, 1)[0], *law.mule_payers))
@@ -144,7 +121,7 @@ def _mule(case: Case) -> None:
         case.pay(at_ms, mule, case.fresh(payers[0], "mule_receiver", abroad=bool(rng.random() < 0.5)), eur)
 
 
-def _takeover(case: Case) -> None:
+def account_takeover(case: Case) -> None:
     """A new device, and within two hours 1 to 5 large transfers to somebody new."""
     law, rng = case.law, case.rng
     (payer,) = case.payers(1)
@@ -156,7 +133,7 @@ def _takeover(case: Case) -> None:
         case.pay(at_ms, payer, payee, case.eur(law.takeover_eur), device=device, rounding=rounding)
 
 
-def _card_testing(case: Case) -> None:
+def card_testing(case: Case) -> None:
     """Tiny authorisations across cards at one merchant within an hour, most declined, then a few large ones."""
     law, rng = case.law, case.rng
     low, high = law.testing_n
@@ -181,7 +158,7 @@ def _card_testing(case: Case) -> None:
         case.pay(at_ms, card, shop, case.eur((480.0, 0.6)), rail="card", category=large)
 
 
-def _gather_scatter(case: Case) -> None:
+def gather_scatter(case: Case) -> None:
     """Several accounts to one within days, and on to several others."""
     rng = case.rng
     payers = case.payers(int(rng.integers(4, 12)))
@@ -195,7 +172,7 @@ def _gather_scatter(case: Case) -> None:
         case.pay(begin_ms + rng.uniform(5.5, 11.0) * DAY_MS, middle, payee, eur)
 
 
-def _cycle(case: Case) -> None:
+def cycle(case: Case) -> None:
     """The same money around a ring and back to where it began, a little less each time."""
     rng = case.rng
     (first,) = case.payers(1)
@@ -207,7 +184,7 @@ def _cycle(case: Case) -> None:
         eur *= rng.uniform(0.95, 0.995)
 
 
-def _bipartite(case: Case) -> None:
+def bipartite(case: Case) -> None:
     """Every account of one side pays several of the other."""
     rng = case.rng
     payers = case.payers(int(rng.integers(3, 7)))
@@ -218,7 +195,7 @@ def _bipartite(case: Case) -> None:
             case.pay(begin_ms + rng.uniform(0.0, 7.0) * DAY_MS, payer, payees[at], case.eur(case.law.pattern_eur))
 
 
-def _stack(case: Case) -> None:
+def stack(case: Case) -> None:
     """Two layers of bipartite payments: what the middle receives, it passes on."""
     rng = case.rng
     payers = case.payers(int(rng.integers(3, 6)))
@@ -233,7 +210,7 @@ def _stack(case: Case) -> None:
             case.pay(begin_ms + rng.uniform(4.5, 9.0) * DAY_MS, account_, payee, case.eur(case.law.pattern_eur))
 
 
-def _burst(case: Case) -> None:
+def new_payee_burst(case: Case) -> None:
     """One payer, 4 to 9 new payees within half a day."""
     rng = case.rng
     (payer,) = case.payers(1)
@@ -243,7 +220,7 @@ def _burst(case: Case) -> None:
         case.pay(at_ms, payer, case.stranger(payer, "burst_payee"), case.eur((240.0, 0.5)), rail=rail)
 
 
-def _dormant(case: Case) -> None:
+def dormant_wakes(case: Case) -> None:
     """An account asleep for half a year pays large sums to new payees within two days."""
     rng = case.rng
     payer, like = case.sleeper("dormant_wakes")
@@ -251,3 +228,25 @@ def _dormant(case: Case) -> None:
     for _ in range(int(rng.integers(1, 5))):
         at_ms, payee = begin_ms + rng.uniform(0.0, 48.0) * HOUR_MS, case.stranger(like, "dormant_payee")
         case.pay(at_ms, payer, payee, case.eur((900.0, 0.6)), rounding=ROUND_SENT if rng.random() < 0.6 else NOT_ROUND)
+
+
+PATTERNS = (
+    structuring, mule, account_takeover, card_testing, gather_scatter, cycle, bipartite, stack, new_payee_burst,
+    dormant_wakes,
+)  # fmt: skip
+"""What plans one case of a typology, in the order of their seeds. Each has the name of its typology."""
+
+
+def plan_cases(world: World, drafts: Drafts, notes: Notes) -> None:
+    """Plan every case of the other typologies."""
+    plan_all(PATTERNS, "case", world, drafts, notes)
+
+
+def plan_all(
+    planned: Sequence[Callable[[Case], None]], origin: str, world: World, drafts: Drafts, notes: Notes
+) -> None:
+    """Plan as many cases of each kind as a run has; of the source ``look_alike`` they are innocent."""
+    for at, plan in enumerate(planned):
+        rng = generator(world.seed, source(origin), at)
+        for _ in range(cases(world.configuration, plan.__name__)):
+            plan(Case(world, rng, drafts, notes, "none" if origin == "look_alike" else plan.__name__))

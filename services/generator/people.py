@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ DOMESTIC_ONLY = -1
 """Population of a bank's payers who never pay abroad."""
 
 
-@dataclass(slots=True)
+@dataclass
 class People:
     """All payers, by number.
 
@@ -42,7 +43,7 @@ class People:
         """The payers of one population, ascending."""
         return np.flatnonzero(self.population == source(name))
 
-    @property
+    @cached_property
     def abroad(self) -> Ints:
         """The payers of a cross-border routine, ascending: those to whom other things may happen as well."""
         return np.flatnonzero((self.population >= 0) & (self.population < source("salary")))

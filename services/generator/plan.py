@@ -15,7 +15,7 @@ from services.generator.drafts import Drafts
 from services.generator.labels import case_labels, payment_id
 from services.generator.look_alikes import plan_look_alikes
 from services.generator.lsac import plan_lsac
-from services.generator.patterns import plan_patterns
+from services.generator.patterns import plan_cases
 from services.generator.people import DOMESTIC_ONLY, World
 from services.generator.rows import LSAC_CASH_OUT, NONE, SOURCES, TYPOLOGIES, Rows, source
 from services.generator.truth import AccountTruth, LabelTruth, Notes, PaymentTruth
@@ -43,7 +43,7 @@ def build_plan(world: World) -> Plan:
     first, _ = drafts.rows()
     plan_twins(world, drafts, first[first["source"] == source("lsac")], notes.persons)
     plan_victims(world, drafts, notes)
-    plan_patterns(world, drafts, notes)
+    plan_cases(world, drafts, notes)
     plan_look_alikes(world, drafts, notes)
     rows, numbers = drafts.rows()
     return Plan(rows, numbers, notes, case_labels(world, rows, numbers))

@@ -9,6 +9,7 @@ import numpy as np
 
 from services.contract.errors import TocsinError
 from services.contract.units import DAY_MS
+from services.generator.lsac import draw_n
 from services.generator.measures import LOG_EDGES, Measures
 from services.generator.moments import mix_moments
 from services.generator.rows import source
@@ -37,6 +38,8 @@ def write_plot(measures: Measures, path: Path) -> None:
     for draw, axis in zip((_numbers, _amounts, _hours, _gaps, _destinations, _days), axes, strict=True):
         draw(measures, axis)
         axis.spines[["top", "right"]].set_visible(False)
+        if axis.get_legend_handles_labels()[1]:
+            axis.legend(frameon=False)
     figure.suptitle(_WARNING, fontsize=9)
     try:
         figure.savefig(path, dpi=110)
@@ -46,14 +49,13 @@ def write_plot(measures: Measures, path: Path) -> None:
 
 def _numbers(measures: Measures, axis: Any) -> None:
     """Payments of LSAC payers: share with at least n, beside the law."""
-    mu, sigma, cap = measures.stream.configuration.parameters.lsac.n
-    law = np.unique(np.minimum(np.ceil(np.exp(mu + sigma * np.random.default_rng(1).standard_normal(100_000))), cap))
+    specified = measures.stream.configuration.parameters.lsac
+    law = np.unique(draw_n(specified, np.random.default_rng(1), 100_000))
     drawn = np.sort([each.lifetime_payments for each in measures.stream.accounts() if each.lifetime_payments])
-    many = np.minimum(np.ceil(np.exp(mu + sigma * np.random.default_rng(2).standard_normal(100_000))), cap)
+    many = draw_n(specified, np.random.default_rng(2), 100_000)
     axis.plot(law, [(many >= each).mean() for each in law], color="0.6", label="specified")
     axis.plot(drawn, 1.0 - np.arange(len(drawn)) / max(1, len(drawn)), ".", label="stream")
     axis.set(xscale="log", yscale="log", xlabel="payments n", ylabel="share with n or more", title="LSAC payers")
-    axis.legend(frameon=False)
 
 
 def _amounts(measures: Measures, axis: Any) -> None:
@@ -65,7 +67,6 @@ def _amounts(measures: Measures, axis: Any) -> None:
     median = mix_moments(configuration.parameters.lsac.amounts_aud[configuration.amounts])[0]
     axis.axvline(median / configuration.parameters.rates_per_eur["AUD"], color="0.6", linewidth=0.8)
     axis.set(xscale="log", xlim=(1.0, 1e4), xlabel="EUR", ylabel="share of payments", title="amounts")
-    axis.legend(frameon=False)
 
 
 def _hours(measures: Measures, axis: Any) -> None:
@@ -73,7 +74,6 @@ def _hours(measures: Measures, axis: Any) -> None:
         counts = measures.hours[source(name)]
         axis.step(range(24), counts / max(1, counts.sum()), where="mid", label=name)
     axis.set(xlabel="hour of the payer's clock", ylabel="share of payments", title="hours")
-    axis.legend(frameon=False)
 
 
 def _gaps(measures: Measures, axis: Any) -> None:
@@ -96,11 +96,9 @@ def _destinations(measures: Measures, axis: Any) -> None:
         axis.bar(at + shift, counts / max(1, counts.sum()), width=0.4, label=name)
     axis.set_xticks(at, codes)
     axis.set(ylabel="share of payers", title="destinations")
-    axis.legend(frameon=False)
 
 
 def _days(measures: Measures, axis: Any) -> None:
     axis.plot(measures.by_day[:, 0], linewidth=0.8, label="all payments")
     axis.plot(measures.by_day[:, 1], linewidth=0.8, label="diaspora")
     axis.set(xlabel="day", ylabel="payments", title="paydays and seasons")
-    axis.legend(frameon=False)

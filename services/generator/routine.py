@@ -143,8 +143,7 @@ class Routine:
     def _monthly(self, day: int) -> Bools:
         """Whose monthly payment falls on ``day``: up to a few days after payday, perhaps in the next month."""
         configuration = self._world.configuration
-        today = configuration.first_day + timedelta(days=day)
-        month = (today.year - configuration.first_day.year) * 12 + today.month - configuration.first_day.month
+        month = configuration.month_of(day)
         if month != self._month:
             self._month = month
             for row, each in enumerate((month - 1, month)):

@@ -8,18 +8,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.contract.label import Label
 from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.circles import Payouts
 from services.generator.configuration import Configuration
 from services.generator.household import Household
-from services.generator.labels import innocent_labels
+from services.generator.labels import innocent_labels, label_of
 from services.generator.noise import with_noise
 from services.generator.people import World, build_world
 from services.generator.plan import Plan, account_truth, build_plan, payment_truth, planned_of_day
@@ -101,6 +102,21 @@ class Stream:
         for at in range(0, len(rows), CHUNK_ROWS):
             part = rows[at : at + CHUNK_ROWS]
             yield Chunk(self.writer.keys(part), self.writer.lines(part), part["kind"].copy(), part["arrival"].copy())
+
+    def events(self, days: Iterable[Day]) -> Iterator[Label | bytes]:
+        """``days`` as events for Kafka: payments (JSON, damaged ones too) and the labels due within the horizon.
+
+        ``services.ingest.replay.send_payments`` holds every label until the event time of the payments has reached
+        it, and keys payments by payer; labels that nobody would have within the horizon are not among the events.
+        """
+        yield from self._due(self.case_labels())
+        for day in days:
+            yield from self._due(day.labels)
+            for chunk in self.written(day.rows):
+                yield from chunk.values
+
+    def _due(self, labels: Iterable[LabelTruth]) -> Iterator[Label]:
+        return (label_of(each) for each in labels if each.label_time_ms < self.configuration.end_ms)
 
     def accounts(self) -> Iterator[AccountTruth]:
         """What is true of every payer and of every special payee."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 
 from services.contract.units import DAY_MS
 from services.generator.accounts import PAYER, account, family
@@ -15,21 +16,13 @@ from services.generator.routine import hours_choice, local_ms
 from services.generator.rows import Rows, source
 
 
-def month_of(configuration: Configuration, time_ms: int) -> int:
-    """The calendar month (UTC) of the horizon, counted from 0."""
-    day = configuration.first_day + timedelta(days=(time_ms - configuration.start_ms) // DAY_MS)
-    first = configuration.first_day
-    return (day.year - first.year) * 12 + day.month - first.month
-
-
-def monthly_totals(configuration: Configuration, rows: Rows, persons: dict[int, int]) -> dict[int, dict[int, int]]:
+def monthly_totals(configuration: Configuration, rows: Rows, persons: dict[int, int]) -> dict[int, Counter[int]]:
     """Minor units that each payer of ``rows`` sends, by month; ``persons`` joins the accounts of one payer."""
-    totals: dict[int, dict[int, int]] = {}
+    totals: defaultdict[int, Counter[int]] = defaultdict(Counter)
     columns = (rows[name].tolist() for name in ("payer", "time", "amount"))
     for payer, time_ms, amount in zip(*columns, strict=True):
-        months = totals.setdefault(persons.get(payer, payer), {})
-        month = month_of(configuration, time_ms)
-        months[month] = months.get(month, 0) + amount
+        month = configuration.month_of((time_ms - configuration.start_ms) // DAY_MS)
+        totals[persons.get(payer, payer)][month] += amount
     return totals
 
 
@@ -39,8 +32,8 @@ def months_unlike(world: World, rows: Rows, persons: dict[int, int]) -> int:
     twins = monthly_totals(world.configuration, rows[rows["source"] == source("lsac_twin")], {})
     unlike = 0
     for twin in world.people.of("lsac_twin").tolist():
-        wanted = lsac.get(int(account(PAYER, world.people.twin_of[twin])), {})
-        sent = twins.get(account(PAYER, twin), {})
+        wanted = lsac.get(int(account(PAYER, world.people.twin_of[twin])), Counter())
+        sent = twins.get(account(PAYER, twin), Counter())
         unlike += sum(wanted.get(month) != sent.get(month) for month in {*wanted, *sent})
     return unlike
 
@@ -56,7 +49,7 @@ def plan_twins(world: World, drafts: Drafts, lsac: Rows, persons: dict[int, int]
 
 
 def _plan_twin(
-    world: World, rng: Generator, law: RoutineLaw, twin: int, drafts: Drafts, totals: dict[int, int]
+    world: World, rng: Generator, law: RoutineLaw, twin: int, drafts: Drafts, totals: Mapping[int, int]
 ) -> None:
     """Plan the payments of one twin, of whose months ``totals`` says what is sent."""
     configuration, places, words = world.configuration, world.places, world.words

@@ -19,14 +19,15 @@ class Words:
 
     def __init__(self, parameters: Parameters) -> None:
         self.texts: list[str] = []
-        self._themes: dict[str, Ints] = {}
+        self.themes: dict[str, Ints] = {}
+        """The texts of each theme, by their place in ``texts``."""
         themes = {**parameters.words, "unique": ("{}",)}
         for theme, texts in themes.items():
-            self._themes[theme] = np.arange(len(self.texts), len(self.texts) + len(texts))
+            self.themes[theme] = np.arange(len(self.texts), len(self.texts) + len(texts))
             self.texts += texts
         basic = ("food", "medical", "school", "housing", "family")
-        self._themes["excuse"] = np.concatenate([self._themes[theme] for theme in basic])
-        self._names = [*self._themes, "none"]
+        self.themes["excuse"] = np.concatenate([self.themes[theme] for theme in basic])
+        self._names = [*self.themes, "none"]
 
     def chooser(self, shares: Shares) -> Choice:
         """The choice of themes that ``shares`` describe; give it to ``draw``."""
@@ -39,7 +40,7 @@ class Words:
         numbers = rng.integers(0, 1 << _NUMBER_BITS, n)
         references = np.full(n, NO_REFERENCE, dtype=np.int64)
         for code in np.unique(themes).tolist():
-            texts = self._themes.get(self._names[code])
+            texts = self.themes.get(self._names[code])
             if texts is None:
                 continue
             mask = themes == code
@@ -54,10 +55,6 @@ class Words:
     def of_theme(self, rng: Generator, theme: str, n: int = 1) -> Ints:
         """``n`` references of one theme."""
         return self.draw(rng, self.chooser({theme: 1.0}), n)
-
-    def theme(self, name: str) -> Ints:
-        """The texts of a theme, by their place in ``texts``."""
-        return self._themes[name]
 
     def text(self, reference: int) -> str:
         """The text of a reference.

@@ -13,7 +13,7 @@ from services.contract.identity import decision_id
 from services.contract.label import Label
 from services.contract.payment import Payment
 from services.generator import Configuration, Stream
-from services.generator.feed import label_of
+from services.generator.labels import label_of
 from services.scorer.path.decision import decide
 from services.scorer.path.features.registry import NAMES, feature_schema_hash
 from services.scorer.path.records import Record, no_mark

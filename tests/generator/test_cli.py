@@ -14,7 +14,6 @@ from services.cli.generate import generate
 from services.contract.label import Label
 from services.generator import Configuration, Stream
 from services.generator.check import Finding
-from services.generator.feed import events
 
 FEW = ["--payers", "60", "--months", "1", "--profile", "remitter"]
 
@@ -94,7 +93,7 @@ def test_a_kafka_that_is_not_there_is_exit_code_1() -> None:
 def test_kafka_gets_every_record_and_the_labels_of_the_horizon() -> None:
     configuration = Configuration(payers=300, months=3, seed=2, base_rate=0.2)
     stream = Stream(configuration)
-    sent = list(events(stream, stream.days()))
+    sent = list(stream.events(stream.days()))
     labels = [each for each in sent if isinstance(each, Label)]
     values = [each for each in sent if isinstance(each, bytes)]
     assert values == [value for chunk in Stream(configuration).chunks() for value in chunk.values]
