@@ -1,11 +1,4 @@
-"""What can go wrong with a broker that Tocsin starts itself.
-
-- ``BrokerError``: it did not start, or was asked for something it cannot do. The message says which setting.
-    - ``NoJava``: no Java runtime that can run Kafka.
-    - ``JarsUnavailable``: Kafka's jars are not in the cache and cannot be fetched.
-    - ``JarCorrupted``: a jar is not the one that the lock file names. Never fallen back from: it is an alarm.
-    - ``PortTaken``: another process listens on the port.
-"""
+"""What can go wrong with a broker that Tocsin starts itself."""
 
 from __future__ import annotations
 
@@ -13,7 +6,7 @@ from services.contract.errors import TocsinError
 
 
 class BrokerError(TocsinError, RuntimeError):
-    """The broker cannot do what it was asked to."""
+    """The broker did not start, or was asked for something it cannot do. The message says which setting."""
 
 
 class NoJava(BrokerError):
@@ -25,7 +18,7 @@ class JarsUnavailable(BrokerError):
 
 
 class JarCorrupted(BrokerError):
-    """A jar's hash is not the one in the lock file; the message names the jar."""
+    """A jar's hash is not the one in the lock file; the message names the jar. Never fallen back from: an alarm."""
 
 
 class PortTaken(BrokerError):

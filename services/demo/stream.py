@@ -44,14 +44,8 @@ class Record(NamedTuple):
 
 
 class Stream:
-    """Payments and labels of one seed. Iterate ``events`` once; a second stream of the same seed is equal.
-
-    Parameters
-    ----------
-    seed
-        Decides everything, with ``count``.
-    count
-        How many different payments, at least 1. The population grows with it, the time span hardly.
+    """``count`` different payments (1 or more) and their labels. Iterate ``events`` once; a second stream of the same
+    seed and count is equal. The population grows with ``count``, the time span hardly.
     """
 
     def __init__(self, seed: int, count: int) -> None:

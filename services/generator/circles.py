@@ -40,7 +40,6 @@ class Payouts:
         eur = self._median * self._sizes[paying] * rng.uniform(0.9, 1.1, len(paying))
         places = self._world.places
         sender = self._world.people.circle_places[paying]
-        rounding, untold = np.full(len(paying), ROUND_SENT), np.zeros(len(paying), dtype=np.bool_)
-        places.fill_money(rows, eur, places.told[sender], self._world.people.home[member], rounding, untold)
+        places.fill_money(rows, eur, places.told[sender], self._world.people.home[member], ROUND_SENT, tell=False)
         rows["rail"] = RAILS.index("bank")
         return finish(self._world, rows, self._source, day)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,10 @@ def assign(world: World, rng: Generator, payers: list[int], slots: list[int]) ->
             if rng.random() < law.facilitator_share:
                 wanted.setdefault(place, []).append(at)
             else:
-                found[at].append(Beneficiary([_direct(world, rng, place)], facilitator=False))
+                # When it was opened is drawn before whether it is a minor's.
+                direct = new_account(world, rng, place, "direct_beneficiary")
+                world.accounts.special[-1].minor = bool(rng.random() < law.minor_share)
+                found[at].append(Beneficiary([direct], facilitator=False))
     for place in sorted(wanted):
         _share_out(world, rng, place, payers, wanted[place], found)
     # Who is met first is paid longest: that must not depend on the role.
@@ -77,8 +81,8 @@ def _share_out(
 
 def _cluster(world: World, rng: Generator, place: int) -> list[int]:
     """The accounts of one facilitator: 1 to 4 that share a phone, a device, a pick-up point, or some of these."""
-    law, accounts = world.configuration.parameters.lsac, world.accounts
-    count, cluster = int(rng.integers(law.cluster[0], law.cluster[1] + 1)), len(accounts.special)
+    law = world.configuration.parameters.lsac
+    count, cluster = int(rng.integers(law.cluster[0], law.cluster[1] + 1)), len(world.accounts.special)
     tokens = [int(each) for each in rng.integers(1, 1 << 60, 3)]
     shares = (law.shared_phone, law.shared_device, law.shared_pickup)
     made = []
@@ -86,17 +90,12 @@ def _cluster(world: World, rng: Generator, place: int) -> list[int]:
         phone, device, pickup = (
             token if rng.random() < share else 0 for token, share in zip(tokens, shares, strict=True)
         )
-        special = Special(place, "facilitator", opened(world, rng), phone, device, pickup, cluster=cluster)
-        made.append(accounts.add(special))
+        tokens_told = {"phone": phone, "device": device, "pickup": pickup}
+        made.append(new_account(world, rng, place, "facilitator", cluster=cluster, **tokens_told))
     return made
 
 
-def _direct(world: World, rng: Generator, place: int) -> int:
-    law = world.configuration.parameters.lsac
-    special = Special(place, "direct_beneficiary", opened(world, rng), minor=bool(rng.random() < law.minor_share))
-    return world.accounts.add(special)
-
-
-def opened(world: World, rng: Generator) -> int:
-    """When a planned account was opened: before the horizon, like anybody's."""
-    return world.configuration.start_ms - int(900.0 * math.exp(2.2 * (rng.random() - 0.5)) * DAY_MS)
+def new_account(world: World, rng: Generator, place: int, role: str, **told: Any) -> int:
+    """Register a planned account, opened before the horizon, like anybody's; ``told`` are fields of ``Special``."""
+    opened_ms = world.configuration.start_ms - int(900.0 * math.exp(2.2 * (rng.random() - 0.5)) * DAY_MS)
+    return world.accounts.add(Special(place, role, opened_ms, **told))

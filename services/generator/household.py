@@ -6,13 +6,12 @@ from datetime import timedelta
 
 import numpy as np
 
-from services.contract.units import DAY_MS
 from services.generator.accounts import BILLER, EMPLOYER, MERCHANT, PAYER, PLATFORM, account, pooled
 from services.generator.chance import Choice, Floats, Generator, Ints, Words, generator, lognormal, mixed, share_of
 from services.generator.parameters import DomesticLaw
 from services.generator.people import World, groups
 from services.generator.places import NOT_ROUND, ROUND_SENT
-from services.generator.routine import finish, hours_choice, local_ms
+from services.generator.routine import finish, local_times
 from services.generator.rows import CATEGORIES, PURPOSES, RAILS, STATUSES, Rows, empty, source
 
 _FRIENDS = 12
@@ -26,7 +25,7 @@ class Household:
     def __init__(self, world: World, law: DomesticLaw) -> None:
         self._world, self._law, self._source = world, law, source(law.name)
         parameters = world.configuration.parameters
-        self._hours = hours_choice(parameters.hours[law.hours])
+        self._hours = Choice(range(24), parameters.hours[law.hours])
         self._references = world.words.chooser(law.references)
         self._categories = np.array([CATEGORIES.index(each) for each in law.categories] or [-1], dtype=np.int64)
         self._pace = parameters.domestic_pace
@@ -44,14 +43,12 @@ class Household:
         home = world.people.home[people]
         payer, payee = account(PAYER, people), self._payees(rng, people, home)
         rows["payer"], rows["payee"] = (payee, payer) if law.payee == "self" else (payer, payee)
-        start = world.configuration.start_ms + day * DAY_MS
-        offset = world.places.offset_minutes[home] * 60_000
-        rows["time"] = start + local_ms(rng, self._hours, n) - offset
+        rows["time"] = local_times(world, rng, self._hours, day, home)
         eur = lognormal(rng, law.amount[0], law.amount[1], n)
         if law.payee in ("self", "biller"):  # the same every month, or nearly
             eur = law.amount[0] * np.exp(law.amount[1] * _normal(mixed(people, self._source)))
         rounding = np.where(rng.random(n) < law.round_share, ROUND_SENT, NOT_ROUND)
-        world.places.fill_money(rows, eur, home, home, rounding, np.zeros(n, dtype=np.bool_))
+        world.places.fill_money(rows, eur, home, home, rounding, tell=False)
         rows["rail"] = RAILS.index(law.rail)
         rows["reference"] = world.words.draw(rng, self._references, n)
         rows["category"] = self._categories[(rng.random(n) * len(self._categories)).astype(np.int64)]

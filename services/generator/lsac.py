@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.contract.units import DAY_MS, HOUR_MS
-from services.generator.accounts import AGENT, MERCHANT, PAYER, Special, account, pooled
+from services.generator.accounts import AGENT, MERCHANT, PAYER, account, pooled
 from services.generator.chance import Floats, Generator, Ints, choice_of, generator, lognormal, pick
 from services.generator.drafts import Draft, Drafts
-from services.generator.facilitators import Beneficiary, assign, beneficiaries_count, opened
+from services.generator.facilitators import Beneficiary, assign, beneficiaries_count, new_account
 from services.generator.parameters import AmountMix, LsacLaw
 from services.generator.people import World
 from services.generator.places import NOT_ROUND, ROUND_RECEIVED, ROUND_SENT
@@ -137,7 +137,7 @@ class _Payer:
         self._accounts = [account(PAYER, payer)]
         if self._hard:
             home = int(world.people.home[payer])
-            self._accounts.append(world.accounts.add(Special(home, "lsac_second_account", opened(world, rng))))
+            self._accounts.append(new_account(world, rng, home, "lsac_second_account"))
             notes.persons[self._accounts[1]] = self._accounts[0]
         rails = choice_of(RAILS, self._law.rails)
         self._rails = [RAILS[code] for code in rails.draw(rng, 2).tolist()]

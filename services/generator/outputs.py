@@ -116,13 +116,7 @@ class TruthWriter:
 
 @contextmanager
 def truth_writer(path: Path) -> Iterator[TruthWriter]:
-    """Truth records into NDJSON, or into Parquet if the file's name ends in ``.parquet``.
-
-    Raises
-    ------
-    OutputError
-        When the file cannot be written, or needs pyarrow and there is none.
-    """
+    """Truth records into NDJSON, or into Parquet if the file's name ends in ``.parquet``. Raises as ``WRITERS`` do."""
     if path.suffix == ".parquet":
         with _table(path, _truth_fields) as write:
             yield TruthWriter(lambda part: write([msgspec.to_builtins(record) for record in part]))

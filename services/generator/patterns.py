@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 
 from services.contract.units import DAY_MS, HOUR_MS
-from services.generator.accounts import MERCHANT, PAYER, Special, account, number_of, pooled
+from services.generator.accounts import MERCHANT, PAYER, account, number_of, pooled
 from services.generator.chance import Generator, generator, lognormal
 from services.generator.drafts import Draft, Drafts
-from services.generator.facilitators import opened
+from services.generator.facilitators import new_account
 from services.generator.parameters import CasesLaw
 from services.generator.people import World, cases
 from services.generator.places import NOT_ROUND, ROUND_SENT
@@ -45,7 +45,7 @@ class Case:
         """A new account in the country of payer ``like``, or in the one that it sends to."""
         people = self.world.people
         place = int((people.destination if abroad else people.home)[number_of(like)])
-        return self.world.accounts.add(Special(place, role, opened(self.world, self.rng)))
+        return new_account(self.world, self.rng, place, role)
 
     def shop(self, like: int) -> int:
         """One of the larger merchants in the country of payer ``like``."""

@@ -118,12 +118,10 @@ def _populations(configuration: Configuration, rng: Generator) -> tuple[NDArray[
         "fsec_victim": cases(configuration, "fsec"),
         "romance_victim": cases(configuration, "romance"),
     }
+    planned = np.repeat([source(name) for name in counts], list(counts.values()))
     population = np.full(n, DOMESTIC_ONLY, dtype=np.int8)
-    at = 0
-    for name, count in counts.items():
-        population[abroad[at : at + count]] = source(name)
-        at += count
-    ordinary = np.sort(abroad[at:])
+    population[abroad[: len(planned)]] = planned
+    ordinary = np.sort(abroad[len(planned) :])
     laws = parameters.routine
     chooser = Choice([source(law.name) for law in laws], [law.share for law in laws])
     population[ordinary] = chooser.draw(rng, len(ordinary))

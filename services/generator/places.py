@@ -16,12 +16,7 @@ NOT_ROUND, ROUND_SENT, ROUND_RECEIVED = range(3)
 class Places:
     """The countries of a run: homes first, destinations after them. A place is an index into both.
 
-    Parameters
-    ----------
-    parameters
-        Shares, currencies and rates.
-    swap_seed
-        When given, destinations are permuted: place ``p`` is told as ``told[p]``, and received money follows.
+    By a ``swap_seed`` destinations are permuted: place ``p`` is told as ``told[p]``, and received money follows.
     """
 
     def __init__(self, parameters: Parameters, swap_seed: int | None = None) -> None:
@@ -33,8 +28,7 @@ class Places:
         self.currency: Ints = np.array([self.currencies.index(law.currency) for law in laws], dtype=np.int64)
         self.offset_minutes: Ints = np.array([law.offset_minutes for law in laws], dtype=np.int64)
         self.rate: Floats = np.array([parameters.rates_per_eur[law.currency] for law in laws], dtype=np.float64)
-        exponents = [CURRENCY_EXPONENT[law.currency] for law in laws]
-        self.minor: Floats = np.array([10.0**each for each in exponents], dtype=np.float64)
+        self.minor: Floats = np.array([10.0 ** CURRENCY_EXPONENT[law.currency] for law in laws])
         self.unit: Floats = np.power(10.0, np.round(np.log10(self.rate)))
         self.step_received: Floats = np.array([_nice(7.5 * rate) for rate in self.rate], dtype=np.float64)
         self.home_choice = Choice(range(len(homes)), [law.weight for law in homes.values()])
@@ -45,7 +39,9 @@ class Places:
             self.told[len(homes) :] = _moved(np.arange(len(homes), len(laws)), swap_seed)
         self._fee = parameters.fee
 
-    def fill_money(self, rows: Rows, eur: Floats, sender: Ints, receiver: Ints, rounding: Ints, tell: Bools) -> None:
+    def fill_money(
+        self, rows: Rows, eur: Floats, sender: Ints, receiver: Ints, rounding: Ints | int, tell: Bools | bool
+    ) -> None:
         """Set the amounts and currencies of ``rows`` that send ``eur`` from place ``sender`` to ``receiver``.
 
         ``rounding`` is one of ``NOT_ROUND``, ``ROUND_SENT``, ``ROUND_RECEIVED``; ``tell`` says whether the received
@@ -64,7 +60,7 @@ class Places:
         rows["currency"] = self.currency[sender]
         self._fill_received(rows, amount / self.minor[sender] / self.rate[sender], receiver, rounding, tell & abroad)
 
-    def _fill_received(self, rows: Rows, eur: Floats, receiver: Ints, rounding: Ints, tell: Bools) -> None:
+    def _fill_received(self, rows: Rows, eur: Floats, receiver: Ints, rounding: Ints | int, tell: Bools) -> None:
         told = self.told[receiver]
         units, step = eur * (1.0 - self._fee) * self.rate[told], self.step_received[told]
         units = np.where(rounding == ROUND_RECEIVED, np.maximum(np.round(units / step), 1.0) * step, units)

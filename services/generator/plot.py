@@ -24,10 +24,7 @@ class PlotError(TocsinError, RuntimeError):
 def write_plot(measures: Measures, path: Path) -> None:
     """Draw numbers of payments, amounts, hours, gaps, destinations and days into ``path`` (``.png``, ``.svg``, ...).
 
-    Raises
-    ------
-    PlotError
-        When matplotlib is not installed, or the file cannot be written.
+    Raises ``PlotError``.
     """
     try:
         from matplotlib.figure import Figure

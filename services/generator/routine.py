@@ -40,15 +40,11 @@ _RECEIVED_ROUND_SHARE = 0.25
 _CASH_OUT_DWELL_HOURS = (20.0, 1.2)  # median, sigma
 
 
-def local_ms(rng: Generator, hours: Choice, n: int) -> Ints:
-    """Milliseconds into the local day: hours by weight, the rest evenly."""
+def local_times(world: World, rng: Generator, hours: Choice, day: int, home: Ints) -> Ints:
+    """Event times (ms) on local ``day`` of each ``home``: hours by weight, the rest evenly."""
+    n = len(home)
     local: Ints = ((hours.draw(rng, n) + rng.random(n)) * HOUR_MS).astype(np.int64)
-    return local
-
-
-def hours_choice(weights: tuple[float, ...]) -> Choice:
-    """The choice among the 24 hours of a day."""
-    return Choice(range(24), weights)
+    return world.configuration.start_ms + day * DAY_MS + local - world.places.offset_minutes[home] * 60_000
 
 
 def finish(world: World, rows: Rows, origin: int, day: int) -> Rows:
@@ -61,14 +57,12 @@ def finish(world: World, rows: Rows, origin: int, day: int) -> Rows:
     places = world.accounts.places(payers)
     kinds = payers >> 40
     is_payer = (kinds == PAYER) | ((kinds == SPECIAL) & (places < world.places.homes_count))
-    offsets = world.places.offset_minutes[places]
-    rows["offset"] = np.where(told & is_payer, offsets, NOT_TOLD)
-    if not rows["device"].any():
-        second = share_of(rows["pid"], 0xD0E) < 0.1
-        device = mixed(payers * 2 + second, mix(world.seed ^ 0xDE71CE)) | np.uint64(1)
-        with_device = is_payer & (rows["rail"] != RAILS.index("card"))
-        with_device &= share_of(payers, world.seed ^ 0xDE7) < parameters.device_told_share
-        rows["device"] = np.where(with_device, device, np.uint64(0))
+    rows["offset"] = np.where(told & is_payer, world.places.offset_minutes[places], NOT_TOLD)
+    second = share_of(rows["pid"], 0xD0E) < 0.1
+    device = mixed(payers * 2 + second, mix(world.seed ^ 0xDE71CE)) | np.uint64(1)
+    with_device = is_payer & (rows["rail"] != RAILS.index("card"))
+    with_device &= share_of(payers, world.seed ^ 0xDE7) < parameters.device_told_share
+    rows["device"] = np.where(with_device, device, np.uint64(0))
     return rows
 
 
@@ -92,7 +86,10 @@ class Routine:
         self._relation = choice_of([*RELATIONS, "none"], law.relations).draw(rng, n)
         self._home, self._destination = people.home[members], people.destination[members]
         self._first, self._last = people.first_day[members], people.last_day[members]
-        self._hours, self._references = hours_choice(parameters.hours[law.hours]), world.words.chooser(law.references)
+        self._hours, self._references = (
+            Choice(range(24), parameters.hours[law.hours]),
+            world.words.chooser(law.references),
+        )
         self._emergency_words = world.words.chooser({"medical": 0.6, "family": 0.2, "none": 0.2})
         self._month, self._due_days = -1, np.zeros((2, n), dtype=np.int64)
         self._salt = mixed(members, mix(world.seed ^ self._source))
@@ -109,9 +106,7 @@ class Routine:
         payees, receiver = self._payees(rng, due, day)
         home = self._home[due]
         rows["payer"], rows["payee"] = account(PAYER, self._payers[due]), payees
-        local = local_ms(rng, self._hours, n)
-        start = self._world.configuration.start_ms + day * DAY_MS
-        rows["time"] = start + local - self._world.places.offset_minutes[home] * 60_000
+        rows["time"] = local_times(self._world, rng, self._hours, day, home)
         self._fill(rng, rows, due, urgent)
         eur = self._eur(rng, due, day)
         rounding = self._rounding(rng, n)
@@ -228,6 +223,6 @@ class Routine:
         outs["payer"], outs["payee"] = paid["payee"], pooled(AGENT, place, rng.integers(0, 400, n))
         told = self._world.places.told[place]
         out_eur = eur[taken] * rng.uniform(0.80, 0.985, n)
-        self._world.places.fill_money(outs, out_eur, told, told, np.full(n, ROUND_SENT), np.zeros(n, dtype=np.bool_))
+        self._world.places.fill_money(outs, out_eur, told, told, ROUND_SENT, tell=False)
         outs["rail"], outs["category"] = RAILS.index("wallet"), CATEGORIES.index("6010")
         return finish(self._world, outs, source("cash_out"), day << 4 | self._source)

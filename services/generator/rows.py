@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,8 +83,6 @@ def joined(parts: Iterable[Rows]) -> Rows:
     return np.concatenate([empty(0), *parts])
 
 
-def in_order(rows: Rows, column: str) -> Rows:
-    """The rows by ``column``; ties keep their order, so that the order is one."""
-    order: NDArray[Any] = np.argsort(rows[column], kind="stable")
-    ordered: Rows = rows[order]
-    return ordered
+def by_arrival(rows: Rows) -> Rows:
+    """The rows in the order of arrival; ties keep their order, so that the order is one."""
+    return rows[np.argsort(rows["arrival"], kind="stable")]

@@ -26,7 +26,7 @@ from services.generator.people import World, build_world
 from services.generator.plan import Plan, account_truth, build_plan, payment_truth, planned_of_day
 from services.generator.render import JsonWriter
 from services.generator.routine import Routine
-from services.generator.rows import NONE, Rows, empty, in_order, joined
+from services.generator.rows import NONE, Rows, by_arrival, empty, joined
 from services.generator.truth import AccountTruth, LabelTruth, PaymentTruth, TruthRecord
 
 CHUNK_ROWS = 8_192
@@ -81,12 +81,12 @@ class Stream:
             planned = planned_of_day(self.plan, begin_ms, end_ms)
             innocent = joined([background, planned[planned["typology"] == NONE]])
             rows = with_noise(self.world, joined([planned, background]), day)
-            waiting = in_order(joined([waiting, rows]), "arrival")
+            waiting = by_arrival(joined([waiting, rows]))
             ready = int(np.searchsorted(waiting["arrival"], end_ms))
             yield Day(self._within(waiting[:ready]), innocent_labels(self.world, innocent, day))
             waiting, begin_ms = waiting[ready:].copy(), end_ms
         last = with_noise(self.world, planned_of_day(self.plan, begin_ms, configuration.end_ms), configuration.days)
-        yield Day(self._within(in_order(joined([waiting, last]), "arrival")), [])
+        yield Day(self._within(by_arrival(joined([waiting, last]))), [])
 
     def _within(self, rows: Rows) -> Rows:
         """Without what would happen after the horizon."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
+import numpy as np
+
 from services.contract.units import DAY_MS
 from services.generator.accounts import PAYER, account, family
-from services.generator.chance import Generator, generator, pick
+from services.generator.chance import Choice, Generator, generator, pick
 from services.generator.configuration import Configuration
 from services.generator.drafts import Draft, Drafts
 from services.generator.parameters import RoutineLaw
 from services.generator.people import World
-from services.generator.routine import hours_choice, local_ms
+from services.generator.routine import local_times
 from services.generator.rows import Rows, source
 
 
@@ -56,16 +58,16 @@ def _plan_twin(
     cadence, payday = pick(rng, law.cadence), int(rng.integers(24, 27))
     recipients = min(1 + int(rng.poisson(law.recipients_extra)), law.recipients_max)
     rail, relation = pick(rng, law.rails), pick(rng, law.relations)
-    home, hours = int(world.people.home[twin]), hours_choice(configuration.parameters.hours[law.hours])
+    home, hours = int(world.people.home[twin]), Choice(range(24), configuration.parameters.hours[law.hours])
     for month in sorted(totals):
         first = (configuration.month_start(month) - configuration.first_day).days
         parts = _parts(rng, cadence, payday, totals[month], places.minor[home] * places.unit[home])
         for day, minor in zip(*parts, strict=True):
             slot = min(int(rng.geometric(0.6)) - 1, recipients - 1)
-            local = int(local_ms(rng, hours, 1)[0]) - int(places.offset_minutes[home]) * 60_000
+            time_ms = int(local_times(world, rng, hours, first + day, np.array([home]))[0])
             drafts.add(
                 Draft(
-                    configuration.start_ms + (first + day) * DAY_MS + local, account(PAYER, twin),
+                    time_ms, account(PAYER, twin),
                     family(twin, slot, 0), minor / float(places.minor[home] * places.rate[home]), "lsac_twin",
                     rail=rail, reference=words.one(rng, law.references), relation=relation,
                     purpose="FAMI" if rng.random() < law.family_purpose else "none",

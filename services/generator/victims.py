@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from services.contract.units import DAY_MS, HOUR_MS
-from services.generator.accounts import PAYER, Special, account
+from services.generator.accounts import PAYER, account
 from services.generator.chance import Generator, generator
 from services.generator.drafts import Draft, Drafts
-from services.generator.facilitators import opened
+from services.generator.facilitators import new_account
 from services.generator.people import World
 from services.generator.places import NOT_ROUND, ROUND_SENT
 from services.generator.rows import FSEC, Rows, source
@@ -39,7 +39,7 @@ def _plan_fsec(world: World, rng: Generator, drafts: Drafts, payer: int) -> None
     begin_ms = configuration.start_ms + int(rng.random() * (configuration.end_ms - configuration.start_ms - span_ms))
     times = np.sort(rng.integers(0, span_ms, n))
     place = int(world.people.destination[payer])
-    payees = [world.accounts.add(Special(place, "extortioner", opened(world, rng))) for _ in range(1 + (n > 3))]
+    payees = [new_account(world, rng, place, "extortioner") for _ in range(1 + (n > 3))]
     case, themes = drafts.new_case(), {"none": 0.45, "demand": 0.30, "handle": 0.15, "family": 0.10}
     rail = str(rng.choice(["wallet", "remitter", "voucher", "virtual_asset"], p=[0.45, 0.3, 0.1, 0.15]))
     for time_ms, eur in zip(times.tolist(), amounts.tolist(), strict=True):
@@ -60,7 +60,7 @@ def _plan_romance(world: World, rng: Generator, drafts: Drafts, payer: int) -> N
     weeks = min(int(rng.integers(law.weeks[0], law.weeks[1] + 1)), max(1, configuration.days // 7 - 1))
     begin = rng.uniform(0.0, configuration.days - 7.0 * weeks)
     place = int(world.people.destination[payer])
-    payees = [world.accounts.add(Special(place, "romance_fraudster", opened(world, rng))) for _ in range(2)]
+    payees = [new_account(world, rng, place, "romance_fraudster") for _ in range(2)]
     case, themes = drafts.new_case(), {"support": 0.6, "none": 0.3, "family": 0.1}
     rail = str(rng.choice(["remitter", "wallet", "bank"], p=[0.5, 0.25, 0.25]))
     for week in range(weeks):
