@@ -50,8 +50,7 @@ def mixed(numbers: NDArray[Any], salt: int = 0) -> Words:
 
 def share_of(numbers: NDArray[Any], salt: int) -> Floats:
     """A number in [0, 1) that belongs to each of ``numbers`` for ever."""
-    shares: Floats = (mixed(numbers, mix(salt)) >> np.uint64(11)).astype(np.float64) / (1 << 53)
-    return shares
+    return (mixed(numbers, mix(salt)) >> np.uint64(11)).astype(np.float64) / (1 << 53)
 
 
 def lognormal(rng: Generator, median: float, sigma: float, n: int) -> Floats:

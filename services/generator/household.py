@@ -95,8 +95,7 @@ class Household:
 
 
 def _modulo(numbers: Words, divisor: int) -> Ints:
-    remainder: Ints = (numbers % np.uint64(divisor)).astype(np.int64)
-    return remainder
+    return (numbers % np.uint64(divisor)).astype(np.int64)
 
 
 def _normal(bits: Words) -> Floats:

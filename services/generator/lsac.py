@@ -45,8 +45,7 @@ def draw_n(law: LsacLaw, rng: Generator, n: int) -> Ints:
     0.58
     """
     mu, sigma, cap = law.n
-    drawn: Ints = np.minimum(np.ceil(np.exp(mu + sigma * rng.standard_normal(n))), cap).astype(np.int64)
-    return drawn
+    return np.minimum(np.ceil(np.exp(mu + sigma * rng.standard_normal(n))), cap).astype(np.int64)
 
 
 def draw_sub_type(law: LsacLaw, rng: Generator, n: int) -> str:

@@ -70,8 +70,7 @@ class Places:
     def _step_sent(self, units: Floats, sender: Ints) -> Floats:
         unit = self.unit[sender]
         size = units / unit
-        step: Floats = np.select([size < 45.0, size < 150.0, size < 400.0], [5.0, 10.0, 20.0], 50.0) * unit
-        return step
+        return np.select([size < 45.0, size < 150.0, size < 400.0], [5.0, 10.0, 20.0], 50.0) * unit
 
     def eur_of(self, rows: Rows) -> Floats:
         """The sent amounts in EUR, shape ``(n,)``."""

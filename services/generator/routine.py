@@ -203,15 +203,13 @@ class Routine:
 
     def _eur(self, rng: Generator, due: Ints, day: int) -> Floats:
         rise = self._law.rising ** np.clip((day - self._first[due]) / 365.0, 0.0, 1.0)
-        eur: Floats = np.exp(self._level[due] + self._within * rng.standard_normal(len(due))) * rise
-        return eur
+        return np.exp(self._level[due] + self._within * rng.standard_normal(len(due))) * rise
 
     def _rounding(self, rng: Generator, n: int) -> Ints:
         uniform = rng.random(n)
         share = self._law.round_share
         received = share * (_RECEIVED_ROUND_SHARE if self._law.within else 0.0)
-        rounding: Ints = np.select([uniform < received, uniform < share], [ROUND_RECEIVED, ROUND_SENT], NOT_ROUND)
-        return rounding
+        return np.select([uniform < received, uniform < share], [ROUND_RECEIVED, ROUND_SENT], NOT_ROUND)
 
     def _cash_outs(self, rng: Generator, rows: Rows, eur: Floats, receiver: Ints, day: int) -> Rows:
         """Some recipients take most of the money out at an agent of their place, hours or a day later."""
