@@ -34,8 +34,6 @@ class KafkaBroker(Broker):
 
     Parameters
     ----------
-    port
-        Where clients connect, on 127.0.0.1; ``None``: a free one, chosen at the first start and kept from then on.
     data_dir
         Folder of records, configuration and logs (``server.log``), created if need be; ``None``: a temporary one.
     heap_mb

@@ -25,6 +25,8 @@ class Broker(ABC):
 
     It dies with the process that made it, however that ends, and does not receive the terminal's interrupts. One
     object runs one broker at a time and is not to be used from two threads at once.
+
+    Clients connect to ``port`` on 127.0.0.1; ``None``: a free one, chosen at the first start and kept from then on.
     """
 
     kind: ClassVar[str]

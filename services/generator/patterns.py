@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -20,14 +20,14 @@ from services.generator.truth import Notes
 
 
 class Case:
-    """One case being planned. Of the typology ``none`` it is innocent: nothing is noted of it."""
+    """One case being planned, of the source ``origin``. Of the typology ``none`` it is innocent: nothing is noted."""
 
-    def __init__(self, world: World, rng: Generator, drafts: Drafts, notes: Notes, typology: str) -> None:
+    def __init__(self, world: World, rng: Generator, drafts: Drafts, notes: Notes, typology: str, origin: str) -> None:
         self.world, self.rng, self.typology = world, rng, typology
         self.law: CasesLaw = world.configuration.parameters.cases
         self._drafts, self._notes, self._ordinary = drafts, notes, world.people.abroad
         self._innocent = typology == "none"
-        self._case, self._source = (-1, "look_alike") if self._innocent else (drafts.new_case(), "case")
+        self._case, self._source = -1 if self._innocent else drafts.new_case(), origin
 
     def begin_ms(self, span_days: float) -> int:
         """A moment that leaves ``span_days`` before the end of the horizon."""
@@ -83,7 +83,11 @@ class Case:
 
     def word(self, theme: str, share: float = 0.6) -> int:
         """A reference of ``theme``, or none."""
-        return self.world.words.one(self.rng, {theme: share, "none": 1.0 - share})
+        return self.reference({theme: share, "none": 1.0 - share})
+
+    def reference(self, themes: Mapping[str, float]) -> int:
+        """A reference of one of ``themes``, by weight."""
+        return self.world.words.one(self.rng, themes)
 
     def eur(self, law: tuple[float, float]) -> float:
         """A lognormal amount."""
@@ -249,4 +253,5 @@ def plan_all(
     for at, plan in enumerate(planned):
         rng = generator(world.seed, source(origin), at)
         for _ in range(cases(world.configuration, plan.__name__)):
-            plan(Case(world, rng, drafts, notes, "none" if origin == "look_alike" else plan.__name__))
+            typology = "none" if origin == "look_alike" else plan.__name__
+            plan(Case(world, rng, drafts, notes, typology, origin))

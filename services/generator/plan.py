@@ -72,7 +72,8 @@ def _payers(world: World, plan: Plan, made: Degrees) -> Iterator[AccountTruth]:
         population = "domestic" if code == DOMESTIC_ONLY else SOURCES[code]
         number = account(PAYER, payer)
         lsac = population == "lsac"
-        planned = made.get(number, (0, 0)) if lsac or payer in notes.typologies else None
+        planned = lsac or payer in notes.typologies
+        payments, counterparties = made.get(number, (0, 0)) if planned else (None, None)
         yield AccountTruth(
             name(number),
             "payer",
@@ -80,8 +81,8 @@ def _payers(world: World, plan: Plan, made: Degrees) -> Iterator[AccountTruth]:
             population,
             typology="lsac" if lsac else notes.typologies.get(payer),
             sub_type=notes.sub_types.get(payer),
-            payments=planned[0] if planned else None,
-            counterparties=planned[1] if planned else None,
+            payments=payments,
+            counterparties=counterparties,
             lifetime_payments=notes.lifetime.get(payer),
             twin_of=name(account(PAYER, twin_of[payer])) if twin_of[payer] >= 0 else None,
             person=name(number) if number in seconds else None,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from services.generator.chance import Choice, Floats, Generator, Ints
-from services.generator.parameters import Parameters, Shares
+from services.generator.chance import Choice, Floats, Generator, Ints, choice_of
+from services.generator.parameters import Parameters
 
 NO_REFERENCE = -1
 _NUMBER_BITS = 24
@@ -29,9 +31,9 @@ class Words:
         self.themes["excuse"] = np.concatenate([self.themes[theme] for theme in basic])
         self._names = [*self.themes, "none"]
 
-    def chooser(self, shares: Shares) -> Choice:
+    def chooser(self, shares: Mapping[str, float]) -> Choice:
         """The choice of themes that ``shares`` describe; give it to ``draw``."""
-        return Choice([self._names.index(name) for name in shares], list(shares.values()))
+        return choice_of(self._names, shares)
 
     def draw(self, rng: Generator, chooser: Choice, n: int) -> Ints:
         """``n`` references, ``NO_REFERENCE`` for the theme ``none``."""
@@ -48,7 +50,7 @@ class Words:
             references[mask] = chosen << _NUMBER_BITS | numbers[mask]
         return references
 
-    def one(self, rng: Generator, shares: Shares) -> int:
+    def one(self, rng: Generator, shares: Mapping[str, float]) -> int:
         """One reference."""
         return int(self.draw(rng, self.chooser(shares), 1)[0])
 
