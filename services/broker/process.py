@@ -105,10 +105,7 @@ class GuardedProcess:
     def locked(self) -> Iterator[int]:
         """Hold the folder's lock, to be given to ``spawn``, whose broker then holds it for its life.
 
-        Raises
-        ------
-        BrokerError
-            Another broker runs in the folder.
+        Raises ``BrokerError`` when another broker runs in the folder.
         """
         descriptor = os.open(self.folder / "broker.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:

@@ -78,13 +78,7 @@ class Evidence:
 
 
 async def gather_evidence(settings: Settings) -> Evidence:
-    """Read the topics from their beginning to their end.
-
-    Raises
-    ------
-    TimeoutError
-        When a topic cannot be read to its end.
-    """
+    """Read the topics from their beginning to their end; ``TimeoutError`` when one cannot be read to its end."""
     topics, evidence = settings.topics, Evidence()
     states: dict[str, set[str]] = {}
     async for record in committed(settings, topics.payments):

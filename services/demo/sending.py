@@ -41,13 +41,7 @@ class Sender:
         return events
 
     async def send(self, events: list[Record | Label], paced: bool, progress: Progress) -> None:
-        """Send a stretch; returns when the broker has acknowledged all of it.
-
-        Raises
-        ------
-        KafkaFailedError
-            As ``send_payments``.
-        """
+        """Send a stretch; returns when the broker has acknowledged all of it. Raises as ``send_payments``."""
         straight: list[Record] = []
         through: list[Label | bytes] = []
         for event in events:

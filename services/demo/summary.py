@@ -105,7 +105,11 @@ def summarise(
 ) -> Summary:
     """Put the figures together. By payment id, ``truth`` is the typology, of the suspicious payments only, and
     ``positions`` where a payment stands in the stream, from 1."""
-    evaluated = _evaluated(conditions, evidence, positions)
+    # By a learned model, on payments that were sent once one was in use, in the order of arrival.
+    learned = [each for each in evidence.served.values() if each.model_version > 0]
+    since = conditions.evaluated_from
+    evaluated = [] if since is None else [each for each in learned if positions[each.payment_id] > since]
+    evaluated.sort(key=lambda each: positions[each.payment_id])
     suspicious = [each.payment_id in truth for each in evaluated]
     scores = [each.score for each in evaluated]
     reviewed = [each for each in evaluated if each.outcome == "review"]
@@ -121,18 +125,6 @@ def summarise(
         shown=max(worth, key=lambda each: each.score, default=None),
         seconds=seconds,
     )
-
-
-def _evaluated(conditions: Conditions, evidence: Evidence, positions: dict[str, int]) -> list[Served]:
-    """The decisions by a learned model on payments that were sent once one was in use, in the order of arrival."""
-    if conditions.evaluated_from is None:
-        return []
-    chosen = [
-        each
-        for each in evidence.served.values()
-        if each.model_version > 0 and positions[each.payment_id] > conditions.evaluated_from
-    ]
-    return sorted(chosen, key=lambda each: positions[each.payment_id])
 
 
 def _rounded(value: float | None, digits: int = 4) -> float | None:

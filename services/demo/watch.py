@@ -59,10 +59,7 @@ class Watch:
     async def until(self, reached: Callable[[Seen], bool], measure: Callable[[Seen], int], stall_s: float) -> bool:
         """Wait until ``reached``; false when ``measure`` has not moved for ``stall_s``.
 
-        Raises
-        ------
-        WorkerEndedError
-            When a worker ends meanwhile.
+        Raises ``WorkerEndedError`` when a worker ends meanwhile.
         """
         assert self._task is not None, "reading"
         last, since = measure(self.seen), time.monotonic()

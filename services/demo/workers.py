@@ -62,13 +62,7 @@ class Workers:
         return self._folder / f"{name}.log"
 
     def check(self) -> None:
-        """Nothing, while all workers live.
-
-        Raises
-        ------
-        WorkerEndedError
-            When one has ended.
-        """
+        """Nothing, while all workers live. Raises ``WorkerEndedError`` when one has ended."""
         for name, process in self._running.items():
             if process.poll() is not None:
                 said = tail(self.log(name))

@@ -46,10 +46,7 @@ class Configuration:
     noise
         Whether records come late, twice, returned or damaged.
 
-    Raises
-    ------
-    ConfigurationError
-        When a value is out of range.
+    Raises ``ConfigurationError`` when a value is out of range.
     """
 
     payers: int = 10_000

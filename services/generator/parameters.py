@@ -11,8 +11,6 @@ import msgspec
 
 Range: TypeAlias = tuple[float, float]
 Shares: TypeAlias = dict[str, float]
-Recipient = Literal["family", "charity", "freelancer", "circle"]
-"""Whom a cross-border routine pays."""
 
 
 class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,7 +31,7 @@ class RoutineLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cadence: Shares
     recipients_extra: float
     recipients_max: int
-    payee: Recipient
+    payee: Literal["family", "charity", "freelancer", "circle"]
     life_days: float
     round_share: float
     hours: str

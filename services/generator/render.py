@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 import orjson
 
 from services.generator.accounts import Accounts
-from services.generator.damage import damaged
+from services.generator.noise import damaged
 from services.generator.people import World
 from services.generator.rows import CATEGORIES, MALFORMED, NOT_TOLD, PURPOSES, RAILS, RELATIONS, STATUSES, Rows
 
