@@ -12,9 +12,8 @@ import numpy as np
 from services.generator.chance import Floats, Ints
 from services.generator.configuration import Configuration
 from services.generator.facilitators import beneficiaries_mean
-from services.generator.lsac import HOUR_RANGES
+from services.generator.lsac import HOUR_RANGES, mix_moments, mix_share, n_moments, split_mix
 from services.generator.measures import Measures, independent
-from services.generator.moments import mix_moments, mix_share, n_moments, split_mix
 from services.generator.parameters import LsacLaw, RoutineLaw
 from services.generator.people import cases
 from services.generator.routine import JITTER_DAYS, PAYDAYS

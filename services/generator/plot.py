@@ -9,9 +9,8 @@ import numpy as np
 
 from services.contract.errors import TocsinError
 from services.contract.units import DAY_MS
-from services.generator.lsac import draw_n
+from services.generator.lsac import draw_n, mix_moments
 from services.generator.measures import LOG_EDGES, Measures
-from services.generator.moments import mix_moments
 from services.generator.rows import source
 
 _WARNING = "Results on this data show that the software works as specified, not that it finds offenders."

@@ -25,7 +25,7 @@ from services.generator.chance import (
     share_of,
 )
 from services.generator.parameters import RoutineLaw
-from services.generator.people import World
+from services.generator.people import World, groups
 from services.generator.places import NOT_ROUND, ROUND_RECEIVED, ROUND_SENT
 from services.generator.rows import CATEGORIES, NOT_TOLD, PURPOSES, RAILS, RELATIONS, Rows, empty, joined, source
 
@@ -37,6 +37,7 @@ _EMERGENCY_EVERY_DAYS = 270
 _EMERGENCY_DAYS = 3
 _CHARITIES_PER_PLACE = 60
 _RECEIVED_ROUND_SHARE = 0.25
+_PAYOUT_EVERY_DAYS = 30
 _CASH_OUT_DWELL_HOURS = (20.0, 1.2)  # median, sigma
 
 
@@ -224,3 +225,33 @@ class Routine:
         self._world.places.fill_money(outs, out_eur, told, told, ROUND_SENT, tell=False)
         outs["rail"], outs["category"] = RAILS.index("wallet"), CATEGORIES.index("6010")
         return finish(self._world, outs, source("cash_out"), day << 4 | self._source)
+
+
+class Payouts:
+    """Savings circles pay out: what the members brought together goes to one of them, in turn, once a month."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._source = world, source("circle_payout")
+        members = world.people.of("savings_circle")
+        order, self._first, self._sizes = groups(world.people.circle[members], len(world.people.circle_places))
+        self._members = members[order]
+        law = next(each for each in world.configuration.parameters.routine if each.name == "savings_circle")
+        self._median = law.amount[0]
+
+    def rows(self, day: int) -> Rows:
+        """The pots that are handed over on ``day``."""
+        rng = generator(self._world.seed, self._source, day)
+        paying = np.flatnonzero((day + np.arange(len(self._sizes)) * 7) % _PAYOUT_EVERY_DAYS == _PAYOUT_EVERY_DAYS - 1)
+        rows = empty(len(paying))
+        turn = (day // _PAYOUT_EVERY_DAYS) % np.maximum(self._sizes[paying], 1)
+        member = self._members[self._first[paying] + turn]
+        collectors = account(COLLECTOR, paying)
+        rows["payer"], rows["payee"] = collectors, account(PAYER, member)
+        start = self._world.configuration.start_ms + day * DAY_MS
+        rows["time"] = start + (rng.uniform(8.0, 14.0, len(paying)) * HOUR_MS).astype(np.int64)
+        eur = self._median * self._sizes[paying] * rng.uniform(0.9, 1.1, len(paying))
+        places = self._world.places
+        sender = self._world.people.circle_places[paying]
+        places.fill_money(rows, eur, places.told[sender], self._world.people.home[member], ROUND_SENT, tell=False)
+        rows["rail"] = RAILS.index("bank")
+        return finish(self._world, rows, self._source, day)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from services.contract.label import Label
 from services.contract.units import DAY_MS, HOUR_MS
-from services.generator.circles import Payouts
 from services.generator.configuration import Configuration
 from services.generator.household import Household
 from services.generator.labels import innocent_labels, label_of
@@ -25,7 +24,7 @@ from services.generator.noise import with_noise
 from services.generator.people import World, build_world
 from services.generator.plan import Plan, account_truth, build_plan, payment_truth, planned_of_day
 from services.generator.render import JsonWriter
-from services.generator.routine import Routine
+from services.generator.routine import Payouts, Routine
 from services.generator.rows import NONE, Rows, by_arrival, empty, joined
 from services.generator.truth import AccountTruth, LabelTruth, PaymentTruth, TruthRecord
 

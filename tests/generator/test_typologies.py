@@ -14,8 +14,7 @@ import pytest
 from services.contract.codes import CURRENCY_EXPONENT
 from services.generator import AccountTruth, Configuration, PaymentTruth, Stream
 from services.generator.chance import generator
-from services.generator.lsac import draw_n, draw_series, draw_sub_type
-from services.generator.moments import mix_moments
+from services.generator.lsac import draw_n, draw_series, draw_sub_type, mix_moments
 from services.generator.parameters import shipped_parameters
 from services.generator.rows import PAYMENT
 from tests.generator.conftest import RICH, Run, run_of
