@@ -46,12 +46,6 @@ class KafkaBroker(Broker):
         8 s faster and those of 25 s slower.
     java, jars
         The runtime and the jars to use; ``None``: found and resolved at the first start.
-
-    Examples
-    --------
-    >>> with KafkaBroker() as kafka:  # doctest: +SKIP
-    ...     print(kafka.bootstrap)
-    127.0.0.1:21345
     """
 
     kind: ClassVar[str] = "apache-kafka-4.3.1"

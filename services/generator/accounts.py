@@ -49,6 +49,11 @@ def account(kind: int, number: Numbers) -> Numbers:
     return (kind << _KIND_BITS) + number
 
 
+def kind_of(accounts: Numbers) -> Numbers:
+    """The kind of an account (or of each of an array)."""
+    return accounts >> _KIND_BITS
+
+
 def number_of(accounts: Numbers) -> Numbers:
     """The number of an account (or of each of an array) within its kind."""
     return accounts & (1 << _KIND_BITS) - 1
@@ -110,7 +115,7 @@ class Accounts:
 
     def places(self, numbers: Ints) -> Ints:
         """The places of ``numbers``, before any swap."""
-        kinds, rest = numbers >> _KIND_BITS, number_of(numbers)
+        kinds, rest = kind_of(numbers), number_of(numbers)
         if self._special_places is None:
             self._special_places = np.array([each.place for each in self.special], dtype=np.int64)
         places = rest >> POOL_BITS

@@ -12,6 +12,7 @@ import numpy as np
 from services.generator.chance import Floats, Ints
 from services.generator.configuration import Configuration
 from services.generator.facilitators import beneficiaries_mean
+from services.generator.labels import payment_id
 from services.generator.lsac import HOUR_RANGES, mix_moments, mix_share, n_moments, split_mix
 from services.generator.measures import Measures, independent
 from services.generator.parameters import LsacLaw, RoutineLaw
@@ -293,7 +294,7 @@ def _labels(measures: Measures) -> Iterator[Finding]:
     yield _share("labels.innocent_share", law.innocent_share, shown, ordinary, "D", slack=0.02 * law.innocent_share)
     wrong = measures.labels_innocent_wrong / max(1, measures.labels_innocent)
     yield _share("labels.innocent_error", law.innocent_error, wrong, measures.labels_innocent, "D")
-    case_of = {f"p{pid:016x}": case for pid, case in zip(plan.rows["pid"].tolist(), plan.cases.tolist(), strict=True)}
+    case_of = {payment_id(pid): case for pid, case in zip(plan.rows["pid"].tolist(), plan.cases.tolist(), strict=True)}
     by_source: dict[str, set[int]] = {"analyst": set(), "authority": set()}
     for label in plan.labels:
         by_source.setdefault(label.source, set()).add(case_of[label.payment_id])

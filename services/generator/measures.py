@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from services.contract.units import DAY_MS, HOUR_MS
-from services.generator.accounts import PAYER
+from services.generator.accounts import PAYER, kind_of, number_of
 from services.generator.chance import Floats, Ints
 from services.generator.people import DOMESTIC_ONLY
 from services.generator.rows import KINDS, PAYMENT, RAILS, RELATIONS, SOURCES, Rows, source
 from services.generator.stream import Day, Stream
 
-_KIND_SHIFT, _NUMBER = 40, (1 << 40) - 1
 LOG_EDGES: Floats = np.linspace(-3.0, 12.0, 151)
 """Bins of the logarithm of an amount in EUR."""
 
@@ -69,8 +68,8 @@ class Measures:
         np.add.at(self.places, (origin, self.world.accounts.places(rows["payee"])), 1)
         self._count_clocks(rows, origin)
         self._count_round(rows, origin)
-        routine = (origin < source("salary")) & (rows["payer"] >> _KIND_SHIFT == PAYER)
-        payers = rows["payer"][routine] & _NUMBER
+        routine = (origin < source("salary")) & (kind_of(rows["payer"]) == PAYER)
+        payers = number_of(rows["payer"][routine])
         self.by_payer += np.bincount(payers, minlength=len(self.by_payer))
         self.log_by_payer += np.bincount(payers, logs[routine], minlength=len(self.by_payer))
 

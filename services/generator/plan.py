@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from services.generator.accounts import COLLECTOR, EVERYDAY, PAYER, SPECIAL, account
+from services.generator.accounts import COLLECTOR, EVERYDAY, PAYER, SPECIAL, account, number_of
 from services.generator.chance import Ints
 from services.generator.drafts import Drafts
 from services.generator.labels import case_labels, payment_id
@@ -102,7 +102,7 @@ def _payees(world: World, plan: Plan, made: Degrees, paid: Degrees) -> Iterator[
             "lsac" if second else special.role,
             "lsac" if second else special.role,
             typology="lsac" if lsac else None if special.role == EVERYDAY else special.role,
-            sub_type=plan.notes.sub_types.get(persons[number] & (1 << 40) - 1) if second else None,
+            sub_type=plan.notes.sub_types.get(number_of(persons[number])) if second else None,
             payments=payments,
             counterparties=counterparties,
             person=name(persons[number]) if second else None,

@@ -11,7 +11,6 @@ from functools import cache, lru_cache
 
 import orjson
 
-from services.generator.accounts import Accounts
 from services.generator.noise import damaged
 from services.generator.people import World
 from services.generator.rows import CATEGORIES, MALFORMED, NOT_TOLD, PURPOSES, RAILS, RELATIONS, STATUSES, Rows
@@ -25,7 +24,7 @@ class JsonWriter:
     """Writes rows of one world."""
 
     def __init__(self, world: World) -> None:
-        self._accounts: Accounts = world.accounts
+        self._fragment = world.accounts.fragment
         self._text: Callable[[int], str] = world.words.text
         self._currency = [f',"currency":"{code}","payer":' for code in world.places.currencies]
         self._received = [f',"received_currency":"{code}"' for code in world.places.currencies]
@@ -35,7 +34,7 @@ class JsonWriter:
 
     def lines(self, rows: Rows) -> list[bytes]:
         """One JSON object for each row, in their order; damaged ones for rows of kind ``MALFORMED``."""
-        fragment, currency, received_in = self._accounts.fragment, self._currency, self._received
+        fragment, currency, received_in = self._fragment, self._currency, self._received
         codes, reference, category, relation = _codes_of, self._reference, self._category, self._relation
         texts: list[str] = []
         append = texts.append
@@ -58,8 +57,7 @@ class JsonWriter:
 
     def keys(self, rows: Rows) -> list[bytes]:
         """The payer account of each row."""
-        fragment = self._accounts.fragment
-        return [fragment(payer)[_ACCOUNT].encode() for payer in rows["payer"].tolist()]
+        return [self._fragment(payer)[_ACCOUNT].encode() for payer in rows["payer"].tolist()]
 
     def _reference_of(self, reference: int) -> str:
         return f',"reference":{orjson.dumps(self._text(reference)).decode()}'

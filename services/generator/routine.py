@@ -10,7 +10,18 @@ from datetime import timedelta
 import numpy as np
 
 from services.contract.units import DAY_MS, HOUR_MS
-from services.generator.accounts import AGENT, CHARITY, COLLECTOR, FREELANCER, PAYER, SPECIAL, account, family, pooled
+from services.generator.accounts import (
+    AGENT,
+    CHARITY,
+    COLLECTOR,
+    FREELANCER,
+    PAYER,
+    SPECIAL,
+    account,
+    family,
+    kind_of,
+    pooled,
+)
 from services.generator.chance import (
     Bools,
     Choice,
@@ -56,7 +67,7 @@ def finish(world: World, rows: Rows, origin: int, day: int) -> Rows:
     rows["pid"] = mixed(np.arange(len(rows), dtype=np.int64) + numbers, mix(world.seed ^ 0x91D))
     told = share_of(payers, world.seed ^ 0x0FF5E7) < parameters.offset_told_share
     places = world.accounts.places(payers)
-    kinds = payers >> 40
+    kinds = kind_of(payers)
     is_payer = (kinds == PAYER) | ((kinds == SPECIAL) & (places < world.places.homes_count))
     rows["offset"] = np.where(told & is_payer, world.places.offset_minutes[places], NOT_TOLD)
     second = share_of(rows["pid"], 0xD0E) < 0.1
