@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from services.contract.codec import RecordInvalid, Rejection
 from services.contract.events import Headers, cloud_event
 from services.contract.fields import Count, Sha256
-from services.contract.reading import RecordInvalid, Rejection
 from services.contract.topics import BATCH_BYTES_MAX
 
 WHOLE_BYTES_MAX = BATCH_BYTES_MAX + 64 * 1024

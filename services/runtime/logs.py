@@ -24,8 +24,8 @@ from typing import Any, Literal, TextIO
 import orjson
 from aiokafka.structs import TopicPartition
 
+from services.contract.codec import Rejection
 from services.contract.errors import TocsinError
-from services.contract.reading import Rejection
 
 logger = logging.getLogger(__name__)
 

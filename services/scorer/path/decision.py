@@ -13,7 +13,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.decision import Finding
-from services.contract.events import Headers, cloud_event
 from services.contract.identity import decision_id
 from services.contract.payment import Payment, Role
 from services.scorer.path.features.registry import FEATURES, NAMES
@@ -24,8 +23,6 @@ from services.scorer.path.scoring.model import Model, probability
 
 REASONS_MAX = 5
 _PAYEE_SIDE: NDArray[np.bool_] = np.array([feature.side == "payee" for feature in FEATURES])
-_HEADERS = cloud_event("decision.v1", "")[:3]
-_JSON = ("content-type", b"application/json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +47,6 @@ class Written:
 
     finding: Finding
     json: orjson.Fragment
-
-
-def _written(finding: Finding) -> Written:
-    return Written(finding, orjson.Fragment(msgspec.json.encode(finding)))
 
 
 def decide(features: NDArray[np.float64], rules: Rules, model: Model, mark: Any) -> Verdicts:
@@ -111,10 +104,6 @@ class DecisionWriter:
         """The id of the decision on a payment: the same for every repeat and replay of it."""
         return decision_id(tenant, payment_id, self._ruleset_hash)
 
-    def headers(self, identity: str) -> Headers:
-        """CloudEvents headers of a decision."""
-        return [*_HEADERS, ("ce_id", identity.encode()), _JSON]
-
     def named(self, model: Model) -> bytes:
         """What decisions by ``model`` name, as JSON."""
         names = {
@@ -168,11 +157,9 @@ class DecisionWriter:
 
     def findings(self, row: int, verdicts: Verdicts) -> list[Written]:
         """What the typology packs found that ask for a review, in the order of packs and roles."""
-        packs = self._rules.packs
-        return [
-            _written(packs.finding(verdicts.packs, row, pack, ROLES[role]))
-            for pack, role in np.argwhere(verdicts.packs.review[row]).tolist()
-        ]
+        asking = np.argwhere(verdicts.packs.review[row]).tolist()
+        found = [self._rules.packs.finding(verdicts.packs, row, pack, ROLES[role]) for pack, role in asking]
+        return [Written(each, orjson.Fragment(msgspec.json.encode(each))) for each in found]
 
     def addressed(self, row: int, verdicts: Verdicts, findings: Sequence[Written]) -> list[tuple[Role, Written | None]]:
         """To whom a review goes: the subjects of rules and model, then those of each finding."""

@@ -138,7 +138,8 @@ def decisions(
             writer.written_reasons(row, features, verdicts), rules, values, named, source, offset,
             frames.raw_payments[row], b"," + writer.of_review(row, verdicts, findings) if review[row] else b"",
         )  # fmt: skip
-        decided.append(Outbound(partition, records[row].timestamp, records[row].key, value, writer.headers(identity)))
+        headers = cloud_event("decision.v1", identity)
+        decided.append(Outbound(partition, records[row].timestamp, records[row].key, value, headers))
         if review[row]:
             reviewed.append((row, identity, frames.payments[row], records[row].timestamp, findings))
     return {"decisions": decided, "reviews": _reviews(reviewed, features, verdicts, model, writer, subjects)}

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from models.measures import Flags, Floats, Ranking
@@ -158,7 +159,9 @@ def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> tuple
     tell("learning them again, blind to countries")
     blind_model = trainer.model(options.kind, schema, share, CORRIDOR_FEATURES)
     pack = parse_pack(pack_text("lsac"), {"combination": {"score_min": ANY_SCORE}})
-    blind_pack = replace(pack, indicators=tuple(each for each in pack.indicators if each.id not in CORRIDOR_INDICATORS))
+    blind_pack = structs.replace(
+        pack, indicators=tuple(each for each in pack.indicators if each.id not in CORRIDOR_INDICATORS)
+    )
     return Scorers(model, Packs((pack,))), Scorers(blind_model, Packs((blind_pack,)), CORRIDOR_FEATURES)
 
 

@@ -279,10 +279,6 @@ def test_a_decision_names_what_it_was_made_by_and_has_the_id_of_its_payment() ->
     }  # fmt: skip
     assert WRITER.decision_id("t", "p") == DecisionWriter(RULES, "other").decision_id("t", "p")
     assert len({WRITER.decision_id("t", "p"), WRITER.decision_id("t", "q"), WRITER.decision_id("u", "p")}) == 3
-    headers = dict(WRITER.headers("d-1"))
-    assert headers["ce_id"] == b"d-1"
-    assert (headers["ce_type"].endswith(b"decision.v1"), headers["content-type"]) == (True, b"application/json")
-    assert len(WRITER.headers("d-1")) == len(headers) == 5
 
 
 def test_rules_are_written_for_every_payment() -> None:

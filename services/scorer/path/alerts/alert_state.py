@@ -15,9 +15,8 @@ from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 from services.contract.alert import Alert
-from services.contract.codec import Rejection, decode, encode, read
+from services.contract.codec import TOPIC_BYTES_MAX, Rejection, decode, encode, read
 from services.contract.fields import Count, EventTimeMs
-from services.contract.reading import TOPIC_BYTES_MAX
 from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert import stub
 from services.scorer.path.alerts.budget import Budget
