@@ -43,22 +43,16 @@ _STEPS[[ord("]"), ord("}")]] = -1
 class Rejection:
     """Why a record cannot be processed.
 
-    Parameters
-    ----------
-    reason
-        One of a small, fixed set of codes; safe as a metric label.
-    field
-        The offending field as a path (``payer.account``), or ``""`` when the record as a whole is at fault.
-    detail
-        A sentence for people. It never repeats a value of the record.
-
     >>> str(Rejection("label_invalid", "weight", "Expected `float` > 0.0"))
     'label_invalid: weight: Expected `float` > 0.0'
     """
 
     reason: str
+    """One of a small, fixed set of codes; safe as a metric label."""
     field: str
+    """The offending field as a path (``payer.account``), or ``""`` when the record as a whole is at fault."""
     detail: str
+    """A sentence for people. It never repeats a value of the record."""
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.reason, self.field, self.detail) if part)
@@ -75,12 +69,7 @@ class RecordInvalid(TocsinError, ValueError):
 def read(value: bytes | None, kind: type[T], reason: str, bytes_max: int = RECORD_BYTES_MAX) -> T | Rejection:
     """The record of type ``kind`` in ``value``: JSON in UTF-8 (RFC 8259). No input raises.
 
-    Parameters
-    ----------
-    reason
-        That of the rejection, whatever is wrong.
-    bytes_max
-        What is larger is refused unread.
+    What is larger than ``bytes_max`` is refused unread. ``reason`` is that of the rejection, whatever is wrong.
 
     >>> from services.contract.decision import Origin
     >>> read(b'{"partition": 1, "offset": 2}', Origin, "origin_invalid")

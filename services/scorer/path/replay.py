@@ -34,15 +34,8 @@ class Replay:
         self._payee = PayeeHop(ruleset, "", 0, 1, 1)
 
     def measure(self, records: Sequence[Inbound]) -> tuple[list[Payment], NDArray[np.float64]]:
-        """The payments among the next ``records`` that workers would decide, and their features.
-
-        Returns
-        -------
-        payments
-            n payments; repeats, changes of status, labels and what cannot be read are left out.
-        features
-            float64[n, len(FEATURES)].
-        """
+        """The n payments among the next ``records`` that workers would decide, and their features, float64[n,
+        len(FEATURES)]. Repeats, changes of status, labels and what cannot be read are left out."""
         found = self._payer.measure(records)
         headers, told = found.headers, found.told
         moved = moves_money(told["features"])

@@ -210,7 +210,7 @@ class Lane(Service, Generic[M]):
         assert self._consumer is not None, "deliveries are made only after the start"
         if self._settings.delivery == "exactly_once":
             producer = kafka.producer(self._settings, possession.transactional_id)
-            return ExactlyOnce(producer, self._consumer, source, self._group, self._changelog or "", possession)
+            return ExactlyOnce(producer, self._consumer, source, self._changelog or "", self._group, possession)
         return AtLeastOnce(kafka.producer(self._settings), self._consumer, source, self._changelog or "")
 
     async def _show_lag(self, consumer: AIOKafkaConsumer) -> None:

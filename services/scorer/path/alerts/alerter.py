@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 from msgspec import structs
 
 from services.contract.alert import Alert, Review, Snooze
@@ -46,7 +45,6 @@ class _Batch:
 
     alerts: list[Outbound] = field(default_factory=list)
     dead: list[Outbound] = field(default_factory=list)
-    touched: list[int] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     events: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -108,7 +106,6 @@ class Alerter:
         mark("alert")
         return HopResult(
             outputs={"alerts": batch.alerts, "dead_letters": batch.dead},
-            touched=np.array(batch.touched, dtype=np.int64),
             reasons=batch.reasons,
             alerts=batch.events,
             thresholds={
@@ -144,7 +141,7 @@ class Alerter:
             alert = unpublished(alert, known)
             batch.events[self._counted(alert.queue), "asleep" if asleep else "quiet" if alert.revision else "held"] += 1
         after = structs.replace(standing, seen_ms=state.clock_ms, alert=alert, earlier=earlier)
-        batch.touched.append(state.put(subject, after))
+        state.put(subject, after)
 
     def _counted(self, queue: str) -> str:
         """What ``queue`` is called in metrics and in the budget, which must not grow with what records say."""
@@ -172,7 +169,7 @@ class Alerter:
             until_ms if is_to_sleep else 0,
             (*standing.snooze_ids, snooze.snooze_id)[-SNOOZES_KEPT:],
         )
-        batch.touched.append(state.put(subject, after))
+        state.put(subject, after)
 
     def _publish(self, alert: Alert, record: Inbound, batch: _Batch) -> None:
         headers = cloud_event("alert.v1", f"{alert.alert_id}/{alert.revision}")

@@ -88,15 +88,8 @@ class Packs:
         self._of_pack = np.array(of_pack, dtype=(np.record, _PACK))
 
     def evaluate(self, features: NDArray[np.float64], evidence: NDArray[np.float64]) -> PackResults:
-        """Run every indicator of every pack on every payment.
-
-        Parameters
-        ----------
-        features
-            float64[n, k], NaN where missing.
-        evidence
-            float64[n]: what the model says beyond its bias, log-odds.
-        """
+        """Run every indicator of every pack on every payment of ``features`` (float64[n, k], NaN where missing).
+        ``evidence`` (float64[n]) is what the model says beyond its bias, log-odds."""
         n, packs, indicators = len(features), len(self.packs), len(self.indicators)
         results = PackResults(
             np.empty((n, indicators), dtype=np.uint8),

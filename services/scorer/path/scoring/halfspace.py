@@ -88,17 +88,8 @@ class HalfSpaceModel:
         return hash_of(self.packed)
 
     def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How unusual each payment is, from 0 to 1; 1 is alone.
-
-        Parameters
-        ----------
-        features
-            float64[n, k] as served: natural units, NaN where missing.
-
-        Returns
-        -------
-        float64[n].
-        """
+        """How unusual each payment is. float64[n, k] as served (natural units, NaN missing) to float64[n], from 0 to 1;
+        1 is alone."""
         out = np.zeros(len(features), dtype=np.float64)
         if self.ready:
             trees = len(self.masses) // (2 ** (self.height + 1) - 1)

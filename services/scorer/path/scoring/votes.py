@@ -73,17 +73,8 @@ class VotingForest:
         return hash_of(self.packed)
 
     def probabilities(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The share of the votes that says suspicious, 0 where nobody votes.
-
-        Parameters
-        ----------
-        features
-            float64[n, k] as served: natural units, NaN where missing.
-
-        Returns
-        -------
-        float64[n], from 0 to 1.
-        """
+        """The share of the votes that says suspicious, 0 where nobody votes. float64[n, k] as served (natural units,
+        NaN missing) to float64[n], from 0 to 1."""
         read = learnable(features)
         suspicious = self.trees.sums(read, self.suspicious)
         cast = suspicious + self.trees.sums(read, self.innocent)
