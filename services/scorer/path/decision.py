@@ -96,7 +96,7 @@ class DecisionWriter:
     """Writes decisions under one ruleset and one feature schema."""
 
     def __init__(self, rules: Rules, feature_schema_hash: str) -> None:
-        self._rules = rules
+        self.rules = rules
         self._ruleset_hash = rules.ruleset.hash
         self._schema_hash = feature_schema_hash
 
@@ -130,7 +130,7 @@ class DecisionWriter:
         """Whom a review is about: the subjects of the rules that hit, else the side that raised the score more."""
         hit = {
             rule.subject
-            for rule, outcome in zip(self._rules.ruleset.rules, verdicts.results.outcome[row].tolist(), strict=True)
+            for rule, outcome in zip(self.rules.ruleset.rules, verdicts.results.outcome[row].tolist(), strict=True)
             if outcome == HIT
         }
         if hit:
@@ -141,10 +141,6 @@ class DecisionWriter:
     def written_reasons(self, row: int, features: NDArray[np.float64], verdicts: Verdicts) -> bytes:
         """The same as JSON."""
         return orjson.dumps(self.reasons(row, features, verdicts)) if verdicts.leading[row, 0] >= 0 else b"[]"
-
-    def rules(self, verdicts: Verdicts) -> list[bytes]:
-        """What the rules found in each payment, as JSON."""
-        return self._rules.written(verdicts.results)
 
     def of_review(self, row: int, verdicts: Verdicts, findings: Sequence[Written]) -> bytes:
         """What only a decision to review has, as JSON."""
@@ -158,7 +154,7 @@ class DecisionWriter:
     def findings(self, row: int, verdicts: Verdicts) -> list[Written]:
         """What the typology packs found that ask for a review, in the order of packs and roles."""
         asking = np.argwhere(verdicts.packs.review[row]).tolist()
-        found = [self._rules.packs.finding(verdicts.packs, row, pack, ROLES[role]) for pack, role in asking]
+        found = [self.rules.packs.finding(verdicts.packs, row, pack, ROLES[role]) for pack, role in asking]
         return [Written(each, orjson.Fragment(msgspec.json.encode(each))) for each in found]
 
     def addressed(self, row: int, verdicts: Verdicts, findings: Sequence[Written]) -> list[tuple[Role, Written | None]]:
@@ -181,7 +177,7 @@ class DecisionWriter:
         party = payment.payee if role == "payee" else payment.payer
         record: dict[str, Any] = {
             "subject": {"role": role, "account": party.account},
-            "queue": self._rules.ruleset.review.queue if finding is None else finding.finding.queue,
+            "queue": self.rules.ruleset.review.queue if finding is None else finding.finding.queue,
             "decision_id": identity,
             "payment_id": payment.payment_id,
             "tenant": payment.tenant,
@@ -191,7 +187,7 @@ class DecisionWriter:
             "score": float(verdicts.scores[row]),
             "probability": float(verdicts.probabilities[row]),
             "reasons": self.reasons(row, features, verdicts),
-            "rules": self._rules.described(verdicts.results, row, only_hits=True),
+            "rules": self.rules.described(verdicts.results, row, only_hits=True),
             "model_hash": model.hash,
             "ruleset_hash": self._ruleset_hash,
         }

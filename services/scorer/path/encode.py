@@ -126,7 +126,7 @@ def decisions(
         map(orjson.dumps, tenants),
         *(frames.headers[name][paid].tolist() for name in ("event_ms", "partition", "offset")),
         *map(_numbers, (verdicts.scores, verdicts.probabilities, features)),
-        writer.rules(verdicts),
+        writer.rules.written(verdicts.results),
         strict=True,
     )
     named, review = writer.named(model), verdicts.review.tolist()

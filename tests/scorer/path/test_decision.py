@@ -283,5 +283,5 @@ def test_a_decision_names_what_it_was_made_by_and_has_the_id_of_its_payment() ->
 
 def test_rules_are_written_for_every_payment() -> None:
     said = decided(rows({}, BUSY_PAYER))
-    written = [orjson.loads(each) for each in WRITER.rules(said)]
+    written = [orjson.loads(each) for each in WRITER.rules.written(said.results)]
     assert [[each["outcome"] for each in row] for row in written] == [["no_hit"] * 3, ["hit", "no_hit", "no_hit"]]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from services.contract.decision import Evidence, Finding
 from services.contract.identity import hash_of
 from services.contract.payment import Role
+from services.scorer.path.features.kernels import bits
 from services.scorer.path.features.registry import FEATURES, INDEX
 from services.scorer.path.rules.condition import Condition
 from services.scorer.path.rules.pack_format import ROLES, STRONG_FAMILIES, Indicator, Pack
@@ -29,7 +30,7 @@ NO_HIT, HIT, MISSING = 0, 1, 2
 
 
 _INDICATOR = np.dtype(
-    [("pack", "i8"), ("family", "i8"), ("roles", "i8"), ("immediate", "?"), ("weight", "f8")], align=True
+    [("pack", "i8"), ("family", "u8"), ("roles", "i8"), ("immediate", "?"), ("weight", "f8")], align=True
 )
 """An indicator as the kernel reads it: its pack's place, the bit of its family, the bits of its roles."""
 _PACK = np.dtype(
@@ -74,7 +75,7 @@ class Packs:
             for role in ROLES
         }
         families = sorted({each.family for _, each in self.indicators})
-        self._strong = sum(1 << at for at, family in enumerate(families) if family in STRONG_FAMILIES)
+        self._strong = np.uint64(sum(1 << at for at, family in enumerate(families) if family in STRONG_FAMILIES))
         self._bounds = _flat([each.bounds for _, each in self.indicators])
         self._applies = _flat([pack.applies for pack in packs])
         self._silent = _flat([pack.silent_when for pack in packs])
@@ -250,11 +251,11 @@ def _outcome(x: Any, conditions: _Conditions, group: int) -> int:
 @njit(cache=True)
 def _packs_kernel(
     features: Any, evidence: Any, bounds: _Conditions, applies: _Conditions, silent: _Conditions,
-    silent_of_payee: _Conditions, of_indicator: Any, of_pack: Any, strong: int, out: PackResults,
+    silent_of_payee: _Conditions, of_indicator: Any, of_pack: Any, strong: np.uint64, out: PackResults,
 ) -> None:  # fmt: skip
     packs, indicators = len(of_pack), len(of_indicator)
     count = np.zeros((packs, 2), dtype=np.int64)
-    families = np.zeros((packs, 2), dtype=np.int64)
+    families = np.zeros((packs, 2), dtype=np.uint64)
     immediate = np.zeros((packs, 2), dtype=np.bool_)
     for i in range(features.shape[0]):
         x, score, risk, silences = features[i], out.score[i], out.risk[i], out.silent[i]
@@ -288,18 +289,9 @@ def _packs_kernel(
                 risk[p, role] = score[p, role] + out.added[i, p]
                 met = (
                     count[p, role] >= pack.indicators_min
-                    and _bits(families[p, role]) >= pack.families_min
+                    and bits(families[p, role]) >= pack.families_min
                     and families[p, role] & strong != 0
                     and risk[p, role] >= pack.score_min
                     and not silences[p, role]
                 )
                 out.review[i, p, role] = applied and (met or immediate[p, role])
-
-
-@njit(cache=True)
-def _bits(word: int) -> int:
-    count = 0
-    while word != 0:
-        word &= word - 1
-        count += 1
-    return count
