@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -114,19 +114,6 @@ class AtLeastOnce(Delivery):
         await self._consumer.commit({self._source: next_offset})
 
 
-class Filling(Protocol):
-    """A batch of records that is being filled (aiokafka's ``BatchBuilder``)."""
-
-    def append(self, *, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Headers) -> object:
-        """Take a record; ``None`` where there is no room for it. An empty batch has room for any."""
-
-    def record_count(self) -> int:
-        """How many records it has."""
-
-
-F = TypeVar("F", bound=Filling)
-
-
 def rows_by_partition(outputs: Mapping[str, Sequence[Outbound]]) -> dict[tuple[str, int], list[Row]]:
     """Records of each topic and partition that has any, in order within each."""
     found: dict[tuple[str, int], list[Row]] = defaultdict(list)
@@ -136,8 +123,12 @@ def rows_by_partition(outputs: Mapping[str, Sequence[Outbound]]) -> dict[tuple[s
     return found
 
 
-def filled(rows: Iterable[Row], create: Callable[[], F]) -> Iterator[F]:
-    """``rows`` in as few batches as have room for them, in order; none without a row."""
+def filled(rows: Iterable[Row], create: Callable[[], Any]) -> Iterator[Any]:
+    """``rows`` in as few batches as have room for them, in order; none without a row.
+
+    ``create`` begins a batch (aiokafka's ``BatchBuilder``), whose ``append`` takes a record, or gives ``None`` where
+    there is no room for it. An empty batch has room for any.
+    """
     batch = create()
     for timestamp, key, value, headers in rows:
         if batch.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:

@@ -10,6 +10,7 @@ import orjson
 from numpy.typing import NDArray
 
 from services.scorer.path.features.registry import FEATURES, INDEX
+from services.scorer.path.frame import bytes_of
 from services.scorer.path.rules.condition import RulesetError
 from services.scorer.path.rules.pack import Packs
 from services.scorer.path.rules.ruleset import Rule, Ruleset
@@ -75,7 +76,7 @@ class Rules:
 
     def written(self, results: RuleResults) -> list[bytes]:
         """The results of each payment as JSON. Rows without a hit repeat themselves, so they are written once."""
-        outcomes, missing = _rows(results.outcome), _rows(results.missing)
+        outcomes, missing = bytes_of(results.outcome), bytes_of(results.missing)
         return [
             self._with_hits(results, row, outcome) if HIT in outcome else self._without(results, row, pattern)
             for row, (outcome, pattern) in enumerate(zip(outcomes, missing, strict=True))
@@ -117,12 +118,6 @@ class Rules:
         start = self._starts[position]
         stop = start + len(self.ruleset.rules[position].bounds)
         return [self._names[at] for at in range(start, stop) if results.missing[row, at]]
-
-
-def _rows(flags: NDArray[Any]) -> list[bytes]:
-    """The bytes of each row of one-byte values."""
-    packed, width = flags.tobytes(), flags.shape[1]
-    return [packed[at : at + width] for at in range(0, len(packed), width)]
 
 
 def _hit(rule: Rule) -> dict[str, Any]:
