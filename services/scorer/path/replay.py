@@ -43,8 +43,7 @@ class Replay:
         both[places] = headers
         both[places[moved] + 1] = outflow_headers(headers[moved])
         payments = [found.batch.payments[at] for at in found.onward.tolist()]
-        labels = [found.batch.labels[at] for at in found.labels.tolist()]
-        before = np.array([found.batch.payments_before[at] for at in found.labels.tolist()], dtype=np.int64)
+        labels, _, before = found.labels_onward()
         frames = Frames(
             [], both, told, [],
             labels=on_payee_side(labels, frames_before(before, found.onward, moved)),

@@ -76,10 +76,10 @@ class Packs:
         }
         families = sorted({each.family for _, each in self.indicators})
         self._strong = np.uint64(sum(1 << at for at, family in enumerate(families) if family in STRONG_FAMILIES))
-        self._bounds = _flat([each.bounds for _, each in self.indicators])
-        self._applies = _flat([pack.applies for pack in packs])
-        self._silent = _flat([pack.silent_when for pack in packs])
-        self._silent_of_payee = _flat([pack.silent_of_payee_when for pack in packs])
+        self._bounds = flat([each.bounds for _, each in self.indicators])
+        self._applies = flat([pack.applies for pack in packs])
+        self._silent = flat([pack.silent_when for pack in packs])
+        self._silent_of_payee = flat([pack.silent_of_payee_when for pack in packs])
         of_indicator = [
             (pack, 1 << families.index(each.family), _role_bits(each.subjects), each.immediate, each.weight)
             for pack, each in self.indicators
@@ -212,7 +212,7 @@ def _ways_to_end(pack: Pack, hits: Sequence[Indicator], added: float) -> list[li
     return ways
 
 
-class _Conditions(NamedTuple):
+class Conditions(NamedTuple):
     """Groups of conditions, those of a group side by side."""
 
     starts: NDArray[np.int64]
@@ -222,9 +222,10 @@ class _Conditions(NamedTuple):
     below: NDArray[np.bool_]
 
 
-def _flat(groups: list[tuple[Condition, ...]]) -> _Conditions:
+def flat(groups: list[tuple[Condition, ...]]) -> Conditions:
+    """Groups of conditions as arrays."""
     every = [bound for group in groups for bound in group]
-    return _Conditions(
+    return Conditions(
         np.cumsum([0, *map(len, groups)], dtype=np.int64),
         np.array([INDEX[bound.feature] for bound in every], dtype=np.int64),
         np.array([bound.threshold for bound in every], dtype=np.float64),
@@ -237,7 +238,7 @@ def _role_bits(roles: Iterable[Role]) -> int:
 
 
 @njit(cache=True)
-def _outcome(x: Any, conditions: _Conditions, group: int) -> int:
+def _outcome(x: Any, conditions: Conditions, group: int) -> int:
     """Of a group ``MISSING`` when any of its features is, else ``HIT`` when all of its conditions hold."""
     holds = True
     for b in range(conditions.starts[group], conditions.starts[group + 1]):
@@ -250,8 +251,8 @@ def _outcome(x: Any, conditions: _Conditions, group: int) -> int:
 
 @njit(cache=True)
 def _packs_kernel(
-    features: Any, evidence: Any, bounds: _Conditions, applies: _Conditions, silent: _Conditions,
-    silent_of_payee: _Conditions, of_indicator: Any, of_pack: Any, strong: np.uint64, out: PackResults,
+    features: Any, evidence: Any, bounds: Conditions, applies: Conditions, silent: Conditions,
+    silent_of_payee: Conditions, of_indicator: Any, of_pack: Any, strong: np.uint64, out: PackResults,
 ) -> None:  # fmt: skip
     packs, indicators = len(of_pack), len(of_indicator)
     count = np.zeros((packs, 2), dtype=np.int64)
