@@ -27,9 +27,12 @@ _PAYEE_SIDE: NDArray[np.bool_] = np.array([feature.side == "payee" for feature i
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What is decided of n payments, as arrays: scores and probabilities float64[n], review bool[n], contributions
-    float64[n, k], and the ``REASONS_MAX`` features that raised each score most, int64[n, REASONS_MAX], -1 for none."""
+    """What is decided of n payments with ``features`` (float64[n, k]) by ``model``, as arrays: scores and probabilities
+    float64[n], review bool[n], contributions float64[n, k], and the ``REASONS_MAX`` features that raised each score
+    most, int64[n, REASONS_MAX], -1 for none."""
 
+    features: NDArray[np.float64]
+    model: Model
     scores: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     review: NDArray[np.bool_]
@@ -70,7 +73,7 @@ def decide(features: NDArray[np.float64], rules: Rules, model: Model, mark: Any)
     leading = np.empty((len(features), REASONS_MAX), dtype=np.int64)
     _leading_kernel(contributions, leading)
     mark("model")
-    return Verdicts(scores, probabilities, review, general, contributions, leading, results, packs)
+    return Verdicts(features, model, scores, probabilities, review, general, contributions, leading, results, packs)
 
 
 @njit(cache=True)
@@ -114,12 +117,12 @@ class DecisionWriter:
         }
         return orjson.dumps(names)[1:-1]
 
-    def reasons(self, row: int, features: NDArray[np.float64], verdicts: Verdicts) -> list[dict[str, Any]]:
+    def reasons(self, row: int, verdicts: Verdicts) -> list[dict[str, Any]]:
         """The features that raised the score most, each with its value and what it added."""
         return [
             {
                 "feature": NAMES[at],
-                "value": float(features[row, at]),
+                "value": float(verdicts.features[row, at]),
                 "contribution": float(verdicts.contributions[row, at]),
             }
             for at in verdicts.leading[row].tolist()
@@ -138,9 +141,9 @@ class DecisionWriter:
         raised = np.maximum(verdicts.contributions[row], 0.0)
         return ["payee" if raised[_PAYEE_SIDE].sum() > raised[~_PAYEE_SIDE].sum() else "payer"]
 
-    def written_reasons(self, row: int, features: NDArray[np.float64], verdicts: Verdicts) -> bytes:
+    def written_reasons(self, row: int, verdicts: Verdicts) -> bytes:
         """The same as JSON."""
-        return orjson.dumps(self.reasons(row, features, verdicts)) if verdicts.leading[row, 0] >= 0 else b"[]"
+        return orjson.dumps(self.reasons(row, verdicts)) if verdicts.leading[row, 0] >= 0 else b"[]"
 
     def of_review(self, row: int, verdicts: Verdicts, findings: Sequence[Written]) -> bytes:
         """What only a decision to review has, as JSON."""
@@ -163,15 +166,7 @@ class DecisionWriter:
         return [*((role, None) for role in general), *((each.finding.role, each) for each in findings)]
 
     def review(
-        self,
-        row: int,
-        identity: str,
-        payment: Payment,
-        role: Role,
-        finding: Written | None,
-        features: NDArray[np.float64],
-        verdicts: Verdicts,
-        model: Model,
+        self, row: int, identity: str, payment: Payment, role: Role, finding: Written | None, verdicts: Verdicts
     ) -> bytes:
         """JSON of a ``Review``: the decision, addressed to one of its subjects."""
         party = payment.payee if role == "payee" else payment.payer
@@ -186,9 +181,9 @@ class DecisionWriter:
             "currency": payment.currency,
             "score": float(verdicts.scores[row]),
             "probability": float(verdicts.probabilities[row]),
-            "reasons": self.reasons(row, features, verdicts),
+            "reasons": self.reasons(row, verdicts),
             "rules": self.rules.described(verdicts.results, row, only_hits=True),
-            "model_hash": model.hash,
+            "model_hash": verdicts.model.hash,
             "ruleset_hash": self._ruleset_hash,
         }
         if finding is not None:

@@ -19,7 +19,6 @@ from services.scorer.path.decode import Decoded
 from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.frame import Frames, Source, label_frames, outflow_frames, payment_frames
 from services.scorer.path.records import Inbound, Outbound
-from services.scorer.path.scoring.model import Model
 
 _DECISION = (
     b'{"decision_id":"%b","payment_id":%b,"tenant":%b,"event_time_ms":%d,"outcome":"%b","score":%b,"probability":%b,'
@@ -113,13 +112,7 @@ def moves_money(features: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def decisions(
-    frames: Frames,
-    features: NDArray[np.float64],
-    verdicts: Verdicts,
-    model: Model,
-    writer: DecisionWriter,
-    partition: int,
-    subjects: int,
+    frames: Frames, verdicts: Verdicts, writer: DecisionWriter, partition: int, subjects: int
 ) -> dict[str, list[Outbound]]:
     """Decisions to the partition the batch was read from, and reviews to their subjects'."""
     decided: list[Outbound] = []
@@ -132,24 +125,24 @@ def decisions(
         map(orjson.dumps, ids),
         map(orjson.dumps, tenants),
         *(frames.headers[name][paid].tolist() for name in ("event_ms", "partition", "offset")),
-        *map(_numbers, (verdicts.scores, verdicts.probabilities, features)),
+        *map(_numbers, (verdicts.scores, verdicts.probabilities, verdicts.features)),
         writer.rules.written(verdicts.results),
         strict=True,
     )
-    named, review = writer.named(model), verdicts.review.tolist()
+    named, review = writer.named(verdicts.model), verdicts.review.tolist()
     for row, (name, tenant, event_ms, source, offset, score, probability, values, rules) in enumerate(parts):
         identity = writer.decision_id(tenants[row], ids[row])
         findings = writer.findings(row, verdicts) if review[row] else []
         value = _DECISION % (
             identity.encode(), name, tenant, event_ms, b"review" if review[row] else b"pass", score, probability,
-            writer.written_reasons(row, features, verdicts), rules, values, named, source, offset,
+            writer.written_reasons(row, verdicts), rules, values, named, source, offset,
             frames.raw_payments[row], b"," + writer.of_review(row, verdicts, findings) if review[row] else b"",
         )  # fmt: skip
         headers = cloud_event("decision.v1", identity)
         decided.append(Outbound(partition, records[row].timestamp, records[row].key, value, headers))
         if review[row]:
             reviewed.append((row, identity, frames.payments[row], records[row].timestamp, findings))
-    return {"decisions": decided, "reviews": _reviews(reviewed, features, verdicts, model, writer, subjects)}
+    return {"decisions": decided, "reviews": _reviews(reviewed, verdicts, writer, subjects)}
 
 
 def _numbers(values: NDArray[np.float64]) -> list[bytes]:
@@ -162,14 +155,7 @@ def _numbers(values: NDArray[np.float64]) -> list[bytes]:
     )
 
 
-def _reviews(
-    reviewed: list[_Reviewed],
-    features: NDArray[np.float64],
-    verdicts: Verdicts,
-    model: Model,
-    writer: DecisionWriter,
-    subjects: int,
-) -> list[Outbound]:
+def _reviews(reviewed: list[_Reviewed], verdicts: Verdicts, writer: DecisionWriter, subjects: int) -> list[Outbound]:
     """Each decision to review, once for each subject and pack that it is addressed to, in the subject's partition."""
     addressed = [
         (each, role, finding) for each in reviewed for role, finding in writer.addressed(each[0], verdicts, each[4])
@@ -178,7 +164,7 @@ def _reviews(
     out = []
     for (each, role, finding), key, to in zip(addressed, keys, partitions_of(keys, subjects).tolist(), strict=True):
         row, identity, payment, timestamp, _ = each
-        body = writer.review(row, identity, payment, role, finding, features, verdicts, model)
+        body = writer.review(row, identity, payment, role, finding, verdicts)
         name = f"{identity}/{role}" if finding is None else f"{identity}/{role}/{finding.finding.pack}"
         out.append(Outbound(to, timestamp, key, body, cloud_event("review.v1", name)))
     return out

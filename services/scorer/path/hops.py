@@ -145,7 +145,7 @@ class PayeeHop:
         mark("decode")
         slots, features = self.measure(frames, mark)
         verdicts = decide(features, self._rules, model, mark)
-        outputs = decisions(frames, features, verdicts, model, self._writer, self._partition, self._subjects)
+        outputs = decisions(frames, verdicts, self._writer, self._partition, self._subjects)
         outputs["dead_letters"] = [dead_letter(r, why, self._topic, self._partition) for r, why in frames.rejected]
         mark("encode")
         hits = np.argwhere(verdicts.results.outcome > 0).tolist()
