@@ -59,15 +59,11 @@ class InputReplaced(TocsinError, KafkaError):
     """The topic is another one than the consumer joined its group for, which a consumer does not notice by itself."""
 
 
-def count_nothing_more(result: HopResult) -> None:
-    """The lane's own counts are all."""
-
-
 class Lane(Service, ConsumerRebalanceListener, Generic[M]):
     """Reads ``topic`` in a consumer group and runs a ``PartitionLane`` on each partition assigned to this worker.
 
     ``make_hop`` builds the hop of a partition; ``changelog`` names the topic of its state, ``None`` where it has none.
-    ``count_more`` is told of every batch once it is committed.
+    ``count_more`` is told of every batch once it is committed; without it the lane's own counts are all.
     """
 
     def __init__(
@@ -79,7 +75,7 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
         topic: str,
         changelog: str | None,
         make_hop: Callable[[int], Hop[M]],
-        count_more: Callable[[HopResult], None] = count_nothing_more,
+        count_more: Callable[[HopResult], None] = lambda result: None,
     ) -> None:
         super().__init__()
         self._name, self._settings, self._metrics, self._models = name, settings, metrics, models
