@@ -49,6 +49,11 @@ class Process:
             self._status = self._nursery.ask({"status_of": self.pid})
         return self._status
 
+    @property
+    def returncode(self) -> int | None:
+        """Its status as it was seen last."""
+        return self._status
+
     def wait(self, timeout: float | None = None) -> int:
         """Its status once it has ended; raises ``subprocess.TimeoutExpired`` after ``timeout`` seconds."""
         if self.poll() is None:
