@@ -25,6 +25,7 @@ from aiokafka.errors import (
     LeaderNotAvailableError,
     NodeNotReadyError,
     NoError,
+    ProducerFenced,
     for_code,
 )
 from aiokafka.protocol.transaction import AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest
@@ -40,6 +41,8 @@ _ENDED_S = 10.0
 _LED_S = 10.0
 """How long partitions may be without a leader."""
 _NO_SUCH_ID = 105
+_FENCED = frozenset({47, 90})
+"""Somebody else took possession meanwhile: as coordinators said it before Kafka 2.7, and since."""
 _NONE_OPEN = -1
 
 
@@ -86,6 +89,8 @@ class Possession:
 
         Raises
         ------
+        ProducerFenced
+            When somebody else took possession meanwhile.
         KafkaError, TimeoutError
             When the cluster does not answer. Taking possession again begins at the beginning.
         """
@@ -200,6 +205,8 @@ def _by_topic(partitions: Iterable[TopicPartition]) -> list[tuple[str, list[int]
 
 def _require(code: int, what: str) -> None:
     """Raise the error that ``code`` stands for."""
+    if code in _FENCED:
+        raise ProducerFenced
     error: Any = for_code(code)
     if error is not NoError:
         raise error(what) if issubclass(error, KafkaError) else KafkaError(f"{code}: {what}")

@@ -57,6 +57,7 @@ def test_known_cards_leave_the_test() -> None:
 
 
 @pytest.mark.data
+@pytest.mark.usefixtures("only_large")
 def test_logistic_regression_on_the_books_features_gives_the_books_figures(cards: Cards) -> None:
     features, start = book_features(cards), day_number(FINAL[0])
     trained = np.flatnonzero((cards.days >= start) & (cards.days < start + 7))
