@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from services import kafka
@@ -103,7 +103,7 @@ async def _accept_patiently(
     for attempt in range(ATTEMPTS):
         try:
             return await _accept_one(settings, consumer, reader, source)
-        except (InvalidProducerEpoch, ProducerFenced):  # the reader looked again in between
+        except ProducerFenced:  # the reader looked again in between
             await asyncio.sleep(0.2 * (attempt + 1))
     return await _accept_one(settings, consumer, reader, source)
 
