@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from rich.console import Console
+from rich.table import Table
 
 Bootstrap = Annotated[
     str | None, typer.Option(help="Kafka bootstrap servers, host:port[,...].", show_default="TOCSIN_BOOTSTRAP")
@@ -75,3 +78,11 @@ def _folder_made(folder: Path, path: Path) -> None:
 def print_json(value: Any) -> None:
     """Print ``value`` as one line of JSON."""
     typer.echo(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode())
+
+
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print ``rows`` under bold names of their ``columns``, without lines around them."""
+    table = Table(*columns, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

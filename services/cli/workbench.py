@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from services.cli.options import Bootstrap, Json, file_to_write, moment_ms, plots_to_write, print_json
-from services.cli.workbench_view import STEPS, Budget, Files, Matured, at, fail, read, show, tell
+from services.cli.workbench_view import Budget, Files, Matured, check_kind, fail, read, show, tell
 from services.contract.codec import RecordInvalid
 from services.kafka.announcing import name_of
 from services.runtime.progress import Progress
@@ -80,8 +79,8 @@ def generate(
         configuration = Configuration(payers=payers, months=months, seed=seed, base_rate=base_rate, profile=profile)
     except ConfigurationError as error:
         fail(error)
-    with Progress("generating", STEPS) as progress:
-        data = generated(configuration, load_ruleset(load_settings()), partial(at, progress))
+    with Progress("generating") as progress:
+        data = generated(configuration, load_ruleset(load_settings()), progress.at_share)
     data.write(out)
     said = described(data)
     if json:
@@ -110,15 +109,13 @@ def train(
     Nothing scores with it until `tocsin promote`. With --if-drifted nothing is trained unless a request to refit stands
     (`drift.json` in `TOCSIN_STATE_DIR`); once the version is saved the request is settled.
     """
-    from models.kinds.table import ON_TABLES
     from models.registry.registry import Registry, RegistryError
     from services.learner.health.alarms import settle
     from services.workbench.mlflow_registry import tell_mlflow
     from services.workbench.train import TrainingError
     from services.workbench.train import train as run
 
-    if kind not in ON_TABLES:
-        fail(f"--kind {kind}: there is no such kind; expected one of {', '.join(ON_TABLES)}")
+    check_kind("--kind", kind)
     settings = load_settings()
     registry = Registry(settings.registry)
     try:
