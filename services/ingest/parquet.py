@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class ParquetSource:
                 raise SourceError(f"{self._path}: cannot be read after row {self._rows_read}: {error}") from None
             first = self._rows_read + 1
             for index, cells in enumerate(zip(*columns, strict=True)):
-                yield RawRow(first + index, cells, _Original(batch, index))
+                yield RawRow(first + index, cells, partial(_original, batch, index))
             self._rows_read += batch.num_rows
 
     def _values(self, column: Any) -> list[Any]:
@@ -80,17 +81,9 @@ class ParquetSource:
         self._file.close()
 
 
-class _Original:
-    """One row of a batch as JSON, written only when somebody asks for it."""
-
-    __slots__ = ("_batch", "_index")
-
-    def __init__(self, batch: Any, index: int) -> None:
-        self._batch, self._index = batch, index
-
-    def __call__(self) -> bytes:
-        row = self._batch.slice(self._index, 1).to_pylist()[0]
-        return orjson.dumps(row, default=_plain)
+def _original(batch: Any, index: int) -> bytes:
+    """One row of a batch as JSON."""
+    return orjson.dumps(batch.slice(index, 1).to_pylist()[0], default=_plain)
 
 
 def _plain(value: object) -> str | None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from io import BufferedReader
 from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, NamedTuple, Protocol, Self, cast
 
 import orjson
@@ -99,12 +98,6 @@ class Lines:
         self._text.close()
         self._raw.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
 
 def too_long() -> Rejection:
     """What a line beyond ``LINE_BYTES_MAX`` is refused with."""
@@ -145,35 +138,35 @@ class _CsvLines:
             return "\n"
 
 
-class CsvSource:
+class CsvSource(Lines):
     """Rows of a CSV file. Each physical line is a row, unless the layout allows fields over several lines."""
 
     def __init__(self, path: Path, layout: CsvLayout) -> None:
-        self._lines = Lines(path)
-        self._feed = _CsvLines(self._lines, layout)
+        super().__init__(path)
+        self._feed = _CsvLines(self, layout)
         self._reader = csv.reader(self._feed, delimiter=layout.delimiter, quotechar=layout.quote or None, strict=True)
         self.columns: tuple[str, ...] | None = layout.columns
         if not layout.columns:
             try:
-                self.columns = self._header(path)
+                self.columns = self._header()
             except SourceError:
                 self.close()
                 raise
 
-    def _header(self, path: Path) -> tuple[str, ...]:
+    def _header(self) -> tuple[str, ...]:
         row = self._next()
         if row is None or isinstance(row.cells, Rejection) or not row.cells:
-            raise SourceError(f"{path}: its first line is no CSV header")
+            raise SourceError(f"{self.path}: its first line is no CSV header")
         names = tuple(name.strip() for name in row.cells)
         repeated = {name for name in names if names.count(name) > 1}
         if repeated:
-            raise SourceError(f"{path}: its header names {', '.join(sorted(repeated))} more than once")
+            raise SourceError(f"{self.path}: its header names {', '.join(sorted(repeated))} more than once")
         return names
 
     def _next(self) -> RawRow | None:
         feed = self._feed
         feed.raw, feed.fault = [], None
-        line = self._lines.number + 1
+        line = self.number + 1
         cells: list[str] | Rejection | None
         try:
             cells = next(self._reader, None)
@@ -202,29 +195,17 @@ class CsvSource:
                 row = row._replace(cells=Rejection("columns_mismatch", "", f"{len(cells)} cells, and {width} columns"))
             yield row
 
-    def share(self) -> float:
-        """How much of the file has been read, 0 to 1."""
-        return self._lines.share()
 
-    def close(self) -> None:
-        """Close the file."""
-        self._lines.close()
-
-
-class NdjsonSource:
+class NdjsonSource(Lines):
     """Rows of a file with one JSON object a line. A column ``a.b`` is ``b`` inside ``a``."""
 
     columns: tuple[str, ...] | None = None
 
-    def __init__(self, path: Path) -> None:
-        self._lines = Lines(path)
-
     def originals(self) -> Iterator[tuple[int, bytes | Rejection | None, bytes]]:
         """Line number, what it holds (``None`` when blank) and the line itself, unparsed."""
-        lines = self._lines
-        while line := lines.next():
+        while line := self.next():
             text = line.strip()
-            yield lines.number, too_long() if lines.cut else text or None, text
+            yield self.number, too_long() if self.cut else text or None, text
 
     def rows(self, needed: Sequence[str]) -> Iterator[RawRow]:
         """Rows with the values of the columns ``needed``, ``None`` where there is none."""
@@ -242,14 +223,6 @@ class NdjsonSource:
             else:
                 cells = found
             yield RawRow(number, cells, lambda text=text: text)  # type: ignore[misc]
-
-    def share(self) -> float:
-        """How much of the file has been read, 0 to 1."""
-        return self._lines.share()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._lines.close()
 
 
 def _inside(document: Any, path: Sequence[str]) -> Any:

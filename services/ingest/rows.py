@@ -71,6 +71,12 @@ def ready_of_payment(line: int, payment: Payment) -> Ready | Rejection:
     return ready_of_bytes(line, encode(payment))
 
 
+def share_of(rows: Iterable[MappedRow]) -> float | None:
+    """How much of ``rows`` has been read, 0 to 1; ``None`` where they cannot tell."""
+    share = getattr(rows, "share", None)
+    return None if share is None else float(share())
+
+
 class Windowed:
     """``rows`` without the first ``skip``, up to and including the ``limit``-th payment, within event-time bounds.
 
@@ -106,11 +112,8 @@ class Windowed:
 
     def share(self) -> float | None:
         """How much has been read, 0 to 1: of the source, or of ``limit`` where that comes first."""
-        share = getattr(self._rows, "share", None)
-        read: float | None = share() if share is not None else None
-        if self._limit:
-            return max(read or 0.0, self._payments / self._limit)
-        return read
+        read = share_of(self._rows)
+        return max(read or 0.0, self._payments / self._limit) if self._limit else read
 
     def _bounded(self, row: Ready) -> MappedRow:
         if self._from_ms is not None and row.event_time_ms < self._from_ms:
