@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from services.cli.options import Json, file_to_write, plot_to_write, print_json
-from services.cli.workbench_view import check_kind, fail
+from services.cli.options import Json, fail, file_to_write, plot_to_write, print_json
+from services.cli.workbench_view import check_kind
 from services.generator import Configuration, ConfigurationError
 from services.runtime.progress import Progress
 from services.runtime.settings import load_settings

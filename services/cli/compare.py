@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.options import Bootstrap, Json, moment_ms, plots_to_write, print_json, print_table
-from services.cli.workbench_view import Budget, fail, read, show, text
+from services.cli.options import Bootstrap, Json, fail, moment_ms, plots_to_write, print_json, print_table
+from services.cli.workbench_view import Budget, read, show, text
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings, load_settings
 from services.scorer.path.features.registry import feature_schema_hash

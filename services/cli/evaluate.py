@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.options import Json, plots_to_write, print_json, print_table
-from services.cli.workbench_view import Budget, Matured, fail, read, show
+from services.cli.options import Json, fail, plots_to_write, print_json, print_table
+from services.cli.workbench_view import Budget, Matured, read, show
 from services.runtime.progress import Progress
 from services.runtime.settings import load_settings
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
 from services.cli.generate_view import ShownDays, finding_dict, findings_table
-from services.cli.options import Bootstrap, Json, print_json
+from services.cli.options import Bootstrap, Json, fail, print_json
 from services.generator import Configuration, ConfigurationError, Day, Profile, Stream
 from services.generator.check import Finding, findings
 from services.generator.feed import events
@@ -93,9 +93,9 @@ def generate(
         found = findings(run.measures) if run.measures is not None else []
         plotted = _plot(run, plot or _beside(out)) if check else None
     except KafkaFailedError as error:
-        _fail(f"Kafka: {error}", EXIT_KAFKA, json)
+        fail(f"Kafka: {error}", EXIT_KAFKA, json)
     except (ConfigurationError, OutputError, SettingsError) as error:
-        _fail(str(error), EXIT_SETTINGS, json)
+        fail(error, EXIT_SETTINGS, json)
     _show(run, found, plotted, json)
     if any(each.within is False for each in found):
         raise typer.Exit(EXIT_DEVIATES)
@@ -207,11 +207,3 @@ def _show(run: _Run, found: list[Finding], plotted: str | None, json: bool) -> N
                    f"dead letters: {summary['dead_letters']:,}")  # fmt: skip
     if summary["truth"]:
         typer.echo("  truth: " + ", ".join(f"{count:,} {name}s" for name, count in summary["truth"].items()))
-
-
-def _fail(message: str, code: int, json: bool) -> NoReturn:
-    if json:
-        print_json({"error": message})
-    else:
-        print(message, file=sys.stderr)
-    raise typer.Exit(code)

@@ -11,8 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.options import Bootstrap, Json, moment_ms, print_json, print_table
-from services.cli.workbench_view import fail
+from services.cli.options import Bootstrap, Json, fail, moment_ms, print_json, print_table
 from services.contract.announcement import ModelAnnouncement, Promotion
 from services.kafka.announcing import announce, champion_of, name_of, write_champion
 from services.learner.champion import promoted, rolled_back

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from services.ingest.numbers import BadValueError
+from services.ingest.times import iso_ms
 
 Bootstrap = Annotated[
     str | None, typer.Option(help="Kafka bootstrap servers, host:port[,...].", show_default="TOCSIN_BOOTSTRAP")
@@ -22,15 +24,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for m
 
 def moment_ms(text: str) -> int:
     """Milliseconds of an ISO time (UTC without an offset), or of themselves."""
-    if text.isdecimal():
-        return int(text)
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        return int(text) if text.isdecimal() else iso_ms(text)
+    except BadValueError:
         raise typer.BadParameter(
             f"{text!r} is no time; expected ISO 8601, such as 2026-06-01 or 2026-06-01T12:00Z, or milliseconds"
         ) from None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
 
 
 def file_to_write(path: Path | None) -> Path | None:
@@ -75,14 +74,23 @@ def _folder_made(folder: Path, path: Path) -> None:
         raise typer.BadParameter(f"{path}: the folder {folder} may not be written to; name another")
 
 
+def fail(error: object, code: int = 1, json: bool = False, **facts: Any) -> NoReturn:
+    """End the command with ``code``, after one message for people, or one object with ``facts`` for machines."""
+    if json:
+        print_json({"error": str(error), **facts})
+    else:
+        typer.echo(str(error), err=True)
+    raise typer.Exit(code)
+
+
 def print_json(value: Any) -> None:
     """Print ``value`` as one line of JSON."""
     typer.echo(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode())
 
 
-def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], console: Console | None = None) -> None:
     """Print ``rows`` under bold names of their ``columns``, without lines around them."""
     table = Table(*columns, box=None, header_style="bold")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    (console or Console()).print(table)

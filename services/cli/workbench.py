@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from services.cli.options import Bootstrap, Json, file_to_write, moment_ms, plots_to_write, print_json
-from services.cli.workbench_view import Budget, Files, Matured, check_kind, fail, read, show, tell
+from services.cli.options import Bootstrap, Json, fail, file_to_write, moment_ms, plots_to_write, print_json
+from services.cli.workbench_view import Budget, Files, Matured, check_kind, read, show, tell
 from services.contract.codec import RecordInvalid
 from services.kafka.announcing import name_of
 from services.runtime.progress import Progress
@@ -71,14 +71,11 @@ def generate(
 
     What is learned of it shows that the software works as specified, not that it finds offenders.
     """
-    from services.generator import Configuration, ConfigurationError
+    from services.generator import Configuration
     from services.workbench.dataset import described
     from services.workbench.generated import generated
 
-    try:
-        configuration = Configuration(payers=payers, months=months, seed=seed, base_rate=base_rate, profile=profile)
-    except ConfigurationError as error:
-        fail(error)
+    configuration = Configuration(payers=payers, months=months, seed=seed, base_rate=base_rate, profile=profile)
     with Progress("generating") as progress:
         data = generated(configuration, load_ruleset(load_settings()), progress.at_share)
     data.write(out)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.options import print_table
+from services.cli.options import fail, print_table
 from services.runtime.files import unreadable
 
 if TYPE_CHECKING:
@@ -74,9 +74,3 @@ def text(value: float | None) -> str:
 def tell(doing: str) -> None:
     """Say what is being done, beside the output."""
     print(doing, file=sys.stderr)
-
-
-def fail(error: object) -> NoReturn:
-    """End the command with 1."""
-    typer.echo(str(error), err=True)
-    raise typer.Exit(1)

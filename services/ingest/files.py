@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from services.contract.codec import Rejection
 from services.ingest.mapper import RowMapper
 from services.ingest.mapping import Mapping
 from services.ingest.parquet import ParquetSource
 from services.ingest.readers import CsvSource, NdjsonSource, Source
-from services.ingest.rows import BLANK, Bad, Filtered, MappedRow, ready_of_bytes
+from services.ingest.rows import BLANK, Bad, Filtered, MappedRow, Ready, ready_of_bytes
 
 
 class MappedFile:
@@ -39,13 +39,13 @@ class MappedFile:
     def __init__(self, path: Path, mapping: Mapping, labels: bool = False) -> None:
         self.name = path.name
         self._source: Source
-        self._mapper: RowMapper | None = None
         if mapping.format == "parquet":
             self._source = ParquetSource(path)
         elif mapping.format == "csv":
             self._source = CsvSource(path, mapping.csv)
         else:
             self._source = NdjsonSource(path)
+        self._mapper: RowMapper | None = None
         if not mapping.canonical:
             try:
                 self._mapper = RowMapper(mapping, self._source.columns, self.name, labels)
@@ -54,16 +54,14 @@ class MappedFile:
                 raise
 
     def __iter__(self) -> Iterator[MappedRow]:
-        return self._canonical() if self._mapper is None else self._mapped(self._mapper)
-
-    def share(self) -> float:
-        """How much of the file has been read, 0 to 1."""
-        return self._source.share()
-
-    def _mapped(self, mapper: RowMapper) -> Iterator[MappedRow]:
-        map_row = mapper.map_row
+        map_row: Callable[[int, int, Any], Ready | Filtered | Rejection]
+        if self._mapper is not None:
+            rows, map_row = self._source.rows(self._mapper.needed), self._mapper.map_row
+        else:
+            assert isinstance(self._source, NdjsonSource)
+            rows, map_row = self._source.originals(), _as_it_is
         number = -1
-        for line, cells, original in self._source.rows(mapper.needed):
+        for line, cells, original in rows:
             if cells is None:
                 yield Filtered(line, BLANK)
                 continue
@@ -71,17 +69,16 @@ class MappedFile:
             mapped = cells if isinstance(cells, Rejection) else map_row(line, number, cells)
             yield Bad(line, mapped, original()) if isinstance(mapped, Rejection) else mapped
 
-    def _canonical(self) -> Iterator[MappedRow]:
-        assert isinstance(self._source, NdjsonSource)
-        for line, found, text in self._source.originals():
-            if found is None:
-                yield Filtered(line, BLANK)
-                continue
-            ready = ready_of_bytes(line, found) if isinstance(found, bytes) else found
-            yield Bad(line, ready, text) if isinstance(ready, Rejection) else ready
+    def share(self) -> float:
+        """How much of the file has been read, 0 to 1."""
+        return self._source.share()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._source.close()
+
+
+def _as_it_is(line: int, number: int, payment: Any) -> Ready | Rejection:
+    return ready_of_bytes(line, payment)

@@ -32,8 +32,9 @@ class RawRow(NamedTuple):
     """One row as it was found."""
 
     line: int
-    cells: Sequence[Any] | Rejection | None
-    """``None`` for a blank line."""
+    cells: Any
+    """Those that were asked for, in their order; a line's bytes, where it is not taken apart; a ``Rejection`` of a row
+    that cannot be read; ``None`` for a blank line."""
     original: Callable[[], bytes]
 
 
@@ -201,28 +202,27 @@ class NdjsonSource(Lines):
 
     columns: tuple[str, ...] | None = None
 
-    def originals(self) -> Iterator[tuple[int, bytes | Rejection | None, bytes]]:
-        """Line number, what it holds (``None`` when blank) and the line itself, unparsed."""
+    def originals(self) -> Iterator[RawRow]:
+        """Lines as bytes, unparsed."""
         while line := self.next():
             text = line.strip()
-            yield self.number, too_long() if self.cut else text or None, text
+            yield RawRow(self.number, too_long() if self.cut else text or None, lambda text=text: text)  # type: ignore[misc]
 
     def rows(self, needed: Sequence[str]) -> Iterator[RawRow]:
         """Rows with the values of the columns ``needed``, ``None`` where there is none."""
         paths = [name.split(".") for name in needed]
-        for number, found, text in self.originals():
-            cells: Sequence[Any] | Rejection | None
-            if isinstance(found, bytes):
-                try:
-                    document = orjson.loads(found)
-                    cells = Rejection("not_a_payment", "", "Not a JSON object")
-                    if isinstance(document, dict):
-                        cells = [_inside(document, path) for path in paths]
-                except orjson.JSONDecodeError as error:
-                    cells = Rejection("not_json", "", str(error))
-            else:
-                cells = found
-            yield RawRow(number, cells, lambda text=text: text)  # type: ignore[misc]
+        for row in self.originals():
+            yield row._replace(cells=_inside_all(row.cells, paths)) if isinstance(row.cells, bytes) else row
+
+
+def _inside_all(text: bytes, paths: Sequence[Sequence[str]]) -> list[Any] | Rejection:
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return Rejection("not_json", "", str(error))
+    if not isinstance(document, dict):
+        return Rejection("not_a_payment", "", "Not a JSON object")
+    return [_inside(document, path) for path in paths]
 
 
 def _inside(document: Any, path: Sequence[str]) -> Any:

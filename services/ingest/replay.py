@@ -89,24 +89,11 @@ async def send_payments(
     payments
         ``Payment`` or its JSON bytes (sent as they are). A ``Label`` among them is published when event time, which
         is that of the payments, has reached its ``label_time_ms``; what is left goes out after the last payment.
-    settings
-        Which Kafka, and which topics. They must exist.
+        They are the lines of their source, from 1.
+    settings, pace, progress
+        As for ``replay_rows``, which also says what is returned and raised.
     name
         Of the source, in the origin of dead letters (``stream:<name>``).
-    pace
-        As fast as possible, unless given.
-    progress
-        Called with the growing report after every chunk.
-
-    Returns
-    -------
-    Report
-        All of it acknowledged by the broker. Lines count from 1.
-
-    Raises
-    ------
-    KafkaFailedError
-        When Kafka cannot be reached or does not take a record; ``.report`` has the counts up to then.
     """
     rows = (_as_row(line, each) for line, each in enumerate(payments, 1))
     return await replay_rows(rows, settings, source=f"stream:{name}", pace=pace, progress=progress)

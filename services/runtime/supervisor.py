@@ -114,13 +114,7 @@ async def pause(seconds: float, should_stop: Callable[[], bool]) -> None:
 
 
 async def unless(work: Awaitable[object], should_stop: Callable[[], bool]) -> bool:
-    """Wait for ``work``, but not beyond ``should_stop``, which cancels it; returns whether it was done.
-
-    Raises
-    ------
-    Exception
-        What ``work`` raises.
-    """
+    """Wait for ``work``, but not beyond ``should_stop``, which cancels it; returns whether it was done."""
     task = asyncio.ensure_future(work)
     try:
         while not task.done() and not should_stop():
