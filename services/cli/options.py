@@ -50,19 +50,18 @@ def folder_to_write(path: Path | None) -> Path | None:
 
 def plot_to_write(path: Path | None) -> Path | None:
     """As ``file_to_write``, of a picture: what draws it must be installed."""
-    _can_draw(path)
-    return file_to_write(path)
+    return file_to_write(_drawn(path))
 
 
 def plots_to_write(path: Path | None) -> Path | None:
     """As ``folder_to_write``, of pictures."""
-    _can_draw(path)
-    return folder_to_write(path)
+    return folder_to_write(_drawn(path))
 
 
-def _can_draw(path: Path | None) -> None:
+def _drawn(path: Path | None) -> Path | None:
     if path is not None and find_spec("matplotlib") is None:
         raise typer.BadParameter("pictures need matplotlib: pip install 'tocsin[plots]'")
+    return path
 
 
 def _folder_made(folder: Path, path: Path) -> None:
