@@ -13,7 +13,7 @@ from rich.table import Table
 
 from services.cli.options import Bootstrap, Json, fail, moment_ms, print_json, print_table
 from services.contract.announcement import ModelAnnouncement, Promotion
-from services.kafka.announcing import announce, champion_of, name_of, write_champion
+from services.kafka.announcing import announce, name_of, read_champion, write_champion
 from services.learner.champion import promoted, rolled_back
 from services.runtime.settings import Settings, load_settings
 from services.scorer.path.features.registry import feature_schema_hash
@@ -132,7 +132,7 @@ def promote(model: Name, bootstrap: Bootstrap = None, json: Json = False) -> Non
     """
     settings = load_settings(bootstrap=bootstrap)
     chosen = None if model == "learner" else _load(settings, model, current_schema=True).announcement
-    promotion = None if chosen is None else promoted(chosen, champion_of(settings))
+    promotion = None if chosen is None else promoted(chosen, asyncio.run(read_champion(settings)))
     _put_in_force(settings, promotion, json)
 
 
@@ -142,7 +142,7 @@ def rollback(bootstrap: Bootstrap = None, json: Json = False) -> None:
 
     settings = load_settings(bootstrap=bootstrap)
     registry = Registry(settings.registry)
-    promotion = rolled_back(champion_of(settings), lambda name, at: registry.load(name, at).announcement)
+    promotion = rolled_back(asyncio.run(read_champion(settings)), lambda name, at: registry.load(name, at).announcement)
     _put_in_force(settings, promotion, json)
 
 

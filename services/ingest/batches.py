@@ -24,20 +24,10 @@ class SendError(TocsinError, RuntimeError):
 
 
 class Outlet:
-    """One topic to write to.
-
-    Parameters
-    ----------
-    partitions
-        How many it has.
-    acknowledged
-        Told how many more records the broker has confirmed.
-    """
+    """One topic to write to; ``acknowledged`` is told how many more records the broker has confirmed."""
 
     def __init__(self, topic: str, partitions: int, acknowledged: Acknowledged) -> None:
-        self.topic = topic
-        self.partitions = partitions
-        self.acknowledged = acknowledged
+        self.topic, self.partitions, self.acknowledged = topic, partitions, acknowledged
         self.open: list[BatchBuilder | None] = [None] * partitions
 
 

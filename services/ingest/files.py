@@ -17,16 +17,9 @@ from services.ingest.rows import BLANK, Bad, Filtered, MappedRow, Ready, ready_o
 class MappedFile:
     """The rows of ``path`` as ``mapping`` reads them; iterate it once. A context manager.
 
-    Memory does not grow with the file: one line, or one bounded batch of Parquet rows, is held at a time.
-
-    Parameters
-    ----------
-    path
-        CSV and NDJSON may be gzipped; the content decides, not the name.
-    mapping
-        A checked mapping.
-    labels
-        Whether payments carry the label that the mapping gives them.
+    Memory does not grow with the file: one line, or one bounded batch of Parquet rows, is held at a time. CSV and
+    NDJSON may be gzipped; the content decides, not the name. With ``labels`` payments carry the label that the mapping
+    gives them.
 
     Raises
     ------

@@ -23,7 +23,7 @@ class ParquetSource:
     Raises
     ------
     SourceError
-        When it cannot be read, or pyarrow is not installed; the message names the extra.
+        When it cannot be read, or turns out to be damaged, or pyarrow is not installed; the message names the extra.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,13 +44,7 @@ class ParquetSource:
         self._rows_read = 0
 
     def rows(self, needed: Sequence[str]) -> Iterator[RawRow]:
-        """Rows, numbered from 1, with the cells of the columns ``needed``.
-
-        Raises
-        ------
-        SourceError
-            When the file turns out to be damaged.
-        """
+        """Rows, numbered from 1, with the cells of the columns ``needed``."""
         batches = self._file.iter_batches(batch_size=BATCH_ROWS, use_threads=False)
         while True:
             try:

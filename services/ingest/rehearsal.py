@@ -10,16 +10,12 @@ from services.ingest.report import Progress, Report, no_progress
 from services.ingest.rows import MappedRow, Ready, share_of
 
 CHUNK_ROWS = 500
+SHOWN = 5
+"""So many payments are given back."""
 
 
-def rehearse(
-    rows: Iterable[MappedRow], source: str, progress: Progress = no_progress, shown: int = 5
-) -> tuple[Report, list[bytes]]:
-    """Count ``rows`` as a replay would.
-
-    Returns
-    -------
-    The report, in which nothing is sent, and the first ``shown`` payments as JSON.
+def rehearse(rows: Iterable[MappedRow], source: str, progress: Progress = no_progress) -> tuple[Report, list[bytes]]:
+    """Count ``rows`` as a replay would: the report, in which nothing is sent, and the first payments as JSON.
 
     Raises
     ------
@@ -33,7 +29,7 @@ def rehearse(
         if isinstance(row, Label):
             continue
         report.count(row)
-        if isinstance(row, Ready) and len(first) < shown:
+        if isinstance(row, Ready) and len(first) < SHOWN:
             first.append(row.value)
         if report.rows_read % CHUNK_ROWS == 0:
             report.seconds = time.monotonic() - started

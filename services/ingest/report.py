@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from services.contract.codec import Rejection
 from services.ingest.rows import Bad, Filtered, Ready
@@ -105,10 +106,8 @@ class Report:
         }
 
 
-class Progress(Protocol):
-    """Told how far a replay is, many times a second; must not block."""
-
-    def __call__(self, report: Report) -> None: ...
+Progress = Callable[[Report], None]
+"""Told how far a replay is, many times a second; must not block."""
 
 
 def no_progress(report: Report) -> None:

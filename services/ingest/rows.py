@@ -9,7 +9,6 @@ import orjson
 
 from services.contract.codec import Rejection, decode_payment, encode
 from services.contract.label import Label
-from services.contract.payment import Payment
 
 
 class Ready(NamedTuple):
@@ -64,11 +63,6 @@ def ready_of_document(line: int, document: dict[str, object]) -> Ready | Rejecti
     if isinstance(payment, Rejection):
         return payment
     return Ready(line, payment.payer.account, encode(payment), payment.payment_id, payment.event_time_ms)
-
-
-def ready_of_payment(line: int, payment: Payment) -> Ready | Rejection:
-    """A ``Payment`` made in Python, checked like any other: its constructor checks nothing."""
-    return ready_of_bytes(line, encode(payment))
 
 
 def share_of(rows: Iterable[MappedRow]) -> float | None:

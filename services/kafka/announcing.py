@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiokafka import AIOKafkaProducer
 
 from services.contract.announcement import CHAMPION, ModelAnnouncement, Promotion, read_announced
@@ -65,8 +63,3 @@ async def _send(
     """The one place that writes to ``models.v1``, and signs."""
     headers = headers + signed(settings.models_key.get_secret_value().encode(), key, value)
     await producer.send_and_wait(settings.topics.models.name, value, key, partition=0, headers=headers)
-
-
-def champion_of(settings: Settings) -> Promotion | None:
-    """``read_champion``, for commands."""
-    return asyncio.run(read_champion(settings))

@@ -28,13 +28,7 @@ RESTORE_BUCKETS_S = (0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
 class BatchHistogram(Collector):
-    """A Prometheus histogram that takes many observations in one call.
-
-    Parameters
-    ----------
-    name, documentation, labels, buckets
-        As for ``prometheus_client.Histogram``; ``buckets`` are upper bounds without infinity.
-    """
+    """A Prometheus histogram that takes many observations in a call; ``buckets`` are upper bounds without infinity."""
 
     def __init__(
         self,

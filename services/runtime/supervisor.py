@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from types import TracebackType
+from traceback import walk_tb
 from typing import TypeVar
 
 from aiokafka.errors import KafkaError
@@ -41,16 +41,11 @@ def passes(error: BaseException) -> bool:
     >>> passes(TimeoutError()), passes(ValueError())
     (True, False)
     """
-    return isinstance(error, KafkaError | OSError) or _raised_in(error.__traceback__, _CLIENT)
-
-
-def _raised_in(traceback: TracebackType | None, package: str) -> bool:
-    """Whether the innermost frame is of ``package``."""
-    name = ""
-    while traceback is not None:
-        name = str(traceback.tb_frame.f_globals.get("__name__", ""))
-        traceback = traceback.tb_next
-    return name.split(".", 1)[0] == package
+    if isinstance(error, KafkaError | OSError):
+        return True
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    innermost = str(frames[-1].f_globals.get("__name__", "")) if frames else ""
+    return innermost.partition(".")[0] == _CLIENT
 
 
 async def supervise(
@@ -107,10 +102,7 @@ def is_own_cancellation(error: BaseException) -> bool:
 
 async def pause(seconds: float, should_stop: Callable[[], bool]) -> None:
     """Wait, but not beyond ``should_stop``."""
-    clock = asyncio.get_running_loop().time
-    until_s = clock() + seconds
-    while not should_stop() and (left_s := until_s - clock()) > 0:  # noqa: ASYNC110 - a service has no such event
-        await asyncio.sleep(min(left_s, 0.2))
+    await unless(asyncio.sleep(seconds), should_stop)
 
 
 async def unless(work: Awaitable[object], should_stop: Callable[[], bool]) -> bool:
