@@ -10,7 +10,7 @@ from services.contract.codec import Rejection
 from services.ingest.mapper import RowMapper
 from services.ingest.mapping import Mapping
 from services.ingest.parquet import ParquetSource
-from services.ingest.readers import CsvSource, NdjsonSource, Source
+from services.ingest.readers import CsvSource, NdjsonSource
 from services.ingest.rows import BLANK, Bad, Filtered, MappedRow, Ready, ready_of_bytes
 
 
@@ -31,7 +31,7 @@ class MappedFile:
 
     def __init__(self, path: Path, mapping: Mapping, labels: bool = False) -> None:
         self.name = path.name
-        self._source: Source
+        self._source: CsvSource | NdjsonSource | ParquetSource
         if mapping.format == "parquet":
             self._source = ParquetSource(path)
         elif mapping.format == "csv":

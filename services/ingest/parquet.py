@@ -39,7 +39,7 @@ class ParquetSource:
             raise SourceError(unreadable(path, error, "a Parquet file, as the mapping says")) from None
         except (OSError, pyarrow.ArrowException) as error:
             raise SourceError(f"{path}: is no Parquet file, as the mapping says: {error}") from None
-        self.columns: tuple[str, ...] | None = tuple(self._file.schema_arrow.names)
+        self.columns: tuple[str, ...] = tuple(self._file.schema_arrow.names)
         self._rows_all: int = max(1, self._file.metadata.num_rows)
         self._rows_read = 0
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from io import BufferedReader
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol, Self, cast
+from typing import IO, Any, NamedTuple, Self, cast
 
 import orjson
 
@@ -36,22 +36,6 @@ class RawRow(NamedTuple):
     """Those that were asked for, in their order; a line's bytes, where it is not taken apart; a ``Rejection`` of a row
     that cannot be read; ``None`` for a blank line."""
     original: Callable[[], bytes]
-
-
-class Source(Protocol):
-    """An open file of rows."""
-
-    columns: tuple[str, ...] | None
-    """What its rows have; ``None`` where each row may have others."""
-
-    def rows(self, needed: Sequence[str]) -> Iterator[RawRow]:
-        """Its rows, each with the cells of the columns ``needed``."""
-
-    def share(self) -> float:
-        """How much of it has been read, 0 to 1."""
-
-    def close(self) -> None:
-        """Let go of the file."""
 
 
 class Lines:
@@ -146,7 +130,7 @@ class CsvSource(Lines):
         super().__init__(path)
         self._feed = _CsvLines(self, layout)
         self._reader = csv.reader(self._feed, delimiter=layout.delimiter, quotechar=layout.quote or None, strict=True)
-        self.columns: tuple[str, ...] | None = layout.columns
+        self.columns = layout.columns
         if not layout.columns:
             try:
                 self.columns = self._header()
@@ -183,7 +167,6 @@ class CsvSource(Lines):
 
     def rows(self, needed: Sequence[str]) -> Iterator[RawRow]:
         """Rows with the cells of the columns ``needed``; one with too few or too many cells is a ``Rejection``."""
-        assert self.columns is not None
         width = len(self.columns)
         slots = [self.columns.index(name) for name in needed]
         pick = itemgetter(*slots) if len(slots) > 1 else lambda cells: [cells[slot] for slot in slots]
@@ -200,7 +183,8 @@ class CsvSource(Lines):
 class NdjsonSource(Lines):
     """Rows of a file with one JSON object a line. A column ``a.b`` is ``b`` inside ``a``."""
 
-    columns: tuple[str, ...] | None = None
+    columns = None
+    """Each row may have others."""
 
     def originals(self) -> Iterator[RawRow]:
         """Lines as bytes, unparsed."""

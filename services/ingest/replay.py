@@ -18,10 +18,11 @@ from heapq import heappop, heappush
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from services import kafka
 from services.contract.codec import Rejection, encode
 from services.contract.dead_letter import dead_letter
 from services.contract.errors import TocsinError
-from services.contract.events import cloud_event
+from services.contract.events import Headers, cloud_event
 from services.contract.label import Label
 from services.contract.partitioner import partition_of
 from services.contract.payment import Payment
@@ -31,7 +32,6 @@ from services.ingest.pacing import Pace
 from services.ingest.readers import SourceError
 from services.ingest.report import Progress, Report, no_progress
 from services.ingest.rows import Bad, MappedRow, Ready, ready_of_bytes, share_of
-from services.kafka import clients
 from services.runtime.settings import Settings
 
 CHUNK_ROWS = 500
@@ -237,9 +237,7 @@ class _Replay:
             report.last_event_time_ms = event_time_ms
             while self._held and self._held[0][0] <= event_time_ms:
                 self._send_label(heappop(self._held)[2])
-        key = account.encode()
-        partition = partition_of(key, outlet.partitions)
-        self._sender.append(outlet, partition, key, value, cloud_event("payment.v1", payment_id))
+        self._send(outlet, account, value, cloud_event("payment.v1", payment_id))
         if label is not None:
             self._hold(label)
 
@@ -254,9 +252,12 @@ class _Replay:
 
     def _send_label(self, label: Label) -> None:
         assert self._labels is not None
-        key = label.payment_id.encode()
-        partition = partition_of(key, self._labels.partitions)
-        self._sender.append(self._labels, partition, key, encode(label), cloud_event("label.v1", label.label_id))
+        self._send(self._labels, label.payment_id, encode(label), cloud_event("label.v1", label.label_id))
+
+    def _send(self, outlet: Outlet, name: str, value: bytes, headers: Headers) -> None:
+        """Send to the partition of ``name``, which is the key."""
+        key = name.encode()
+        self._sender.append(outlet, partition_of(key, outlet.partitions), key, value, headers)
 
     def _send_dead_letter(self, row: Bad) -> None:
         letter = dead_letter(row.rejection, (self._report.source, 0, row.line), None, row.original)
@@ -293,7 +294,7 @@ def _as_row(line: int, payment: Payment | Label | bytes) -> MappedRow:
 @asynccontextmanager
 async def _started(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
     """A producer that runs and knows that the cluster is there; stopped at the end, whatever happened."""
-    producer = clients.producer(settings)
+    producer = kafka.producer(settings)
     try:
         await producer.start()
         yield producer
@@ -308,7 +309,7 @@ async def _started(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
 
 async def _require(settings: Settings, *topics: Topic) -> None:
     """Refuse to start without a topic: a broker that creates it on demand would configure it wrongly."""
-    async with clients.opened(clients.admin(settings)) as admin:
+    async with kafka.opened(kafka.admin(settings)) as admin:
         known = set(await admin.list_topics())
     missing = [topic.name for topic in topics if topic.name not in known]
     if missing:

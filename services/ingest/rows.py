@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import orjson
@@ -71,47 +72,42 @@ def share_of(rows: Iterable[MappedRow]) -> float | None:
     return None if share is None else float(share())
 
 
+@dataclass(slots=True)
 class Windowed:
     """``rows`` without the first ``skip``, up to and including the ``limit``-th payment, within event-time bounds.
 
     ``from_ms`` is included, ``until_ms`` is not. What is left out before the end is ``Filtered`` under a name.
     """
 
-    def __init__(
-        self,
-        rows: Iterable[MappedRow],
-        skip: int = 0,
-        limit: int | None = None,
-        from_ms: int | None = None,
-        until_ms: int | None = None,
-    ) -> None:
-        self._rows = rows
-        self._skip, self._limit = skip, limit
-        self._from_ms, self._until_ms = from_ms, until_ms
-        self._payments = 0
+    rows: Iterable[MappedRow]
+    skip: int = 0
+    limit: int | None = None
+    from_ms: int | None = None
+    until_ms: int | None = None
+    payments: int = field(default=0, init=False)
+    """How many have come out."""
 
     def __iter__(self) -> Iterator[MappedRow]:
-        limit = self._limit
-        if limit == 0:
+        if self.limit == 0:
             return
-        for index, row in enumerate(self._rows):
-            if index < self._skip:
+        for index, row in enumerate(self.rows):
+            if index < self.skip:
                 yield row if isinstance(row, Label) else Filtered(row.line, SKIPPED)
                 continue
             kept = self._bounded(row) if isinstance(row, Ready) else row
             yield kept
-            self._payments += isinstance(kept, Ready)
-            if self._payments == limit:
+            self.payments += isinstance(kept, Ready)
+            if self.payments == self.limit:
                 return
 
     def share(self) -> float | None:
         """How much has been read, 0 to 1: of the source, or of ``limit`` where that comes first."""
-        read = share_of(self._rows)
-        return max(read or 0.0, self._payments / self._limit) if self._limit else read
+        read = share_of(self.rows)
+        return max(read or 0.0, self.payments / self.limit) if self.limit else read
 
     def _bounded(self, row: Ready) -> MappedRow:
-        if self._from_ms is not None and row.event_time_ms < self._from_ms:
+        if self.from_ms is not None and row.event_time_ms < self.from_ms:
             return Filtered(row.line, BEFORE)
-        if self._until_ms is not None and row.event_time_ms >= self._until_ms:
+        if self.until_ms is not None and row.event_time_ms >= self.until_ms:
             return Filtered(row.line, AFTER)
         return row

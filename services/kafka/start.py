@@ -16,8 +16,8 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
+from services import kafka
 from services.contract.errors import TocsinError
-from services.kafka import clients
 from services.kafka.topics import require_topics
 from services.runtime.health import Loop
 from services.runtime.metrics import Metrics
@@ -92,7 +92,7 @@ async def wait_for_broker(settings: Settings, loop: Loop) -> None:
 
 async def _refusal(settings: Settings) -> str | None:
     """Why no bootstrap server lets us in; ``None``: one does. The most telling of their answers stands for all."""
-    options = clients.connection(settings) | {"request_timeout_ms": round(ANSWER_S * 1_000)}
+    options = kafka.connection(settings) | {"request_timeout_ms": round(ANSWER_S * 1_000)}
     servers = collect_hosts(options.pop("bootstrap_servers"))
     answers = [await _knock(host, port, options) for host, port, _ in servers]
     return None if None in answers else next((each for each in answers if each != _SILENT), _SILENT)
