@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -48,13 +49,7 @@ def export(
     data, left_out = asyncio.run(run(settings, schema, None if as_of is None else moment_ms(as_of)))
     data.write(out)
     said = {**described(data), "left_out_other_schema": left_out, "feature_schema_hash": schema}
-    if json:
-        print_json(said)
-        return
-    typer.echo(
-        f"{out}: "
-        + ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in said.items() if isinstance(value, int))
-    )
+    _tell_written(out, said, json)
 
 
 @app.command()
@@ -79,11 +74,15 @@ def generate(
     with Progress("generating") as progress:
         data = generated(configuration, load_ruleset(load_settings()), progress.at_share)
     data.write(out)
-    said = described(data)
+    _tell_written(out, described(data), json)
+
+
+def _tell_written(out: Path, facts: Mapping[str, Any], json: bool) -> None:
     if json:
-        print_json(said)
-    else:
-        typer.echo(f"{out}: " + ", ".join(f"{value:,} {name}" for name, value in said.items()))
+        print_json(facts)
+        return
+    counts = (f"{value:,} {name.replace('_', ' ')}" for name, value in facts.items() if isinstance(value, int))
+    typer.echo(f"{out}: {', '.join(counts)}")
 
 
 def train(
