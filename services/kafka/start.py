@@ -57,7 +57,8 @@ async def start(settings: Settings, metrics: Metrics) -> None:
     """
     with metrics.health.loop("broker") as loop:
         await wait_for_broker(settings, loop)
-    await patiently(metrics.health, "topics", lambda: require_topics(settings), lambda: False, metrics.count_fault)
+    with metrics.health.loop("topics") as loop:
+        await patiently(loop, lambda: require_topics(settings), metrics.count_fault)
 
 
 async def wait_for_broker(settings: Settings, loop: Loop) -> None:

@@ -13,15 +13,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from traceback import walk_tb
-from typing import TypeVar
 
 from aiokafka.errors import KafkaError
 
 from services.contract.errors import TocsinError
-from services.runtime.health import Health, Loop
+from services.runtime.health import Loop
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 PAUSE_S = 0.5
 PAUSE_S_MAX = 8.0
@@ -118,8 +116,8 @@ async def unless(work: Awaitable[object], should_stop: Callable[[], bool]) -> bo
         task.cancel()  # nothing to a task that is done
 
 
-async def within(seconds: float, work: Awaitable[object], what: str) -> bool:
-    """Let ``work``, which only lets go of something, end within so many ``seconds``; returns whether it did.
+async def within(seconds: float, work: Awaitable[object], what: str) -> None:
+    """Let ``work``, which only lets go of something, end within so many ``seconds``.
 
     What it raises is logged by its class: letting go must not hide why.
     """
@@ -127,27 +125,15 @@ async def within(seconds: float, work: Awaitable[object], what: str) -> bool:
         await asyncio.wait_for(work, seconds)
     except Exception as error:  # noqa: BLE001 - whatever it is, there is nothing left to do for it
         logger.warning("%s: %s", what, type(error).__name__)
-        return False
-    return True
 
 
-async def patiently(
-    health: Health,
-    name: str,
-    work: Callable[[], Awaitable[T]],
-    should_stop: Callable[[], bool],
-    count: Callable[[str, str], None],
-) -> T | None:
-    """What ``work`` gives once it succeeds, through every fault that passes; ``None`` when the worker is to stop first.
-
-    Any other error leaves: a worker that has not begun ends with it.
-    """  # fmt: skip
-    given: list[T] = []
+async def patiently(loop: Loop, work: Callable[[], Awaitable[object]], count: Callable[[str, str], None]) -> None:
+    """Do ``work`` once, through every fault that passes. Any other leaves: a worker that has not begun ends with it."""
+    done = asyncio.Event()
 
     async def attempt() -> None:
-        given.append(await work())
+        await work()
         loop.step()
+        done.set()
 
-    with health.loop(name) as loop:
-        await supervise(loop, attempt, lambda: bool(given) or should_stop(), count)
-    return given[0] if given else None
+    await supervise(loop, attempt, done.is_set, count)
