@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from models.influence import MEDIANS_MAX, bounded_weights
 from models.kinds import corrector
-from models.kinds.corrector import Corrector, CorrectorState, new_corrector
+from models.kinds.corrector import Corrector, CorrectorState
 from models.kinds.kind import ROUNDING, Features, Fit, FitInputs, LinePlan, Online, Rest, Share
 from models.kinds.lightgbm_text import compile_boosting
 from models.labels import Rank, rank
@@ -62,27 +62,14 @@ def packed_fit(inputs: FitInputs) -> bytes:
     ImportError, ValueError
         As ``fit``.
     """
-    text = fit(inputs.features, inputs.labels, inputs.weights)
-    return compile_boosting(text, 0, inputs.feature_schema_hash).packed
+    return compile_boosting(fit(inputs), 0, inputs.feature_schema_hash).packed
 
 
-def fit(
-    features: NDArray[np.float64],
-    labels: NDArray[np.bool_],
-    weights: NDArray[np.float64],
-    bounded: bool = True,
-    share: Share | None = None,
-) -> str:
+def fit(inputs: FitInputs, bounded: bool = True, share: Share | None = None) -> str:
     """Fit the ensemble, and return it as LightGBM writes it.
 
     Parameters
     ----------
-    features
-        float64[n, k] as served: natural units, canonical order, NaN where missing.
-    labels
-        bool[n]: suspicious.
-    weights
-        float64[n], positive.
     bounded
         Whether no label may outvote the others (``models.influence.bounded_weights``).
     share
@@ -96,6 +83,7 @@ def fit(
         When shapes do not fit, a weight is not positive, or one of the two labels is missing.
     """
     lightgbm = _library()
+    features, labels, weights, _ = inputs
     if features.shape != (len(labels), len(NAMES)) or weights.shape != (len(labels),):
         raise ValueError(f"features {features.shape} and weights {weights.shape} for {len(labels)} labels")
     if not (np.isfinite(weights) & (weights > 0.0)).all():
@@ -109,17 +97,6 @@ def fit(
     return text
 
 
-def release() -> str:
-    """LightGBM's release.
-
-    Raises
-    ------
-    ImportError
-        When LightGBM is not installed, or cannot be loaded.
-    """
-    return str(_library().__version__)
-
-
 def fit_table(inputs: FitInputs, version: int, *, bounded: bool = True, share: Share | None = None) -> EnsembleModel:
     """An ensemble that is fitted to a data set, without a corrector.
 
@@ -128,7 +105,7 @@ def fit_table(inputs: FitInputs, version: int, *, bounded: bool = True, share: S
     ImportError, ValueError
         As ``fit``.
     """
-    text = fit(inputs.features, inputs.labels, inputs.weights, bounded, share)
+    text = fit(inputs, bounded, share)
     return EnsembleModel(compile_boosting(text, version, inputs.feature_schema_hash), review_probability=1.0)
 
 
@@ -138,11 +115,11 @@ def of_line(plan: LinePlan) -> dict[str, Any]:
     Raises
     ------
     ImportError
-        As ``release``.
+        When LightGBM is not installed, or cannot be loaded.
     """
     return {
         "corrector": corrector.DEFINITION,
-        "lightgbm": release(),
+        "lightgbm": str(_library().__version__),
         "refit_examples": plan.refit_examples,
         "refit_window_examples": plan.refit_window_examples,
         "refit_labels_min": REFIT_LABELS_MIN,
@@ -202,8 +179,8 @@ class BoostingOnline(Online):
         said = None
         if self._forest is not None and self._corrector is not None:
             score = float(self._forest.scores(np.array([features], dtype=np.float64))[0])
-            said = probability(self._corrector.log_odds_one(score, {}))
-            self._corrector.learn_one(score, {}, label, weight)
+            said = probability(self._corrector.log_odds_one(score))
+            self._corrector.learn_one(score, label, weight)
         self._examples += 1
         self.fit_due = self._examples % self._refit_examples == 0
         return said
@@ -231,7 +208,7 @@ class BoostingOnline(Online):
         if packed is None:
             return "too_few_labels"
         self._forest = forest_from(packed, 0, self._schema)
-        self._corrector = Corrector(new_corrector(self._forest.hash))
+        self._corrector = Corrector(CorrectorState(self._forest.hash))
         return "fitted"
 
     def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> EnsembleModel | None:
