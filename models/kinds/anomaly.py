@@ -16,15 +16,13 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from river import anomaly, compose
 from river.tree.padded import make_padded_tree
 
 from models.kinds.kind import SCALE_MIN, Features, LinePlan, Online, Rest
-from models.kinds.logistic import FlooredScaler, readable
-from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
+from models.kinds.logistic import FlooredScaler, ScalerState, readable
+from services.scorer.path.features.registry import INDEX, NAMES
 from services.scorer.path.scoring.halfspace import AnomalyModel, HalfSpaceModel
 
 TREES = 25
@@ -50,12 +48,9 @@ DEFINITION: dict[str, Any] = {
 """All that decides what this model makes of a sequence of examples, besides River's release."""
 
 
-class AnomalyState(msgspec.Struct, frozen=True):
-    """Everything the model has learned. Scaler in canonical order; masses tree by tree, depth first."""
+class AnomalyState(ScalerState, frozen=True):
+    """Everything the model has learned. Masses tree by tree, depth first."""
 
-    counts: tuple[int, ...]
-    means: tuple[float, ...]
-    variances: tuple[float, ...]
     reference: tuple[int, ...]
     """Masses of the last full window."""
     latest: tuple[int, ...]
@@ -96,8 +91,7 @@ def compile_anomaly(pipeline: compose.Pipeline, version: int, feature_schema_has
         height=HEIGHT,
         window=WINDOW,
         ready=int(not trees._first_window),
-        means=_column(scaler.means),
-        scales=np.array([scaler.scale(name) for name in NAMES], dtype=np.float64),
+        **scaler.compiled(),
         features=np.array([INDEX[node.feature] for node in splits], dtype=np.int32),
         thresholds=np.array([node.threshold for node in splits], dtype=np.float64),
         rights=np.array(rights, dtype=np.int8),
@@ -109,9 +103,7 @@ def anomaly_state(pipeline: compose.Pipeline) -> AnomalyState:
     """What the pipeline has learned, to be written down."""
     scaler, trees = _steps(pipeline)
     return AnomalyState(
-        counts=tuple(int(scaler.counts.get(name, 0)) for name in NAMES),
-        means=tuple(_column(scaler.means).tolist()),
-        variances=tuple(_column(scaler.vars).tolist()),
+        **scaler.learned(),
         reference=tuple(node.r_mass for nodes in trees._tree_nodes for node in nodes),
         latest=tuple(node.l_mass for nodes in trees._tree_nodes for node in nodes),
         counter=trees.counter,
@@ -129,17 +121,11 @@ def restore_anomaly(state: AnomalyState) -> compose.Pipeline:
     """
     pipeline = create_anomaly()
     scaler, trees = _steps(pipeline)
-    for name in ("counts", "means", "variances"):
-        if len(getattr(state, name)) != len(FEATURES):
-            raise ValueError(f"{name}: not one number for each of {len(FEATURES)} features")
+    scaler.go_on(state)
     nodes = [node for each in trees._tree_nodes for node in each]
     for name in ("reference", "latest"):
         if len(getattr(state, name)) != len(nodes):
             raise ValueError(f"{name}: not one mass for each of {len(nodes)} nodes")
-    seen = [position for position, count in enumerate(state.counts) if count]
-    scaler.counts.update({NAMES[position]: state.counts[position] for position in seen})
-    scaler.means.update({NAMES[position]: state.means[position] for position in seen})
-    scaler.vars.update({NAMES[position]: state.variances[position] for position in seen})
     for node, reference, latest in zip(nodes, state.reference, state.latest, strict=True):
         node.r_mass, node.l_mass = reference, latest
     trees.counter, trees._first_window = state.counter, state.first_window
@@ -179,11 +165,3 @@ def _by_level(root: Any) -> list[Any]:
     for node in nodes:
         nodes.extend(getattr(node, "children", ()))
     return nodes
-
-
-def _column(values: dict[str, float]) -> NDArray[np.float64]:
-    """Values by feature name as an array in canonical order; 0 for a feature never met."""
-    column = np.zeros(len(FEATURES), dtype=np.float64)
-    for name, value in values.items():
-        column[INDEX[name]] = value
-    return column

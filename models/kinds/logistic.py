@@ -33,7 +33,8 @@ from river.utils import VectorDict
 from models.kinds.kind import GRADIENT_MAX, SCALE_MIN, Features, LinePlan, Online, Rest
 from services.contract.announcement import ModelAnnouncement
 from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
-from services.scorer.path.scoring.model import SCALED_MAX, LogisticModel, probability, read_features
+from services.scorer.path.scoring.model import SCALED_MAX, LogisticModel, probability
+from services.scorer.path.scoring.readings import READ_MAX, learnable
 
 LEARNING_RATE = 0.01
 """Of weights and intercept, constant: behaviour drifts, so learning never stops."""
@@ -41,8 +42,6 @@ L2 = 1e-4
 STEP_MAX = 2.0
 """Bound of what one example changes of the log-odds of its own payment."""
 AVERAGED_EXAMPLES = 1_000
-READ_MAX = 1e6
-"""A value beyond it, as read, is none that our features can have: learning treats it as missing."""
 PRIOR_LOG_ODDS = math.log(0.001 / 0.999)
 
 DEFINITION: dict[str, Any] = {
@@ -58,6 +57,14 @@ DEFINITION: dict[str, Any] = {
     "prior_log_odds": PRIOR_LOG_ODDS,
 }
 """All that decides what this model makes of a sequence of examples, besides River's release."""
+
+
+class ScalerState(msgspec.Struct, frozen=True):
+    """What a ``FlooredScaler`` has learned, in canonical feature order. JSON keeps each number to the bit."""
+
+    counts: tuple[int, ...]
+    means: tuple[float, ...]
+    variances: tuple[float, ...]
 
 
 class FlooredScaler(preprocessing.StandardScaler):  # type: ignore[misc]
@@ -80,6 +87,25 @@ class FlooredScaler(preprocessing.StandardScaler):  # type: ignore[misc]
             name: min(max((value - means[name]) / scales[name], -SCALED_MAX), SCALED_MAX) if scales[name] else 0.0
             for name, value in x.items()
         }
+
+    def compiled(self) -> dict[str, NDArray[np.float64]]:
+        """``means`` and ``scales`` float64[k], in canonical order."""
+        scales = np.array([self.scale(name) for name in NAMES], dtype=np.float64)
+        return {"means": column(self.means), "scales": scales}
+
+    def learned(self) -> dict[str, tuple[Any, ...]]:
+        """The fields of a ``ScalerState``."""
+        return {
+            "counts": tuple(int(self.counts.get(name, 0)) for name in NAMES),
+            "means": tuple(column(self.means).tolist()),
+            "variances": tuple(column(self.vars).tolist()),
+        }
+
+    def go_on(self, state: ScalerState) -> None:
+        """Stand, to the bit, where the scaler stood that ``state`` was taken of."""
+        self.counts.update(by_name(state, "counts"))
+        self.means.update(by_name(state, "means"))
+        self.vars.update(by_name(state, "variances"))
 
 
 class SteadyRegression(linear_model.LogisticRegression):  # type: ignore[misc]
@@ -119,12 +145,9 @@ class SteadyRegression(linear_model.LogisticRegression):  # type: ignore[misc]
         return {False: 1.0 - said, True: said}
 
 
-class LogisticState(msgspec.Struct, frozen=True):
-    """Everything a logistic model has learned, in canonical feature order. JSON keeps each number to the bit."""
+class LogisticState(ScalerState, frozen=True):
+    """Everything a logistic model has learned."""
 
-    counts: tuple[int, ...]
-    means: tuple[float, ...]
-    variances: tuple[float, ...]
     weights: tuple[float, ...]
     intercept: float
     mean_weights: tuple[float, ...]
@@ -152,9 +175,8 @@ def readable(features: Sequence[float | None]) -> dict[str, float]:
     if len(features) != len(FEATURES):
         raise ValueError(f"{len(features)} features, and the registry has {len(FEATURES)}")
     served = np.array([features], dtype=np.float64)  # None becomes NaN
-    with np.errstate(invalid="ignore", divide="ignore"):
-        read = read_features(served)[0].tolist()
-    return {name: value for name, value in zip(NAMES, read, strict=True) if -READ_MAX <= value <= READ_MAX}
+    read = learnable(served)[0].tolist()
+    return {name: value for name, value in zip(NAMES, read, strict=True) if value == value}
 
 
 def compile_logistic(
@@ -162,14 +184,12 @@ def compile_logistic(
 ) -> LogisticModel:
     """The pipeline as flat arrays in canonical order, which score as it does (to rounding, below 1e-12)."""
     scaler, regression = _steps(pipeline)
-    scales = np.array([scaler.scale(name) for name in NAMES], dtype=np.float64)
     return LogisticModel(
         version=version,
         feature_schema_hash=feature_schema_hash,
         bias=float(regression.mean_intercept),
-        weights=_column(regression.mean_weights),
-        means=_column(scaler.means),
-        scales=scales,
+        weights=column(regression.mean_weights),
+        **scaler.compiled(),
         review_probability=review_probability,
     )
 
@@ -178,12 +198,10 @@ def logistic_state(pipeline: compose.Pipeline) -> LogisticState:
     """What the pipeline has learned, to be written down."""
     scaler, regression = _steps(pipeline)
     return LogisticState(
-        counts=tuple(int(scaler.counts.get(name, 0)) for name in NAMES),
-        means=tuple(_column(scaler.means).tolist()),
-        variances=tuple(_column(scaler.vars).tolist()),
-        weights=tuple(_column(regression.weights).tolist()),
+        **scaler.learned(),
+        weights=tuple(column(regression.weights).tolist()),
         intercept=float(regression.intercept),
-        mean_weights=tuple(_column(regression.mean_weights).tolist()),
+        mean_weights=tuple(column(regression.mean_weights).tolist()),
         mean_intercept=float(regression.mean_intercept),
         iterations=int(regression.optimizer.n_iterations),
     )
@@ -197,19 +215,12 @@ def restore_logistic(state: LogisticState) -> compose.Pipeline:
     ValueError
         When the state does not have one number for each feature of the registry.
     """
-    for name in ("counts", "means", "variances", "weights", "mean_weights"):
-        if len(getattr(state, name)) != len(FEATURES):
-            raise ValueError(f"{name}: not one number for each of {len(FEATURES)} features")
     pipeline = create_logistic()
     scaler, regression = _steps(pipeline)
-    seen = [position for position, count in enumerate(state.counts) if count]
-    scaler.counts.update({NAMES[position]: state.counts[position] for position in seen})
-    scaler.means.update({NAMES[position]: state.means[position] for position in seen})
-    scaler.vars.update({NAMES[position]: state.variances[position] for position in seen})
-    # River offers no way to set weights. Those of features never met are left out: River starts them at 0 itself.
-    regression._weights = VectorDict({NAMES[position]: state.weights[position] for position in seen})
+    scaler.go_on(state)
+    regression._weights = VectorDict(by_name(state, "weights"))  # River offers no way to set weights
     regression.intercept = state.intercept
-    regression.mean_weights = VectorDict({NAMES[position]: state.mean_weights[position] for position in seen})
+    regression.mean_weights = VectorDict(by_name(state, "mean_weights"))
     regression.mean_intercept = state.mean_intercept
     regression.optimizer.n_iterations = state.iterations
     return pipeline
@@ -258,9 +269,23 @@ def _steps(pipeline: compose.Pipeline) -> tuple[FlooredScaler, SteadyRegression]
     return cast(FlooredScaler, scaler), cast(SteadyRegression, regression)
 
 
-def _column(values: dict[str, float]) -> NDArray[np.float64]:
+def column(values: dict[str, float]) -> NDArray[np.float64]:
     """Values by feature name as an array in canonical order; 0 for a feature never met."""
-    column = np.zeros(len(FEATURES), dtype=np.float64)
+    out = np.zeros(len(FEATURES), dtype=np.float64)
     for name, value in values.items():
-        column[INDEX[name]] = value
-    return column
+        out[INDEX[name]] = value
+    return out
+
+
+def by_name(state: ScalerState, column: str) -> dict[str, float]:
+    """A column of a state by feature name, without the features never met: River starts those at 0 itself.
+
+    Raises
+    ------
+    ValueError
+        When it does not have one number for each feature of the registry.
+    """
+    values = getattr(state, column)
+    if len(values) != len(FEATURES):
+        raise ValueError(f"{column}: not one number for each of {len(FEATURES)} features")
+    return {name: value for name, value, count in zip(NAMES, values, state.counts, strict=True) if count}

@@ -19,9 +19,8 @@ from models.kinds.anomaly import (
     create_anomaly,
     restore_anomaly,
 )
-from models.kinds.logistic import READ_MAX, FlooredScaler, readable
+from models.kinds.logistic import FlooredScaler, readable
 from services.scorer.path.features.registry import NAMES
-from services.scorer.path.scoring import readings
 from services.scorer.path.scoring.halfspace import halfspace_from
 from tests.models.tables import as_matrix, examples, odd, rows_of
 
@@ -82,7 +81,3 @@ def test_a_state_of_another_registry_or_of_other_trees_is_refused() -> None:
     for name in ("means", "latest"):
         with pytest.raises(ValueError, match=name):
             restore_anomaly(msgspec.structs.replace(state, **{name: (0,)}))
-
-
-def test_learning_and_scoring_read_the_same_values_as_missing() -> None:
-    assert readings.READ_MAX == READ_MAX
