@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.kinds.corrector import INTERCEPT_MAX, SLOPE_MAX, SLOPE_MIN, Corrector, CorrectorState
-from services.bench.models import SCHEMA, random_forest
+from services.bench.kernels import SCHEMA, random_forest
 from services.scorer.path.scoring.correction import correction_from
 from services.scorer.path.scoring.forest import Forest
 from services.scorer.path.scoring.model import probability
