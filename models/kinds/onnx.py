@@ -139,8 +139,8 @@ def checked_graph(said: ModelAnnouncement, data: bytes) -> OnnxGraph:
     return said.onnx
 
 
-def onnx_from(said: ModelAnnouncement, data: bytes, feature_schema_hash: str) -> OnnxModel:
-    """The model that is announced, of its file's bytes.
+def scoring(said: ModelAnnouncement, graph_file: GraphOf, feature_schema_hash: str) -> OnnxModel:
+    """As ``Kind.scoring``: the model that is announced, of its file.
 
     Raises
     ------
@@ -148,6 +148,7 @@ def onnx_from(said: ModelAnnouncement, data: bytes, feature_schema_hash: str) ->
         As ``checked_graph``, which comes first; when it was trained on other features, or onnxruntime is missing or
         refuses it.
     """
+    data = graph_file()
     require_schema(said, feature_schema_hash)
     graph = checked_graph(said, data)
     session, failures = _opened(data)
@@ -155,11 +156,6 @@ def onnx_from(said: ModelAnnouncement, data: bytes, feature_schema_hash: str) ->
     if inputs != [graph.input] or graph.output not in outputs:
         raise ModelRefused(f"model {said.version} of {said.name}: its graph has no input or output of those names")
     return OnnxModel(said.version, feature_schema_hash, said.model_hash, graph, session, failures)
-
-
-def scoring(said: ModelAnnouncement, graph: GraphOf, feature_schema_hash: str) -> OnnxModel:
-    """As ``Kind.scoring``."""
-    return onnx_from(said, graph(), feature_schema_hash)
 
 
 def check(said: ModelAnnouncement, graph: GraphOf) -> None:

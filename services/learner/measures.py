@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Protocol
 
 from prometheus_client import Counter, Gauge
 
@@ -20,28 +19,12 @@ _LABEL_RESULTS = (
 )  # fmt: skip
 
 
-class Drift(Protocol):
-    """What is known of drift in what is served."""
-
-    @property
-    def decisions(self) -> Mapping[str, int]:
-        """Sampled decisions of each window."""
-
-    @property
-    def evaluations(self) -> int:
-        """How many times the windows were compared."""
-
-    def index(self) -> Mapping[str, float]:
-        """The latest index of each feature, and of the score."""
-
-
 class Measures:
     """The metrics of a learner: the worker's, the models' health, and two of its own."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
         self.health = ModelHealth(metrics.registry)
-        self._evaluations = 0
         counter, gauge = partial(Counter, registry=metrics.registry), partial(Gauge, registry=metrics.registry)
         self.decisions = counter(
             "tocsin_learner_decisions_total",
@@ -115,12 +98,9 @@ class Measures:
         for (label, cohort), loss in means.items():
             self.health.loss.labels(label, cohort).set(loss)
 
-    def served(self, drift: Drift) -> None:
-        """What is known of drift in what is served; the indices only when there are new ones."""
-        for window, decisions in drift.decisions.items():
-            self.health.sampled.labels(window).set(decisions)
-        if drift.evaluations == self._evaluations:
-            return
-        self._evaluations = drift.evaluations
-        for name, index in drift.index().items():
+    def served(self, decisions: Mapping[str, int], indices: Mapping[str, float]) -> None:
+        """What is known of drift in what is served: sampled decisions by window, the indices of features and score."""
+        for window, sampled in decisions.items():
+            self.health.sampled.labels(window).set(sampled)
+        for name, index in indices.items():
             (self.health.score_psi if name == SCORE else self.health.psi.labels(name)).set(index)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -17,31 +17,12 @@ class ComparisonError(TocsinError, ValueError):
     """The data set says nothing of these two models. The message says why."""
 
 
-class Scoring(Protocol):
-    """A model, as far as it is compared: log-odds float64[n] of features float64[n, k] as served."""
-
-    def scores(self, features: Floats) -> Floats: ...
-
-
 def unseen(data: Dataset, trained_ms: tuple[int, int]) -> Dataset:
     """The decisions that neither model can have learned from: made after the latest label of both."""
     return data.chosen(data.event_ms > max(trained_ms))
 
 
-def compare(
-    data: Dataset, champion: Scoring, challenger: Scoring, budget_share: float, seed: int = 1
-) -> dict[str, Any]:
-    """Score the decisions of ``data`` with both, and compare the scores as ``compared`` does.
-
-    Raises
-    ------
-    ComparisonError
-        As ``compared``.
-    """
-    return compared(data, champion.scores(data.features), challenger.scores(data.features), budget_share, seed)
-
-
-def compared(data: Dataset, champion: Floats, challenger: Floats, budget_share: float, seed: int = 1) -> dict[str, Any]:
+def compared(data: Dataset, champion: Floats, challenger: Floats, budget_share: float) -> dict[str, Any]:
     """Two scores, float64[n] each, of the decisions of ``data``, against the labels of those that have one.
 
     The intervals are of the difference, challenger less champion: the middle 95 % over ``RESAMPLES`` bootstrap samples
@@ -69,18 +50,18 @@ def compared(data: Dataset, champion: Floats, challenger: Floats, budget_share: 
         "decisions": len(data),
         "champion": figures(scores[0], truth, weights, budget_share).as_dict(),
         "challenger": figures(scores[1], truth, weights, budget_share).as_dict(),
-        "difference": _differences(known.payer, scores, truth, weights, budget_share, seed),
+        "difference": _differences(known.payer, scores, truth, weights, budget_share),
         "agreement": both / max(int(reviewed[0].sum()), 1),
     }
 
 
 def _differences(
-    payers: Any, scores: list[Floats], truth: Flags, weights: Floats, budget_share: float, seed: int
+    payers: Any, scores: list[Floats], truth: Flags, weights: Floats, budget_share: float
 ) -> dict[str, Any]:
     _, owner = np.unique(payers.astype(str), return_inverse=True)
     order = np.argsort(owner, kind="stable")
     starts = np.searchsorted(owner[order], np.arange(owner.max() + 2))
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(1)
 
     def gain(rows: Any) -> tuple[float, float] | None:
         of = [Ranking.of(each[rows], truth[rows], weights[rows]) for each in scores]

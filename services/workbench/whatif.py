@@ -7,7 +7,7 @@ said, payment for payment. Decisions are independent of one another here, so the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -45,7 +45,6 @@ def reviewed(data: Dataset, ruleset: Ruleset, model: Model, share: Share, worker
     """Decide every payment of ``data`` again; ``share`` is told how much is done, ``workers`` processes do it."""
     chunks = [data.features[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
     parts: list[Decided] = []
-    names = askers(ruleset)
     if workers == 1 or len(chunks) == 1:
         for chunk in chunks:
             parts.append(_decided(ruleset, model, chunk))
@@ -55,10 +54,15 @@ def reviewed(data: Dataset, ruleset: Ruleset, model: Model, share: Share, worker
             for part in pool.map(decide_prepared, chunks):
                 parts.append(part)
                 share(len(parts) / len(chunks))
+    return together(ruleset, parts)
+
+
+def together(ruleset: Ruleset, parts: Sequence[Decided]) -> Reviews:
+    """What was decided in ``parts``, one after the other."""
+    names = askers(ruleset)
     if not parts:
         return Reviews(names, np.zeros(0, np.bool_), np.zeros((0, len(names)), np.bool_), np.zeros(0))
-    review, queues, scores = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return Reviews(names, review, queues, scores)
+    return Reviews(names, *(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
 def processes(workers: int, ruleset: Ruleset, model: Model) -> ProcessPoolExecutor:

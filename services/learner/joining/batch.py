@@ -44,7 +44,6 @@ class Output:
     """What a batch makes: records in order, and rejections by reason."""
 
     records: list[Outbound] = field(default_factory=list)
-    examples: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
 
 
@@ -75,7 +74,7 @@ def apply(
             made = [] if joined is None else [joined]
         for example, first in made:
             if example is not None:
-                _add(example, topics, output)
+                output.records.append(example_record(example, topics))
             if first is not None:
                 output.records.append(payment_label_record(first, topics))
 
@@ -86,14 +85,8 @@ def sweep(join: Join, decisions_max: int, topics: Topics, output: Output) -> int
     The examples are added to ``output``. Scorers' features hear nothing of it: that nobody said anything is no label.
     """
     passed, examples = join.sweep(decisions_max)
-    for example in examples:
-        _add(example, topics, output)
+    output.records += [example_record(example, topics) for example in examples]
     return passed
-
-
-def _add(example: Example, topics: Topics, output: Output) -> None:
-    output.records.append(example_record(example, topics))
-    output.examples += 1
 
 
 def example_record(example: Example, topics: Topics) -> Outbound:

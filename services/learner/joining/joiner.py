@@ -129,7 +129,7 @@ class _Session:
         served = ServedDrift(self._store, drift)
         join = Join(self._store, limits, drift.feature_schema_hash)
         self._procedure = Procedure(self._store, join, served, self._topics, alarms.ring)
-        measures.served(served)
+        measures.served(served.decisions, served.index())
         self._decisions: list[TopicPartition] = []
         self._labels: list[TopicPartition] = []
         self._stand: Offsets = {}
@@ -204,11 +204,11 @@ class _Session:
         return max(done.records, done.passed)
 
     def _count(self, done: Done) -> None:
-        measures, join = self._measures, self._procedure.join
+        measures, join, served = self._measures, self._procedure.join, self._procedure.served
         measures.joined(done.counts, done.rejected, done.records)
         measures.pending(join.decisions, join.waiting_labels)
         measures.metrics.event_time.labels("joiner").set(join.latest_event_ms / 1_000)
-        measures.served(self._procedure.served)
+        measures.served(served.decisions, served.index())
         for each, offset in done.offsets.items():
             measures.lag(*each, (self._consumer.highwater(each) or offset) - offset)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -130,7 +130,7 @@ def assess(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> dict
             tell(f"base rate {rate}, destinations swapped")
             swapped = rank(replace(configuration, swap_seed=options.seed + 1), ruleset, (scorers,), share)
             fairness = fairness_of(ranked[0], ranked[1], swapped[0])
-    return {"base_rates": rates, "fairness": fairness, "options": _described(options), "curves": curves, "note": NOTE}
+    return {"base_rates": rates, "fairness": fairness, "options": asdict(options), "curves": curves, "note": NOTE}
 
 
 def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> tuple[Scorers, Scorers]:
@@ -311,7 +311,3 @@ def _configuration(options: Options, rate: str) -> Configuration:
         payers=options.payers, months=options.months, seed=options.seed, base_rate=rate, profile="remitter",
         hard=options.hard,
     )  # fmt: skip
-
-
-def _described(options: Options) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in options.__slots__}
