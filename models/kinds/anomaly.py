@@ -14,7 +14,7 @@ definition makes of River 0.26:
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from river import anomaly, compose
@@ -60,8 +60,73 @@ class AnomalyState(ScalerState, frozen=True):
     first_window: bool
 
 
-def create_anomaly() -> compose.Pipeline:
-    """A model that has learned nothing. It learns ``readable`` features."""
+class AnomalyOnline(Online):
+    """River's half-space trees, which learn from every example alike. From a state they go on exactly, to the bit.
+
+    Raises
+    ------
+    ValueError
+        When a state does not have one number for each feature of the registry, or one mass for each node.
+    """
+
+    def __init__(self, _plan: LinePlan, rest: Rest | None) -> None:
+        self._scaler, self._trees = FlooredScaler(), _trees()
+        self.pipeline = compose.Pipeline(self._scaler, self._trees)
+        if rest is not None:
+            self._go_on(rest.state)
+
+    def _go_on(self, state: AnomalyState) -> None:
+        self._scaler.go_on(state)
+        nodes = self._nodes()
+        for name in ("reference", "latest"):
+            if len(getattr(state, name)) != len(nodes):
+                raise ValueError(f"{name}: not one mass for each of {len(nodes)} nodes")
+        for node, reference, latest in zip(nodes, state.reference, state.latest, strict=True):
+            node.r_mass, node.l_mass = reference, latest
+        self._trees.counter, self._trees._first_window = state.counter, state.first_window
+
+    def learn(self, features: Features, label: bool, weight: float) -> float:
+        """As ``Online``."""
+        x = readable(features)
+        said = float(self.pipeline.score_one(x))
+        self.pipeline.learn_one(x)
+        return said
+
+    def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> AnomalyModel:
+        """As ``Online``: flat arrays, which score as the pipeline does at this moment, to the bit."""
+        by_level = [_by_level(tree) for tree in self._trees.trees]
+        splits = [node for nodes in by_level for node in nodes[: 2**HEIGHT - 1]]
+        rights = [node.children[0].l_mass < node.children[1].l_mass for node in splits]
+        trees = HalfSpaceModel(
+            version=version,
+            feature_schema_hash=feature_schema_hash,
+            height=HEIGHT,
+            window=WINDOW,
+            ready=int(not self._trees._first_window),
+            **self._scaler.compiled(),
+            features=np.array([INDEX[node.feature] for node in splits], dtype=np.int32),
+            thresholds=np.array([node.threshold for node in splits], dtype=np.float64),
+            rights=np.array(rights, dtype=np.int8),
+            masses=np.array([node.r_mass for nodes in by_level for node in nodes], dtype=np.int32),
+        )
+        return AnomalyModel(trees, threshold)
+
+    def state(self) -> AnomalyState:
+        """As ``Online``."""
+        return AnomalyState(
+            **self._scaler.learned(),
+            reference=tuple(node.r_mass for node in self._nodes()),
+            latest=tuple(node.l_mass for node in self._nodes()),
+            counter=self._trees.counter,
+            first_window=self._trees._first_window,
+        )
+
+    def _nodes(self) -> list[Any]:
+        return [node for nodes in self._trees._tree_nodes for node in nodes]
+
+
+def _trees() -> anomaly.HalfSpaceTrees:
+    """Trees that have learned nothing."""
     limits = dict.fromkeys(NAMES, (-LIMIT, LIMIT))
     trees = anomaly.HalfSpaceTrees(n_trees=TREES, height=HEIGHT, window_size=WINDOW, limits=limits, seed=SEED)
     trees.trees = [
@@ -76,87 +141,7 @@ def create_anomaly() -> compose.Pipeline:
         for _ in range(TREES)
     ]
     trees._tree_nodes = [list(tree.iter_dfs()) for tree in trees.trees]
-    return compose.Pipeline(FlooredScaler(), trees)
-
-
-def compile_anomaly(pipeline: compose.Pipeline, version: int, feature_schema_hash: str) -> HalfSpaceModel:
-    """The pipeline as flat arrays, which score as it does at this moment, to the bit."""
-    scaler, trees = _steps(pipeline)
-    splits = [node for tree in trees.trees for node in _by_level(tree)[: 2**HEIGHT - 1]]
-    rights = [node.children[0].l_mass < node.children[1].l_mass for node in splits]
-    masses = [node.r_mass for tree in trees.trees for node in _by_level(tree)]
-    return HalfSpaceModel(
-        version=version,
-        feature_schema_hash=feature_schema_hash,
-        height=HEIGHT,
-        window=WINDOW,
-        ready=int(not trees._first_window),
-        **scaler.compiled(),
-        features=np.array([INDEX[node.feature] for node in splits], dtype=np.int32),
-        thresholds=np.array([node.threshold for node in splits], dtype=np.float64),
-        rights=np.array(rights, dtype=np.int8),
-        masses=np.array(masses, dtype=np.int32),
-    )
-
-
-def anomaly_state(pipeline: compose.Pipeline) -> AnomalyState:
-    """What the pipeline has learned, to be written down."""
-    scaler, trees = _steps(pipeline)
-    return AnomalyState(
-        **scaler.learned(),
-        reference=tuple(node.r_mass for nodes in trees._tree_nodes for node in nodes),
-        latest=tuple(node.l_mass for nodes in trees._tree_nodes for node in nodes),
-        counter=trees.counter,
-        first_window=trees._first_window,
-    )
-
-
-def restore_anomaly(state: AnomalyState) -> compose.Pipeline:
-    """A pipeline that goes on exactly, to the bit, where the one that ``state`` was taken of stood.
-
-    Raises
-    ------
-    ValueError
-        When the state does not have one number for each feature of the registry, or one mass for each node.
-    """
-    pipeline = create_anomaly()
-    scaler, trees = _steps(pipeline)
-    scaler.go_on(state)
-    nodes = [node for each in trees._tree_nodes for node in each]
-    for name in ("reference", "latest"):
-        if len(getattr(state, name)) != len(nodes):
-            raise ValueError(f"{name}: not one mass for each of {len(nodes)} nodes")
-    for node, reference, latest in zip(nodes, state.reference, state.latest, strict=True):
-        node.r_mass, node.l_mass = reference, latest
-    trees.counter, trees._first_window = state.counter, state.first_window
-    return pipeline
-
-
-class AnomalyOnline(Online):
-    """River's half-space trees, which learn from every example alike."""
-
-    def __init__(self, _plan: LinePlan, rest: Rest | None) -> None:
-        self._pipeline = restore_anomaly(rest.state) if rest else create_anomaly()
-
-    def learn(self, features: Features, label: bool, weight: float) -> float:
-        """As ``Online``."""
-        x = readable(features)
-        said = float(self._pipeline.score_one(x))
-        self._pipeline.learn_one(x)
-        return said
-
-    def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> AnomalyModel:
-        """As ``Online``."""
-        return AnomalyModel(compile_anomaly(self._pipeline, version, feature_schema_hash), threshold)
-
-    def state(self) -> AnomalyState:
-        """As ``Online``."""
-        return anomaly_state(self._pipeline)
-
-
-def _steps(pipeline: compose.Pipeline) -> tuple[FlooredScaler, Any]:
-    scaler, trees = pipeline.steps.values()
-    return cast(FlooredScaler, scaler), trees
+    return trees
 
 
 def _by_level(root: Any) -> list[Any]:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -155,11 +155,6 @@ class LogisticState(ScalerState, frozen=True):
     iterations: int
 
 
-def create_logistic() -> compose.Pipeline:
-    """A model that has learned nothing."""
-    return compose.Pipeline(FlooredScaler(), SteadyRegression())
-
-
 def readable(features: Sequence[float | None]) -> dict[str, float]:
     """Served features as River takes them: by name, in canonical order, as read, the missing ones left out.
 
@@ -179,73 +174,59 @@ def readable(features: Sequence[float | None]) -> dict[str, float]:
     return {name: value for name, value in zip(NAMES, read, strict=True) if value == value}
 
 
-def compile_logistic(
-    pipeline: compose.Pipeline, version: int, feature_schema_hash: str, review_probability: float
-) -> LogisticModel:
-    """The pipeline as flat arrays in canonical order, which score as it does (to rounding, below 1e-12)."""
-    scaler, regression = _steps(pipeline)
-    return LogisticModel(
-        version=version,
-        feature_schema_hash=feature_schema_hash,
-        bias=float(regression.mean_intercept),
-        weights=column(regression.mean_weights),
-        **scaler.compiled(),
-        review_probability=review_probability,
-    )
-
-
-def logistic_state(pipeline: compose.Pipeline) -> LogisticState:
-    """What the pipeline has learned, to be written down."""
-    scaler, regression = _steps(pipeline)
-    return LogisticState(
-        **scaler.learned(),
-        weights=tuple(column(regression.weights).tolist()),
-        intercept=float(regression.intercept),
-        mean_weights=tuple(column(regression.mean_weights).tolist()),
-        mean_intercept=float(regression.mean_intercept),
-        iterations=int(regression.optimizer.n_iterations),
-    )
-
-
-def restore_logistic(state: LogisticState) -> compose.Pipeline:
-    """A pipeline that goes on exactly, to the bit, where the one that ``state`` was taken of stood.
+class LogisticOnline(Online):
+    """River's scaled logistic regression. From a state it goes on exactly, to the bit.
 
     Raises
     ------
     ValueError
-        When the state does not have one number for each feature of the registry.
+        When a state does not have one number for each feature of the registry.
     """
-    pipeline = create_logistic()
-    scaler, regression = _steps(pipeline)
-    scaler.go_on(state)
-    regression._weights = VectorDict(by_name(state, "weights"))  # River offers no way to set weights
-    regression.intercept = state.intercept
-    regression.mean_weights = VectorDict(by_name(state, "mean_weights"))
-    regression.mean_intercept = state.mean_intercept
-    regression.optimizer.n_iterations = state.iterations
-    return pipeline
-
-
-class LogisticOnline(Online):
-    """River's scaled logistic regression."""
 
     def __init__(self, _plan: LinePlan, rest: Rest | None) -> None:
-        self._pipeline = restore_logistic(rest.state) if rest else create_logistic()
+        self._scaler, self._regression = FlooredScaler(), SteadyRegression()
+        self.pipeline = compose.Pipeline(self._scaler, self._regression)
+        if rest is not None:
+            self._go_on(rest.state)
+
+    def _go_on(self, state: LogisticState) -> None:
+        regression = self._regression
+        self._scaler.go_on(state)
+        regression._weights = VectorDict(by_name(state, "weights"))  # River offers no way to set weights
+        regression.intercept = state.intercept
+        regression.mean_weights = VectorDict(by_name(state, "mean_weights"))
+        regression.mean_intercept = state.mean_intercept
+        regression.optimizer.n_iterations = state.iterations
 
     def learn(self, features: Features, label: bool, weight: float) -> float:
         """As ``Online``."""
         x = readable(features)
-        said = float(self._pipeline.predict_proba_one(x)[True])
-        self._pipeline.learn_one(x, label, w=weight)
+        said = float(self.pipeline.predict_proba_one(x)[True])
+        self.pipeline.learn_one(x, label, w=weight)
         return said
 
     def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> LogisticModel:
-        """As ``Online``."""
-        return compile_logistic(self._pipeline, version, feature_schema_hash, threshold)
+        """As ``Online``: flat arrays, which score as the pipeline does (to rounding, below 1e-12)."""
+        return LogisticModel(
+            version=version,
+            feature_schema_hash=feature_schema_hash,
+            bias=float(self._regression.mean_intercept),
+            weights=column(self._regression.mean_weights),
+            **self._scaler.compiled(),
+            review_probability=threshold,
+        )
 
     def state(self) -> LogisticState:
         """As ``Online``."""
-        return logistic_state(self._pipeline)
+        regression = self._regression
+        return LogisticState(
+            **self._scaler.learned(),
+            weights=tuple(column(regression.weights).tolist()),
+            intercept=float(regression.intercept),
+            mean_weights=tuple(column(regression.mean_weights).tolist()),
+            mean_intercept=float(regression.mean_intercept),
+            iterations=int(regression.optimizer.n_iterations),
+        )
 
 
 def rivers_release(_plan: LinePlan) -> dict[str, Any]:
@@ -262,11 +243,6 @@ def weights(said: ModelAnnouncement, _about: dict[str, Any]) -> list[dict[str, A
         if scale
     ]
     return sorted(used, key=lambda each: -abs(each["weight"]))
-
-
-def _steps(pipeline: compose.Pipeline) -> tuple[FlooredScaler, SteadyRegression]:
-    scaler, regression = pipeline.steps.values()
-    return cast(FlooredScaler, scaler), cast(SteadyRegression, regression)
 
 
 def column(values: dict[str, float]) -> NDArray[np.float64]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ import urllib.request
 from dataclasses import dataclass
 from types import TracebackType
 
+from services.broker.probe import free_ports
 from services.runtime.settings import PREFIX, Settings
 
 POLL_S = 1.0
@@ -69,7 +69,7 @@ class MeasuredWorker:
         self, arguments: list[str], settings: Settings, counter: str, core: int | None, poll_s: float = POLL_S
     ) -> None:
         self._counter, self._poll_s = counter, poll_s
-        self._port = _free_port()
+        self._port = free_ports(1)[0]
         self._folder = tempfile.TemporaryDirectory(prefix="tocsin-bench-")
         environment = os.environ | {
             PREFIX + "BOOTSTRAP": settings.bootstrap,
@@ -146,9 +146,3 @@ def _cpu_s(pid: int) -> float:
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

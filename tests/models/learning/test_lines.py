@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from models.influence import AccountLimit
 from models.kinds.adaptive_forest import create_adaptive_forest
-from models.kinds.anomaly import create_anomaly
+from models.kinds.anomaly import AnomalyOnline
 from models.kinds.boosting import REFIT_LABELS_MIN, BoostingState, packed_fit
 from models.kinds.kind import CheckpointRefused, FitInputs
 from models.kinds.logistic import readable
@@ -72,7 +72,7 @@ def test_what_a_line_says_is_announced_and_scored_so(log: list[tuple[int, Exampl
     table = as_matrix(examples(5, 40)[0])
     table = np.concatenate([table, odd(table, 6)])
     rows = [readable([None if value != value else value for value in row]) for row in table.tolist()]
-    forest, spaces, limit = create_adaptive_forest(), create_anomaly(), AccountLimit()
+    forest, spaces, limit = create_adaptive_forest(), AnomalyOnline(plan_of("halfspace"), None).pipeline, AccountLimit()
     taken: set[str] = set()
     for offset, each in log:
         if offset < whole["halfspace"][-1][0].announcement.examples_offset and each.feature_schema_hash == SCHEMA:
