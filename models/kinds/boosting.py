@@ -11,6 +11,7 @@ and each split learns on which side it belongs.
 from __future__ import annotations
 
 from collections import deque
+from copy import copy
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from models.influence import MEDIANS_MAX, bounded_weights
 from models.kinds import corrector
-from models.kinds.corrector import Corrector, CorrectorState
+from models.kinds.corrector import Corrector
 from models.kinds.kind import ROUNDING, Features, Fit, FitInputs, LinePlan, Online, Rest, Share
 from models.kinds.lightgbm_text import compile_boosting
 from models.labels import Rank, rank
@@ -132,7 +133,7 @@ class BoostingState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     forest: bytes
     """The ensemble, packed; empty before the first fit."""
-    corrector: CorrectorState | None
+    corrector: Corrector | None
     since: int
     """Offset of the first example that it remembers. The others follow in the log."""
     unlearned: tuple[int, ...] = ()
@@ -157,7 +158,7 @@ class BoostingOnline(Online):
         self.fit_due = self._examples > 0 and self._examples % self._refit_examples == 0
         if state is not None and state.corrector is not None:
             self._forest = forest_from(state.forest, 0, self._schema)
-            self._corrector = Corrector(state.corrector)
+            self._corrector = copy(state.corrector)
 
     def recall(self, example: Example, offset: int) -> None:
         """As ``Online``."""
@@ -208,7 +209,7 @@ class BoostingOnline(Online):
         if packed is None:
             return "too_few_labels"
         self._forest = forest_from(packed, 0, self._schema)
-        self._corrector = Corrector(CorrectorState(self._forest.hash))
+        self._corrector = Corrector(self._forest.hash)
         return "fitted"
 
     def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> EnsembleModel | None:
@@ -220,8 +221,7 @@ class BoostingOnline(Online):
     def state(self) -> BoostingState:
         """As ``Online``."""
         forest = b"" if self._forest is None else self._forest.packed
-        corrector = None if self._corrector is None else self._corrector.state()
-        return BoostingState(forest, corrector, self.since or 0, tuple(sorted(self._unlearned)))
+        return BoostingState(forest, copy(self._corrector), self.since or 0, tuple(sorted(self._unlearned)))
 
 
 class _Remembered(NamedTuple):

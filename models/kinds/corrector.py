@@ -49,19 +49,11 @@ DEFINITION: dict[str, Any] = {
 """All that decides what a corrector makes of a sequence of examples."""
 
 
-class CorrectorState(msgspec.Struct, frozen=True):
-    """Everything a corrector has learned. JSON keeps each number to the bit."""
+class Corrector(msgspec.Struct):
+    """Learns examples one by one; at first it says what the ensemble says. It is its own state: JSON keeps each number
+    to the bit, and it goes on identically.
 
-    forest_hash: str
-    """The ensemble that it corrects."""
-    intercept: float = 0.0
-    slope: float = 1.0
-
-
-class Corrector:
-    """Learns examples one by one; from a state of the ensemble's hash alone, it says what the ensemble says.
-
-    >>> corrector = Corrector(CorrectorState("00" * 32))
+    >>> corrector = Corrector("00" * 32)
     >>> corrector.log_odds_one(-2.5)
     -2.5
     >>> corrector.learn_one(-2.5, label=True, weight=1.0)
@@ -69,10 +61,14 @@ class Corrector:
     True
     """
 
-    def __init__(self, state: CorrectorState) -> None:
-        if not (math.isfinite(state.intercept) and math.isfinite(state.slope)):
+    forest_hash: str
+    """The ensemble that it corrects."""
+    intercept: float = 0.0
+    slope: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.intercept) and math.isfinite(self.slope)):
             raise ValueError("a number of the corrector is not finite")
-        self.forest_hash, self.intercept, self.slope = state.forest_hash, state.intercept, state.slope
 
     def log_odds_one(self, score: float) -> float:
         """Corrected log-odds of the ensemble's ``score``."""
@@ -87,10 +83,6 @@ class Corrector:
         self.intercept = min(max(self.intercept, -INTERCEPT_MAX), INTERCEPT_MAX)
         self.slope -= SLOPE_RATE * (step * held + L2 * (self.slope - 1.0))
         self.slope = min(max(self.slope, SLOPE_MIN), SLOPE_MAX)
-
-    def state(self) -> CorrectorState:
-        """All that its future depends on: ``Corrector(corrector.state())`` goes on identically."""
-        return CorrectorState(self.forest_hash, self.intercept, self.slope)
 
     def compiled(self, forest: Forest, version: int) -> CorrectedForest:
         """The ensemble as corrected so far, which scores as ``log_odds_one`` of its raw score does, within 1e-12.

@@ -12,7 +12,7 @@ with blocks of one length a score depends on its row alone, however the stream i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import orjson
@@ -37,12 +37,6 @@ _WEIGHTS_ELSEWHERE = b"\x0a\x08location\x12"
 """How a tensor whose numbers stand in another file begins to say where (``external_data`` of onnx.proto)."""
 
 
-class _Session(Protocol):
-    def get_inputs(self) -> list[Any]: ...
-    def get_outputs(self) -> list[Any]: ...
-    def run(self, names: list[str], feeds: dict[str, NDArray[Any]]) -> list[Any]: ...
-
-
 @dataclass(frozen=True, eq=False)
 class OnnxModel:
     """A graph that scores: ``hash`` covers file, input, output and feature schema."""
@@ -51,7 +45,8 @@ class OnnxModel:
     feature_schema_hash: str
     hash: str
     graph: OnnxGraph
-    session: _Session
+    session: Any
+    """``onnxruntime.InferenceSession``."""
     failures: tuple[type[Exception], ...]
     """What the runtime raises."""
 
@@ -163,7 +158,7 @@ def check(said: ModelAnnouncement, graph: GraphOf) -> None:
     checked_graph(said, graph())
 
 
-def _opened(data: bytes) -> tuple[_Session, tuple[type[Exception], ...]]:
+def _opened(data: bytes) -> tuple[Any, tuple[type[Exception], ...]]:
     """A session on one thread, and what it raises."""
     if _WEIGHTS_ELSEWHERE in data:
         raise ModelRefused("keeps numbers in another file, which its hash would not cover: save it as one file")
@@ -185,7 +180,7 @@ def _opened(data: bytes) -> tuple[_Session, tuple[type[Exception], ...]]:
 
 
 def _probabilities(
-    session: _Session, graph: OnnxGraph, features: NDArray[np.float64], failures: tuple[type[Exception], ...]
+    session: Any, graph: OnnxGraph, features: NDArray[np.float64], failures: tuple[type[Exception], ...]
 ) -> NDArray[np.float64]:
     """float64[n]: what the graph says of each row; NaN where that is no probability, or one of ``failures`` came."""
     kind = _TYPES[session.get_inputs()[0].type]

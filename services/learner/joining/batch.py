@@ -10,7 +10,7 @@ from typing import NamedTuple
 from services.contract.codec import Rejection, encode
 from services.contract.dead_letter import dead_letter
 from services.contract.events import PAYMENT_LABEL, Headers, cloud_event
-from services.contract.label import Example, PaymentLabel
+from services.contract.label import Example, Label, PaymentLabel
 from services.contract.topics import Topics
 from services.learner.joining.join import Join
 from services.learner.joining.records import decode_decision, decode_label
@@ -56,22 +56,18 @@ def apply(
     """
     decisions = topics.decisions.name
     for record in records:
-        if record.topic == decisions:
-            decision = decode_decision(record.value)
-            if isinstance(decision, Rejection):
-                _reject(record, decision, topics, output)
-                continue
-            seen = join.seen
-            made = join.take_decision(decision, record.timestamp_ms)
-            if served is not None and join.seen > seen:
-                served.take(decision, record.timestamp_ms)
-        else:
-            label = decode_label(record.value)
-            if isinstance(label, Rejection):
-                _reject(record, label, topics, output)
-                continue
-            joined = join.take_label(label)
+        said = decode_decision(record.value) if record.topic == decisions else decode_label(record.value)
+        if isinstance(said, Rejection):
+            _reject(record, said, topics, output)
+            continue
+        if isinstance(said, Label):
+            joined = join.take_label(said)
             made = [] if joined is None else [joined]
+        else:
+            seen = join.seen
+            made = join.take_decision(said, record.timestamp_ms)
+            if served is not None and join.seen > seen:
+                served.take(said, record.timestamp_ms)
         for example, first in made:
             if example is not None:
                 output.records.append(example_record(example, topics))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.kinds.corrector import INTERCEPT_MAX, SLOPE_MAX, SLOPE_MIN, Corrector, CorrectorState
+from models.kinds.corrector import INTERCEPT_MAX, SLOPE_MAX, SLOPE_MIN, Corrector
 from services.bench.kernels import SCHEMA, random_forest
 from services.scorer.path.scoring.correction import correction_from
 from services.scorer.path.scoring.forest import Forest
@@ -25,7 +25,7 @@ def ensemble() -> Forest:
 
 
 def taught(ensemble: Forest, count: int) -> Corrector:
-    corrector = Corrector(CorrectorState(ensemble.hash))
+    corrector = Corrector(ensemble.hash)
     rows, labels = examples(1, count)
     for label, score in zip(labels, ensemble.scores(as_matrix(rows)).tolist(), strict=True):
         corrector.learn_one(score, label, weight=1.0 + label)
@@ -47,13 +47,13 @@ def test_no_payment_is_served_anything_but_a_finite_score(ensemble: Forest) -> N
 
 
 def test_a_new_corrector_says_what_the_ensemble_says_to_the_bit(ensemble: Forest) -> None:
-    model = Corrector(CorrectorState(ensemble.hash)).compiled(ensemble, 1)
+    model = Corrector(ensemble.hash).compiled(ensemble, 1)
     table = as_matrix(examples(4, 50)[0])
     assert model.scores(table).tobytes() == ensemble.scores(table).tobytes()
 
 
 def test_log_odds_that_drifted_are_followed() -> None:
-    draw, corrector = random.Random(5), Corrector(CorrectorState("00" * 32))
+    draw, corrector = random.Random(5), Corrector("00" * 32)
     for _ in range(30_000):
         score = draw.gauss(-2.0, 1.5)
         label = draw.random() < probability(1.0 + 0.6 * score)
@@ -65,22 +65,22 @@ def test_log_odds_that_drifted_are_followed() -> None:
 @given(seed=st.integers(0, 2**32), before=st.integers(0, 60), after=st.integers(1, 30))
 @settings(max_examples=25, deadline=None, derandomize=True, database=None)
 def test_a_corrector_restored_from_json_learns_on_identically(seed: int, before: int, after: int) -> None:
-    draw, corrector = random.Random(seed), Corrector(CorrectorState("00" * 32))
+    draw, corrector = random.Random(seed), Corrector("00" * 32)
     for _ in range(before):
         corrector.learn_one(draw.gauss(-3.0, 2.0), draw.random() < 0.2, weight=2.0)
-    restored = Corrector(msgspec.json.decode(msgspec.json.encode(corrector.state()), type=CorrectorState))
+    restored = msgspec.json.decode(msgspec.json.encode(corrector), type=Corrector)
     for _ in range(after):
         score, label = draw.gauss(-3.0, 2.0), draw.random() < 0.2
         assert restored.log_odds_one(score) == corrector.log_odds_one(score)
         corrector.learn_one(score, label, weight=2.0)
         restored.learn_one(score, label, weight=2.0)
-    assert restored.state() == corrector.state()
+    assert restored == corrector
 
 
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.booleans(), st.floats(1e-6, 1e6)), max_size=60))
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
 def test_no_run_of_labels_turns_the_ensemble_round(run: list[tuple[float, bool, float]]) -> None:
-    corrector = Corrector(CorrectorState("00" * 32))
+    corrector = Corrector("00" * 32)
     for score, label, weight in run:
         corrector.learn_one(score, label, weight)
     assert SLOPE_MIN <= corrector.slope <= SLOPE_MAX
@@ -96,4 +96,4 @@ def test_a_corrector_does_not_correct_another_ensemble(ensemble: Forest) -> None
 @pytest.mark.parametrize("change", [{"slope": math.nan}, {"intercept": math.inf}])
 def test_a_state_that_is_damaged_is_refused(change: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="finite"):
-        Corrector(CorrectorState("00" * 32, **change))
+        Corrector("00" * 32, **change)
