@@ -149,16 +149,14 @@ class BoostingOnline(Online):
     def __init__(self, plan: LinePlan, rest: Rest | None) -> None:
         self._refit_examples, self._schema = plan.refit_examples, plan.feature_schema_hash
         self._window: deque[_Remembered] = deque(maxlen=plan.refit_window_examples)
-        self._forest: Forest | None = None
-        self._corrector: Corrector | None = None
+        self._ensemble: tuple[Forest, Corrector] | None = None
         state: BoostingState | None = rest.state if rest else None
         self._examples = rest.examples if rest else 0
         self.since = 0 if state is None else state.since
         self._unlearned = set(() if state is None else state.unlearned)
         self.fit_due = self._examples > 0 and self._examples % self._refit_examples == 0
         if state is not None and state.corrector is not None:
-            self._forest = forest_from(state.forest, 0, self._schema)
-            self._corrector = copy(state.corrector)
+            self._ensemble = forest_from(state.forest, 0, self._schema), copy(state.corrector)
 
     def recall(self, example: Example, offset: int) -> None:
         """As ``Online``."""
@@ -178,10 +176,11 @@ class BoostingOnline(Online):
     def learn(self, features: Features, label: bool, weight: float) -> float | None:
         """As ``Online``."""
         said = None
-        if self._forest is not None and self._corrector is not None:
-            score = float(self._forest.scores(np.array([features], dtype=np.float64))[0])
-            said = probability(self._corrector.log_odds_one(score))
-            self._corrector.learn_one(score, label, weight)
+        if self._ensemble is not None:
+            forest, corrector = self._ensemble
+            score = float(forest.scores(np.array([features], dtype=np.float64))[0])
+            said = probability(corrector.log_odds_one(score))
+            corrector.learn_one(score, label, weight)
         self._examples += 1
         self.fit_due = self._examples % self._refit_examples == 0
         return said
@@ -208,20 +207,22 @@ class BoostingOnline(Online):
         self.fit_due = False
         if packed is None:
             return "too_few_labels"
-        self._forest = forest_from(packed, 0, self._schema)
-        self._corrector = Corrector(self._forest.hash)
+        forest = forest_from(packed, 0, self._schema)
+        self._ensemble = forest, Corrector(forest.hash)
         return "fitted"
 
     def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> EnsembleModel | None:
         """As ``Online``."""
-        if self._forest is None or self._corrector is None:
+        if self._ensemble is None:
             return None
-        return EnsembleModel(self._corrector.compiled(self._forest, version), threshold)
+        forest, corrector = self._ensemble
+        return EnsembleModel(corrector.compiled(forest, version), threshold)
 
     def state(self) -> BoostingState:
         """As ``Online``."""
-        forest = b"" if self._forest is None else self._forest.packed
-        return BoostingState(forest, copy(self._corrector), self.since or 0, tuple(sorted(self._unlearned)))
+        forest, corrector = (None, None) if self._ensemble is None else self._ensemble
+        packed = b"" if forest is None else forest.packed
+        return BoostingState(packed, copy(corrector), self.since or 0, tuple(sorted(self._unlearned)))
 
 
 class _Remembered(NamedTuple):

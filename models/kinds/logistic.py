@@ -68,17 +68,13 @@ class ScalerState(msgspec.Struct, frozen=True):
 
 
 class FlooredScaler(preprocessing.StandardScaler):  # type: ignore[misc]
-    """River's ``StandardScaler`` with standard deviations of at least ``scale_min`` and values within ``SCALED_MAX``;
+    """River's ``StandardScaler`` with standard deviations of at least ``SCALE_MIN`` and values within ``SCALED_MAX``;
     a constant feature gives 0."""
-
-    def __init__(self, scale_min: float = SCALE_MIN) -> None:
-        super().__init__()
-        self.scale_min = scale_min
 
     def scale(self, name: str) -> float:
         """What ``name`` is divided by; 0 while it has not varied."""
         variance: float = self.vars.get(name, 0.0)
-        return max(variance**0.5, self.scale_min) if variance else 0.0
+        return max(variance**0.5, SCALE_MIN) if variance else 0.0
 
     def transform_one(self, x: dict[str, float]) -> dict[str, float]:
         """``x`` centred, scaled and held within bounds."""

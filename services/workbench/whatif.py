@@ -7,9 +7,11 @@ said, payment for payment. Decisions are independent of one another here, so the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from typing import Any
 
@@ -45,15 +47,13 @@ def reviewed(data: Dataset, ruleset: Ruleset, model: Model, share: Share, worker
     """Decide every payment of ``data`` again; ``share`` is told how much is done, ``workers`` processes do it."""
     chunks = [data.features[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
     parts: list[Decided] = []
-    if workers == 1 or len(chunks) == 1:
-        for chunk in chunks:
-            parts.append(_decided(ruleset, model, chunk))
+    with ExitStack() as stack:
+        decided: Iterator[Decided] = map(partial(_decided, ruleset, model), chunks)
+        if workers > 1 and len(chunks) > 1:
+            decided = stack.enter_context(processes(workers, ruleset, model)).map(decide_prepared, chunks)
+        for part in decided:
+            parts.append(part)
             share(len(parts) / len(chunks))
-    else:
-        with processes(workers, ruleset, model) as pool:
-            for part in pool.map(decide_prepared, chunks):
-                parts.append(part)
-                share(len(parts) / len(chunks))
     return together(ruleset, parts)
 
 
