@@ -89,22 +89,18 @@ class MeasuredWorker:
         RuntimeError
             When the worker ends, or the time is up, with the end of what it said; or ``total`` is too small.
         """
-        first: Reading | None = None
-        last: Reading | None = None
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline and self._process.poll() is None:
-            reading = self._read()
-            if reading.done >= total:
-                if first is None or last is None:
-                    raise RuntimeError(f"{total} payments are too few to measure a rate on")
-                return Measured.between(first, last)
-            if first is None and reading.done >= total * warm_share:
-                first = reading
-            elif first is not None and reading.done < total:
-                last = reading
+        readings: list[Reading] = []
+        done, deadline = 0, time.monotonic() + timeout_s
+        while done < total and time.monotonic() < deadline and self._process.poll() is None:
             time.sleep(self._poll_s)
-        if first is not None and last is not None:
-            return Measured.between(first, last)
+            reading = self._read()
+            done = reading.done
+            if total * warm_share <= done < total:
+                readings.append(reading)
+        if len(readings) > 1:
+            return Measured.between(readings[0], readings[-1])
+        if done >= total:
+            raise RuntimeError(f"{total} payments are too few to measure a rate on")
         self._process.kill()
         _, said = self._process.communicate()
         raise RuntimeError(

@@ -4,11 +4,11 @@ late and as wrong as the generator's. What is learned of it shows that the softw
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 
 import msgspec
 import numpy as np
 
+from models.kinds.kind import Share
 from models.labels import resolved
 from services.contract.identity import decision_id
 from services.contract.label import Label
@@ -22,8 +22,6 @@ from services.scorer.path.rules.evaluate import Rules
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import untrained_model
 from services.workbench.dataset import Dataset, label_columns, texts
-
-Share = Callable[[float], None]
 
 
 def generated(configuration: Configuration, ruleset: Ruleset, share: Share) -> Dataset:

@@ -7,7 +7,7 @@ said, payment for payment. Decisions are independent of one another here, so the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.kinds.kind import Share
 from services.scorer.path.decision import decide
 from services.scorer.path.records import no_mark
 from services.scorer.path.rules.evaluate import Rules
@@ -28,7 +29,6 @@ from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
 
 CHUNK = 20_000
 
-Share = Callable[[float], None]
 Decided = tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.kinds.kind import Share
 from models.measures import Flags, Floats, Ranking
 from services.contract.payment import Payment, Role
 from services.generator import AccountTruth, Configuration, Stream
@@ -39,7 +40,6 @@ CORRIDOR_INDICATORS = ("R4", "B2")
 ANY_SCORE = -1_000.0
 
 Tell = Callable[[str], None]
-Share = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, timedelta
 from itertools import groupby
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from models.kinds.kind import Share
 from models.measures import Floats
 from services.contract.units import DAY_MS
 from services.ingest.files import MappedFile
@@ -55,8 +56,6 @@ NOTE = (
     "Features and parameters were chosen on test weeks from 13 June to 7 August; the four published test weeks, "
     "8 August to 4 September, served for no choice. The data are simulated."
 )
-
-Share = Callable[[float], None]
 
 
 def evaluate_handbook(path: Path, settings: Settings, share: Share, splits: tuple[date, ...] = FINAL) -> dict[str, Any]:
