@@ -58,8 +58,7 @@ def compare(
     if champion is None or challenger is None or not files or plots is not None:
         raise typer.BadParameter("two models and --data, or --shadow")
     from models.registry.registry import Registry, RegistryError
-    from services.workbench.compare import ComparisonError, unseen
-    from services.workbench.compare import compare as run
+    from services.workbench.compare import ComparisonError, compared, unseen
 
     registry = Registry(settings.registry)
     try:
@@ -67,7 +66,7 @@ def compare(
         data = read(files)
         models = [registry.scoring(each, data.feature_schema_hash) for each in said]
         rest = unseen(data, (said[0].trained_event_time_ms, said[1].trained_event_time_ms))
-        found = run(rest, models[0], models[1], share)
+        found = compared(rest, models[0].scores(rest.features), models[1].scores(rest.features), share)
     except (RegistryError, ComparisonError, ValueError) as error:
         fail(error)
     if json:

@@ -15,11 +15,9 @@ from typer.testing import CliRunner
 
 from models.influence import AccountLimit
 from models.kinds.adaptive_forest import create_adaptive_forest
-from models.kinds.anomaly import create_anomaly
-from models.kinds.boosting import REFIT_LABELS_MIN, BoostingState
-from models.kinds.boosting import fit as fit_boosting
-from models.kinds.kind import CheckpointRefused
-from models.kinds.lightgbm_text import compile_boosting
+from models.kinds.anomaly import AnomalyOnline
+from models.kinds.boosting import REFIT_LABELS_MIN, BoostingState, packed_fit
+from models.kinds.kind import CheckpointRefused, FitInputs
 from models.kinds.logistic import readable
 from models.kinds.table import CHALLENGERS
 from models.labels import SILENCE, rank
@@ -74,7 +72,7 @@ def test_what_a_line_says_is_announced_and_scored_so(log: list[tuple[int, Exampl
     table = as_matrix(examples(5, 40)[0])
     table = np.concatenate([table, odd(table, 6)])
     rows = [readable([None if value != value else value for value in row]) for row in table.tolist()]
-    forest, spaces, limit = create_adaptive_forest(), create_anomaly(), AccountLimit()
+    forest, spaces, limit = create_adaptive_forest(), AnomalyOnline(plan_of("halfspace"), None).pipeline, AccountLimit()
     taken: set[str] = set()
     for offset, each in log:
         if offset < whole["halfspace"][-1][0].announcement.examples_offset and each.feature_schema_hash == SCHEMA:
@@ -160,8 +158,8 @@ def test_a_fit_learns_the_label_that_counts_of_each_payment_in_its_window(log: l
     assert len(chosen) < len({each.example_id for each in window})
     assert trainer.fit() == "fitted"
     features, labels = as_matrix([each.features for each in chosen]), np.array([each.label for each in chosen])
-    text = fit_boosting(features, labels, np.array([each.weight for each in chosen]))
-    assert decode(bytes(trainer.state().learned), BoostingState).forest == compile_boosting(text, 0, SCHEMA).packed
+    inputs = FitInputs(features, labels, np.array([each.weight for each in chosen]), SCHEMA)
+    assert decode(bytes(trainer.state().learned), BoostingState).forest == packed_fit(inputs)
 
 
 def test_too_few_labels_of_one_kind_make_no_fit_and_no_version() -> None:
