@@ -19,6 +19,19 @@ from aiokafka.structs import TopicPartition
 from services.kafka.records import read_any_header
 from services.runtime.settings import Settings
 
+__all__ = [
+    "REQUEST_BYTES_MAX",
+    "admin",
+    "answered_ms",
+    "check_group",
+    "connection",
+    "consumer",
+    "looked_at",
+    "opened",
+    "producer",
+    "transaction",
+]
+
 T = TypeVar("T")
 
 read_any_header()

@@ -163,7 +163,7 @@ def test_a_field_alone_gives_nobody_away(rich: Run) -> None:
 
 
 def test_memory_does_not_grow_as_days_pass() -> None:
-    stream, held = Stream(Configuration(payers=20, months=2, seed=2, base_rate=0.0)), []
+    stream, held = Stream(Configuration(payers=50, months=2, seed=2, base_rate=0.0)), []
     tracemalloc.start()
     for number, day in enumerate(stream.days()):
         del day

@@ -35,7 +35,7 @@ from services.runtime.metrics import Metrics
 from services.runtime.settings import SettingsError, load_settings
 from services.scorer.path.scoring.ensemble import EnsembleModel, model_from, scoring_from
 from services.scorer.path.scoring.model import ModelRefused
-from services.scorer.path.scoring.votes import share_log_odds
+from services.scorer.path.scoring.votes import VotingModel, share_log_odds
 from tests.learner.streams import SCHEMA, example
 from tests.models.lines import KINDS, Made, log_of, plan_of, run
 from tests.models.tables import as_matrix, examples, odd
@@ -111,7 +111,8 @@ def test_the_reasons_of_an_adaptive_forest_add_up_to_its_score_to_the_bit(whole:
                 total += contribution
             assert total.hex() == score.hex()
         assert all(0.0 <= each * np.sign(score - model.bias) <= abs(score - model.bias) for each in row)
-    used = model.forest.trees.features[~model.forest.trees.leaves]  # type: ignore[attr-defined]
+    assert isinstance(model, VotingModel)
+    used = model.trees.trees.features[~model.trees.trees.leaves]
     assert {column for column in range(table.shape[1]) if contributions[:, column].any()} <= set(used.tolist())
     assert (contributions > 0.0).any(axis=1).any()
     assert (np.count_nonzero(contributions, axis=1) > 1).sum() > 10
