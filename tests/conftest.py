@@ -25,9 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """``--large`` leaves only what has a large form."""
-    if config.getoption("--large"):
-        items[:] = [each for each in items if "large" in getattr(each, "fixturenames", ())]
+    """``--large`` leaves only what has a large form; without it, what has no other is left out."""
+    wanted = _has_a_large_form if config.getoption("--large") else _has_a_small_form
+    items[:] = filter(wanted, items)
     items[:] = in_order(items)
 
 
@@ -35,6 +35,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
     """Under ``-n``: whole files."""
     return scheduler(config, log)
+
+
+def _has_a_large_form(item: pytest.Item) -> bool:
+    return bool({"large", "only_large"} & set(getattr(item, "fixturenames", ())))
+
+
+def _has_a_small_form(item: pytest.Item) -> bool:
+    return "only_large" not in getattr(item, "fixturenames", ())
+
+
+@pytest.fixture(scope="session")
+def only_large() -> None:
+    """Asked for by a test that is a long run and nothing else."""
 
 
 @pytest.fixture(scope="session")

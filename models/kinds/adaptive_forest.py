@@ -24,10 +24,11 @@ from river import forest
 from river.tree.nodes.branch import DTBranch, NumericBinaryBranch
 
 from models.kinds.kind import ROUNDING, CheckpointRefused, Features, LinePlan, Online, Rest
+from models.kinds.layout import Layout, Leaf, Split
 from models.kinds.logistic import readable
 from services.scorer.path.features.registry import INDEX
 from services.scorer.path.scoring.model import probability
-from services.scorer.path.scoring.trees import MISSING_IS_ZERO, MISSING_LEFT, MISSING_RIGHT, Trees
+from services.scorer.path.scoring.trees import MISSING_LEFT, MISSING_RIGHT
 from services.scorer.path.scoring.votes import SHARE_FLOOR, VotingForest, VotingModel, share_log_odds
 
 PARAMETERS: dict[str, Any] = {
@@ -67,21 +68,14 @@ def compile_adaptive_forest(model: forest.ARFClassifier, version: int, feature_s
     """
     if model.leaf_prediction != "mc":
         raise ValueError(f"leaf_prediction {model.leaf_prediction!r}, and only 'mc' is a constant of a leaf")
-    layout = _Layout()
+    layout = Layout()
     for number, tree in enumerate(model):
         worth = model._metrics[number].get()
-        layout.add(tree, worth if not model.disable_weighted_vote and worth > 0.0 else None)
+        _lay_out(layout, tree, worth if not model.disable_weighted_vote and worth > 0.0 else 1.0)
     if not layout.roots:
-        layout.leaf_tree()
-    trees = Trees(
-        features=np.array(layout.features, dtype=np.int32),
-        thresholds=np.array(layout.thresholds, dtype=np.float64),
-        lefts=np.array(layout.lefts, dtype=np.int32),
-        missing=np.array(layout.missing, dtype=np.int8),
-        roots=np.array(layout.roots, dtype=np.int32),
-    )
-    votes = np.array(layout.votes, dtype=np.float64)
-    return VotingForest(version, feature_schema_hash, trees, votes[:, 1].copy(), votes[:, 0].copy())
+        layout.add(None, lambda _: _NOBODY)
+    innocent, suspicious = layout.values(0), layout.values(1)
+    return VotingForest(version, feature_schema_hash, layout.trees(), suspicious, innocent)
 
 
 class ForestOnline(Online):
@@ -139,62 +133,23 @@ def _unpickled(checkpoint: bytes) -> Any:
     return pickle.loads(checkpoint[len(said) :])  # noqa: S301 - the registry vouches for its hash
 
 
-class _Layout:
-    """Nodes one after the other, breadth first, siblings side by side."""
+_NOBODY = Leaf((0.0, 0.0), 0.0)
+"""A leaf that votes for nobody."""
 
-    def __init__(self) -> None:
-        self.features: list[int] = []
-        self.thresholds: list[float] = []
-        self.lefts: list[int] = []
-        self.missing: list[int] = []
-        self.votes: list[tuple[float, float]] = []
-        self.roots: list[int] = []
 
-    def leaf_tree(self) -> None:
-        """A tree of one leaf that votes for nobody."""
-        self.roots.append(len(self.features))
-        self._node(0, 0.0, len(self.features), MISSING_IS_ZERO, (0.0, 0.0))
+def _lay_out(layout: Layout, tree: Any, worth: float) -> None:
+    """Add a Hoeffding tree, each of whose votes counts ``worth``."""
 
-    def add(self, tree: Any, worth: float | None) -> None:
-        """Take a Hoeffding tree whose votes count ``worth`` each, as they are where that is ``None``."""
-        if tree._root is None:
-            self.leaf_tree()
-            return
-        start, order, at = len(self.features), [tree._root], 0
-        seen: dict[int, float] = {}  # weights of the examples that made each leaf
-        self.roots.append(start)
-        while at < len(order):
-            node = order[at]
-            if isinstance(node, NumericBinaryBranch):
-                way = MISSING_RIGHT if node.most_common_path()[0] else MISSING_LEFT
-                self._node(INDEX[node.feature], float(node.threshold), start + len(order), way, (0.0, 0.0))
-                order += node.children
-            elif isinstance(node, DTBranch):
-                raise ValueError(f"a split of type {type(node).__name__} is not compiled")
-            else:
-                shares = node.prediction({}, tree=tree)
-                innocent, suspicious = (float(shares.get(label, 0.0)) for label in (False, True))
-                votes = (innocent, suspicious) if worth is None else (innocent * worth, suspicious * worth)
-                self._node(0, 0.0, start + at, MISSING_IS_ZERO, votes)
-                seen[at] = float(node.total_weight)
-            at += 1
-        self._fill_means(start, [seen.get(at, 0.0) for at in range(len(order))])
+    def node(each: Any) -> Leaf | Split:
+        if each is None:
+            return _NOBODY
+        if isinstance(each, NumericBinaryBranch):
+            way = MISSING_RIGHT if each.most_common_path()[0] else MISSING_LEFT
+            return Split(INDEX[each.feature], float(each.threshold), way, each.children)
+        if isinstance(each, DTBranch):
+            raise ValueError(f"a split of type {type(each).__name__} is not compiled")
+        shares = each.prediction({}, tree=tree)
+        innocent, suspicious = (float(shares.get(label, 0.0)) * worth for label in (False, True))
+        return Leaf((innocent, suspicious), float(each.total_weight))
 
-    def _fill_means(self, start: int, seen: list[float]) -> None:
-        """Votes of the nodes that are no leaves, from the last to the first: children stand after their parent."""
-        for at in range(len(seen) - 1, -1, -1):
-            left = self.lefts[start + at] - start
-            if left == at:
-                continue
-            seen[at] = seen[left] + seen[left + 1]
-            share = seen[left + 1] / seen[at] if seen[at] > 0.0 else 0.5
-            of_left, of_right = self.votes[start + left], self.votes[start + left + 1]
-            innocent, suspicious = (a + (b - a) * share for a, b in zip(of_left, of_right, strict=True))
-            self.votes[start + at] = (innocent, suspicious)
-
-    def _node(self, feature: int, threshold: float, left: int, missing: int, votes: tuple[float, float]) -> None:
-        self.features.append(feature)
-        self.thresholds.append(threshold)
-        self.lefts.append(left)
-        self.missing.append(missing)
-        self.votes.append(votes)
+    layout.add(tree._root, node)

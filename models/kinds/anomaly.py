@@ -14,17 +14,15 @@ definition makes of River 0.26:
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from river import anomaly, compose
 from river.tree.padded import make_padded_tree
 
 from models.kinds.kind import SCALE_MIN, Features, LinePlan, Online, Rest
-from models.kinds.logistic import FlooredScaler, readable
-from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
+from models.kinds.logistic import FlooredScaler, ScalerState, readable
+from services.scorer.path.features.registry import INDEX, NAMES
 from services.scorer.path.scoring.halfspace import AnomalyModel, HalfSpaceModel
 
 TREES = 25
@@ -50,12 +48,9 @@ DEFINITION: dict[str, Any] = {
 """All that decides what this model makes of a sequence of examples, besides River's release."""
 
 
-class AnomalyState(msgspec.Struct, frozen=True):
-    """Everything the model has learned. Scaler in canonical order; masses tree by tree, depth first."""
+class AnomalyState(ScalerState, frozen=True):
+    """Everything the model has learned. Masses tree by tree, depth first."""
 
-    counts: tuple[int, ...]
-    means: tuple[float, ...]
-    variances: tuple[float, ...]
     reference: tuple[int, ...]
     """Masses of the last full window."""
     latest: tuple[int, ...]
@@ -65,8 +60,73 @@ class AnomalyState(msgspec.Struct, frozen=True):
     first_window: bool
 
 
-def create_anomaly() -> compose.Pipeline:
-    """A model that has learned nothing. It learns ``readable`` features."""
+class AnomalyOnline(Online):
+    """River's half-space trees, which learn from every example alike. From a state they go on exactly, to the bit.
+
+    Raises
+    ------
+    ValueError
+        When a state does not have one number for each feature of the registry, or one mass for each node.
+    """
+
+    def __init__(self, _plan: LinePlan, rest: Rest | None) -> None:
+        self._scaler, self._trees = FlooredScaler(), _trees()
+        self.pipeline = compose.Pipeline(self._scaler, self._trees)
+        if rest is not None:
+            self._go_on(rest.state)
+
+    def _go_on(self, state: AnomalyState) -> None:
+        self._scaler.go_on(state)
+        nodes = self._nodes()
+        for name in ("reference", "latest"):
+            if len(getattr(state, name)) != len(nodes):
+                raise ValueError(f"{name}: not one mass for each of {len(nodes)} nodes")
+        for node, reference, latest in zip(nodes, state.reference, state.latest, strict=True):
+            node.r_mass, node.l_mass = reference, latest
+        self._trees.counter, self._trees._first_window = state.counter, state.first_window
+
+    def learn(self, features: Features, label: bool, weight: float) -> float:
+        """As ``Online``."""
+        x = readable(features)
+        said = float(self.pipeline.score_one(x))
+        self.pipeline.learn_one(x)
+        return said
+
+    def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> AnomalyModel:
+        """As ``Online``: flat arrays, which score as the pipeline does at this moment, to the bit."""
+        by_level = [_by_level(tree) for tree in self._trees.trees]
+        splits = [node for nodes in by_level for node in nodes[: 2**HEIGHT - 1]]
+        rights = [node.children[0].l_mass < node.children[1].l_mass for node in splits]
+        trees = HalfSpaceModel(
+            version=version,
+            feature_schema_hash=feature_schema_hash,
+            height=HEIGHT,
+            window=WINDOW,
+            ready=int(not self._trees._first_window),
+            **self._scaler.compiled(),
+            features=np.array([INDEX[node.feature] for node in splits], dtype=np.int32),
+            thresholds=np.array([node.threshold for node in splits], dtype=np.float64),
+            rights=np.array(rights, dtype=np.int8),
+            masses=np.array([node.r_mass for nodes in by_level for node in nodes], dtype=np.int32),
+        )
+        return AnomalyModel(trees, threshold)
+
+    def state(self) -> AnomalyState:
+        """As ``Online``."""
+        return AnomalyState(
+            **self._scaler.learned(),
+            reference=tuple(node.r_mass for node in self._nodes()),
+            latest=tuple(node.l_mass for node in self._nodes()),
+            counter=self._trees.counter,
+            first_window=self._trees._first_window,
+        )
+
+    def _nodes(self) -> list[Any]:
+        return [node for nodes in self._trees._tree_nodes for node in nodes]
+
+
+def _trees() -> anomaly.HalfSpaceTrees:
+    """Trees that have learned nothing."""
     limits = dict.fromkeys(NAMES, (-LIMIT, LIMIT))
     trees = anomaly.HalfSpaceTrees(n_trees=TREES, height=HEIGHT, window_size=WINDOW, limits=limits, seed=SEED)
     trees.trees = [
@@ -81,96 +141,7 @@ def create_anomaly() -> compose.Pipeline:
         for _ in range(TREES)
     ]
     trees._tree_nodes = [list(tree.iter_dfs()) for tree in trees.trees]
-    return compose.Pipeline(FlooredScaler(), trees)
-
-
-def compile_anomaly(pipeline: compose.Pipeline, version: int, feature_schema_hash: str) -> HalfSpaceModel:
-    """The pipeline as flat arrays, which score as it does at this moment, to the bit."""
-    scaler, trees = _steps(pipeline)
-    splits = [node for tree in trees.trees for node in _by_level(tree)[: 2**HEIGHT - 1]]
-    rights = [node.children[0].l_mass < node.children[1].l_mass for node in splits]
-    masses = [node.r_mass for tree in trees.trees for node in _by_level(tree)]
-    return HalfSpaceModel(
-        version=version,
-        feature_schema_hash=feature_schema_hash,
-        height=HEIGHT,
-        window=WINDOW,
-        ready=int(not trees._first_window),
-        means=_column(scaler.means),
-        scales=np.array([scaler.scale(name) for name in NAMES], dtype=np.float64),
-        features=np.array([INDEX[node.feature] for node in splits], dtype=np.int32),
-        thresholds=np.array([node.threshold for node in splits], dtype=np.float64),
-        rights=np.array(rights, dtype=np.int8),
-        masses=np.array(masses, dtype=np.int32),
-    )
-
-
-def anomaly_state(pipeline: compose.Pipeline) -> AnomalyState:
-    """What the pipeline has learned, to be written down."""
-    scaler, trees = _steps(pipeline)
-    return AnomalyState(
-        counts=tuple(int(scaler.counts.get(name, 0)) for name in NAMES),
-        means=tuple(_column(scaler.means).tolist()),
-        variances=tuple(_column(scaler.vars).tolist()),
-        reference=tuple(node.r_mass for nodes in trees._tree_nodes for node in nodes),
-        latest=tuple(node.l_mass for nodes in trees._tree_nodes for node in nodes),
-        counter=trees.counter,
-        first_window=trees._first_window,
-    )
-
-
-def restore_anomaly(state: AnomalyState) -> compose.Pipeline:
-    """A pipeline that goes on exactly, to the bit, where the one that ``state`` was taken of stood.
-
-    Raises
-    ------
-    ValueError
-        When the state does not have one number for each feature of the registry, or one mass for each node.
-    """
-    pipeline = create_anomaly()
-    scaler, trees = _steps(pipeline)
-    for name in ("counts", "means", "variances"):
-        if len(getattr(state, name)) != len(FEATURES):
-            raise ValueError(f"{name}: not one number for each of {len(FEATURES)} features")
-    nodes = [node for each in trees._tree_nodes for node in each]
-    for name in ("reference", "latest"):
-        if len(getattr(state, name)) != len(nodes):
-            raise ValueError(f"{name}: not one mass for each of {len(nodes)} nodes")
-    seen = [position for position, count in enumerate(state.counts) if count]
-    scaler.counts.update({NAMES[position]: state.counts[position] for position in seen})
-    scaler.means.update({NAMES[position]: state.means[position] for position in seen})
-    scaler.vars.update({NAMES[position]: state.variances[position] for position in seen})
-    for node, reference, latest in zip(nodes, state.reference, state.latest, strict=True):
-        node.r_mass, node.l_mass = reference, latest
-    trees.counter, trees._first_window = state.counter, state.first_window
-    return pipeline
-
-
-class AnomalyOnline(Online):
-    """River's half-space trees, which learn from every example alike."""
-
-    def __init__(self, _plan: LinePlan, rest: Rest | None) -> None:
-        self._pipeline = restore_anomaly(rest.state) if rest else create_anomaly()
-
-    def learn(self, features: Features, label: bool, weight: float) -> float:
-        """As ``Online``."""
-        x = readable(features)
-        said = float(self._pipeline.score_one(x))
-        self._pipeline.learn_one(x)
-        return said
-
-    def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> AnomalyModel:
-        """As ``Online``."""
-        return AnomalyModel(compile_anomaly(self._pipeline, version, feature_schema_hash), threshold)
-
-    def state(self) -> AnomalyState:
-        """As ``Online``."""
-        return anomaly_state(self._pipeline)
-
-
-def _steps(pipeline: compose.Pipeline) -> tuple[FlooredScaler, Any]:
-    scaler, trees = pipeline.steps.values()
-    return cast(FlooredScaler, scaler), trees
+    return trees
 
 
 def _by_level(root: Any) -> list[Any]:
@@ -179,11 +150,3 @@ def _by_level(root: Any) -> list[Any]:
     for node in nodes:
         nodes.extend(getattr(node, "children", ()))
     return nodes
-
-
-def _column(values: dict[str, float]) -> NDArray[np.float64]:
-    """Values by feature name as an array in canonical order; 0 for a feature never met."""
-    column = np.zeros(len(FEATURES), dtype=np.float64)
-    for name, value in values.items():
-        column[INDEX[name]] = value
-    return column

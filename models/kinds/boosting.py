@@ -11,6 +11,7 @@ and each split learns on which side it belongs.
 from __future__ import annotations
 
 from collections import deque
+from copy import copy
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from models.influence import MEDIANS_MAX, bounded_weights
 from models.kinds import corrector
-from models.kinds.corrector import Corrector, CorrectorState, new_corrector
+from models.kinds.corrector import Corrector
 from models.kinds.kind import ROUNDING, Features, Fit, FitInputs, LinePlan, Online, Rest, Share
 from models.kinds.lightgbm_text import compile_boosting
 from models.labels import Rank, rank
@@ -62,27 +63,14 @@ def packed_fit(inputs: FitInputs) -> bytes:
     ImportError, ValueError
         As ``fit``.
     """
-    text = fit(inputs.features, inputs.labels, inputs.weights)
-    return compile_boosting(text, 0, inputs.feature_schema_hash).packed
+    return compile_boosting(fit(inputs), 0, inputs.feature_schema_hash).packed
 
 
-def fit(
-    features: NDArray[np.float64],
-    labels: NDArray[np.bool_],
-    weights: NDArray[np.float64],
-    bounded: bool = True,
-    share: Share | None = None,
-) -> str:
+def fit(inputs: FitInputs, bounded: bool = True, share: Share | None = None) -> str:
     """Fit the ensemble, and return it as LightGBM writes it.
 
     Parameters
     ----------
-    features
-        float64[n, k] as served: natural units, canonical order, NaN where missing.
-    labels
-        bool[n]: suspicious.
-    weights
-        float64[n], positive.
     bounded
         Whether no label may outvote the others (``models.influence.bounded_weights``).
     share
@@ -96,6 +84,7 @@ def fit(
         When shapes do not fit, a weight is not positive, or one of the two labels is missing.
     """
     lightgbm = _library()
+    features, labels, weights, _ = inputs
     if features.shape != (len(labels), len(NAMES)) or weights.shape != (len(labels),):
         raise ValueError(f"features {features.shape} and weights {weights.shape} for {len(labels)} labels")
     if not (np.isfinite(weights) & (weights > 0.0)).all():
@@ -109,17 +98,6 @@ def fit(
     return text
 
 
-def release() -> str:
-    """LightGBM's release.
-
-    Raises
-    ------
-    ImportError
-        When LightGBM is not installed, or cannot be loaded.
-    """
-    return str(_library().__version__)
-
-
 def fit_table(inputs: FitInputs, version: int, *, bounded: bool = True, share: Share | None = None) -> EnsembleModel:
     """An ensemble that is fitted to a data set, without a corrector.
 
@@ -128,7 +106,7 @@ def fit_table(inputs: FitInputs, version: int, *, bounded: bool = True, share: S
     ImportError, ValueError
         As ``fit``.
     """
-    text = fit(inputs.features, inputs.labels, inputs.weights, bounded, share)
+    text = fit(inputs, bounded, share)
     return EnsembleModel(compile_boosting(text, version, inputs.feature_schema_hash), review_probability=1.0)
 
 
@@ -138,11 +116,11 @@ def of_line(plan: LinePlan) -> dict[str, Any]:
     Raises
     ------
     ImportError
-        As ``release``.
+        When LightGBM is not installed, or cannot be loaded.
     """
     return {
         "corrector": corrector.DEFINITION,
-        "lightgbm": release(),
+        "lightgbm": str(_library().__version__),
         "refit_examples": plan.refit_examples,
         "refit_window_examples": plan.refit_window_examples,
         "refit_labels_min": REFIT_LABELS_MIN,
@@ -155,7 +133,7 @@ class BoostingState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     forest: bytes
     """The ensemble, packed; empty before the first fit."""
-    corrector: CorrectorState | None
+    corrector: Corrector | None
     since: int
     """Offset of the first example that it remembers. The others follow in the log."""
     unlearned: tuple[int, ...] = ()
@@ -171,16 +149,14 @@ class BoostingOnline(Online):
     def __init__(self, plan: LinePlan, rest: Rest | None) -> None:
         self._refit_examples, self._schema = plan.refit_examples, plan.feature_schema_hash
         self._window: deque[_Remembered] = deque(maxlen=plan.refit_window_examples)
-        self._forest: Forest | None = None
-        self._corrector: Corrector | None = None
+        self._ensemble: tuple[Forest, Corrector] | None = None
         state: BoostingState | None = rest.state if rest else None
         self._examples = rest.examples if rest else 0
         self.since = 0 if state is None else state.since
         self._unlearned = set(() if state is None else state.unlearned)
         self.fit_due = self._examples > 0 and self._examples % self._refit_examples == 0
         if state is not None and state.corrector is not None:
-            self._forest = forest_from(state.forest, 0, self._schema)
-            self._corrector = Corrector(state.corrector)
+            self._ensemble = forest_from(state.forest, 0, self._schema), copy(state.corrector)
 
     def recall(self, example: Example, offset: int) -> None:
         """As ``Online``."""
@@ -200,10 +176,11 @@ class BoostingOnline(Online):
     def learn(self, features: Features, label: bool, weight: float) -> float | None:
         """As ``Online``."""
         said = None
-        if self._forest is not None and self._corrector is not None:
-            score = float(self._forest.scores(np.array([features], dtype=np.float64))[0])
-            said = probability(self._corrector.log_odds_one(score, {}))
-            self._corrector.learn_one(score, {}, label, weight)
+        if self._ensemble is not None:
+            forest, corrector = self._ensemble
+            score = float(forest.scores(np.array([features], dtype=np.float64))[0])
+            said = probability(corrector.log_odds_one(score))
+            corrector.learn_one(score, label, weight)
         self._examples += 1
         self.fit_due = self._examples % self._refit_examples == 0
         return said
@@ -230,21 +207,22 @@ class BoostingOnline(Online):
         self.fit_due = False
         if packed is None:
             return "too_few_labels"
-        self._forest = forest_from(packed, 0, self._schema)
-        self._corrector = Corrector(new_corrector(self._forest.hash))
+        forest = forest_from(packed, 0, self._schema)
+        self._ensemble = forest, Corrector(forest.hash)
         return "fitted"
 
     def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> EnsembleModel | None:
         """As ``Online``."""
-        if self._forest is None or self._corrector is None:
+        if self._ensemble is None:
             return None
-        return EnsembleModel(self._corrector.compiled(self._forest, version), threshold)
+        forest, corrector = self._ensemble
+        return EnsembleModel(corrector.compiled(forest, version), threshold)
 
     def state(self) -> BoostingState:
         """As ``Online``."""
-        forest = b"" if self._forest is None else self._forest.packed
-        corrector = None if self._corrector is None else self._corrector.state()
-        return BoostingState(forest, corrector, self.since or 0, tuple(sorted(self._unlearned)))
+        forest, corrector = (None, None) if self._ensemble is None else self._ensemble
+        packed = b"" if forest is None else forest.packed
+        return BoostingState(packed, copy(corrector), self.since or 0, tuple(sorted(self._unlearned)))
 
 
 class _Remembered(NamedTuple):

@@ -56,6 +56,10 @@ class FitInputs(NamedTuple):
     feature_schema_hash: str
 
 
+PackedFit = Callable[[FitInputs], bytes]
+"""A function of a module, and of nothing but its inputs: it may be called in another process, and again."""
+
+
 class LinePlan(Protocol):
     """As much of a line's plan as its kind may look at (``models.learning.training.Plan``)."""
 
@@ -112,7 +116,7 @@ class Online(ABC):
         raise NotImplementedError(f"{type(self).__name__} is never fit_due")
 
     def take_fit(self, packed: bytes | None) -> Fit:
-        """Go on with what ``models.kinds.boosting.packed_fit`` made of ``fit_inputs``; no example came in between."""
+        """Go on with what its kind's ``packed_fit`` made of ``fit_inputs``; no example came in between."""
         raise NotImplementedError(f"{type(self).__name__} is never fit_due")
 
     def checkpoint(self) -> bytes:
@@ -159,6 +163,8 @@ class Kind:
     """What else decides a line of it, these releases included; raises ``ImportError`` where one is missing."""
     state: type[msgspec.Struct] | None = None
     """Of what its learner's state is; ``None``: it is kept as a checkpoint."""
+    packed_fit: PackedFit | None = None
+    """What makes the fits of a learner that is ever ``fit_due``."""
     fit: FitTable | None = None
     """How it is fitted to a data set at once. ``None``: its learner learns the rows, one after the other."""
     scoring: Callable[[ModelAnnouncement, GraphOf, str], Scoring] = _of_the_announcement

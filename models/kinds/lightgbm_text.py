@@ -10,18 +10,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from models.kinds.layout import Layout, Leaf, Split
 from services.contract.errors import TocsinError
 from services.scorer.path.features.registry import NAMES
 from services.scorer.path.scoring.forest import Forest
 from services.scorer.path.scoring.model import ModelRefused
-from services.scorer.path.scoring.trees import (
-    MISSING_IS_ZERO,
-    MISSING_LEFT,
-    MISSING_RIGHT,
-    ZERO_LEFT,
-    ZERO_RIGHT,
-    Trees,
-)
+from services.scorer.path.scoring.trees import MISSING_IS_ZERO, MISSING_LEFT, MISSING_RIGHT, ZERO_LEFT, ZERO_RIGHT
 
 ZERO_BELOW = float(np.float32(1e-35))
 """LightGBM's ``kZeroThreshold``: what is not larger in size counts as 0."""
@@ -61,96 +55,53 @@ def compile_boosting(text: str, version: int, feature_schema_hash: str) -> Fores
     _check_head(_fields(head))
     if not blocks:
         raise BoostingError("there are no trees")
-    parts: list[_Tree] = []
-    start = 0
+    layout = Layout()
     for number, block in enumerate(blocks):
-        parts.append(_Tree(_fields(block), f"tree {number}", start))
-        start += len(parts[-1].values)
+        _lay_out(layout, _fields(block), f"tree {number}")
     try:
-        trees = Trees(
-            features=np.array([each for part in parts for each in part.features], dtype=np.int32),
-            thresholds=np.array([each for part in parts for each in part.thresholds], dtype=np.float64),
-            lefts=np.array([each for part in parts for each in part.lefts], dtype=np.int32),
-            missing=np.array([each for part in parts for each in part.missing], dtype=np.int8),
-            roots=np.array([part.start for part in parts], dtype=np.int32),
-            zero_below=ZERO_BELOW,
-        )
-        values = np.array([each for part in parts for each in part.values], dtype=np.float64)
-        return Forest(version, feature_schema_hash, trees, values)
+        return Forest(version, feature_schema_hash, layout.trees(ZERO_BELOW), layout.values(0))
     except ModelRefused as error:
         raise BoostingError(str(error)) from error
 
 
-class _Tree:
-    """One tree of the text, its nodes breadth first with siblings side by side."""
+def _lay_out(layout: Layout, fields: dict[str, str], where: str) -> None:
+    """Add one tree of the text."""
+    leaves = _list(fields, "num_leaves", int, 1, where)[0]
+    if leaves < 1:
+        raise BoostingError(f"{where}: {leaves} leaves")
+    if fields.get("num_cat", "0") != "0":
+        raise BoostingError(f"{where}: categorical splits are not compiled")
+    if fields.get("is_linear", "0") != "0":
+        raise BoostingError(f"{where}: linear leaves are not compiled")
+    values, splits = _list(fields, "leaf_value", float, leaves, where), leaves - 1
+    weights = _list(fields, "leaf_count", float, leaves, where) if splits else [1.0]
+    features = _list(fields, "split_feature", int, splits, where)
+    thresholds = _list(fields, "threshold", float, splits, where)
+    decisions = _list(fields, "decision_type", int, splits, where)
+    lefts = _list(fields, "left_child", int, splits, where)
+    rights = _list(fields, "right_child", int, splits, where)
+    if any(not -leaves <= child < splits for child in lefts + rights):
+        raise BoostingError(f"{where}: a child is none of its nodes")
+    nodes, read = list(range(-leaves, splits)), []
 
-    def __init__(self, fields: dict[str, str], where: str, start: int) -> None:
-        self.where, self.start = where, start
-        leaves = _list(fields, "num_leaves", int, 1, where)[0]
-        if leaves < 1:
-            raise BoostingError(f"{where}: {leaves} leaves")
-        if fields.get("num_cat", "0") != "0":
+    def node(number: int) -> Leaf | Split:
+        """An inner node by its number, a leaf by the complement of its own."""
+        read.append(number)
+        if len(read) > len(nodes):
+            raise BoostingError(f"{where}: a node is the child of two")
+        if number < 0:
+            return Leaf((values[~number],), weights[~number])
+        decision = decisions[number]
+        if decision & _CATEGORICAL:
             raise BoostingError(f"{where}: categorical splits are not compiled")
-        if fields.get("is_linear", "0") != "0":
-            raise BoostingError(f"{where}: linear leaves are not compiled")
-        self._leaf_values = _list(fields, "leaf_value", float, leaves, where)
-        splits = leaves - 1
-        self._leaf_counts = _list(fields, "leaf_count", float, leaves, where) if splits else [1.0]
-        self._split_features = _list(fields, "split_feature", int, splits, where)
-        self._split_thresholds = _list(fields, "threshold", float, splits, where)
-        self._decisions = _list(fields, "decision_type", int, splits, where)
-        self._lefts = _list(fields, "left_child", int, splits, where)
-        self._rights = _list(fields, "right_child", int, splits, where)
-        if any(not -leaves <= child < splits for child in self._lefts + self._rights):
-            raise BoostingError(f"{where}: a child is none of its nodes")
-        self.features: list[int] = []
-        self.thresholds: list[float] = []
-        self.lefts: list[int] = []
-        self.missing: list[int] = []
-        self._lay_out(0 if splits else -1)
-        self.values = self._means()
+        way = _MISSING.get((decision >> 2, bool(decision & _DEFAULT_LEFT)))
+        if way is None:
+            raise BoostingError(f"{where}: decision type {decision} is unknown")
+        return Split(features[number], thresholds[number], way, (lefts[number], rights[number]))
 
-    def _lay_out(self, root: int) -> None:
-        """``root`` and every child in turn: an inner node by its number, a leaf as the complement of its own."""
-        self._order, at = [root], 0
-        while at < len(self._order):
-            node = self._order[at]
-            if node < 0:
-                self._node(0, 0.0, at, MISSING_IS_ZERO)
-            else:
-                decision = self._decisions[node]
-                if decision & _CATEGORICAL:
-                    raise BoostingError(f"{self.where}: categorical splits are not compiled")
-                way = _MISSING.get((decision >> 2, bool(decision & _DEFAULT_LEFT)))
-                if way is None:
-                    raise BoostingError(f"{self.where}: decision type {decision} is unknown")
-                self._node(self._split_features[node], self._split_thresholds[node], len(self._order), way)
-                self._order += [self._lefts[node], self._rights[node]]
-            at += 1
-            if len(self._order) > 2 * len(self._leaf_values) - 1:
-                raise BoostingError(f"{self.where}: a node is the child of two")
-        nodes = set(range(-len(self._leaf_values), len(self._leaf_values) - 1))
-        if set(self._order) != nodes or len(self._order) != len(nodes):
-            raise BoostingError(f"{self.where}: children are not its {len(nodes)} nodes, each once")
-
-    def _node(self, feature: int, threshold: float, left: int, missing: int) -> None:
-        self.features.append(feature)
-        self.thresholds.append(threshold)
-        self.lefts.append(self.start + left)
-        self.missing.append(missing)
-
-    def _means(self) -> list[float]:
-        """The value of each node, from the last to the first: children stand after their parent."""
-        values, counts = [0.0] * len(self._order), [0.0] * len(self._order)
-        for at in range(len(self._order) - 1, -1, -1):
-            node, left = self._order[at], self.lefts[at] - self.start
-            if node < 0:
-                values[at], counts[at] = self._leaf_values[~node], self._leaf_counts[~node]
-                continue
-            counts[at] = counts[left] + counts[left + 1]
-            share = counts[left + 1] / counts[at] if counts[at] > 0.0 else 0.5
-            values[at] = values[left] + (values[left + 1] - values[left]) * share
-        return values
+    layout.add(0 if splits else -1, node)
+    if sorted(read) != nodes:
+        raise BoostingError(f"{where}: children are not its {len(nodes)} nodes, each once")
 
 
 def _check_head(fields: dict[str, str]) -> None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -33,7 +33,8 @@ from river.utils import VectorDict
 from models.kinds.kind import GRADIENT_MAX, SCALE_MIN, Features, LinePlan, Online, Rest
 from services.contract.announcement import ModelAnnouncement
 from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
-from services.scorer.path.scoring.model import SCALED_MAX, LogisticModel, probability, read_features
+from services.scorer.path.scoring.model import SCALED_MAX, LogisticModel, probability
+from services.scorer.path.scoring.readings import READ_MAX, learnable
 
 LEARNING_RATE = 0.01
 """Of weights and intercept, constant: behaviour drifts, so learning never stops."""
@@ -41,8 +42,6 @@ L2 = 1e-4
 STEP_MAX = 2.0
 """Bound of what one example changes of the log-odds of its own payment."""
 AVERAGED_EXAMPLES = 1_000
-READ_MAX = 1e6
-"""A value beyond it, as read, is none that our features can have: learning treats it as missing."""
 PRIOR_LOG_ODDS = math.log(0.001 / 0.999)
 
 DEFINITION: dict[str, Any] = {
@@ -60,18 +59,22 @@ DEFINITION: dict[str, Any] = {
 """All that decides what this model makes of a sequence of examples, besides River's release."""
 
 
-class FlooredScaler(preprocessing.StandardScaler):  # type: ignore[misc]
-    """River's ``StandardScaler`` with standard deviations of at least ``scale_min`` and values within ``SCALED_MAX``;
-    a constant feature gives 0."""
+class ScalerState(msgspec.Struct, frozen=True):
+    """What a ``FlooredScaler`` has learned, in canonical feature order. JSON keeps each number to the bit."""
 
-    def __init__(self, scale_min: float = SCALE_MIN) -> None:
-        super().__init__()
-        self.scale_min = scale_min
+    counts: tuple[int, ...]
+    means: tuple[float, ...]
+    variances: tuple[float, ...]
+
+
+class FlooredScaler(preprocessing.StandardScaler):  # type: ignore[misc]
+    """River's ``StandardScaler`` with standard deviations of at least ``SCALE_MIN`` and values within ``SCALED_MAX``;
+    a constant feature gives 0."""
 
     def scale(self, name: str) -> float:
         """What ``name`` is divided by; 0 while it has not varied."""
         variance: float = self.vars.get(name, 0.0)
-        return max(variance**0.5, self.scale_min) if variance else 0.0
+        return max(variance**0.5, SCALE_MIN) if variance else 0.0
 
     def transform_one(self, x: dict[str, float]) -> dict[str, float]:
         """``x`` centred, scaled and held within bounds."""
@@ -80,6 +83,25 @@ class FlooredScaler(preprocessing.StandardScaler):  # type: ignore[misc]
             name: min(max((value - means[name]) / scales[name], -SCALED_MAX), SCALED_MAX) if scales[name] else 0.0
             for name, value in x.items()
         }
+
+    def compiled(self) -> dict[str, NDArray[np.float64]]:
+        """``means`` and ``scales`` float64[k], in canonical order."""
+        scales = np.array([self.scale(name) for name in NAMES], dtype=np.float64)
+        return {"means": column(self.means), "scales": scales}
+
+    def learned(self) -> dict[str, tuple[Any, ...]]:
+        """The fields of a ``ScalerState``."""
+        return {
+            "counts": tuple(int(self.counts.get(name, 0)) for name in NAMES),
+            "means": tuple(column(self.means).tolist()),
+            "variances": tuple(column(self.vars).tolist()),
+        }
+
+    def go_on(self, state: ScalerState) -> None:
+        """Stand, to the bit, where the scaler stood that ``state`` was taken of."""
+        self.counts.update(by_name(state, "counts"))
+        self.means.update(by_name(state, "means"))
+        self.vars.update(by_name(state, "variances"))
 
 
 class SteadyRegression(linear_model.LogisticRegression):  # type: ignore[misc]
@@ -119,22 +141,14 @@ class SteadyRegression(linear_model.LogisticRegression):  # type: ignore[misc]
         return {False: 1.0 - said, True: said}
 
 
-class LogisticState(msgspec.Struct, frozen=True):
-    """Everything a logistic model has learned, in canonical feature order. JSON keeps each number to the bit."""
+class LogisticState(ScalerState, frozen=True):
+    """Everything a logistic model has learned."""
 
-    counts: tuple[int, ...]
-    means: tuple[float, ...]
-    variances: tuple[float, ...]
     weights: tuple[float, ...]
     intercept: float
     mean_weights: tuple[float, ...]
     mean_intercept: float
     iterations: int
-
-
-def create_logistic() -> compose.Pipeline:
-    """A model that has learned nothing."""
-    return compose.Pipeline(FlooredScaler(), SteadyRegression())
 
 
 def readable(features: Sequence[float | None]) -> dict[str, float]:
@@ -152,89 +166,63 @@ def readable(features: Sequence[float | None]) -> dict[str, float]:
     if len(features) != len(FEATURES):
         raise ValueError(f"{len(features)} features, and the registry has {len(FEATURES)}")
     served = np.array([features], dtype=np.float64)  # None becomes NaN
-    with np.errstate(invalid="ignore", divide="ignore"):
-        read = read_features(served)[0].tolist()
-    return {name: value for name, value in zip(NAMES, read, strict=True) if -READ_MAX <= value <= READ_MAX}
+    read = learnable(served)[0].tolist()
+    return {name: value for name, value in zip(NAMES, read, strict=True) if value == value}
 
 
-def compile_logistic(
-    pipeline: compose.Pipeline, version: int, feature_schema_hash: str, review_probability: float
-) -> LogisticModel:
-    """The pipeline as flat arrays in canonical order, which score as it does (to rounding, below 1e-12)."""
-    scaler, regression = _steps(pipeline)
-    scales = np.array([scaler.scale(name) for name in NAMES], dtype=np.float64)
-    return LogisticModel(
-        version=version,
-        feature_schema_hash=feature_schema_hash,
-        bias=float(regression.mean_intercept),
-        weights=_column(regression.mean_weights),
-        means=_column(scaler.means),
-        scales=scales,
-        review_probability=review_probability,
-    )
-
-
-def logistic_state(pipeline: compose.Pipeline) -> LogisticState:
-    """What the pipeline has learned, to be written down."""
-    scaler, regression = _steps(pipeline)
-    return LogisticState(
-        counts=tuple(int(scaler.counts.get(name, 0)) for name in NAMES),
-        means=tuple(_column(scaler.means).tolist()),
-        variances=tuple(_column(scaler.vars).tolist()),
-        weights=tuple(_column(regression.weights).tolist()),
-        intercept=float(regression.intercept),
-        mean_weights=tuple(_column(regression.mean_weights).tolist()),
-        mean_intercept=float(regression.mean_intercept),
-        iterations=int(regression.optimizer.n_iterations),
-    )
-
-
-def restore_logistic(state: LogisticState) -> compose.Pipeline:
-    """A pipeline that goes on exactly, to the bit, where the one that ``state`` was taken of stood.
+class LogisticOnline(Online):
+    """River's scaled logistic regression. From a state it goes on exactly, to the bit.
 
     Raises
     ------
     ValueError
-        When the state does not have one number for each feature of the registry.
+        When a state does not have one number for each feature of the registry.
     """
-    for name in ("counts", "means", "variances", "weights", "mean_weights"):
-        if len(getattr(state, name)) != len(FEATURES):
-            raise ValueError(f"{name}: not one number for each of {len(FEATURES)} features")
-    pipeline = create_logistic()
-    scaler, regression = _steps(pipeline)
-    seen = [position for position, count in enumerate(state.counts) if count]
-    scaler.counts.update({NAMES[position]: state.counts[position] for position in seen})
-    scaler.means.update({NAMES[position]: state.means[position] for position in seen})
-    scaler.vars.update({NAMES[position]: state.variances[position] for position in seen})
-    # River offers no way to set weights. Those of features never met are left out: River starts them at 0 itself.
-    regression._weights = VectorDict({NAMES[position]: state.weights[position] for position in seen})
-    regression.intercept = state.intercept
-    regression.mean_weights = VectorDict({NAMES[position]: state.mean_weights[position] for position in seen})
-    regression.mean_intercept = state.mean_intercept
-    regression.optimizer.n_iterations = state.iterations
-    return pipeline
-
-
-class LogisticOnline(Online):
-    """River's scaled logistic regression."""
 
     def __init__(self, _plan: LinePlan, rest: Rest | None) -> None:
-        self._pipeline = restore_logistic(rest.state) if rest else create_logistic()
+        self._scaler, self._regression = FlooredScaler(), SteadyRegression()
+        self.pipeline = compose.Pipeline(self._scaler, self._regression)
+        if rest is not None:
+            self._go_on(rest.state)
+
+    def _go_on(self, state: LogisticState) -> None:
+        regression = self._regression
+        self._scaler.go_on(state)
+        regression._weights = VectorDict(by_name(state, "weights"))  # River offers no way to set weights
+        regression.intercept = state.intercept
+        regression.mean_weights = VectorDict(by_name(state, "mean_weights"))
+        regression.mean_intercept = state.mean_intercept
+        regression.optimizer.n_iterations = state.iterations
 
     def learn(self, features: Features, label: bool, weight: float) -> float:
         """As ``Online``."""
         x = readable(features)
-        said = float(self._pipeline.predict_proba_one(x)[True])
-        self._pipeline.learn_one(x, label, w=weight)
+        said = float(self.pipeline.predict_proba_one(x)[True])
+        self.pipeline.learn_one(x, label, w=weight)
         return said
 
     def compiled(self, version: int, feature_schema_hash: str, threshold: float) -> LogisticModel:
-        """As ``Online``."""
-        return compile_logistic(self._pipeline, version, feature_schema_hash, threshold)
+        """As ``Online``: flat arrays, which score as the pipeline does (to rounding, below 1e-12)."""
+        return LogisticModel(
+            version=version,
+            feature_schema_hash=feature_schema_hash,
+            bias=float(self._regression.mean_intercept),
+            weights=column(self._regression.mean_weights),
+            **self._scaler.compiled(),
+            review_probability=threshold,
+        )
 
     def state(self) -> LogisticState:
         """As ``Online``."""
-        return logistic_state(self._pipeline)
+        regression = self._regression
+        return LogisticState(
+            **self._scaler.learned(),
+            weights=tuple(column(regression.weights).tolist()),
+            intercept=float(regression.intercept),
+            mean_weights=tuple(column(regression.mean_weights).tolist()),
+            mean_intercept=float(regression.mean_intercept),
+            iterations=int(regression.optimizer.n_iterations),
+        )
 
 
 def rivers_release(_plan: LinePlan) -> dict[str, Any]:
@@ -253,14 +241,23 @@ def weights(said: ModelAnnouncement, _about: dict[str, Any]) -> list[dict[str, A
     return sorted(used, key=lambda each: -abs(each["weight"]))
 
 
-def _steps(pipeline: compose.Pipeline) -> tuple[FlooredScaler, SteadyRegression]:
-    scaler, regression = pipeline.steps.values()
-    return cast(FlooredScaler, scaler), cast(SteadyRegression, regression)
-
-
-def _column(values: dict[str, float]) -> NDArray[np.float64]:
+def column(values: dict[str, float]) -> NDArray[np.float64]:
     """Values by feature name as an array in canonical order; 0 for a feature never met."""
-    column = np.zeros(len(FEATURES), dtype=np.float64)
+    out = np.zeros(len(FEATURES), dtype=np.float64)
     for name, value in values.items():
-        column[INDEX[name]] = value
-    return column
+        out[INDEX[name]] = value
+    return out
+
+
+def by_name(state: ScalerState, column: str) -> dict[str, float]:
+    """A column of a state by feature name, without the features never met: River starts those at 0 itself.
+
+    Raises
+    ------
+    ValueError
+        When it does not have one number for each feature of the registry.
+    """
+    values = getattr(state, column)
+    if len(values) != len(FEATURES):
+        raise ValueError(f"{column}: not one number for each of {len(FEATURES)} features")
+    return {name: value for name, value, count in zip(NAMES, values, state.counts, strict=True) if count}

@@ -12,7 +12,7 @@ with blocks of one length a score depends on its row alone, however the stream i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import orjson
@@ -37,12 +37,6 @@ _WEIGHTS_ELSEWHERE = b"\x0a\x08location\x12"
 """How a tensor whose numbers stand in another file begins to say where (``external_data`` of onnx.proto)."""
 
 
-class _Session(Protocol):
-    def get_inputs(self) -> list[Any]: ...
-    def get_outputs(self) -> list[Any]: ...
-    def run(self, names: list[str], feeds: dict[str, NDArray[Any]]) -> list[Any]: ...
-
-
 @dataclass(frozen=True, eq=False)
 class OnnxModel:
     """A graph that scores: ``hash`` covers file, input, output and feature schema."""
@@ -51,7 +45,8 @@ class OnnxModel:
     feature_schema_hash: str
     hash: str
     graph: OnnxGraph
-    session: _Session
+    session: Any
+    """``onnxruntime.InferenceSession``."""
     failures: tuple[type[Exception], ...]
     """What the runtime raises."""
 
@@ -139,8 +134,8 @@ def checked_graph(said: ModelAnnouncement, data: bytes) -> OnnxGraph:
     return said.onnx
 
 
-def onnx_from(said: ModelAnnouncement, data: bytes, feature_schema_hash: str) -> OnnxModel:
-    """The model that is announced, of its file's bytes.
+def scoring(said: ModelAnnouncement, graph_file: GraphOf, feature_schema_hash: str) -> OnnxModel:
+    """As ``Kind.scoring``: the model that is announced, of its file.
 
     Raises
     ------
@@ -148,6 +143,7 @@ def onnx_from(said: ModelAnnouncement, data: bytes, feature_schema_hash: str) ->
         As ``checked_graph``, which comes first; when it was trained on other features, or onnxruntime is missing or
         refuses it.
     """
+    data = graph_file()
     require_schema(said, feature_schema_hash)
     graph = checked_graph(said, data)
     session, failures = _opened(data)
@@ -157,17 +153,12 @@ def onnx_from(said: ModelAnnouncement, data: bytes, feature_schema_hash: str) ->
     return OnnxModel(said.version, feature_schema_hash, said.model_hash, graph, session, failures)
 
 
-def scoring(said: ModelAnnouncement, graph: GraphOf, feature_schema_hash: str) -> OnnxModel:
-    """As ``Kind.scoring``."""
-    return onnx_from(said, graph(), feature_schema_hash)
-
-
 def check(said: ModelAnnouncement, graph: GraphOf) -> None:
     """As ``Kind.check``."""
     checked_graph(said, graph())
 
 
-def _opened(data: bytes) -> tuple[_Session, tuple[type[Exception], ...]]:
+def _opened(data: bytes) -> tuple[Any, tuple[type[Exception], ...]]:
     """A session on one thread, and what it raises."""
     if _WEIGHTS_ELSEWHERE in data:
         raise ModelRefused("keeps numbers in another file, which its hash would not cover: save it as one file")
@@ -189,7 +180,7 @@ def _opened(data: bytes) -> tuple[_Session, tuple[type[Exception], ...]]:
 
 
 def _probabilities(
-    session: _Session, graph: OnnxGraph, features: NDArray[np.float64], failures: tuple[type[Exception], ...]
+    session: Any, graph: OnnxGraph, features: NDArray[np.float64], failures: tuple[type[Exception], ...]
 ) -> NDArray[np.float64]:
     """float64[n]: what the graph says of each row; NaN where that is no probability, or one of ``failures`` came."""
     kind = _TYPES[session.get_inputs()[0].type]

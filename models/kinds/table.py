@@ -38,6 +38,7 @@ TABLE: tuple[Kind, ...] = (
         state=boosting.BoostingState,
         defaults=boosting.DEFINITION,
         of_line=boosting.of_line,
+        packed_fit=boosting.packed_fit,
         fit=boosting.fit_table,
     ),
     Kind(

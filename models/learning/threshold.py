@@ -7,6 +7,8 @@ from collections import deque
 
 import numpy as np
 
+from models.measures import Ranking
+
 WINDOW_EXAMPLES = 8_192
 """How many of the latest examples the threshold rests on."""
 
@@ -49,10 +51,8 @@ class ThresholdWindow:
         if not self._pairs:
             return 1.0
         probabilities, weights = np.array(self._pairs, dtype=np.float64).T
-        order = np.argsort(-probabilities, kind="stable")
-        falling, mass = probabilities[order], np.cumsum(weights[order])
-        ends = np.append(falling[1:] != falling[:-1], True)
-        fits = np.flatnonzero(ends & (mass <= share * mass[-1]))
-        if len(fits):
-            return float(falling[fits[-1]]) * (1.0 - rounding)
-        return math.nextafter(float(falling[0]), math.inf) * (1.0 + rounding)
+        ranking = Ranking.of(probabilities, np.zeros(len(weights), dtype=np.bool_), weights)
+        lowest = ranking.threshold_at_budget(share * ranking.mass[-1])
+        if lowest < math.inf:
+            return lowest * (1.0 - rounding)
+        return math.nextafter(float(ranking.thresholds[0]), math.inf) * (1.0 + rounding)

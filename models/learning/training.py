@@ -23,8 +23,7 @@ import msgspec
 import orjson
 
 from models.influence import ACCOUNT_LIMIT, AccountLimit
-from models.kinds.boosting import packed_fit
-from models.kinds.kind import Fit, FitInputs, Online, Rest
+from models.kinds.kind import Fit, FitInputs, Online, PackedFit, Rest
 from models.kinds.table import FOLLOWED, KINDS
 from models.labels import SILENCE
 from models.learning.recent import RecentIds
@@ -168,7 +167,14 @@ class Trainer:
     def fit(self) -> Fit:
         """Make the fit that is due, here and now. It takes seconds."""
         inputs = self.fit_inputs()
-        return self.take_fit(None if inputs is None else packed_fit(inputs))
+        return self.take_fit(None if inputs is None else self.packed_fit(inputs))
+
+    @property
+    def packed_fit(self) -> PackedFit:
+        """What makes the fits of this line."""
+        made = KINDS[self.plan.kind].packed_fit
+        assert made is not None, f"{self.plan.kind}: its row in models.kinds.table says not how it is fitted"
+        return made
 
     def fit_inputs(self) -> FitInputs | None:
         """What the fit that is due looks at; ``None`` where there are too few labels for one. Whoever makes it
@@ -176,7 +182,7 @@ class Trainer:
         return self._online.fit_inputs()
 
     def take_fit(self, packed: bytes | None) -> Fit:
-        """Go on with ``models.kinds.boosting.packed_fit`` of ``fit_inputs``, or with ``None`` where that was ``None``.
+        """Go on with ``packed_fit`` of ``fit_inputs``, or with ``None`` where that was ``None``.
 
         A new ensemble has said nothing yet, so its operating threshold begins anew with it.
 

@@ -41,10 +41,6 @@ def create_baseline(settings: Settings, metrics: Metrics) -> faust.App:
     )
     ruleset, topics, partitions = load_ruleset(settings), settings.topics, settings.partitions
     model = untrained_model(feature_schema_hash(ruleset.parameters))
-    sources = {
-        PayerHop: app.topic(topics.payments.name, schema=_raw()),
-        PayeeHop: app.topic(topics.payments_by_payee.name, schema=_raw()),
-    }
     out = {role: app.topic(getattr(topics, role).name, schema=_raw()) for role in
            ("payments_by_payee", "decisions", "reviews", "dead_letters", "payer_state", "payee_state")}  # fmt: skip
     payer_hops = {p: PayerHop(ruleset, topics.payments.name, p, partitions) for p in range(partitions)}
@@ -66,18 +62,16 @@ def create_baseline(settings: Settings, metrics: Metrics) -> faust.App:
                 await out[changelog].send(key=key, value=row, partition=partition)
         return counts
 
-    async def payer(stream: faust.StreamT[bytes]) -> None:
-        async for events in stream.take_events(BATCH, within=WITHIN_S):
-            counts = await work(payer_hops, events, "payer_state")
-            metrics.payments.labels("payer", "forwarded").inc(counts["forwarded"])
+    def add_agent(name: str, topic: str, hops: Hops, result: str) -> None:
+        async def agent(stream: faust.StreamT[bytes]) -> None:
+            async for events in stream.take_events(BATCH, within=WITHIN_S):
+                counts = await work(hops, events, f"{name}_state")
+                metrics.payments.labels(name, result).inc(counts[result])
 
-    async def payee(stream: faust.StreamT[bytes]) -> None:
-        async for events in stream.take_events(BATCH, within=WITHIN_S):
-            counts = await work(payee_hops, events, "payee_state")
-            metrics.payments.labels("payee", "decided").inc(counts["decided"])
+        app.agent(app.topic(topic, schema=_raw()), name=name)(agent)
 
-    app.agent(sources[PayerHop], name="payer")(payer)
-    app.agent(sources[PayeeHop], name="payee")(payee)
+    add_agent("payer", topics.payments.name, payer_hops, "forwarded")
+    add_agent("payee", topics.payments_by_payee.name, payee_hops, "decided")
     return app
 
 

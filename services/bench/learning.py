@@ -40,7 +40,7 @@ def learning_cost() -> dict[str, Any]:
             except ImportError:
                 continue
             found["fit_cpu_s"] = round(time.process_time() - began, 1)
-            found["fit_pause_ms"] = round(1e3 * asyncio.run(longest_pause_s(fitted(inputs))), 1)
+            found["fit_pause_ms"] = round(1e3 * asyncio.run(longest_pause_s(fitted(trainer.packed_fit, inputs))), 1)
         chosen = [next(examples) for _ in range(EXAMPLES)]
         began = time.process_time()
         for offset, example in enumerate(chosen, trainer.next_offset):

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from typing import Any
 
+import msgspec
+
+from services.bench.kernels import models_us_per_payment, packs_us_per_payment
 from services.bench.learning import learning_cost
-from services.bench.models import models_us_per_payment
-from services.bench.packs import packs_us_per_payment
-from services.bench.stream import bench_payments
 from services.bench.swap import swaps
 from services.bench.worker import POLL_S, Measured, MeasuredWorker
+from services.contract.payment import Payment
+from services.generator import Configuration, Stream
 from services.ingest.replay import send_payments
 from services.kafka.topics import create_topics
 from services.runtime.settings import Settings
 
 POLL_AGENT_S = 0.25
+PAYMENTS_A_PAYER = 10
 _SCORER = ["services.cli", "worker", "scorer", "--loglevel", "ERROR"]
 _FORWARDED = 'tocsin_payments_total{hop="payer",result="forwarded"}'
 _DECIDED = 'tocsin_payments_total{hop="payee",result="decided"}'
@@ -83,7 +87,16 @@ def run_bench(
 
 def _prepare(settings: Settings, payments: int) -> None:
     asyncio.run(create_topics(settings))
-    asyncio.run(send_payments(bench_payments(payments), settings, name="bench"))
+    asyncio.run(send_payments(_payments(payments), settings, name="bench"))
+
+
+def _payments(count: int) -> Iterator[Payment]:
+    """The first ``count`` payments of about ``count / 10`` customers of the generated bank (``services.generator``):
+    card, bills, salaries, transfers and remittances of about 360 bytes of JSON each."""
+    payers = max(count // PAYMENTS_A_PAYER, 100)
+    stream = Stream(Configuration(payers=payers, months=12, seed=1, profile="bank", noise=False))
+    values = chain.from_iterable(chunk.values for chunk in stream.chunks())
+    return map(msgspec.json.Decoder(Payment).decode, islice(values, count))
 
 
 def _measure(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ import urllib.request
 from dataclasses import dataclass
 from types import TracebackType
 
+from services.broker.probe import free_ports
 from services.runtime.settings import PREFIX, Settings
 
 POLL_S = 1.0
@@ -33,7 +33,6 @@ class Reading:
 class Measured:
     """Rates between two readings."""
 
-    payments: int
     payments_per_second: float
     cpu_us_per_payment: float
 
@@ -41,11 +40,7 @@ class Measured:
     def between(cls, first: Reading, last: Reading) -> Measured:
         """What happened from ``first`` to ``last``."""
         payments = last.done - first.done
-        return cls(
-            payments,
-            payments / (last.wall_s - first.wall_s),
-            1e6 * (last.cpu_s - first.cpu_s) / payments,
-        )
+        return cls(payments / (last.wall_s - first.wall_s), 1e6 * (last.cpu_s - first.cpu_s) / payments)
 
 
 def reserve_core() -> int | None:
@@ -69,7 +64,7 @@ class MeasuredWorker:
         self, arguments: list[str], settings: Settings, counter: str, core: int | None, poll_s: float = POLL_S
     ) -> None:
         self._counter, self._poll_s = counter, poll_s
-        self._port = _free_port()
+        self._port = free_ports(1)[0]
         self._folder = tempfile.TemporaryDirectory(prefix="tocsin-bench-")
         environment = os.environ | {
             PREFIX + "BOOTSTRAP": settings.bootstrap,
@@ -94,22 +89,18 @@ class MeasuredWorker:
         RuntimeError
             When the worker ends, or the time is up, with the end of what it said; or ``total`` is too small.
         """
-        first: Reading | None = None
-        last: Reading | None = None
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline and self._process.poll() is None:
-            reading = self._read()
-            if reading.done >= total:
-                if first is None or last is None:
-                    raise RuntimeError(f"{total} payments are too few to measure a rate on")
-                return Measured.between(first, last)
-            if first is None and reading.done >= total * warm_share:
-                first = reading
-            elif first is not None and reading.done < total:
-                last = reading
+        readings: list[Reading] = []
+        done, deadline = 0, time.monotonic() + timeout_s
+        while done < total and time.monotonic() < deadline and self._process.poll() is None:
             time.sleep(self._poll_s)
-        if first is not None and last is not None:
-            return Measured.between(first, last)
+            reading = self._read()
+            done = reading.done
+            if total * warm_share <= done < total:
+                readings.append(reading)
+        if len(readings) > 1:
+            return Measured.between(readings[0], readings[-1])
+        if done >= total:
+            raise RuntimeError(f"{total} payments are too few to measure a rate on")
         self._process.kill()
         _, said = self._process.communicate()
         raise RuntimeError(
@@ -146,9 +137,3 @@ def _cpu_s(pid: int) -> float:
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

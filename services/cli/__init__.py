@@ -8,12 +8,13 @@ import sys
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final
 
 import typer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from typer.core import TyperGroup
 
+from services.cli.options import fail
 from services.contract.errors import TocsinError
 
 __all__ = ["app_of", "main"]
@@ -51,18 +52,13 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KafkaError as error:
-            _end(_of_kafka(error), 1)
+            fail(_of_kafka(error))
         except TocsinError as error:
-            _end(str(error), error.exit_code)
+            fail(error, error.exit_code)
         except OSError as error:
             if error.filename is None:  # no file is at fault, so it is a bug of ours
                 raise
-            _end(f"{error.filename}: {error.strerror}; check the path and its permissions", 2)
-
-
-def _end(message: str, code: int) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)
+            fail(f"{error.filename}: {error.strerror}; check the path and its permissions", 2)
 
 
 def _version(wanted: bool) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from services.cli.options import print_table
 from services.contract.alert import Alert, Contribution
 from services.contract.codes import CURRENCY_EXPONENT
 from services.contract.decision import Evidence, Finding
@@ -56,11 +57,8 @@ def show_alert(alert: Alert, console: Console) -> None:
     if alert.rules:
         _show_rules(alert, console)
     if alert.reasons:
-        table = Table("reason of the most probable payment", "value", "log-odds", box=None, header_style="bold")
-        for reason in alert.reasons:
-            table.add_row(reason.feature, f"{reason.value:g}", f"{reason.contribution:+.3f}")
-        console.print("")
-        console.print(table)
+        rows = [(each.feature, f"{each.value:g}", f"{each.contribution:+.3f}") for each in alert.reasons]
+        _show_table(console, ("reason of the most probable payment", "value", "log-odds"), rows)
     _show_payments(alert, console)
     console.print(
         "\nA pattern consistent with published indicators. People decide; a payee may be a victim.", style="dim"
@@ -98,9 +96,8 @@ def _show_finding(finding: Finding, console: Console) -> None:
 def _show_evidence(title: str, evidence: tuple[Evidence, ...], console: Console) -> None:
     if not evidence:
         return
-    table = Table(title, "measured", "threshold", "window", "log-odds", "source", box=None, header_style="bold")
-    for each in evidence:
-        table.add_row(
+    rows = [
+        (
             escape(f"{each.indicator}: {each.reason}"),
             f"{each.measured:g} {each.unit}",
             f"{each.threshold:g}",
@@ -108,33 +105,38 @@ def _show_evidence(title: str, evidence: tuple[Evidence, ...], console: Console)
             f"{each.weight:+g}",
             escape(each.source),
         )
-    console.print("")
-    console.print(table)
+        for each in evidence
+    ]
+    _show_table(console, (title, "measured", "threshold", "window", "log-odds", "source"), rows)
 
 
 def _show_rules(alert: Alert, console: Console) -> None:
-    table = Table("rule", "measured", "threshold", "window", box=None, header_style="bold")
+    rows = []
     for each in alert.rules:
         measured = "" if each.measured is None else f"{each.measured:g} {each.unit or ''}".strip()
-        table.add_row(each.rule, measured, "" if each.threshold is None else f"{each.threshold:g}", each.window or "")
+        rows.append((each.rule, measured, "" if each.threshold is None else f"{each.threshold:g}", each.window or ""))
+    _show_table(console, ("rule", "measured", "threshold", "window"), rows)
+
+
+def _show_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     console.print("")
-    console.print(table)
+    print_table(columns, rows, console)
 
 
 def _show_payments(alert: Alert, console: Console) -> None:
     leading = alert.finding_payment
-    table = Table("payment", "time", "amount", "decision", "", box=None, header_style="bold")
     older: tuple[Contribution, ...] = () if leading is None or leading in alert.payments else (leading,)
-    for each in (*older, *alert.payments):
-        table.add_row(
+    rows = [
+        (
             escape(each.payment_id),
             moment(each.event_time_ms),
             money(each.amount_minor, each.currency),
             each.decision_id,
             "finding" if leading is not None and each.decision_id == leading.decision_id else "",
         )
-    console.print("")
-    console.print(table)
-    left_out = alert.payments_count - table.row_count
+        for each in (*older, *alert.payments)
+    ]
+    _show_table(console, ("payment", "time", "amount", "decision", ""), rows)
+    left_out = alert.payments_count - len(rows)
     if left_out > 0:
         console.print(f"and {left_out} earlier ones")

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from services.cli.options import Json, file_to_write, plot_to_write, print_json
-from services.cli.workbench_view import fail
+from services.cli.options import Json, fail, file_to_write, plot_to_write, print_json
+from services.cli.workbench_view import check_kind
 from services.generator import Configuration, ConfigurationError
 from services.runtime.progress import Progress
 from services.runtime.settings import load_settings
 from services.scorer.rulebook.ruleset_file import load_ruleset
-
-STEPS = 1_000
 
 
 def assess(
@@ -38,22 +37,17 @@ def assess(
 
     Every figure is of synthetic data: it shows that the software works as specified, not that it finds offenders.
     """
-    from models.kinds.table import ON_TABLES
     from services.workbench.assessment import report as reports
     from services.workbench.assessment.run import Options
     from services.workbench.assessment.run import assess as run
 
-    if model not in ON_TABLES:
-        fail(f"--model {model}: there is no such kind; expected one of {', '.join(ON_TABLES)}")
+    check_kind("--model", model)
     _check(base_rates.split(","), payers, months)
     options = Options(payers, months, seed, training_seed, training_payers, model, tuple(base_rates.split(",")), hard)
-    with Progress("assessing", STEPS) as progress:
-
-        def tell(doing: str) -> None:
-            print(f"assess: {doing}", file=sys.stderr)
-
+    with Progress("assessing") as progress:
         try:
-            result = run(options, load_ruleset(load_settings()), tell, lambda share: progress.at(round(STEPS * share)))
+            tell = partial(print, "assess:", file=sys.stderr)
+            result = run(options, load_ruleset(load_settings()), tell, progress.at_share)
         except ImportError as error:
             fail(error)
     text = reports.markdown(result)

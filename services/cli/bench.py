@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from services.broker import open_broker
-from services.cli.options import Bootstrap, Json, print_json
+from services.cli.options import Bootstrap, Json, print_json, print_table
 from services.runtime.progress import Progress
 from services.runtime.settings import load_settings
 
@@ -38,9 +38,7 @@ def bench(
     from services.bench.run import run_bench
     from services.bench.worker import reserve_core
 
-    def tell(doing: str) -> None:
-        print(f"bench: {doing}", file=sys.stderr)
-
+    tell = partial(print, "bench:", file=sys.stderr)
     core = reserve_core()
     if bootstrap is not None:
         figures = run_bench(load_settings(bootstrap=bootstrap), core, payments, baseline_payments, tell)
@@ -69,26 +67,32 @@ def _soak(decisions: int, json: bool) -> None:
         print_json(rows)
         return
     columns = ("decisions", "days", "kept", "labels waiting", "examples", "store, MB", "peak memory, MB", "s")
-    table = Table(*columns, box=None, header_style="bold")
-    for row in rows:
-        counted = (row[each] for each in ("decisions", "days", "kept", "labels_waiting", "examples"))
-        sizes = (row[each] / 1e6 for each in ("store_bytes", "peak_memory_bytes"))
-        table.add_row(*(f"{each:,}" for each in counted), *(f"{each:.0f}" for each in sizes), f"{row['seconds']:.0f}")
-    Console().print(table)
+    counts, sizes = ("decisions", "days", "kept", "labels_waiting", "examples"), ("store_bytes", "peak_memory_bytes")
+    print_table(
+        columns,
+        (
+            [
+                *(f"{row[name]:,}" for name in counts),
+                *(f"{row[name] / 1e6:.0f}" for name in sizes),
+                f"{row['seconds']:.0f}",
+            ]
+            for row in rows
+        ),
+    )
     Console().print(", ".join(f"{name} {count:,}" for name, count in rows[-1]["results"].items()))
 
 
 def _show(figures: dict[str, Any]) -> None:
     cpu, agent = figures["cpu_us_per_payment"], figures["baselines"]["faust_agent"]
-    table = Table("one process on one core", "payments/s", "CPU µs a payment", box=None, header_style="bold")
-    table.add_row("Tocsin, both hops", f"{figures['payments_per_second']:,}", f"{cpu['total']}")
-    table.add_row("  payer hop alone", "", f"{cpu['payer_hop']}")
-    table.add_row("  payee hop alone", "", f"{cpu['payee_hop']}")
-    table.add_row("  typology packs, of the payee hop", "", f"{cpu['packs']}")
-    for name, cost in cpu["models"].items():
-        table.add_row(f"  a model: {name.replace('_', ' ')}", "", f"{cost}")
-    table.add_row("Faust agents, same work", f"{agent['payments_per_second']:,}", f"{agent['cpu_us_per_payment']}")
-    Console().print(table)
+    rows = [
+        ("Tocsin, both hops", f"{figures['payments_per_second']:,}", f"{cpu['total']}"),
+        ("  payer hop alone", "", f"{cpu['payer_hop']}"),
+        ("  payee hop alone", "", f"{cpu['payee_hop']}"),
+        ("  typology packs, of the payee hop", "", f"{cpu['packs']}"),
+        *((f"  a model: {name.replace('_', ' ')}", "", f"{cost}") for name, cost in cpu["models"].items()),
+        ("Faust agents, same work", f"{agent['payments_per_second']:,}", f"{agent['cpu_us_per_payment']}"),
+    ]
+    print_table(("one process on one core", "payments/s", "CPU µs a payment"), rows)
     Console().print(
         f"{figures['times_faust_agent']} times the Faust agents' rate; {figures['payments']:,} payments, "
         f"{figures['partitions']} partitions, {figures['delivery']}, {figures['broker']}"

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from services.cli.options import Bootstrap, Json, moment_ms, plots_to_write, print_json
-from services.cli.workbench_view import STEPS, Budget, at, fail, read, show, text
+from services.cli.options import Bootstrap, Json, fail, moment_ms, plots_to_write, print_json, print_table
+from services.cli.workbench_view import Budget, read, show, text
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings, load_settings
 from services.scorer.path.features.registry import feature_schema_hash
@@ -61,8 +58,7 @@ def compare(
     if champion is None or challenger is None or not files or plots is not None:
         raise typer.BadParameter("two models and --data, or --shadow")
     from models.registry.registry import Registry, RegistryError
-    from services.workbench.compare import ComparisonError, unseen
-    from services.workbench.compare import compare as run
+    from services.workbench.compare import ComparisonError, compared, unseen
 
     registry = Registry(settings.registry)
     try:
@@ -70,7 +66,7 @@ def compare(
         data = read(files)
         models = [registry.scoring(each, data.feature_schema_hash) for each in said]
         rest = unseen(data, (said[0].trained_event_time_ms, said[1].trained_event_time_ms))
-        found = run(rest, models[0], models[1], share)
+        found = compared(rest, models[0].scores(rest.features), models[1].scores(rest.features), share)
     except (RegistryError, ComparisonError, ValueError) as error:
         fail(error)
     if json:
@@ -108,11 +104,9 @@ def _show_shadow(found: dict[str, dict[str, Any]]) -> None:
             typer.echo(f"{name}: {said['why']}")
             continue
         _show_comparison("served", name, said)
-        table = Table("label within", "served, miscal.", f"{name}, miscal.", box=None, header_style="bold")
-        for cohort, figures in said["cohorts"]["champion"].items():
-            other = said["cohorts"]["challenger"][cohort]
-            table.add_row(cohort, *(text(each["calibration_error"]) for each in (figures, other)))
-        Console().print(table)
+        served, other = said["cohorts"]["champion"], said["cohorts"]["challenger"]
+        rows = ((cohort, *(text(of[cohort]["calibration_error"]) for of in (served, other))) for cohort in served)
+        print_table(("label within", "served, miscal.", f"{name}, miscal."), rows)
         if not said["trained_until_known"]:
             typer.echo(f"{name} does not say what it learned from (--trained-until): some of these it may have seen")
 
@@ -160,29 +154,22 @@ def backtest(
     snapshot = None if model == "untrained" else registry.named(model)
     data = read(files) if files else None
     schema = feature_schema_hash(ruleset.parameters) if data is None else data.feature_schema_hash
-    whole = Stretch(schema)
-    chosen = Stretch(
-        schema,
-        whole.from_ms if start is None else moment_ms(start),
-        whole.upto_ms if end is None else moment_ms(end),
-    )
+    bounds = {"from_ms": start, "upto_ms": end}
+    chosen = Stretch(schema, **{name: moment_ms(typed) for name, typed in bounds.items() if typed is not None})
     by: Model = untrained_model(schema) if snapshot is None else model_from(snapshot.announcement, schema)
     if data is None:
         said = asyncio.run(from_kafka(settings, ruleset, by, chosen, workers))
     else:
         data = data.chosen((data.event_ms >= chosen.from_ms) & (data.event_ms <= chosen.upto_ms))
-        with Progress("deciding again", STEPS) as progress:
-            found = reviewed(data, ruleset, by, partial(at, progress), workers)
+        with Progress("deciding again") as progress:
+            found = reviewed(data, ruleset, by, progress.at_share, workers)
         said = compared(data, found)
     if json:
         print_json(said)
         return
-    table = Table("", *(name.replace("_", " ") for name in said["did"]), box=None, header_style="bold")
-    for name in ("did", "would"):
-        table.add_row(
-            f"{name} go to review" if name == "did" else "would", *(text(each) for each in said[name].values())
-        )
-    Console().print(table)
+    rows = (("did go to review", said["did"]), ("would", said["would"]))
+    columns = ("", *(name.replace("_", " ") for name in said["did"]))
+    print_table(columns, ((name, *map(text, figures.values())) for name, figures in rows))
     typer.echo(
         f"{said['both']:,} both, {said['only_did']:,} no longer, {said['only_would']:,} newly; asked for by "
         + ", ".join(f"{name} {count:,}" for name, count in said["would_by"].items())

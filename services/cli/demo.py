@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from services.cli.options import Json, print_json
 
 EXIT_UNSOUND, EXIT_INTERRUPTED = 1, 130
-
-
-class BrokerKind(StrEnum):
-    """Which broker to start."""
-
-    auto = "auto"
-    kafka = "kafka"
-    memory = "memory"
 
 
 def demo(
@@ -29,8 +20,9 @@ def demo(
         str | None, typer.Option(help="Use this cluster instead of starting one; topics get a prefix of their own.")
     ] = None,
     broker: Annotated[
-        BrokerKind, typer.Option(help="kafka: Apache Kafka; memory: memory-only; auto: Kafka where it can be had.")
-    ] = BrokerKind.auto,
+        Literal["auto", "kafka", "memory"],
+        typer.Option(help="kafka: Apache Kafka; memory: memory-only; auto: Kafka where it can be had."),
+    ] = "auto",
     json: Json = False,
 ) -> None:
     """Show everything at work: a broker, a scorer, a learner, and a stream of payments whose labels come later.
@@ -46,7 +38,7 @@ def demo(
     from services.demo.workers import WorkerEndedError
     from services.ingest.replay import ReplayError
 
-    options = Options(payments, seed, keep, bootstrap, broker.value)
+    options = Options(payments, seed, keep, bootstrap, broker)
     with DemoView(payments) as view:
 
         def finished(summary: Summary, place: Place) -> None:

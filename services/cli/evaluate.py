@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from services.cli.options import Json, plots_to_write, print_json
-from services.cli.workbench_view import STEPS, Budget, Matured, at, fail, read, show
+from services.cli.options import Json, fail, plots_to_write, print_json, print_table
+from services.cli.workbench_view import Budget, Matured, read, show
 from services.runtime.progress import Progress
 from services.runtime.settings import load_settings
 
@@ -75,10 +73,10 @@ def evaluate(
         _poison(found, names, poison, attack, refit_days, unbounded, share, plots, json)
         return
     learner = LEARNERS[model](refit_days, True) if model in LEARNERS else None
-    with Progress("walking", STEPS) as progress:
+    with Progress("walking") as progress:
         scores = found.score
         if learner is not None:
-            scores = prequential(found, learner, partial(at, progress))
+            scores = prequential(found, learner, progress.at_share)
     from services.workbench.measures import measured
 
     figures = {cohort: each.as_dict() for cohort, each in measured(found, scores, share).items()}
@@ -111,8 +109,8 @@ def _poison(
         for bounded in (True, False) if unbounded else (True,):
             called = name if bounded else f"{name}, unbounded"
             make = partial(LEARNERS[name], refit_days, bounded)
-            with Progress(called, STEPS) as progress:
-                found[called] = poisoning(data, make, flip, attack, budget_share, partial(at, progress), bounded)
+            with Progress(called) as progress:
+                found[called] = poisoning(data, make, flip, attack, budget_share, progress.at_share, bounded)
     if plots is not None:
         from services.workbench.plots import draw_poisoning
 
@@ -139,9 +137,9 @@ def _evaluate_handbook(folder: Path | None, json: bool) -> None:
     path = (folder or Path(os.environ.get("TOCSIN_DATA", "../shared/data"))) / "fdh_raw.parquet"
     if not path.is_file():
         fail(f"{path}: not there; --data or TOCSIN_DATA names its folder (Fraud-Detection-Handbook/simulated-data-raw)")
-    with Progress("replaying", STEPS) as progress:
+    with Progress("replaying") as progress:
         try:
-            found = evaluate_handbook(path, settings, partial(at, progress))
+            found = evaluate_handbook(path, settings, progress.at_share)
         except ImportError as error:
             fail(error)
     if json:
@@ -149,11 +147,14 @@ def _evaluate_handbook(folder: Path | None, json: bool) -> None:
         return
     days = len(found["served"]) - TEST_DAYS * len(found["splits"])
     typer.echo(f"served on the tested days: {', '.join(dict.fromkeys(list(found['served'].values())[days:]))}")
-    table = Table("", "AUC", "average precision", "card precision@100", box=None, header_style="bold")
     keys = ("auc", "average_precision", "card_precision_100")
     rows = [(f"training week {each['training_week']}", each) for each in found["splits"]]
     means = [("Tocsin as served: mean", found["mean"])] + [(f"  {name}", each) for name, each in found["lines"].items()]
-    for name, each in [*rows, *means, *found["published"].items()]:
-        table.add_row(name, *("" if each[key] is None else f"{each[key]:.3f}" for key in keys))
-    Console().print(table)
+    print_table(
+        ("", "AUC", "average precision", "card precision@100"),
+        (
+            (name, *("" if each[key] is None else f"{each[key]:.3f}" for key in keys))
+            for name, each in [*rows, *means, *found["published"].items()]
+        ),
+    )
     typer.echo(found["note"])

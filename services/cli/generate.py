@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
-from services.cli.generate_view import ShownDays, finding_dict, findings_table
-from services.cli.options import Bootstrap, Json, print_json
+from services.cli.generate_view import ShownDays, findings_table
+from services.cli.options import Bootstrap, Json, fail, print_json
 from services.generator import Configuration, ConfigurationError, Day, Profile, Stream
 from services.generator.check import Finding, findings
 from services.generator.measures import Measures
 from services.generator.outputs import WRITERS, OutputError, TruthWriter, truth_writer
 from services.generator.plot import PlotError, write_plot
 from services.ingest.replay import KafkaFailedError, send_payments
-from services.ingest.report import Report
 from services.runtime.settings import SettingsError, load_settings
 
 EXIT_KAFKA = 1
@@ -81,20 +80,22 @@ def generate(
         configuration = Configuration(
             payers, months, seed, base_rate, profile, hard, swap_seed=swap_destinations, amounts=amounts
         )
-        run = _Run(Stream(configuration), check)
-        with ExitStack() as stack:
-            shown = stack.enter_context(ShownDays(configuration.days, quiet=json))
-            run.open(stack, shown, truth)
+        stream = Stream(configuration)
+        with (
+            ShownDays(configuration.days, quiet=json) as shown,
+            nullcontext() if truth is None else truth_writer(truth) as true,
+        ):
+            run = _Run(stream, shown, Measures(stream) if check else None, true)
             if kafka:
-                _send(run, bootstrap)
+                run.send(bootstrap)
             else:
                 run.write(out, format_)
         found = findings(run.measures) if run.measures is not None else []
         plotted = _plot(run, plot or _beside(out)) if check else None
     except KafkaFailedError as error:
-        _fail(f"Kafka: {error}", EXIT_KAFKA, json)
+        fail(f"Kafka: {error}", EXIT_KAFKA, json)
     except (ConfigurationError, OutputError, SettingsError) as error:
-        _fail(str(error), EXIT_SETTINGS, json)
+        fail(error, EXIT_SETTINGS, json)
     _show(run, found, plotted, json)
     if any(each.within is False for each in found):
         raise typer.Exit(EXIT_DEVIATES)
@@ -105,37 +106,27 @@ class _Run:
     """One generation, and what has come of it so far."""
 
     stream: Stream
-    check: bool
+    shown: ShownDays
+    measures: Measures | None
+    truth: TruthWriter | None
     summary: dict[str, Any] = field(default_factory=dict)
-    measures: Measures | None = None
-    _shown: ShownDays | None = None
-    _truth: TruthWriter | None = None
-
-    def open(self, stack: ExitStack, shown: ShownDays, truth: Path | None) -> None:
-        """Prepare what every kind of run needs; truth of accounts and cases is written at once."""
-        self._shown = shown
-        self.measures = Measures(self.stream) if self.check else None
-        if truth is not None:
-            self._truth = stack.enter_context(truth_writer(truth))
-            self._truth.write(self.stream.accounts())
-            self._truth.write(self.stream.payments())
-            self._truth.write(self.stream.case_labels())
 
     def days(self) -> Iterator[Day]:
-        """The days, each counted, checked and shown on its way."""
-        records = 0
+        """The days, each counted, checked and shown on its way; truth of accounts and cases is written before them."""
+        if self.truth is not None:
+            for records in (self.stream.accounts(), self.stream.payments(), self.stream.case_labels()):
+                self.truth.write(records)
+        count = 0
         for number, day in enumerate(self.stream.days(), 1):
-            records += len(day.rows)
+            count += len(day.rows)
             if self.measures is not None:
                 self.measures.add(day)
-            if self._truth is not None:
-                self._truth.write(day.labels)
+            if self.truth is not None:
+                self.truth.write(day.labels)
             yield day
-            if self._shown is not None:
-                self._shown.at(number, records)
-        self.summary |= {"records": records, "truth": dict(self._truth.counts) if self._truth else {}}
-        if self._shown is not None:
-            self.summary["seconds"] = round(self._shown.seconds, 2)
+            self.shown.at(number, count)
+        self.summary |= {"records": count, "truth": dict(self.truth.counts) if self.truth else {}}
+        self.summary["seconds"] = round(self.shown.seconds, 2)
 
     def write(self, out: Path | None, format_: str) -> None:
         """Write to ``out``, or nowhere."""
@@ -146,15 +137,12 @@ class _Run:
         chunks = (chunk for day in self.days() for chunk in self.stream.written(day.rows))
         self.summary |= {"file": str(out), "left_out": WRITERS[format_](out, chunks)}
 
-
-def _send(run: _Run, bootstrap: str | None) -> None:
-    settings = load_settings(bootstrap=bootstrap)
-    report: Report = asyncio.run(send_payments(run.stream.events(run.days()), settings, name="generate"))
-    run.summary |= {
-        "sent": report.payments_sent,
-        "labels": report.labels_sent,
-        "dead_letters": report.dead_letters_sent,
-    }
+    def send(self, bootstrap: str | None) -> None:
+        """Write to Kafka."""
+        settings = load_settings(bootstrap=bootstrap)
+        report = asyncio.run(send_payments(self.stream.events(self.days()), settings, name="generate"))
+        sent = {"sent": report.payments_sent, "labels": report.labels_sent, "dead_letters": report.dead_letters_sent}
+        self.summary |= sent
 
 
 def _require(out: Path | None, kafka: bool, check: bool, truth: Path | None, plot: Path | None) -> None:
@@ -187,8 +175,12 @@ def _plot(run: _Run, path: Path) -> str | None:
 def _show(run: _Run, found: list[Finding], plotted: str | None, json: bool) -> None:
     deviating = [each.parameter for each in found if each.within is False]
     if json:
-        extra = {"plot": plotted, "deviating": deviating, "parameters": [finding_dict(each) for each in found]}
-        print_json(run.summary | (extra if run.check else {}))
+        extra = {
+            "plot": plotted,
+            "deviating": deviating,
+            "parameters": [asdict(each) | {"within": each.within} for each in found],
+        }
+        print_json(run.summary | (extra if run.measures is not None else {}))
         return
     if found:
         Console(width=None if sys.stdout.isatty() else 120).print(findings_table(found))
@@ -203,11 +195,3 @@ def _show(run: _Run, found: list[Finding], plotted: str | None, json: bool) -> N
                    f"dead letters: {summary['dead_letters']:,}")  # fmt: skip
     if summary["truth"]:
         typer.echo("  truth: " + ", ".join(f"{count:,} {name}s" for name, count in summary["truth"].items()))
-
-
-def _fail(message: str, code: int, json: bool) -> NoReturn:
-    if json:
-        print_json({"error": message})
-    else:
-        print(message, file=sys.stderr)
-    raise typer.Exit(code)

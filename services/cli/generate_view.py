@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from services.generator.check import Finding
 from services.runtime.progress import RateProgress
@@ -33,12 +32,8 @@ class ShownDays(RateProgress):
 
 def findings_table(found: list[Finding]) -> Table:
     """Each parameter beside what the stream shows."""
-    table = Table(box=None, header_style="bold")
-    for name, justify in (
-        ("parameter", "left"), ("specified", "right"), ("shown", "right"), ("may deviate", "right"), ("of", "right"),
-        ("basis", "left"), ("", "left"),
-    ):  # fmt: skip
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    numbers = (Column(name, justify="right") for name in ("specified", "shown", "may deviate", "of"))
+    table = Table("parameter", *numbers, "basis", "", box=None, header_style="bold")
     for each in found:
         verdict = {True: "", False: "DEVIATES", None: "too few"}[each.within]
         table.add_row(
@@ -46,12 +41,6 @@ def findings_table(found: list[Finding]) -> Table:
             each.basis, verdict,
         )  # fmt: skip
     return table
-
-
-def finding_dict(finding: Finding) -> dict[str, Any]:
-    """One finding for machines."""
-    names = ("parameter", "specified", "shown", "tolerance", "basis", "n", "within")
-    return {name: getattr(finding, name) for name in names}
 
 
 def _number(value: float) -> str:

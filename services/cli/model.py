@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.options import Bootstrap, Json, moment_ms, print_json
+from services.cli.options import Bootstrap, Json, fail, moment_ms, print_json, print_table
 from services.contract.announcement import ModelAnnouncement, Promotion
-from services.kafka.announcing import announce, champion_of, name_of, write_champion
+from services.kafka.announcing import announce, name_of, read_champion, write_champion
 from services.learner.champion import promoted, rolled_back
 from services.runtime.settings import Settings, load_settings
 from services.scorer.path.features.registry import feature_schema_hash
@@ -46,10 +46,8 @@ def list_models(json: Json = False) -> None:
             f"{registry.folder} has no model yet: `tocsin train` makes one; TOCSIN_REGISTRY names another folder"
         )
         return
-    table = Table("line", "versions", "latest", box=None, header_style="bold")
-    for name, versions in found.items():
-        table.add_row(name, f"{len(versions):,}", f"{name}/{versions[-1]}")
-    Console().print(table)
+    rows = ((name, f"{len(versions):,}", f"{name}/{versions[-1]}") for name, versions in found.items())
+    print_table(("line", "versions", "latest"), rows)
 
 
 @app.command()
@@ -70,18 +68,9 @@ def show(model: Name, json: Json = False) -> None:
         if part in card:
             table.add_row(part, ", ".join(f"{name} {value}" for name, value in card[part].items()))
     Console().print(table)
-    of = Table(
-        "feature",
-        "weight" if any("weight" in each for each in card["features"]) else "adds, on average",
-        "meaning",
-        box=None,
-        header_style="bold",
-    )
-    for each in card["features"][:TOP]:
-        size = f"{each['weight']:+.4f}" if "weight" in each else f"{each['mean_contribution']:.4f}"
-        of.add_row(each["feature"], size, each["meaning"])
-    if card["features"]:
-        Console().print(of)
+    if features := card["features"]:
+        what = "weight" if any("weight" in each for each in features) else "adds, on average"
+        print_table(("feature", what, "meaning"), ((f["feature"], _size(f), f["meaning"]) for f in features[:TOP]))
     for limit in card["limits"]:
         typer.echo(f"- {limit}")
 
@@ -130,8 +119,7 @@ def announce_model(model: Name, bootstrap: Bootstrap = None, json: Json = False)
     settings = load_settings(bootstrap=bootstrap)
     said = _load(settings, model, current_schema=True).announcement
     if not said.challenger:
-        typer.echo(f"{name_of(said)} is the learner's, which announces it itself", err=True)
-        raise typer.Exit(1)
+        fail(f"{name_of(said)} is the learner's, which announces it itself")
     asyncio.run(announce(settings, said))
     _tell_challenger(said, True, json)
 
@@ -144,10 +132,8 @@ def promote(model: Name, bootstrap: Bootstrap = None, json: Json = False) -> Non
     """
     settings = load_settings(bootstrap=bootstrap)
     chosen = None if model == "learner" else _load(settings, model, current_schema=True).announcement
-    promotion = None if chosen is None else promoted(chosen, champion_of(settings))
-    asyncio.run(write_champion(settings, promotion))
-    _tell(promotion, json)
-    _tell_mlflow(settings, lambda mlflow: mlflow.promoted(promotion))
+    promotion = None if chosen is None else promoted(chosen, asyncio.run(read_champion(settings)))
+    _put_in_force(settings, promotion, json)
 
 
 def rollback(bootstrap: Bootstrap = None, json: Json = False) -> None:
@@ -156,10 +142,8 @@ def rollback(bootstrap: Bootstrap = None, json: Json = False) -> None:
 
     settings = load_settings(bootstrap=bootstrap)
     registry = Registry(settings.registry)
-    promotion = rolled_back(champion_of(settings), lambda name, at: registry.load(name, at).announcement)
-    asyncio.run(write_champion(settings, promotion))
-    _tell(promotion, json)
-    _tell_mlflow(settings, lambda mlflow: mlflow.promoted(promotion))
+    promotion = rolled_back(asyncio.run(read_champion(settings)), lambda name, at: registry.load(name, at).announcement)
+    _put_in_force(settings, promotion, json)
 
 
 @app.command()
@@ -180,13 +164,16 @@ def fetch(
         typer.echo(f"{name_of(said)}, hash {said.model_hash[:12]}, is in {settings.registry}")
 
 
+def _size(feature: dict[str, Any]) -> str:
+    return f"{feature['weight']:+.4f}" if "weight" in feature else f"{feature['mean_contribution']:.4f}"
+
+
 def _tell_mlflow(settings: Settings, tell: Callable[[MlflowRegistry], None]) -> None:
     from services.workbench.mlflow_registry import tell_mlflow
 
     wrong = tell_mlflow(settings, tell)
     if wrong is not None:
-        typer.echo(wrong, err=True)
-        raise typer.Exit(1)
+        fail(wrong)
 
 
 def _tell_challenger(said: ModelAnnouncement, is_announced: bool, json: bool) -> None:
@@ -199,7 +186,8 @@ def _tell_challenger(said: ModelAnnouncement, is_announced: bool, json: bool) ->
         typer.echo(f"{name_of(said)}, hash {said.model_hash[:12]}: {does}")
 
 
-def _tell(promotion: Promotion | None, json: bool) -> None:
+def _put_in_force(settings: Settings, promotion: Promotion | None, json: bool) -> None:
+    asyncio.run(write_champion(settings, promotion))
     if json:
         print_json(
             {
@@ -212,6 +200,7 @@ def _tell(promotion: Promotion | None, json: bool) -> None:
         typer.echo("no champion: workers score with the model that the learner announced last")
     else:
         typer.echo(f"champion: {name_of(promotion.champion)}, hash {promotion.champion.model_hash[:12]}")
+    _tell_mlflow(settings, lambda mlflow: mlflow.promoted(promotion))
 
 
 def _load(settings: Settings, model: str, current_schema: bool = False) -> Snapshot:
@@ -220,12 +209,10 @@ def _load(settings: Settings, model: str, current_schema: bool = False) -> Snaps
 
     snapshot = Registry(settings.registry).named(model)
     if current_schema and snapshot.announcement.feature_schema_hash != _schema_hash(settings):
-        typer.echo(
+        fail(
             f"{model} was trained on feature schema {snapshot.announcement.feature_schema_hash[:12]}, scorers compute "
-            f"{_schema_hash(settings)[:12]}: they would refuse it",
-            err=True,
+            f"{_schema_hash(settings)[:12]}: they would refuse it"
         )
-        raise typer.Exit(1)
     return snapshot
 
 

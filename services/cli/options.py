@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import orjson
 import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.ingest.numbers import BadValueError
+from services.ingest.times import iso_ms
 
 Bootstrap = Annotated[
     str | None, typer.Option(help="Kafka bootstrap servers, host:port[,...].", show_default="TOCSIN_BOOTSTRAP")
@@ -19,15 +24,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for m
 
 def moment_ms(text: str) -> int:
     """Milliseconds of an ISO time (UTC without an offset), or of themselves."""
-    if text.isdecimal():
-        return int(text)
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        return int(text) if text.isdecimal() else iso_ms(text)
+    except BadValueError:
         raise typer.BadParameter(
             f"{text!r} is no time; expected ISO 8601, such as 2026-06-01 or 2026-06-01T12:00Z, or milliseconds"
         ) from None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
 
 
 def file_to_write(path: Path | None) -> Path | None:
@@ -48,19 +50,18 @@ def folder_to_write(path: Path | None) -> Path | None:
 
 def plot_to_write(path: Path | None) -> Path | None:
     """As ``file_to_write``, of a picture: what draws it must be installed."""
-    _can_draw(path)
-    return file_to_write(path)
+    return file_to_write(_drawn(path))
 
 
 def plots_to_write(path: Path | None) -> Path | None:
     """As ``folder_to_write``, of pictures."""
-    _can_draw(path)
-    return folder_to_write(path)
+    return folder_to_write(_drawn(path))
 
 
-def _can_draw(path: Path | None) -> None:
+def _drawn(path: Path | None) -> Path | None:
     if path is not None and find_spec("matplotlib") is None:
         raise typer.BadParameter("pictures need matplotlib: pip install 'tocsin[plots]'")
+    return path
 
 
 def _folder_made(folder: Path, path: Path) -> None:
@@ -72,6 +73,23 @@ def _folder_made(folder: Path, path: Path) -> None:
         raise typer.BadParameter(f"{path}: the folder {folder} may not be written to; name another")
 
 
+def fail(error: object, code: int = 1, json: bool = False, **facts: Any) -> NoReturn:
+    """End the command with ``code``, after one message for people, or one object with ``facts`` for machines."""
+    if json:
+        print_json({"error": str(error), **facts})
+    else:
+        typer.echo(str(error), err=True)
+    raise typer.Exit(code)
+
+
 def print_json(value: Any) -> None:
     """Print ``value`` as one line of JSON."""
     typer.echo(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode())
+
+
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], console: Console | None = None) -> None:
+    """Print ``rows`` under bold names of their ``columns``, without lines around them."""
+    table = Table(*columns, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    (console or Console()).print(table)

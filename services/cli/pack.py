@@ -22,6 +22,7 @@ from services.scorer.rulebook.pack_fixtures import read_fixtures
 
 app = typer.Typer(help="Typology packs: published indicators as data.", no_args_is_help=True)
 
+Names = Annotated[list[str] | None, typer.Argument(help="Packs or folders. Not given: all that ship.")]
 Name = Annotated[str, typer.Argument(help=f"A folder, or one of {', '.join(SHIPPED)}.")]
 CASE = "tests/scorer/rulebook/test_packs.py::test_an_indicator_hits_at_its_threshold_and_not_beyond_it"
 TWIN = "tests/scorer/path/features/test_features_equal_their_twins.py::test_a_feature_equals_its_twin"
@@ -35,9 +36,7 @@ def _load(name: str) -> Pack:
 
 
 @app.command()
-def lint(
-    names: Annotated[list[str] | None, typer.Argument(help="Packs or folders. Not given: all that ship.")] = None,
-) -> None:
+def lint(names: Names = None) -> None:
     """Check packs and their fixtures; the first error is named, with its indicator and key, and the exit code is 1."""
     for name in names or SHIPPED:
         pack = _load(name)
@@ -77,10 +76,7 @@ def show(name: Name, json: Json = False) -> None:
 
 
 @app.command()
-def coverage(
-    names: Annotated[list[str] | None, typer.Argument(help="Packs or folders. Not given: all that ship.")] = None,
-    json: Json = False,
-) -> None:
+def coverage(names: Names = None, json: Json = False) -> None:
     """Print the matrix indicator, feature, test."""
     rows = [
         {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import orjson
 import typer
 
+from services.cli.options import Bootstrap, fail, print_json
 from services.cli.replay_view import ShownProgress, bad_row_lines, summary_lines
 from services.ingest.files import MappedFile
 from services.ingest.mapping import MappingError
@@ -22,7 +22,7 @@ from services.ingest.replay import KafkaFailedError, ReplayError, replay_rows
 from services.ingest.report import Report
 from services.ingest.rows import Windowed
 from services.ingest.times import iso_ms
-from services.runtime.settings import Settings, SettingsError, load_settings
+from services.runtime.settings import SettingsError, load_settings
 
 EXIT_KAFKA = 1
 EXIT_SETTINGS = 2
@@ -33,7 +33,7 @@ _MAPPING_HELP = f"A mapping that ships ({', '.join(shipped_mappings())}) or a TO
 def replay(
     file: Annotated[Path, typer.Argument(help="CSV, NDJSON (each also gzipped) or Parquet.")],
     mapping: Annotated[str, typer.Option("--mapping", "-m", help=_MAPPING_HELP)],
-    bootstrap: Annotated[str | None, typer.Option(help="Kafka bootstrap servers, host:port[,...].")] = None,
+    bootstrap: Bootstrap = None,
     speed: Annotated[
         float | None, typer.Option(help="1: as it happened; 60: a minute a second. Not given: as fast as possible.")
     ] = None,
@@ -63,10 +63,13 @@ def replay(
         bounds = _bound("--from", from_), _bound("--until", until)
         with MappedFile(file, chosen, labels=labels) as mapped, ShownProgress(quiet=json) as progress:
             rows = Windowed(mapped, skip, limit, *bounds)
+            source = f"file:{file.name}"
+            first: list[bytes] = []
             if dry_run:
-                report, first = rehearse(rows, f"file:{file.name}", progress)
+                report, first = rehearse(rows, source, progress)
             else:
-                report, first = _send(rows, settings, f"file:{file.name}", pace, progress, labels), []
+                sending = replay_rows(rows, settings, source=source, pace=pace, progress=progress, labels=labels)
+                report = asyncio.run(sending)
     except KafkaFailedError as error:
         _fail(f"Kafka: {error}", EXIT_KAFKA, error.report, json, bad_listed)
     except ReplayError as error:
@@ -76,17 +79,13 @@ def replay(
     _show(report, first, json, bad_listed, dry_run)
 
 
-def _send(rows: Windowed, settings: Settings, source: str, pace: Pace, progress: ShownProgress, labels: bool) -> Report:
-    return asyncio.run(replay_rows(rows, settings, source=source, pace=pace, progress=progress, labels=labels))
-
-
 def _show(report: Report, first: list[bytes], as_json: bool, bad_listed: int, dry_run: bool) -> None:
     if as_json:
         counts = report.as_dict()
         if dry_run:
             counts |= {"dry_run": True, "payments_ready": report.payments_ready}
             counts["first_payments"] = [orjson.loads(each) for each in first]
-        typer.echo(orjson.dumps(counts).decode())
+        print_json(counts)
         return
     for each in first:
         typer.echo(each.decode())
@@ -95,14 +94,9 @@ def _show(report: Report, first: list[bytes], as_json: bool, bad_listed: int, dr
 
 
 def _fail(message: str, code: int, report: Report | None, as_json: bool, bad_listed: int) -> NoReturn:
-    if as_json:
-        counts = report.as_dict() if report else {}
-        typer.echo(orjson.dumps({"error": message, **counts}).decode())
-    else:
-        if report is not None and report.rows_read:
-            _show(report, [], as_json, bad_listed, dry_run=False)
-        print(message, file=sys.stderr)
-    raise typer.Exit(code)
+    if not as_json and report is not None and report.rows_read:
+        _show(report, [], as_json, bad_listed, dry_run=False)
+    fail(message, code, as_json, **(report.as_dict() if report else {}))
 
 
 def _pace(speed: float | None) -> Pace:

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from services.cli.options import Bootstrap, Json, file_to_write, print_json
+from services.cli.options import Bootstrap, Json, file_to_write, print_json, print_table
 from services.contract.document import markdown
 from services.kafka.topics import TopicState, amiss, create_topics, describe_topics, untold
 from services.runtime.settings import load_settings
@@ -72,16 +70,17 @@ def _show(states: list[TopicState], as_json: bool) -> None:
     if as_json:
         print_json([_facts(state) for state in states])
         return
-    table = Table("topic", "key", "partitions", "amiss", "purpose", box=None, header_style="bold")
-    for state in states:
-        whole = state.partitions_found == state.partitions_wanted
-        found = f"{state.partitions_found}" if whole else f"[red]{state.partitions_found}[/red]"
-        purpose = state.topic.purpose + (" (internal)" if state.topic.internal else "")
-        wrong = ", ".join(f"[red]{flaw.setting}[/red]" for flaw in state.flaws)
-        table.add_row(state.topic.name, state.topic.key, f"{found} of {state.partitions_wanted}", wrong, purpose)
-    Console().print(table)
+    print_table(("topic", "key", "partitions", "amiss", "purpose"), map(_row, states))
     for line in (*amiss(states), *untold(states)):
         typer.echo(line, err=True)
+
+
+def _row(state: TopicState) -> tuple[str, ...]:
+    whole = state.partitions_found == state.partitions_wanted
+    found = f"{state.partitions_found}" if whole else f"[red]{state.partitions_found}[/red]"
+    purpose = state.topic.purpose + (" (internal)" if state.topic.internal else "")
+    wrong = ", ".join(f"[red]{flaw.setting}[/red]" for flaw in state.flaws)
+    return state.topic.name, state.topic.key, f"{found} of {state.partitions_wanted}", wrong, purpose
 
 
 def _facts(state: TopicState) -> dict[str, Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from services.cli.options import Bootstrap, Json, file_to_write, moment_ms, plots_to_write, print_json
-from services.cli.workbench_view import STEPS, Budget, Files, Matured, at, fail, read, show, tell
+from services.cli.options import Bootstrap, Json, fail, file_to_write, moment_ms, plots_to_write, print_json
+from services.cli.workbench_view import Budget, Files, Matured, check_kind, read, show, tell
 from services.contract.codec import RecordInvalid
 from services.kafka.announcing import name_of
 from services.runtime.progress import Progress
@@ -49,13 +49,7 @@ def export(
     data, left_out = asyncio.run(run(settings, schema, None if as_of is None else moment_ms(as_of)))
     data.write(out)
     said = {**described(data), "left_out_other_schema": left_out, "feature_schema_hash": schema}
-    if json:
-        print_json(said)
-        return
-    typer.echo(
-        f"{out}: "
-        + ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in said.items() if isinstance(value, int))
-    )
+    _tell_written(out, said, json)
 
 
 @app.command()
@@ -72,22 +66,23 @@ def generate(
 
     What is learned of it shows that the software works as specified, not that it finds offenders.
     """
-    from services.generator import Configuration, ConfigurationError
+    from services.generator import Configuration
     from services.workbench.dataset import described
     from services.workbench.generated import generated
 
-    try:
-        configuration = Configuration(payers=payers, months=months, seed=seed, base_rate=base_rate, profile=profile)
-    except ConfigurationError as error:
-        fail(error)
-    with Progress("generating", STEPS) as progress:
-        data = generated(configuration, load_ruleset(load_settings()), partial(at, progress))
+    configuration = Configuration(payers=payers, months=months, seed=seed, base_rate=base_rate, profile=profile)
+    with Progress("generating") as progress:
+        data = generated(configuration, load_ruleset(load_settings()), progress.at_share)
     data.write(out)
-    said = described(data)
+    _tell_written(out, described(data), json)
+
+
+def _tell_written(out: Path, facts: Mapping[str, Any], json: bool) -> None:
     if json:
-        print_json(said)
-    else:
-        typer.echo(f"{out}: " + ", ".join(f"{value:,} {name}" for name, value in said.items()))
+        print_json(facts)
+        return
+    counts = (f"{value:,} {name.replace('_', ' ')}" for name, value in facts.items() if isinstance(value, int))
+    typer.echo(f"{out}: {', '.join(counts)}")
 
 
 def train(
@@ -110,15 +105,13 @@ def train(
     Nothing scores with it until `tocsin promote`. With --if-drifted nothing is trained unless a request to refit stands
     (`drift.json` in `TOCSIN_STATE_DIR`); once the version is saved the request is settled.
     """
-    from models.kinds.table import ON_TABLES
     from models.registry.registry import Registry, RegistryError
     from services.learner.health.alarms import settle
     from services.workbench.mlflow_registry import tell_mlflow
     from services.workbench.train import TrainingError
     from services.workbench.train import train as run
 
-    if kind not in ON_TABLES:
-        fail(f"--kind {kind}: there is no such kind; expected one of {', '.join(ON_TABLES)}")
+    check_kind("--kind", kind)
     settings = load_settings()
     registry = Registry(settings.registry)
     try:

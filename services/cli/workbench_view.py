@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from services.cli.options import fail, print_table
 from services.runtime.files import unreadable
-from services.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from services.workbench.dataset import Dataset
 
-STEPS = 1_000
 EXPECTED = "a Parquet file that `tocsin dataset export` or `tocsin dataset generate` wrote"
 Files = Annotated[list[Path], typer.Argument(help="Parquet files that `tocsin dataset export` wrote.")]
 Budget = Annotated[
@@ -34,9 +31,12 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-def at(progress: Progress, part: float) -> None:
-    """Show that ``part`` of the work is done: 0 to 1."""
-    progress.at(round(STEPS * part))
+def check_kind(option: str, kind: str) -> None:
+    """End the command with 1 unless models of ``kind`` can be trained on tables."""
+    from models.kinds.table import ON_TABLES
+
+    if kind not in ON_TABLES:
+        fail(f"{option} {kind}: there is no such kind; expected one of {', '.join(ON_TABLES)}")
 
 
 def read(files: list[Path]) -> Dataset:
@@ -59,10 +59,8 @@ def read(files: list[Path]) -> Dataset:
 
 def show(figures: dict[str, dict[str, Any]], what: str) -> None:
     """A table of figures, one row a name; ``what`` says what the names are."""
-    table = Table(what, *_COLUMNS.values(), box=None, header_style="bold")
-    for name, found in figures.items():
-        table.add_row(name, *(text(found[column]) for column in _COLUMNS))
-    Console().print(table)
+    rows = ((name, *(text(found[column]) for column in _COLUMNS)) for name, found in figures.items())
+    print_table((what, *_COLUMNS.values()), rows)
     typer.echo(
         "AP: average precision; recall: at the budget; miscal.: mean gap between probability said and share found."
     )
@@ -76,9 +74,3 @@ def text(value: float | None) -> str:
 def tell(doing: str) -> None:
     """Say what is being done, beside the output."""
     print(doing, file=sys.stderr)
-
-
-def fail(error: object) -> NoReturn:
-    """End the command with 1."""
-    typer.echo(str(error), err=True)
-    raise typer.Exit(1)

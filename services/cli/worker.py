@@ -2,62 +2,44 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from services.cli.options import Bootstrap
-from services.runtime.settings import Settings, SettingsError, load_settings
+from services.runtime.settings import SettingsError, load_settings
 
 app = typer.Typer(help="Run a worker until SIGTERM or Ctrl-C.", no_args_is_help=True)
 
 MetricsPort = Annotated[int | None, typer.Option(help="Prometheus port; 0: none.", show_default="TOCSIN_METRICS_PORT")]
-
-
-class Level(StrEnum):
-    """The least that is logged."""
-
-    debug = "DEBUG"
-    info = "INFO"
-    warning = "WARNING"
-    error = "ERROR"
-
-
-Loglevel = Annotated[
-    Level | None,
-    typer.Option(case_sensitive=False, help="The least that is logged.", show_default="TOCSIN_LOG_LEVEL"),
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None,
+    typer.Option("--loglevel", case_sensitive=False, help="The least that is logged.", show_default="TOCSIN_LOG_LEVEL"),
 ]
-
-
-class Hop(StrEnum):
-    """Which part of the path a scorer runs."""
-
-    all = "all"
-    payer = "payer"
-    payee = "payee"
-    alerter = "alerter"
 
 
 @app.command()
 def scorer(
     bootstrap: Bootstrap = None,
     metrics_port: MetricsPort = None,
-    loglevel: Loglevel = None,
-    hop: Annotated[Hop, typer.Option(help="Run one part only, to scale them apart.")] = Hop.all,
+    log_level: LogLevel = None,
+    hop: Annotated[
+        Literal["all", "payer", "payee", "alerter"], typer.Option(help="Run one part only, to scale them apart.")
+    ] = "all",
 ) -> None:
     """Score payments: payer hop, payee hop, alerter. Start more of them to share the partitions."""
     from services.scorer.shell.app import HOPS, run_scorer
 
-    run_scorer(_settings(bootstrap, metrics_port, loglevel), HOPS if hop is Hop.all else (hop.value,))
+    settings = load_settings(bootstrap=bootstrap, metrics_port=metrics_port, log_level=log_level)
+    run_scorer(settings, HOPS if hop == "all" else (hop,))
 
 
 @app.command()
-def learner(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, loglevel: Loglevel = None) -> None:
+def learner(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, log_level: LogLevel = None) -> None:
     """Join labels with what was served, learn from the joined examples, announce models. One is enough."""
     from services.learner.app import run_learner
 
-    settings = _settings(bootstrap, metrics_port, loglevel)
+    settings = load_settings(bootstrap=bootstrap, metrics_port=metrics_port, log_level=log_level)
     for name, folder in (("STATE_DIR", settings.state_dir), ("REGISTRY", settings.registry)):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +49,7 @@ def learner(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, logle
 
 
 @app.command()
-def shadow(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, loglevel: Loglevel = None) -> None:
+def shadow(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, log_level: LogLevel = None) -> None:
     """Score what was decided with every challenger, off the payments' path. Start more to share the partitions.
 
     What they say goes to `shadow-scores.v1`, and nothing acts on it: `tocsin compare --shadow` sets it beside the
@@ -75,9 +57,4 @@ def shadow(bootstrap: Bootstrap = None, metrics_port: MetricsPort = None, loglev
     """
     from services.shadow.app import run_shadow
 
-    run_shadow(_settings(bootstrap, metrics_port, loglevel))
-
-
-def _settings(bootstrap: str | None, metrics_port: int | None, loglevel: Level | None) -> Settings:
-    level = None if loglevel is None else loglevel.value
-    return load_settings(bootstrap=bootstrap, metrics_port=metrics_port, log_level=level)
+    run_shadow(load_settings(bootstrap=bootstrap, metrics_port=metrics_port, log_level=log_level))

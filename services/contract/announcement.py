@@ -6,8 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from services.contract.codec import TOPIC_BYTES_MAX, Rejection, read
 from services.contract.fields import Count, EventTimeMs, LineName, ReviewProbability, Sha256, Token, Version
-from services.contract.reading import TOPIC_BYTES_MAX, Rejection, read
 
 CHAMPION = b"champion"
 """Key of the promotion among announcements in ``models.v1``; theirs hold a slash."""

@@ -1,38 +1,119 @@
-"""Bytes to records and back. Reading is strict; an error is a value that names the field."""
+"""Bytes to records and back: the one place where a record of any topic is read.
+
+Whatever its bytes are, a value comes out, never an exception. What is wrong with a record is a ``Rejection``, which
+repeats nothing of it. ``decode`` is for bytes that are ours, and raises the one exception that carries it.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+
 import msgspec
+import numpy as np
 import orjson
 
+from services.contract.errors import TocsinError
 from services.contract.label import PaymentLabel
 from services.contract.payment import Payment
-from services.contract.reading import (
-    DECISION_BYTES_MAX,
-    NESTING_MAX,
-    RECORD_BYTES_MAX,
-    RecordInvalid,
-    Rejection,
-    decode,
-    nesting,
-    read,
-    rejection_of,
-)
 
-__all__ = [
-    "DECISION_BYTES_MAX",
-    "NESTING_MAX",
-    "RECORD_BYTES_MAX",
-    "RecordInvalid",
-    "Rejection",
-    "decode",
-    "decode_payment",
-    "decode_payment_label",
-    "encode",
-    "read",
-]
+T = TypeVar("T", bound=msgspec.Struct)
+
+RECORD_BYTES_MAX = 262_144
+"""A larger payment record is refused: real ones are below 4 KiB, and one giant must not starve the rest."""
+DECISION_BYTES_MAX = 2 * RECORD_BYTES_MAX
+"""The same of a decision, which holds its payment."""
+TOPIC_BYTES_MAX = 2 * 1_048_576
+"""No record of a topic is larger, unless it was compressed on its way: then it is refused unread."""
+NESTING_MAX = 250
+"""A record that is nested deeper is refused: readers of what is made of it would run out of stack. A number of ours,
+since how deep a library can read depends on how deep its caller stands, and a replay must say the same."""
 
 _encoder = msgspec.json.Encoder()
+_PATH = re.compile(r" - at `\$\.?([^`]*)`$")
+_MISSING = re.compile(r"required field `([^`]+)`")
+_STEPS = np.zeros(256, dtype=np.int8)
+_STEPS[[ord("["), ord("{")]] = 1
+_STEPS[[ord("]"), ord("}")]] = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a record cannot be processed.
+
+    >>> str(Rejection("label_invalid", "weight", "Expected `float` > 0.0"))
+    'label_invalid: weight: Expected `float` > 0.0'
+    """
+
+    reason: str
+    """One of a small, fixed set of codes; safe as a metric label."""
+    field: str
+    """The offending field as a path (``payer.account``), or ``""`` when the record as a whole is at fault."""
+    detail: str
+    """A sentence for people. It never repeats a value of the record."""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.reason, self.field, self.detail) if part)
+
+
+class RecordInvalid(TocsinError, ValueError):
+    """Bytes are not what they should be. The message is that of ``rejection``: nothing of the record is in it."""
+
+    def __init__(self, rejection: Rejection) -> None:
+        super().__init__(str(rejection))
+        self.rejection = rejection
+
+
+def read(value: bytes | None, kind: type[T], reason: str, bytes_max: int = RECORD_BYTES_MAX) -> T | Rejection:
+    """The record of type ``kind`` in ``value``: JSON in UTF-8 (RFC 8259). No input raises.
+
+    What is larger than ``bytes_max`` is refused unread. ``reason`` is that of the rejection, whatever is wrong.
+
+    >>> from services.contract.decision import Origin
+    >>> read(b'{"partition": 1, "offset": 2}', Origin, "origin_invalid")
+    Origin(partition=1, offset=2)
+    >>> read(b'{"partition": "x"}', Origin, "origin_invalid")
+    Rejection(reason='origin_invalid', field='partition', detail='Expected `int`, got `str`')
+    """
+    if not value:
+        return Rejection(reason, "", "The record has no value")
+    if len(value) > bytes_max:
+        return Rejection(reason, "", f"{len(value)} bytes, and {bytes_max} are allowed")
+    if nesting(value) > NESTING_MAX:
+        return Rejection(reason, "", f"Nested more than {NESTING_MAX} deep")
+    try:
+        if not value.isascii():
+            value.decode()  # the decoder skips unknown fields unread
+        found: T = _decoder(kind).decode(value)
+        return found
+    except msgspec.ValidationError as error:
+        why = rejection_of(error)
+        return Rejection(reason, why.field, why.detail)
+    except UnicodeDecodeError:
+        return Rejection(reason, "", "Not UTF-8")
+    except (msgspec.DecodeError, RecursionError):
+        return Rejection(reason, "", "Not valid JSON")
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    """Write a record as JSON, fields in the order of its type."""
+    return _encoder.encode(record)
+
+
+def decode(value: bytes | None, kind: type[T]) -> T:
+    """The record of type ``kind`` in bytes that Tocsin wrote, however many they are.
+
+    Raises
+    ------
+    RecordInvalid
+        When they are anything else. It names the field.
+    """
+    found = read(value, kind, "record_invalid", len(value or b""))
+    if isinstance(found, Rejection):
+        raise RecordInvalid(found)
+    return found
 
 
 def decode_payment(value: bytes | None) -> Payment | Rejection:
@@ -72,6 +153,46 @@ def decode_payment_label(value: bytes | None) -> PaymentLabel | Rejection:
     return read(value, PaymentLabel, "payment_label_invalid")
 
 
-def encode(record: msgspec.Struct) -> bytes:
-    """Write a record as JSON, fields in the order of its type."""
-    return _encoder.encode(record)
+def rejection_of(error: msgspec.ValidationError) -> Rejection:
+    """The rejection that an error of msgspec means, with the path of the field.
+
+    msgspec repeats a value where it says ``Invalid ...``, and nowhere else; keys of a mapping are ``...`` in its paths.
+    """
+    message = str(error)
+    path = _PATH.search(message)
+    parent = path.group(1) if path else ""
+    detail = message[: path.start()] if path else message
+    if detail.startswith("Invalid"):
+        return Rejection("field_invalid", parent, "Not one of the allowed codes")
+    missing = _MISSING.search(detail)
+    if missing:
+        field = f"{parent}.{missing.group(1)}" if parent else missing.group(1)
+        return Rejection("field_missing", field, detail)
+    if not path:
+        return Rejection("not_a_payment", "", detail)
+    return Rejection("field_invalid", parent, detail)
+
+
+def nesting(value: bytes) -> int:
+    """How deep ``value`` is nested as JSON; an upper bound where that is within the limit already.
+
+    Linear in the length of any bytes, JSON or not. What is opened has to be closed, so half of the length is a bound.
+
+    >>> nesting(b"[" * 300 + b"]" * 300), nesting(b'["' + b"[" * 500 + b'"]')
+    (300, 1)
+    """
+    if len(value) <= 2 * NESTING_MAX:
+        return len(value) // 2
+    opened = value.count(b"[") + value.count(b"{")
+    if opened <= NESTING_MAX:
+        return opened
+    plain = value.replace(b"\\\\", b"").replace(b'\\"', b"")  # what is left of quotes begins or ends a string
+    marks = np.frombuffer(plain, dtype=np.uint8)
+    steps = _STEPS[marks]
+    steps[np.logical_xor.accumulate(marks == ord('"'))] = 0
+    return int(np.cumsum(steps, dtype=np.int32).max(initial=0))
+
+
+@lru_cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)

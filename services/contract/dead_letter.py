@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from services.contract.codec import RecordInvalid, Rejection
 from services.contract.events import Headers, cloud_event
 from services.contract.fields import Count, Sha256
-from services.contract.reading import RecordInvalid, Rejection
 from services.contract.topics import BATCH_BYTES_MAX
 
 WHOLE_BYTES_MAX = BATCH_BYTES_MAX + 64 * 1024
@@ -73,17 +73,8 @@ def dead_letter(
     value: bytes | None,
     headers: Iterable[tuple[str, bytes | None]] = (),
 ) -> Written:
-    """The dead letter of a record.
-
-    Parameters
-    ----------
-    rejection
-        Why it cannot be processed.
-    origin
-        Topic, partition and offset; as ``DeadLetter`` has them.
-    key, value, headers
-        The record's own.
-    """
+    """The dead letter of a record, of which ``key``, ``value`` and ``headers`` are its own, and ``origin`` topic,
+    partition and offset, as ``DeadLetter`` has them."""
     topic, partition, offset = origin
     named = cloud_event("dead-letter.v1", f"{_text(topic).decode()}/{partition}/{offset}")[:-1]
     said = {

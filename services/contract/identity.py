@@ -25,12 +25,8 @@ class Digests:
     """64-bit BLAKE2b digests of identifiers, under a key that only the deployment knows.
 
     State remembers accounts, devices and texts by such digests and counts distinct ones by their bits. Whoever can
-    compute them can choose names that count as one, or that push one another out; under a key nobody outside can.
-
-    Parameters
-    ----------
-    key
-        The deployment's secret, of any length; empty: the digests that everybody can compute.
+    compute them can choose names that count as one, or that push one another out; under a key nobody outside can. The
+    key is of any length; with an empty one the digests are those that everybody can compute.
 
     >>> Digests().of("a") == digest64("a") != Digests(b"secret").of("a")
     True

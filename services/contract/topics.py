@@ -37,18 +37,16 @@ class Topic:
             "cleanup.policy": "compact" if self.compacted else "delete",
             "message.timestamp.type": "LogAppendTime" if self.append_time else "CreateTime",
             "min.insync.replicas": "2" if replication_factor >= 3 else "1",
+            "max.message.bytes": str(BATCH_BYTES_MAX if self.name.endswith("payments.v1") else 2 * BATCH_BYTES_MAX),
         }
-        settings["max.message.bytes"] = str(
-            BATCH_BYTES_MAX if self.name.endswith("payments.v1") else 2 * BATCH_BYTES_MAX
-        )
         if not self.compacted:
             settings["retention.ms"] = str(self.retention_ms)
         return settings
 
 
-@dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of one deployment; ``prefix`` keeps several apart on one cluster.
+    """The topics of one deployment, in the order in which a payment meets them; ``prefix`` keeps several apart on one
+    cluster.
 
     >>> Topics().decisions.name
     'decisions.v1'
@@ -56,79 +54,43 @@ class Topics:
     'test.decisions.v1'
     """
 
-    prefix: str = ""
+    def __init__(self, prefix: str = "") -> None:
+        def topic(name: str, key: str, purpose: str, **options: Any) -> Topic:
+            return Topic(prefix + name, key, purpose, **options)
 
-    def _topic(self, name: str, key: str, purpose: str, **options: Any) -> Topic:
-        return Topic(self.prefix + name, key, purpose, **options)
+        def changelog(hop: str, key: str, of: str) -> Topic:
+            return topic(f"scorer.{hop}-state.v1", key, f"changelog of the {of}", compacted=True, internal=True)
 
-    @property
-    def payments(self) -> Topic:
-        return self._topic(
+        self.payments = topic(
             "payments.v1", "payer account", "payments to be scored, and their labels", append_time=True,
             records=("payment.v1", "payment-label.v1"),
         )  # fmt: skip
-
-    @property
-    def payments_by_payee(self) -> Topic:
-        return self._topic(
+        self.payments_by_payee = topic(
             "payments.by-payee.v1", "payee account", "payments with the payer's features, and labels", internal=True
         )
-
-    @property
-    def decisions(self) -> Topic:
-        return self._topic("decisions.v1", "payee account", "one decision for every payment", records=("decision.v1",))
-
-    @property
-    def shadow_scores(self) -> Topic:
-        purpose = "what challengers say of each decision"
-        return self._topic("shadow-scores.v1", "payee account", purpose, records=("shadow-scores.v1",))
-
-    @property
-    def reviews(self) -> Topic:
-        purpose = "decisions to review, and snoozes"
-        return self._topic("reviews.by-subject.v1", "subject", purpose, internal=True, records=("snooze.v1",))
-
-    @property
-    def alerts(self) -> Topic:
-        return self._topic("alerts.v1", "subject", "alerts about subjects, by revision", records=("alert.v1",))
-
-    @property
-    def labels(self) -> Topic:
-        return self._topic("labels.v1", "payment id", "what was later learned of a payment", records=("label.v1",))
-
-    @property
-    def examples(self) -> Topic:
-        purpose = "the training log: one order"
-        return self._topic("examples.v1", "payment id", purpose, partitions=1, records=("example.v1",))
-
-    @property
-    def models(self) -> Topic:
-        return self._topic(
+        self.decisions = topic(
+            "decisions.v1", "payee account", "one decision for every payment", records=("decision.v1",)
+        )
+        self.reviews = topic(
+            "reviews.by-subject.v1", "subject", "decisions to review, and snoozes", internal=True,
+            records=("snooze.v1",),
+        )  # fmt: skip
+        self.alerts = topic("alerts.v1", "subject", "alerts about subjects, by revision", records=("alert.v1",))
+        self.labels = topic("labels.v1", "payment id", "what was later learned of a payment", records=("label.v1",))
+        self.examples = topic(
+            "examples.v1", "payment id", "the training log: one order", partitions=1, records=("example.v1",)
+        )
+        self.models = topic(
             "models.v1", "model name and version", "models announced, and the champion", partitions=1, compacted=True,
             records=("model-announcement.v1", "model-promotion.v1"),
         )  # fmt: skip
-
-    @property
-    def dead_letters(self) -> Topic:
-        return self._topic("payments.dlq.v1", "as it came", "records that could not be processed, as they came")
-
-    @property
-    def payer_state(self) -> Topic:
-        return self._topic(
-            "scorer.payer-state.v1", "account", "changelog of the payer hop", compacted=True, internal=True
+        self.shadow_scores = topic(
+            "shadow-scores.v1", "payee account", "what challengers say of each decision", records=("shadow-scores.v1",)
         )
-
-    @property
-    def payee_state(self) -> Topic:
-        return self._topic(
-            "scorer.payee-state.v1", "account", "changelog of the payee hop", compacted=True, internal=True
-        )
-
-    @property
-    def alerter_state(self) -> Topic:
-        return self._topic(
-            "scorer.alerter-state.v1", "subject", "changelog of the alerter", compacted=True, internal=True
-        )
+        self.dead_letters = topic("payments.dlq.v1", "as it came", "records that could not be processed, as they came")
+        self.payer_state = changelog("payer", "account", "payer hop")
+        self.payee_state = changelog("payee", "account", "payee hop")
+        self.alerter_state = changelog("alerter", "subject", "alerter")
 
     def written_by(self, group: str) -> tuple[Topic, ...]:
         """Every topic that the transactions of a consumer group of ours (``payer``) may write to.
@@ -147,18 +109,4 @@ class Topics:
 
     def all(self) -> tuple[Topic, ...]:
         """Every topic, in the order in which a payment meets them."""
-        return (
-            self.payments,
-            self.payments_by_payee,
-            self.decisions,
-            self.reviews,
-            self.alerts,
-            self.labels,
-            self.examples,
-            self.models,
-            self.shadow_scores,
-            self.dead_letters,
-            self.payer_state,
-            self.payee_state,
-            self.alerter_state,
-        )
+        return tuple(vars(self).values())

@@ -24,20 +24,10 @@ class SendError(TocsinError, RuntimeError):
 
 
 class Outlet:
-    """One topic to write to.
-
-    Parameters
-    ----------
-    partitions
-        How many it has.
-    acknowledged
-        Told how many more records the broker has confirmed.
-    """
+    """One topic to write to; ``acknowledged`` is told how many more records the broker has confirmed."""
 
     def __init__(self, topic: str, partitions: int, acknowledged: Acknowledged) -> None:
-        self.topic = topic
-        self.partitions = partitions
-        self.acknowledged = acknowledged
+        self.topic, self.partitions, self.acknowledged = topic, partitions, acknowledged
         self.open: list[BatchBuilder | None] = [None] * partitions
 
 
@@ -46,6 +36,11 @@ class BatchSender:
 
     Within a partition order is kept: aiokafka has one batch of a partition in flight, and numbers it (idempotence).
     ``append`` never waits; ``submit`` does, while the broker is slower than the source, so memory stays bounded.
+
+    Raises
+    ------
+    SendError
+        By any of its methods: when the broker does not know a topic, or when this, or an earlier batch, failed.
     """
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
@@ -57,13 +52,7 @@ class BatchSender:
         self._timestamp_ms = now_ms()
 
     async def outlet(self, topic: str, acknowledged: Acknowledged) -> Outlet:
-        """Open ``topic`` for writing.
-
-        Raises
-        ------
-        SendError
-            When the broker does not know it.
-        """
+        """Open ``topic`` for writing."""
         try:
             partitions = await self._producer.partitions_for(topic)
         except KafkaError as error:
@@ -84,13 +73,7 @@ class BatchSender:
             raise SendError(f"topic {outlet.topic}: a record of {len(value)} bytes does not fit into a batch")
 
     async def submit(self) -> None:
-        """Hand the full batches to the producer.
-
-        Raises
-        ------
-        SendError
-            When this, or an earlier batch, failed.
-        """
+        """Hand the full batches to the producer."""
         full, self._full = self._full, []
         for outlet, partition, batch in full:
             await self._send(outlet, partition, batch)
@@ -98,13 +81,7 @@ class BatchSender:
         self._timestamp_ms = now_ms()
 
     async def flush(self) -> None:
-        """Hand over every record that was appended. Does not wait until the broker has them.
-
-        Raises
-        ------
-        SendError
-            When a batch failed.
-        """
+        """Hand over every record that was appended. Does not wait until the broker has them."""
         for outlet in self._outlets:
             for partition, batch in enumerate(outlet.open):
                 if batch is not None:
@@ -113,13 +90,7 @@ class BatchSender:
         await self.submit()
 
     async def drain(self) -> None:
-        """Hand over everything, and wait until the broker has acknowledged all of it.
-
-        Raises
-        ------
-        SendError
-            When a batch failed.
-        """
+        """Hand over everything, and wait until the broker has acknowledged all of it."""
         await self.flush()
         while self._in_flight:  # gather's callbacks run after ours, which count
             await gather(*self._in_flight, return_exceptions=True)

@@ -62,18 +62,9 @@ def cell_text(value: object) -> str | None:
 
 
 class RowMapper:
-    """Maps rows of one file.
+    """Maps rows of one file by a checked mapping with a ``[payment]`` table.
 
-    Parameters
-    ----------
-    mapping
-        A checked mapping with a ``[payment]`` table.
-    columns
-        The file's columns; ``None`` where rows may have any (NDJSON).
-    file
-        Its name, for errors.
-    labels
-        Whether to make labels as well.
+    ``columns`` are those of the file; ``None`` where rows may have any (NDJSON). Errors name the ``file``.
 
     Raises
     ------

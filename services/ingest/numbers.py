@@ -1,10 +1,10 @@
-"""Exact numbers from the cells of a file: integer maths on decimal digits, never float rounding by accident."""
+"""Exact numbers from the cells of a file: decimal digits, never float rounding by accident."""
 
 from __future__ import annotations
 
-import math
+import decimal
 import re
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Literal
 
 from services.contract.errors import TocsinError
@@ -18,7 +18,15 @@ EXPONENT_MAX = 400
 """Powers of ten beyond this (a float reaches 308) are refused before they are computed."""
 
 _FLOAT_DIGITS_EXACT = 10**15
-_NUMBER = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?=\.?\d)\d*(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
+_EVERY_DIGIT = Context(prec=decimal.MAX_PREC, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
+_MODES = {
+    "exact": decimal.ROUND_DOWN,
+    "down": decimal.ROUND_DOWN,
+    "floor": decimal.ROUND_FLOOR,
+    "half_even": decimal.ROUND_HALF_EVEN,
+    "half_up": decimal.ROUND_HALF_UP,
+}
 
 
 class BadValueError(TocsinError):
@@ -67,69 +75,23 @@ def scaled(value: object, multiplier: int, rounding: Rounding = "exact") -> int:
             nearest: int = round(product)
             if nearest / multiplier == value and -_FLOAT_DIGITS_EXACT < nearest < _FLOAT_DIGITS_EXACT:
                 return nearest
-    coefficient, exponent = decimal_parts(value)
-    coefficient *= multiplier
-    power: int = 10 ** abs(exponent)
-    return coefficient * power if exponent >= 0 else _divided(coefficient, power, rounding)
+    scaled_up = _EVERY_DIGIT.multiply(_number(value), multiplier)
+    whole = scaled_up.to_integral_value(_MODES[rounding], _EVERY_DIGIT)
+    if rounding == "exact" and whole != scaled_up:
+        raise BadValueError("inexact", "The number has more decimals than its unit allows")
+    return int(whole)
 
 
-def decimal_parts(value: object) -> tuple[int, int]:
-    """``(coefficient, exponent)`` with ``value == coefficient * 10**exponent``.
-
-    Raises
-    ------
-    BadValueError
-        When ``value`` is no finite number.
-    """
-    if isinstance(value, bool):
-        raise _not_a_number()
-    if isinstance(value, int):
-        return value, 0
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise _not_a_number()
-        return _of_text(repr(value))
-    if isinstance(value, Decimal):
-        sign, digits, exponent = value.as_tuple()
-        if not isinstance(exponent, int) or abs(exponent) > EXPONENT_MAX:
-            raise _not_a_number()
-        coefficient = int("".join(map(str, digits)))
-        return (-coefficient if sign else coefficient), exponent
-    if isinstance(value, str):
-        return _of_text(value.strip())
-    raise _not_a_number()
-
-
-def _of_text(text: str) -> tuple[int, int]:
-    match = _NUMBER.fullmatch(text) if len(text) <= TEXT_LENGTH_MAX else None
-    if match is None:
-        raise _not_a_number()
-    sign, whole, fraction, exponent = match.groups("")
-    if not whole and not fraction:
-        raise _not_a_number()
-    power = int(exponent or 0)
-    if abs(power) > EXPONENT_MAX:
-        raise _not_a_number()
-    coefficient = int(whole + fraction)
-    return (-coefficient if sign == "-" else coefficient), power - len(fraction)
-
-
-def _divided(numerator: int, denominator: int, rounding: Rounding) -> int:
-    """``numerator / denominator`` (positive), rounded as asked."""
-    quotient, remainder = divmod(abs(numerator), denominator)
-    negative = numerator < 0
-    if remainder:
-        if rounding == "exact":
-            raise BadValueError("inexact", "The number has more decimals than its unit allows")
-        twice = 2 * remainder
-        up = (
-            (rounding == "half_up" and twice >= denominator)
-            or (rounding == "half_even" and (twice, quotient & 1) >= (denominator, 1))
-            or (rounding == "floor" and negative)
-        )
-        quotient += up
-    return -quotient if negative else quotient
-
-
-def _not_a_number() -> BadValueError:
-    return BadValueError("field_invalid", "Not a number")
+def _number(value: object) -> Decimal:
+    """The number that a cell holds, with every digit of it."""
+    text = repr(value) if isinstance(value, float) else value
+    number = None
+    if isinstance(text, str):
+        text = text.strip()
+        if len(text) <= TEXT_LENGTH_MAX and _NUMBER.fullmatch(text):
+            number = Decimal(text)
+    elif isinstance(text, int | Decimal) and not isinstance(text, bool):
+        number = Decimal(text)
+    if number is None or not number.is_finite() or abs(number.adjusted()) > EXPONENT_MAX:
+        raise BadValueError("field_invalid", "Not a number")
+    return number

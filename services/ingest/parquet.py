@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class ParquetSource:
     Raises
     ------
     SourceError
-        When it cannot be read, or pyarrow is not installed; the message names the extra.
+        When it cannot be read, or turns out to be damaged, or pyarrow is not installed; the message names the extra.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,18 +39,12 @@ class ParquetSource:
             raise SourceError(unreadable(path, error, "a Parquet file, as the mapping says")) from None
         except (OSError, pyarrow.ArrowException) as error:
             raise SourceError(f"{path}: is no Parquet file, as the mapping says: {error}") from None
-        self.columns: tuple[str, ...] | None = tuple(self._file.schema_arrow.names)
+        self.columns: tuple[str, ...] = tuple(self._file.schema_arrow.names)
         self._rows_all: int = max(1, self._file.metadata.num_rows)
         self._rows_read = 0
 
     def rows(self, needed: Sequence[str]) -> Iterator[RawRow]:
-        """Rows, numbered from 1, with the cells of the columns ``needed``.
-
-        Raises
-        ------
-        SourceError
-            When the file turns out to be damaged.
-        """
+        """Rows, numbered from 1, with the cells of the columns ``needed``."""
         batches = self._file.iter_batches(batch_size=BATCH_ROWS, use_threads=False)
         while True:
             try:
@@ -61,7 +56,7 @@ class ParquetSource:
                 raise SourceError(f"{self._path}: cannot be read after row {self._rows_read}: {error}") from None
             first = self._rows_read + 1
             for index, cells in enumerate(zip(*columns, strict=True)):
-                yield RawRow(first + index, cells, _Original(batch, index))
+                yield RawRow(first + index, cells, partial(_original, batch, index))
             self._rows_read += batch.num_rows
 
     def _values(self, column: Any) -> list[Any]:
@@ -80,17 +75,9 @@ class ParquetSource:
         self._file.close()
 
 
-class _Original:
-    """One row of a batch as JSON, written only when somebody asks for it."""
-
-    __slots__ = ("_batch", "_index")
-
-    def __init__(self, batch: Any, index: int) -> None:
-        self._batch, self._index = batch, index
-
-    def __call__(self) -> bytes:
-        row = self._batch.slice(self._index, 1).to_pylist()[0]
-        return orjson.dumps(row, default=_plain)
+def _original(batch: Any, index: int) -> bytes:
+    """One row of a batch as JSON."""
+    return orjson.dumps(batch.slice(index, 1).to_pylist()[0], default=_plain)
 
 
 def _plain(value: object) -> str | None:

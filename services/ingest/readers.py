@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from io import BufferedReader
 from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, NamedTuple, Protocol, Self, cast
+from typing import IO, Any, NamedTuple, Self, cast
 
 import orjson
 
@@ -33,25 +32,10 @@ class RawRow(NamedTuple):
     """One row as it was found."""
 
     line: int
-    cells: Sequence[Any] | Rejection | None
-    """``None`` for a blank line."""
+    cells: Any
+    """Those that were asked for, in their order; a line's bytes, where it is not taken apart; a ``Rejection`` of a row
+    that cannot be read; ``None`` for a blank line."""
     original: Callable[[], bytes]
-
-
-class Source(Protocol):
-    """An open file of rows."""
-
-    columns: tuple[str, ...] | None
-    """What its rows have; ``None`` where each row may have others."""
-
-    def rows(self, needed: Sequence[str]) -> Iterator[RawRow]:
-        """Its rows, each with the cells of the columns ``needed``."""
-
-    def share(self) -> float:
-        """How much of it has been read, 0 to 1."""
-
-    def close(self) -> None:
-        """Let go of the file."""
 
 
 class Lines:
@@ -99,12 +83,6 @@ class Lines:
         self._text.close()
         self._raw.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
 
 def too_long() -> Rejection:
     """What a line beyond ``LINE_BYTES_MAX`` is refused with."""
@@ -145,35 +123,35 @@ class _CsvLines:
             return "\n"
 
 
-class CsvSource:
+class CsvSource(Lines):
     """Rows of a CSV file. Each physical line is a row, unless the layout allows fields over several lines."""
 
     def __init__(self, path: Path, layout: CsvLayout) -> None:
-        self._lines = Lines(path)
-        self._feed = _CsvLines(self._lines, layout)
+        super().__init__(path)
+        self._feed = _CsvLines(self, layout)
         self._reader = csv.reader(self._feed, delimiter=layout.delimiter, quotechar=layout.quote or None, strict=True)
-        self.columns: tuple[str, ...] | None = layout.columns
+        self.columns = layout.columns
         if not layout.columns:
             try:
-                self.columns = self._header(path)
+                self.columns = self._header()
             except SourceError:
                 self.close()
                 raise
 
-    def _header(self, path: Path) -> tuple[str, ...]:
+    def _header(self) -> tuple[str, ...]:
         row = self._next()
         if row is None or isinstance(row.cells, Rejection) or not row.cells:
-            raise SourceError(f"{path}: its first line is no CSV header")
+            raise SourceError(f"{self.path}: its first line is no CSV header")
         names = tuple(name.strip() for name in row.cells)
         repeated = {name for name in names if names.count(name) > 1}
         if repeated:
-            raise SourceError(f"{path}: its header names {', '.join(sorted(repeated))} more than once")
+            raise SourceError(f"{self.path}: its header names {', '.join(sorted(repeated))} more than once")
         return names
 
     def _next(self) -> RawRow | None:
         feed = self._feed
         feed.raw, feed.fault = [], None
-        line = self._lines.number + 1
+        line = self.number + 1
         cells: list[str] | Rejection | None
         try:
             cells = next(self._reader, None)
@@ -189,7 +167,6 @@ class CsvSource:
 
     def rows(self, needed: Sequence[str]) -> Iterator[RawRow]:
         """Rows with the cells of the columns ``needed``; one with too few or too many cells is a ``Rejection``."""
-        assert self.columns is not None
         width = len(self.columns)
         slots = [self.columns.index(name) for name in needed]
         pick = itemgetter(*slots) if len(slots) > 1 else lambda cells: [cells[slot] for slot in slots]
@@ -202,54 +179,34 @@ class CsvSource:
                 row = row._replace(cells=Rejection("columns_mismatch", "", f"{len(cells)} cells, and {width} columns"))
             yield row
 
-    def share(self) -> float:
-        """How much of the file has been read, 0 to 1."""
-        return self._lines.share()
 
-    def close(self) -> None:
-        """Close the file."""
-        self._lines.close()
-
-
-class NdjsonSource:
+class NdjsonSource(Lines):
     """Rows of a file with one JSON object a line. A column ``a.b`` is ``b`` inside ``a``."""
 
-    columns: tuple[str, ...] | None = None
+    columns = None
+    """Each row may have others."""
 
-    def __init__(self, path: Path) -> None:
-        self._lines = Lines(path)
-
-    def originals(self) -> Iterator[tuple[int, bytes | Rejection | None, bytes]]:
-        """Line number, what it holds (``None`` when blank) and the line itself, unparsed."""
-        lines = self._lines
-        while line := lines.next():
+    def originals(self) -> Iterator[RawRow]:
+        """Lines as bytes, unparsed."""
+        while line := self.next():
             text = line.strip()
-            yield lines.number, too_long() if lines.cut else text or None, text
+            yield RawRow(self.number, too_long() if self.cut else text or None, lambda text=text: text)  # type: ignore[misc]
 
     def rows(self, needed: Sequence[str]) -> Iterator[RawRow]:
         """Rows with the values of the columns ``needed``, ``None`` where there is none."""
         paths = [name.split(".") for name in needed]
-        for number, found, text in self.originals():
-            cells: Sequence[Any] | Rejection | None
-            if isinstance(found, bytes):
-                try:
-                    document = orjson.loads(found)
-                    cells = Rejection("not_a_payment", "", "Not a JSON object")
-                    if isinstance(document, dict):
-                        cells = [_inside(document, path) for path in paths]
-                except orjson.JSONDecodeError as error:
-                    cells = Rejection("not_json", "", str(error))
-            else:
-                cells = found
-            yield RawRow(number, cells, lambda text=text: text)  # type: ignore[misc]
+        for row in self.originals():
+            yield row._replace(cells=_inside_all(row.cells, paths)) if isinstance(row.cells, bytes) else row
 
-    def share(self) -> float:
-        """How much of the file has been read, 0 to 1."""
-        return self._lines.share()
 
-    def close(self) -> None:
-        """Close the file."""
-        self._lines.close()
+def _inside_all(text: bytes, paths: Sequence[Sequence[str]]) -> list[Any] | Rejection:
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return Rejection("not_json", "", str(error))
+    if not isinstance(document, dict):
+        return Rejection("not_a_payment", "", "Not a JSON object")
+    return [_inside(document, path) for path in paths]
 
 
 def _inside(document: Any, path: Sequence[str]) -> Any:

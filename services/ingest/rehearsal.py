@@ -5,20 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from services.contract.label import Label
 from services.ingest.report import Progress, Report, no_progress
-from services.ingest.rows import Bad, Filtered, MappedRow, Ready
+from services.ingest.rows import MappedRow, Ready, share_of
 
 CHUNK_ROWS = 500
+SHOWN = 5
+"""So many payments are given back."""
 
 
-def rehearse(
-    rows: Iterable[MappedRow], source: str, progress: Progress = no_progress, shown: int = 5
-) -> tuple[Report, list[bytes]]:
-    """Count ``rows`` as a replay would.
-
-    Returns
-    -------
-    The report, in which nothing is sent, and the first ``shown`` payments as JSON.
+def rehearse(rows: Iterable[MappedRow], source: str, progress: Progress = no_progress) -> tuple[Report, list[bytes]]:
+    """Count ``rows`` as a replay would: the report, in which nothing is sent, and the first payments as JSON.
 
     Raises
     ------
@@ -28,23 +25,15 @@ def rehearse(
     report = Report(source)
     first: list[bytes] = []
     started = time.monotonic()
-    share = getattr(rows, "share", None)
     for row in rows:
-        if isinstance(row, Ready):
-            report.payments_ready += 1
-            if len(first) < shown:
-                first.append(row.value)
-        elif isinstance(row, Bad):
-            report.add_bad(row.line, row.rejection)
-        elif isinstance(row, Filtered):
-            report.filtered[row.name] += 1
-        else:
+        if isinstance(row, Label):
             continue
-        report.rows_read += 1
-        report.last_line = row.line
+        report.count(row)
+        if isinstance(row, Ready) and len(first) < SHOWN:
+            first.append(row.value)
         if report.rows_read % CHUNK_ROWS == 0:
             report.seconds = time.monotonic() - started
-            report.share = share() if share is not None else None
+            report.share = share_of(rows)
             progress(report)
     report.seconds = time.monotonic() - started
     progress(report)

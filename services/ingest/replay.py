@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from heapq import heappop, heappush
-from itertools import islice
-from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -24,7 +22,7 @@ from services import kafka
 from services.contract.codec import Rejection, encode
 from services.contract.dead_letter import dead_letter
 from services.contract.errors import TocsinError
-from services.contract.events import cloud_event
+from services.contract.events import Headers, cloud_event
 from services.contract.label import Label
 from services.contract.partitioner import partition_of
 from services.contract.payment import Payment
@@ -33,7 +31,7 @@ from services.ingest.batches import BatchSender, Outlet, SendError, explain
 from services.ingest.pacing import Pace
 from services.ingest.readers import SourceError
 from services.ingest.report import Progress, Report, no_progress
-from services.ingest.rows import Bad, MappedRow, Ready, ready_of_bytes, ready_of_payment
+from services.ingest.rows import Bad, MappedRow, Ready, ready_of_bytes, share_of
 from services.runtime.settings import Settings
 
 CHUNK_ROWS = 500
@@ -64,18 +62,8 @@ class SourceFailedError(ReplayError):
     """The source could not be read to its end. What had been read before was sent."""
 
 
-class Clock(Protocol):
-    """What pacing waits by."""
-
-    def now_ms(self) -> float:
-        """Milliseconds since some moment; never goes back."""
-
-    async def sleep(self, wait_ms: float) -> None:
-        """Wait."""
-
-
-class MonotonicClock:
-    """The machine's."""
+class Clock:
+    """What pacing waits by: the machine's."""
 
     def now_ms(self) -> float:
         """Milliseconds since some moment; never goes back."""
@@ -101,24 +89,11 @@ async def send_payments(
     payments
         ``Payment`` or its JSON bytes (sent as they are). A ``Label`` among them is published when event time, which
         is that of the payments, has reached its ``label_time_ms``; what is left goes out after the last payment.
-    settings
-        Which Kafka, and which topics. They must exist.
+        They are the lines of their source, from 1.
+    settings, pace, progress
+        As for ``replay_rows``, which also says what is returned and raised.
     name
         Of the source, in the origin of dead letters (``stream:<name>``).
-    pace
-        As fast as possible, unless given.
-    progress
-        Called with the growing report after every chunk.
-
-    Returns
-    -------
-    Report
-        All of it acknowledged by the broker. Lines count from 1.
-
-    Raises
-    ------
-    KafkaFailedError
-        When Kafka cannot be reached or does not take a record; ``.report`` has the counts up to then.
     """
     rows = (_as_row(line, each) for line, each in enumerate(payments, 1))
     return await replay_rows(rows, settings, source=f"stream:{name}", pace=pace, progress=progress)
@@ -166,7 +141,7 @@ async def replay_rows(
         When ``rows`` raises ``SourceError``; everything before it has been sent.
     """
     report = Report(source)
-    clock = clock or MonotonicClock()
+    clock = clock or Clock()
     started_ms = clock.now_ms()
     broken: SourceError | None = None
     try:
@@ -217,24 +192,21 @@ class _Replay:
 
     async def send_all(self, rows: Iterable[MappedRow], started_ms: float) -> None:
         """Send chunk by chunk, so that batches leave and acknowledgements arrive in between."""
-        share = getattr(rows, "share", None)
         paced = self._pace.speed is not None
-        iterator = iter(rows)
-        while True:
-            chunk = _Chunk(iterator)
-            for row in chunk:
-                if paced:
-                    await self._wait(row)
-                self._take(row)
-            await self._sender.submit()
-            self._report.seconds = (self._clock.now_ms() - started_ms) / 1_000
-            self._report.share = share() if share is not None else None
-            self._progress(self._report)
-            if chunk.failure is not None:
-                raise chunk.failure
-            if chunk.count < CHUNK_ROWS:
-                return
-            await asyncio.sleep(0)
+        for count, row in enumerate(rows, 1):
+            if paced:
+                await self._wait(row)
+            self._take(row)
+            if count % CHUNK_ROWS == 0:
+                await self._submit(rows, started_ms)
+                await asyncio.sleep(0)
+        await self._submit(rows, started_ms)
+
+    async def _submit(self, rows: Iterable[MappedRow], started_ms: float) -> None:
+        await self._sender.submit()
+        self._report.seconds = (self._clock.now_ms() - started_ms) / 1_000
+        self._report.share = share_of(rows)
+        self._progress(self._report)
 
     async def finish(self) -> None:
         """Send the labels that are left, each in its time, and wait for the broker."""
@@ -249,20 +221,14 @@ class _Replay:
         await self._sender.drain()
 
     def _take(self, row: MappedRow) -> None:
-        report = self._report
-        if isinstance(row, Ready):
-            report.payments_ready += 1
-            self._send_payment(row)
-        elif isinstance(row, Label):
+        if isinstance(row, Label):
             self._hold(row)
             return
+        self._report.count(row)
+        if isinstance(row, Ready):
+            self._send_payment(row)
         elif isinstance(row, Bad):
-            report.add_bad(row.line, row.rejection)
             self._send_dead_letter(row)
-        else:
-            report.filtered[row.name] += 1
-        report.rows_read += 1
-        report.last_line = row.line
 
     def _send_payment(self, row: Ready) -> None:
         _, account, value, payment_id, event_time_ms, label = row
@@ -271,9 +237,7 @@ class _Replay:
             report.last_event_time_ms = event_time_ms
             while self._held and self._held[0][0] <= event_time_ms:
                 self._send_label(heappop(self._held)[2])
-        key = account.encode()
-        partition = partition_of(key, outlet.partitions)
-        self._sender.append(outlet, partition, key, value, cloud_event("payment.v1", payment_id))
+        self._send(outlet, account, value, cloud_event("payment.v1", payment_id))
         if label is not None:
             self._hold(label)
 
@@ -288,9 +252,12 @@ class _Replay:
 
     def _send_label(self, label: Label) -> None:
         assert self._labels is not None
-        key = label.payment_id.encode()
-        partition = partition_of(key, self._labels.partitions)
-        self._sender.append(self._labels, partition, key, encode(label), cloud_event("label.v1", label.label_id))
+        self._send(self._labels, label.payment_id, encode(label), cloud_event("label.v1", label.label_id))
+
+    def _send(self, outlet: Outlet, name: str, value: bytes, headers: Headers) -> None:
+        """Send to the partition of ``name``, which is the key."""
+        key = name.encode()
+        self._sender.append(outlet, partition_of(key, outlet.partitions), key, value, headers)
 
     def _send_dead_letter(self, row: Bad) -> None:
         letter = dead_letter(row.rejection, (self._report.source, 0, row.line), None, row.original)
@@ -316,31 +283,12 @@ class _Replay:
             await self._clock.sleep(min(wait_ms, SLEEP_MS_MAX))
 
 
-class _Chunk:
-    """Up to ``CHUNK_ROWS`` rows. When the source breaks, the rows before it still come out."""
-
-    def __init__(self, rows: Iterator[MappedRow]) -> None:
-        self._rows = rows
-        self.count = 0
-        self.failure: SourceError | None = None
-
-    def __iter__(self) -> Iterator[MappedRow]:
-        try:
-            for row in islice(self._rows, CHUNK_ROWS):
-                self.count += 1
-                yield row
-        except SourceError as error:
-            self.failure = error
-
-
 def _as_row(line: int, payment: Payment | Label | bytes) -> MappedRow:
     if isinstance(payment, Label):
         return payment
-    if isinstance(payment, bytes):
-        ready, original = ready_of_bytes(line, payment), payment
-    else:
-        ready, original = ready_of_payment(line, payment), encode(payment)
-    return Bad(line, ready, original) if isinstance(ready, Rejection) else ready
+    value = payment if isinstance(payment, bytes) else encode(payment)
+    ready = ready_of_bytes(line, value)  # a payment made in Python, too: its constructor checks nothing
+    return Bad(line, ready, value) if isinstance(ready, Rejection) else ready
 
 
 @asynccontextmanager
@@ -361,12 +309,8 @@ async def _started(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
 
 async def _require(settings: Settings, *topics: Topic) -> None:
     """Refuse to start without a topic: a broker that creates it on demand would configure it wrongly."""
-    admin = kafka.admin(settings)
-    try:
-        await admin.start()
+    async with kafka.opened(kafka.admin(settings)) as admin:
         known = set(await admin.list_topics())
-    finally:
-        await admin.close()
     missing = [topic.name for topic in topics if topic.name not in known]
     if missing:
         raise SendError(f"no topic {', '.join(missing)} at {settings.bootstrap}: tocsin topics create makes them")

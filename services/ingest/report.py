@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from services.contract.codec import Rejection
+from services.ingest.rows import Bad, Filtered, Ready
 
 BAD_ROWS_LISTED_MAX = 1_000
 """Bad rows that are kept for the list; all of them are counted and dead-lettered."""
@@ -65,6 +67,17 @@ class Report:
         """Rows read in a second, on average."""
         return self.rows_read / self.seconds if self.seconds > 0 else 0.0
 
+    def count(self, row: Ready | Bad | Filtered) -> None:
+        """Count a row that has been read."""
+        if isinstance(row, Ready):
+            self.payments_ready += 1
+        elif isinstance(row, Bad):
+            self.add_bad(row.line, row.rejection)
+        else:
+            self.filtered[row.name] += 1
+        self.rows_read += 1
+        self.last_line = row.line
+
     def add_bad(self, line: int, rejection: Rejection) -> None:
         """Count a bad row, and list it while the list has room."""
         self.bad[rejection.reason] += 1
@@ -84,10 +97,7 @@ class Report:
             "bad": dict(sorted(self.bad.items())),
             "rows_filtered": self.rows_filtered,
             "filtered": dict(sorted(self.filtered.items())),
-            "bad_rows": [
-                {"line": each.line, "reason": each.reason, "field": each.field, "detail": each.detail}
-                for each in self.bad_rows
-            ],
+            "bad_rows": [asdict(each) for each in self.bad_rows],
             "bad_rows_not_listed": self.rows_bad - len(self.bad_rows),
             "last_line": self.last_line,
             "last_event_time_ms": self.last_event_time_ms,
@@ -96,10 +106,8 @@ class Report:
         }
 
 
-class Progress(Protocol):
-    """Told how far a replay is, many times a second; must not block."""
-
-    def __call__(self, report: Report) -> None: ...
+Progress = Callable[[Report], None]
+"""Told how far a replay is, many times a second; must not block."""
 
 
 def no_progress(report: Report) -> None:

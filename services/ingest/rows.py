@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import orjson
 
 from services.contract.codec import Rejection, decode_payment, encode
 from services.contract.label import Label
-from services.contract.payment import Payment
 
 
 class Ready(NamedTuple):
@@ -66,55 +66,48 @@ def ready_of_document(line: int, document: dict[str, object]) -> Ready | Rejecti
     return Ready(line, payment.payer.account, encode(payment), payment.payment_id, payment.event_time_ms)
 
 
-def ready_of_payment(line: int, payment: Payment) -> Ready | Rejection:
-    """A ``Payment`` made in Python, checked like any other: its constructor checks nothing."""
-    return ready_of_bytes(line, encode(payment))
+def share_of(rows: Iterable[MappedRow]) -> float | None:
+    """How much of ``rows`` has been read, 0 to 1; ``None`` where they cannot tell."""
+    share = getattr(rows, "share", None)
+    return None if share is None else float(share())
 
 
+@dataclass(slots=True)
 class Windowed:
     """``rows`` without the first ``skip``, up to and including the ``limit``-th payment, within event-time bounds.
 
     ``from_ms`` is included, ``until_ms`` is not. What is left out before the end is ``Filtered`` under a name.
     """
 
-    def __init__(
-        self,
-        rows: Iterable[MappedRow],
-        skip: int = 0,
-        limit: int | None = None,
-        from_ms: int | None = None,
-        until_ms: int | None = None,
-    ) -> None:
-        self._rows = rows
-        self._skip, self._limit = skip, limit
-        self._from_ms, self._until_ms = from_ms, until_ms
-        self._payments = 0
+    rows: Iterable[MappedRow]
+    skip: int = 0
+    limit: int | None = None
+    from_ms: int | None = None
+    until_ms: int | None = None
+    payments: int = field(default=0, init=False)
+    """How many have come out."""
 
     def __iter__(self) -> Iterator[MappedRow]:
-        limit = self._limit
-        if limit == 0:
+        if self.limit == 0:
             return
-        for index, row in enumerate(self._rows):
-            if index < self._skip:
+        for index, row in enumerate(self.rows):
+            if index < self.skip:
                 yield row if isinstance(row, Label) else Filtered(row.line, SKIPPED)
                 continue
             kept = self._bounded(row) if isinstance(row, Ready) else row
             yield kept
-            self._payments += isinstance(kept, Ready)
-            if self._payments == limit:
+            self.payments += isinstance(kept, Ready)
+            if self.payments == self.limit:
                 return
 
     def share(self) -> float | None:
         """How much has been read, 0 to 1: of the source, or of ``limit`` where that comes first."""
-        share = getattr(self._rows, "share", None)
-        read: float | None = share() if share is not None else None
-        if self._limit:
-            return max(read or 0.0, self._payments / self._limit)
-        return read
+        read = share_of(self.rows)
+        return max(read or 0.0, self.payments / self.limit) if self.limit else read
 
     def _bounded(self, row: Ready) -> MappedRow:
-        if self._from_ms is not None and row.event_time_ms < self._from_ms:
+        if self.from_ms is not None and row.event_time_ms < self.from_ms:
             return Filtered(row.line, BEFORE)
-        if self._until_ms is not None and row.event_time_ms >= self._until_ms:
+        if self.until_ms is not None and row.event_time_ms >= self.until_ms:
             return Filtered(row.line, AFTER)
         return row

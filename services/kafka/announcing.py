@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiokafka import AIOKafkaProducer
 
+from services import kafka
 from services.contract.announcement import CHAMPION, ModelAnnouncement, Promotion, read_announced
 from services.contract.codec import Rejection, encode
 from services.contract.events import Headers, cloud_event
 from services.contract.signing import is_signed, signed
-from services.kafka import clients
 from services.kafka.reading import read_log
 from services.runtime.settings import Settings
 
@@ -35,7 +33,7 @@ async def read_champion(settings: Settings) -> Promotion | None:
 
 async def announce(settings: Settings, announcement: ModelAnnouncement) -> None:
     """Announce a model under its own name; a challenger scores in shadow from then on. Durable on return."""
-    async with clients.opened(clients.producer(settings)) as producer:
+    async with kafka.opened(kafka.producer(settings)) as producer:
         await send_announcement(producer, settings, announcement)
 
 
@@ -53,7 +51,7 @@ async def write_champion(settings: Settings, promotion: Promotion | None) -> Non
     """
     value = None if promotion is None else encode(promotion)
     said = "none" if promotion is None else f"{name_of(promotion.champion)}/{promotion.champion.model_hash}"
-    async with clients.opened(clients.producer(settings)) as producer:
+    async with kafka.opened(kafka.producer(settings)) as producer:
         if promotion is not None and promotion.champion.challenger:
             await send_announcement(producer, settings, promotion.champion)
         await _send(producer, settings, CHAMPION, value, cloud_event("model-promotion.v1", f"champion/{said}"))
@@ -65,8 +63,3 @@ async def _send(
     """The one place that writes to ``models.v1``, and signs."""
     headers = headers + signed(settings.models_key.get_secret_value().encode(), key, value)
     await producer.send_and_wait(settings.topics.models.name, value, key, partition=0, headers=headers)
-
-
-def champion_of(settings: Settings) -> Promotion | None:
-    """``read_champion``, for commands."""
-    return asyncio.run(read_champion(settings))

@@ -10,16 +10,10 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import (
-    IncompatibleBrokerVersion,
-    KafkaError,
-    LeaderNotAvailableError,
-    NodeNotReadyError,
-    for_code,
-)
+from aiokafka.errors import KafkaError, NodeNotReadyError
 from aiokafka.structs import TopicPartition
 
-from services.kafka.protocol import NO_TAGS, ask_epoch_ends, ask_topics
+from services.kafka.protocol import NO_TAGS, answer_of, ask_epoch_ends, ask_topics, leader_of, require
 
 UNKNOWN_EPOCH = -1
 _NO_ID = "0" * 32
@@ -58,17 +52,16 @@ async def identity_of(client: AIOKafkaClient, topic: str) -> TopicIdentity | Non
     failed: KafkaError = NodeNotReadyError("no broker is known")
     for node in [broker.nodeId for broker in client.cluster.brokers()]:
         try:
-            response = await client.send(node, ask_topics([(_NO_ID, topic, NO_TAGS)], False, False, NO_TAGS))
+            answer = await answer_of(client, node, ask_topics([(_NO_ID, topic, NO_TAGS)], False, False, NO_TAGS))
             break
-        except (IncompatibleBrokerVersion, NotImplementedError):
-            return None
         except KafkaError as error:
             failed = error
     else:
         raise failed
-    (found,) = response.to_object()["topics"]
-    if found["error_code"]:
-        raise for_code(found["error_code"])(topic)
+    if answer is None:
+        return None
+    (found,) = answer["topics"]
+    require(found["error_code"], topic)
     return TopicIdentity(found["topic_id"], {each["partition"]: each["leader_epoch"] for each in found["partitions"]})
 
 
@@ -81,17 +74,11 @@ async def end_of_epoch(client: AIOKafkaClient, source: TopicPartition, epoch: in
     KafkaError
         When the leader is not known or does not answer.
     """
-    leader = client.cluster.leader_for_partition(source)
-    if leader is None or leader < 0:
-        raise LeaderNotAvailableError(source.topic)
-    try:
-        partitions = [(source.partition, UNKNOWN_EPOCH, epoch, NO_TAGS)]
-        topics = [(source.topic, partitions, NO_TAGS)]
-        response = await client.send(leader, ask_epoch_ends(_NO_REPLICA, topics, NO_TAGS))
-    except (IncompatibleBrokerVersion, NotImplementedError):
+    topics = [(source.topic, [(source.partition, UNKNOWN_EPOCH, epoch, NO_TAGS)], NO_TAGS)]
+    answer = await answer_of(client, leader_of(client, source), ask_epoch_ends(_NO_REPLICA, topics, NO_TAGS))
+    if answer is None:
         return None
-    (found,) = response.to_object()["topics"][0]["partitions"]
-    if found["error_code"]:
-        raise for_code(found["error_code"])(source.topic)
+    (found,) = answer["topics"][0]["partitions"]
+    require(found["error_code"], source.topic)
     end: int = found["end_offset"]
     return end if end >= 0 else None

@@ -14,23 +14,15 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient, CoordinationType
-from aiokafka.errors import (
-    CoordinatorNotAvailableError,
-    IncompatibleBrokerVersion,
-    KafkaError,
-    LeaderNotAvailableError,
-    NodeNotReadyError,
-    NoError,
-    for_code,
-)
+from aiokafka.errors import CoordinatorNotAvailableError, KafkaError, NodeNotReadyError, for_code
 from aiokafka.protocol.transaction import AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest
 from aiokafka.structs import TopicPartition
 
-from services.kafka.protocol import NO_TAGS, ask_producers, ask_transactions
+from services.kafka.protocol import NO_TAGS, answer_of, ask_producers, ask_transactions, leader_of, require
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +78,8 @@ class Possession:
 
         Raises
         ------
+        ProducerFenced
+            When somebody else took possession meanwhile.
         KafkaError, TimeoutError
             When the cluster does not answer. Taking possession again begins at the beginning.
         """
@@ -121,10 +115,7 @@ class Possession:
         every = [TopicPartition(name, each) for name in self._topics for each in await producer.partitions_for(name)]
         by_leader: dict[int, list[TopicPartition]] = defaultdict(list)
         for each in every:
-            leader = producer.client.cluster.leader_for_partition(each)
-            if leader is None or leader < 0:
-                raise LeaderNotAvailableError(each.topic)
-            by_leader[leader].append(each)
+            by_leader[leader_of(producer.client, each)].append(each)
         producer_id = producer._txn_manager.producer_id  # it has no public name
         open_still: list[TopicPartition] = []
         for leader, partitions in sorted(by_leader.items()):
@@ -132,7 +123,7 @@ class Possession:
             response = await producer.client.send(leader, ask_producers(asked, NO_TAGS))
             for topic in response.to_object()["topics"]:
                 for partition in topic["partitions"]:
-                    _require(partition["error_code"], topic["topic"])
+                    require(partition["error_code"], topic["topic"])
                     if any(
                         each["producer_id"] == producer_id and each["open_since_offset"] > _NONE_OPEN
                         for each in partition["producers"]
@@ -150,10 +141,10 @@ class Possession:
             answer = await client.send(coordinator, AddPartitionsToTxnRequest(*holder, _by_topic(partitions)))
             for topic, errors in answer.errors:
                 for _, code in errors:
-                    _require(code, topic)
+                    require(code, topic)
         for request in (AddOffsetsToTxnRequest(*holder, self._group), EndTxnRequest(*holder, self._last_committed)):
             answer = await client.send(coordinator, request)
-            _require(answer.error_code, self.transactional_id)
+            require(answer.error_code, self.transactional_id)
         async with asyncio.timeout(_ENDED_S):
             while not await self._is_ended(producer, client):  # noqa: ASYNC110 - it is the broker that gets there
                 await asyncio.sleep(_PAUSE_S)
@@ -167,16 +158,15 @@ async def _last_of(client: AIOKafkaClient, transactional_id: str) -> _Transactio
     """What the coordinator knows of the id; ``None`` where brokers do not tell."""
     while True:
         coordinator = await _coordinator_of(client, transactional_id)
-        try:
-            response = await client.send(coordinator, ask_transactions([transactional_id], NO_TAGS))
-        except (IncompatibleBrokerVersion, NotImplementedError):
+        answer = await answer_of(client, coordinator, ask_transactions([transactional_id], NO_TAGS))
+        if answer is None:
             return None
-        (found,) = response.to_object()["transactions"]
+        (found,) = answer["transactions"]
         code = found["error_code"]
         if code == _NO_SUCH_ID:
             return _Transaction("", -1)
         if not (code and for_code(code).retriable):
-            _require(code, transactional_id)
+            require(code, transactional_id)
             return _Transaction(found["state"], found["producer_epoch"])
         await asyncio.sleep(_PAUSE_S)
 
@@ -196,10 +186,3 @@ def _by_topic(partitions: Iterable[TopicPartition]) -> list[tuple[str, list[int]
     for each in partitions:
         found[each.topic].append(each.partition)
     return list(found.items())
-
-
-def _require(code: int, what: str) -> None:
-    """Raise the error that ``code`` stands for."""
-    error: Any = for_code(code)
-    if error is not NoError:
-        raise error(what) if issubclass(error, KafkaError) else KafkaError(f"{code}: {what}")

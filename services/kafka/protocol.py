@@ -1,11 +1,20 @@
 """Questions of Kafka's protocol that aiokafka 0.14 cannot ask: topics with their ids, ends of leaders' epochs, and what
-of a transaction is open (KIP-516, KIP-320, KIP-664)."""
+of a transaction is open (KIP-516, KIP-320, KIP-664); and what answers of brokers mean."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaError,
+    LeaderNotAvailableError,
+    NoError,
+    ProducerFenced,
+    for_code,
+)
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -18,8 +27,13 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+from aiokafka.structs import TopicPartition
 
 NO_TAGS: dict[int, bytes] = {}
+
+_FENCED = frozenset({47, 90})
+"""Somebody else took possession meanwhile: as coordinators said it before Kafka 2.7, and since."""
+
 _TAGS = ("tags", TaggedFields)
 _TEXT = CompactString("utf-8")
 
@@ -34,6 +48,45 @@ class _Uuid(AbstractType):  # type: ignore[misc]
     @classmethod
     def decode(cls, data: Any) -> str:
         return bytes(data.read(16)).hex()
+
+
+async def answer_of(client: AIOKafkaClient, broker: int, question: Request[Any]) -> dict[str, Any] | None:
+    """What a broker answers; ``None`` where it is too old for the question.
+
+    Raises
+    ------
+    KafkaError
+        When it does not answer.
+    """
+    try:
+        response = await client.send(broker, question)
+    except (IncompatibleBrokerVersion, NotImplementedError):
+        return None
+    answer: dict[str, Any] = response.to_object()
+    return answer
+
+
+def leader_of(client: AIOKafkaClient, source: TopicPartition) -> int:
+    """The broker that leads a partition.
+
+    Raises
+    ------
+    LeaderNotAvailableError
+        When none is known.
+    """
+    leader = client.cluster.leader_for_partition(source)
+    if leader is None or leader < 0:
+        raise LeaderNotAvailableError(source.topic)
+    return int(leader)
+
+
+def require(code: int, what: str) -> None:
+    """Raise the error that ``code`` stands for, about ``what``."""
+    if code in _FENCED:
+        raise ProducerFenced
+    error: Any = for_code(code)
+    if error is not NoError:
+        raise error(what) if issubclass(error, KafkaError) else KafkaError(f"{code}: {what}")
 
 
 def _rows(*fields: tuple[str, Any]) -> CompactArray:

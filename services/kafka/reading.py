@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from aiokafka import ConsumerRecord
 from aiokafka.structs import TopicPartition
 
+from services import kafka
 from services.contract.errors import TocsinError
-from services.kafka import clients
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 
@@ -47,7 +47,7 @@ async def read_log(
         When ``whole`` and the beginning is deleted.
     """
     source = TopicPartition(topic, partition)
-    async with clients.opened(clients.consumer(settings, max_partition_fetch_bytes=8 * 1024 * 1024)) as reader:
+    async with kafka.opened(kafka.consumer(settings, max_partition_fetch_bytes=8 * 1024 * 1024)) as reader:
         reader.assign([source])
         begin, end = (await reader.beginning_offsets([source]))[source], (await reader.end_offsets([source]))[source]
         if whole and begin > 0:

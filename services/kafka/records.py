@@ -24,13 +24,8 @@ class Records:
         self._records: Any = MemoryRecords(data)
         self._data, self._at = memoryview(data), 0
 
-    def size_in_bytes(self) -> int:
-        """As ``MemoryRecords``."""
-        return int(self._records.size_in_bytes())
-
-    def has_next(self) -> bool:
-        """As ``MemoryRecords``."""
-        return bool(self._records.has_next())
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)
 
     def next_batch(self) -> _Batch:
         """As ``MemoryRecords``."""

@@ -16,8 +16,8 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
+from services import kafka
 from services.contract.errors import TocsinError
-from services.kafka import clients
 from services.kafka.topics import require_topics
 from services.runtime.health import Loop
 from services.runtime.metrics import Metrics
@@ -57,7 +57,8 @@ async def start(settings: Settings, metrics: Metrics) -> None:
     """
     with metrics.health.loop("broker") as loop:
         await wait_for_broker(settings, loop)
-    await patiently(metrics.health, "topics", lambda: require_topics(settings), lambda: False, metrics.count_fault)
+    with metrics.health.loop("topics") as loop:
+        await patiently(loop, lambda: require_topics(settings), metrics.count_fault)
 
 
 async def wait_for_broker(settings: Settings, loop: Loop) -> None:
@@ -92,7 +93,7 @@ async def wait_for_broker(settings: Settings, loop: Loop) -> None:
 
 async def _refusal(settings: Settings) -> str | None:
     """Why no bootstrap server lets us in; ``None``: one does. The most telling of their answers stands for all."""
-    options = clients.connection(settings) | {"request_timeout_ms": round(ANSWER_S * 1_000)}
+    options = kafka.connection(settings) | {"request_timeout_ms": round(ANSWER_S * 1_000)}
     servers = collect_hosts(options.pop("bootstrap_servers"))
     answers = [await _knock(host, port, options) for host, port, _ in servers]
     return None if None in answers else next((each for each in answers if each != _SILENT), _SILENT)

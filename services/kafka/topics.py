@@ -12,9 +12,9 @@ from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaConnectionError, TopicAlreadyExistsError, for_code
 
+from services import kafka
 from services.contract.errors import TocsinError
 from services.contract.topics import Topic
-from services.kafka import clients
 from services.runtime.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ async def describe_topics(settings: Settings) -> list[TopicState]:
     Asks for all topics there are: aiokafka lets a broker create the topics that are asked for by name, and most do.
     """
     topics = settings.topics.all()
-    async with clients.opened(clients.admin(settings)) as client:
+    async with kafka.opened(kafka.admin(settings)) as client:
         found = {each["topic"]: each["partitions"] for each in await client.describe_topics() if not each["error_code"]}
     told = await _settings_of(settings, [each for each in topics if each.name in found])
     tool = f"--bootstrap-server {settings.bootstrap}"
@@ -143,7 +143,7 @@ async def _settings_of(settings: Settings, topics: Sequence[Topic]) -> dict[str,
         ConfigResource(ConfigResourceType.TOPIC, topic.name, dict.fromkeys(EXACTLY + AT_LEAST)) for topic in topics
     ]
     try:
-        async with clients.opened(clients.admin(settings)) as client:
+        async with kafka.opened(kafka.admin(settings)) as client:
             answers = await client.describe_configs(asked) if asked else []
     except (IncompatibleBrokerVersion, KafkaConnectionError) as error:
         if settings.delivery == "exactly_once":
@@ -166,7 +166,7 @@ async def create_topics(settings: Settings) -> list[TopicState]:
         When the cluster refuses, or a topic exists and is not as the contract wants it.
     """
     absent = [state for state in await describe_topics(settings) if state.partitions_found == 0]
-    async with clients.opened(clients.admin(settings)) as client:
+    async with kafka.opened(kafka.admin(settings)) as client:
         response = await client.create_topics(
             [
                 NewTopic(
@@ -190,7 +190,7 @@ async def create_topics(settings: Settings) -> list[TopicState]:
 
 async def _wait_for_leaders(settings: Settings, names: list[str]) -> None:
     """Return once every partition of the topics has a leader, so that the first record sent finds one."""
-    async with clients.opened(clients.admin(settings)) as client:
+    async with kafka.opened(kafka.admin(settings)) as client:
         for _ in range(_LEADER_TRIES):
             found = {each["topic"]: each["partitions"] for each in await client.describe_topics()}
             if all(found.get(name) and all(map(_has_leader, found[name])) for name in names):

@@ -99,7 +99,7 @@ def create_learner(settings: Settings, metrics: Metrics | None = None, hooks: Se
     measures = Measures(metrics or Metrics())
     alarms = Alarms(settings.state_dir, measures.health, hooks)
     app, plan = create_app(settings, "learner"), plan_of(settings)
-    joiner = Joiner(settings, measures, plan.feature_schema_hash, drift_plan_of(settings), alarms, limits_of(settings))
+    joiner = Joiner(settings, measures, drift_plan_of(settings), alarms, limits_of(settings))
     measures.line_running.labels(plan.kind).set(1)
     champion = TrainerService(settings, measures, plan, alarms)
     challengers = [each for each in challenger_plans_of(settings) if can_run(each, measures)]

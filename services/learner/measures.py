@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Protocol
+from functools import partial
 
 from prometheus_client import Counter, Gauge
 
@@ -19,72 +19,40 @@ _LABEL_RESULTS = (
 )  # fmt: skip
 
 
-class Drift(Protocol):
-    """What is known of drift in what is served."""
-
-    @property
-    def decisions(self) -> Mapping[str, int]:
-        """Sampled decisions of each window."""
-
-    @property
-    def evaluations(self) -> int:
-        """How many times the windows were compared."""
-
-    def index(self) -> Mapping[str, float]:
-        """The latest index of each feature, and of the score."""
-
-
 class Measures:
     """The metrics of a learner: the worker's, the models' health, and two of its own."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
         self.health = ModelHealth(metrics.registry)
-        self._evaluations = 0
-        self.decisions = Counter(
+        counter, gauge = partial(Counter, registry=metrics.registry), partial(Gauge, registry=metrics.registry)
+        self.decisions = counter(
             "tocsin_learner_decisions_total",
             "Decisions by result: kept, not_kept (not of the sample); and of the kept ones later: matured (nobody "
             "labelled them, so they made a weak example), forgotten",
             ("result",),
-            registry=metrics.registry,
         )
-        self.skipped = Counter(
+        self.skipped = counter(
             "tocsin_learner_skipped_total",
             "Records that teach nothing: decision_too_old, example_duplicate, example_limited (beyond its account's "
             "limit), example_foreign_schema, example_invalid",
             ("reason",),
-            registry=metrics.registry,
         )
-
-        self.line_running = Gauge(
+        self.line_running = gauge(
             "tocsin_line_running",
             "By kind of model: 1 for a line that is trained, 0 for one whose extra is not installed",
             ("kind",),
-            registry=metrics.registry,
         )
-        self.line_examples = Counter(
-            "tocsin_line_examples_total", "Examples learned, by kind of model", ("kind",), registry=metrics.registry
+        self.line_examples = counter("tocsin_line_examples_total", "Examples learned, by kind of model", ("kind",))
+        self.line_version = gauge("tocsin_line_version", "Version made last, by kind of model", ("kind",))
+        self.line_lag = gauge("tocsin_line_lag_records", "Examples not yet learned, by kind of model", ("kind",))
+        self.line_refused = counter(
+            "tocsin_line_refused_total", "Versions too large to be announced, by kind of model", ("kind",)
         )
-        self.line_version = Gauge(
-            "tocsin_line_version", "Version made last, by kind of model", ("kind",), registry=metrics.registry
-        )
-        self.line_lag = Gauge(
-            "tocsin_line_lag_records",
-            "Examples not yet learned, by kind of model",
-            ("kind",),
-            registry=metrics.registry,
-        )
-        self.line_refused = Counter(
-            "tocsin_line_refused_total",
-            "Versions too large to be announced, by kind of model",
-            ("kind",),
-            registry=metrics.registry,
-        )
-        self.line_fits = Counter(
+        self.line_fits = counter(
             "tocsin_line_fits_total",
             "Fits of the boosted line that were due, by result: fitted, too_few_labels",
             ("result",),
-            registry=metrics.registry,
         )
 
     def joined(self, counts: Mapping[str, int], rejected: Mapping[str, int], records: int) -> None:
@@ -130,12 +98,9 @@ class Measures:
         for (label, cohort), loss in means.items():
             self.health.loss.labels(label, cohort).set(loss)
 
-    def served(self, drift: Drift) -> None:
-        """What is known of drift in what is served; the indices only when there are new ones."""
-        for window, decisions in drift.decisions.items():
-            self.health.sampled.labels(window).set(decisions)
-        if drift.evaluations == self._evaluations:
-            return
-        self._evaluations = drift.evaluations
-        for name, index in drift.index().items():
+    def served(self, decisions: Mapping[str, int], indices: Mapping[str, float]) -> None:
+        """What is known of drift in what is served: sampled decisions by window, the indices of features and score."""
+        for window, sampled in decisions.items():
+            self.health.sampled.labels(window).set(sampled)
+        for name, index in indices.items():
             (self.health.score_psi if name == SCORE else self.health.psi.labels(name)).set(index)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 
-def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
+def cache_folder(environ: Mapping[str, str]) -> Path:
     """``$TOCSIN_CACHE``, else ``$XDG_CACHE_HOME/tocsin``, else ``~/.cache/tocsin``. Not created.
 
     Raises
@@ -15,9 +14,8 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
     RuntimeError
         When none of the variables is set and the user has no home.
     """
-    settings = os.environ if environ is None else environ
-    if chosen := settings.get("TOCSIN_CACHE"):
+    if chosen := environ.get("TOCSIN_CACHE"):
         return Path(chosen).absolute()
-    if shared := settings.get("XDG_CACHE_HOME"):
+    if shared := environ.get("XDG_CACHE_HOME"):
         return Path(shared).absolute() / "tocsin"
     return Path.home() / ".cache" / "tocsin"

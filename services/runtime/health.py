@@ -78,15 +78,7 @@ class Loop:
 
 
 class Health:
-    """The loops of one worker.
-
-    Parameters
-    ----------
-    stall_s
-        How long a loop may be without a step, in seconds.
-    clock
-        Seconds since some moment; never goes back.
-    """
+    """The loops of one worker. By ``clock`` (seconds that never go back) none may be without a step for ``stall_s``."""
 
     def __init__(self, stall_s: float = STALL_S, clock: Callable[[], float] = time.monotonic) -> None:
         self.stall_s = stall_s

@@ -24,8 +24,8 @@ from typing import Any, Literal, TextIO
 import orjson
 from aiokafka.structs import TopicPartition
 
+from services.contract.codec import Rejection
 from services.contract.errors import TocsinError
-from services.contract.reading import Rejection
 
 logger = logging.getLogger(__name__)
 
@@ -205,8 +205,7 @@ def _thread_name(thread: threading.Thread | None) -> str:
 
 
 def _time_of(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1_000:03d}Z"
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _encodable(line: dict[str, str]) -> dict[str, str]:

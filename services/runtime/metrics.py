@@ -28,13 +28,7 @@ RESTORE_BUCKETS_S = (0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
 class BatchHistogram(Collector):
-    """A Prometheus histogram that takes many observations in one call.
-
-    Parameters
-    ----------
-    name, documentation, labels, buckets
-        As for ``prometheus_client.Histogram``; ``buckets`` are upper bounds without infinity.
-    """
+    """A Prometheus histogram that takes many observations in a call; ``buckets`` are upper bounds without infinity."""
 
     def __init__(
         self,
@@ -67,15 +61,11 @@ class BatchHistogram(Collector):
 
     def collect(self) -> Iterator[Metric]:
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
-        names = [*(_bound(bound) for bound in self._bounds), "+Inf"]
+        names = [*(repr(bound) for bound in self._bounds.tolist()), "+Inf"]
         for labels, counts in list(self._counts.items()):
             buckets = list(zip(names, np.cumsum(counts).tolist(), strict=True))
             family.add_metric(labels, buckets, self._sums[labels])
         yield family
-
-
-def _bound(bound: float) -> str:
-    return repr(float(bound))
 
 
 class HealthMetrics(Collector):
@@ -102,141 +92,86 @@ class HealthMetrics(Collector):
         yield steps
 
 
+class _Maker:
+    """Makes the metrics of one registry: each has a name, the names of its labels, and a sentence that explains it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def counter(self, name: str, labels: tuple[str, ...], documentation: str) -> Counter:
+        """What only grows."""
+        return Counter(name, documentation, labels, registry=self._registry)
+
+    def gauge(self, name: str, labels: tuple[str, ...], documentation: str) -> Gauge:
+        """What is so now."""
+        return Gauge(name, documentation, labels, registry=self._registry)
+
+    def histogram(
+        self, name: str, labels: tuple[str, ...], documentation: str, buckets: tuple[float, ...] = LATENCY_BUCKETS_S
+    ) -> BatchHistogram:
+        """How often what was observed was within each bound of ``buckets``."""
+        return BatchHistogram(name, documentation, labels, buckets, self._registry)
+
+
 class Metrics:
     """The metrics of one worker process, and its health."""
 
+    # fmt: off
     def __init__(self, health: Health | None = None) -> None:
-        self.registry = registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
         self.health = health or Health()
-        HealthMetrics(self.health, registry)
-        self.loop_faults = Counter(
-            "tocsin_loop_faults_total",
-            "Faults that ended an attempt of a loop, by their class; another attempt followed",
-            ("loop", "fault"),
-            registry=registry,
-        )
-        self.partition_stopped = Gauge(
-            "tocsin_partition_stopped",
-            "1 while a partition is stopped until people have decided how it goes on",
-            ("topic", "partition"),
-            registry=registry,
-        )
-        self.last_commit = Gauge(
-            "tocsin_last_commit_timestamp_seconds",
-            "When a batch of a partition was last committed",
-            ("topic", "partition"),
-            registry=registry,
-        )
-        self.event_time = Gauge(
-            "tocsin_event_time_seconds", "Latest event time that a loop has taken", ("loop",), registry=registry
-        )
-        self.champion_announced = Gauge(
-            "tocsin_champion_announced_timestamp_seconds",
-            "When the model in use was announced or promoted; 0: none was",
-            registry=registry,
-        )
-        self.payments = Counter(
-            "tocsin_payments_total",
-            "Payments by hop (payer, payee) and result: forwarded, decided, duplicate, status_update, dead_letter",
-            ("hop", "result"),
-            registry=registry,
-        )
-        self.payment_labels = Counter(
-            "tocsin_payment_labels_total",
-            "Labels of payments that features of a hop (payer, payee) learned of, by result: read, duplicate",
-            ("hop", "result"),
-            registry=registry,
-        )
-        self.decisions = Counter(
-            "tocsin_decisions_total", "Decisions by outcome: pass, review", ("outcome",), registry=registry
-        )
-        self.rule_results = Counter(
-            "tocsin_rule_results_total", "Rule results other than no_hit", ("rule", "outcome"), registry=registry
-        )
-        self.dead_letters = Counter(
-            "tocsin_dead_letters_total", "Records put aside, by reason", ("hop", "reason"), registry=registry
-        )
-        self.duplicates = Counter(
-            "tocsin_duplicates_total", "Payments that came again and changed nothing", ("hop",), registry=registry
-        )
-        self.alerts = Counter(
-            "tocsin_alerts_total",
+        HealthMetrics(self.health, self.registry)
+        make = _Maker(self.registry)
+
+        self.loop_faults = make.counter("tocsin_loop_faults_total", ("loop", "fault"),
+            "Faults that ended an attempt of a loop, by their class; another attempt followed")
+        self.partition_stopped = make.gauge("tocsin_partition_stopped", ("topic", "partition"),
+            "1 while a partition is stopped until people have decided how it goes on")
+        self.last_commit = make.gauge("tocsin_last_commit_timestamp_seconds", ("topic", "partition"),
+            "When a batch of a partition was last committed")
+        self.event_time = make.gauge("tocsin_event_time_seconds", ("loop",), "Latest event time that a loop has taken")
+        self.champion_announced = make.gauge("tocsin_champion_announced_timestamp_seconds", (),
+            "When the model in use was announced or promoted; 0: none was")
+        self.payments = make.counter("tocsin_payments_total", ("hop", "result"),
+            "Payments by hop (payer, payee) and result: forwarded, decided, duplicate, status_update, dead_letter")
+        self.payment_labels = make.counter("tocsin_payment_labels_total", ("hop", "result"),
+            "Labels of payments that features of a hop (payer, payee) learned of, by result: read, duplicate")
+        self.decisions = make.counter("tocsin_decisions_total", ("outcome",), "Decisions by outcome: pass, review")
+        self.rule_results = make.counter("tocsin_rule_results_total", ("rule", "outcome"),
+            "Rule results other than no_hit")
+        self.dead_letters = make.counter("tocsin_dead_letters_total", ("hop", "reason"), "Records put aside, by reason")
+        self.duplicates = make.counter("tocsin_duplicates_total", ("hop",),
+            "Payments that came again and changed nothing")
+        self.alerts = make.counter("tocsin_alerts_total", ("queue", "status"),
             "By queue, revisions of alerts: new, update, snoozed, superseded; and reviews that made none: held (over "
-            "budget), quiet (no news), asleep (snoozed)",
-            ("queue", "status"),
-            registry=registry,
-        )
-        self.alert_threshold = Gauge(
-            "tocsin_alert_threshold_log_odds",
-            "Risk that a subject must reach to be within the budget of alerts",
-            ("queue", "partition"),
-            registry=registry,
-        )
-        self.stage = BatchHistogram(
-            "tocsin_stage_duration_seconds",
-            "Time a batch spends in a stage: decode, state, kernel, rules, model, encode, alert, commit",
-            ("hop", "stage"),
-            LATENCY_BUCKETS_S,
-            registry,
-        )
-        self.end_to_end = BatchHistogram(
-            "tocsin_end_to_end_latency_seconds",
-            "From the broker's append of a payment to its committed decision",
-            (),
-            LATENCY_BUCKETS_S,
-            registry,
-        )
-        self.batch = BatchHistogram(
-            "tocsin_batch_records", "Records in one transaction", ("hop",), BATCH_BUCKETS, registry
-        )
-        self.restore = BatchHistogram(
-            "tocsin_restore_duration_seconds",
-            "Time to restore a partition's state",
-            ("hop",),
-            RESTORE_BUCKETS_S,
-            registry,
-        )
-        self.transactions = Counter(
-            "tocsin_transactions_total",
-            "Transactions by result: committed, failed",
-            ("hop", "result"),
-            registry=registry,
-        )
-        self.lag = Gauge(
-            "tocsin_consumer_lag_records", "Records not yet read", ("topic", "partition"), registry=registry
-        )
-        self.state_accounts = Gauge(
-            "tocsin_state_accounts",
-            "Accounts in state; of the alerter, subjects: with an open alert, with what is left of one, or snoozed",
-            ("hop", "partition"),
-            registry=registry,
-        )
-        self.state_bytes = Gauge(
-            "tocsin_state_bytes", "Memory of the state's rows", ("hop", "partition"), registry=registry
-        )
-        self.model = Gauge("tocsin_model_info", "1 for the model in use", ("version", "hash"), registry=registry)
-        self.models_refused = Counter(
-            "tocsin_models_refused_total", "Announced models that could not be used", registry=registry
-        )
-        self.labels = Counter(
-            "tocsin_labels_total",
+            "budget), quiet (no news), asleep (snoozed)")
+        self.alert_threshold = make.gauge("tocsin_alert_threshold_log_odds", ("queue", "partition"),
+            "Risk that a subject must reach to be within the budget of alerts")
+        self.stage = make.histogram("tocsin_stage_duration_seconds", ("hop", "stage"),
+            "Time a batch spends in a stage: decode, state, kernel, rules, model, encode, alert, commit")
+        self.end_to_end = make.histogram("tocsin_end_to_end_latency_seconds", (),
+            "From the broker's append of a payment to its committed decision")
+        self.batch = make.histogram("tocsin_batch_records", ("hop",), "Records in one transaction", BATCH_BUCKETS)
+        self.restore = make.histogram("tocsin_restore_duration_seconds", ("hop",),
+            "Time to restore a partition's state", RESTORE_BUCKETS_S)
+        self.transactions = make.counter("tocsin_transactions_total", ("hop", "result"),
+            "Transactions by result: committed, failed")
+        self.lag = make.gauge("tocsin_consumer_lag_records", ("topic", "partition"), "Records not yet read")
+        self.state_accounts = make.gauge("tocsin_state_accounts", ("hop", "partition"),
+            "Accounts in state; of the alerter, subjects: with an open alert, with what is left of one, or snoozed")
+        self.state_bytes = make.gauge("tocsin_state_bytes", ("hop", "partition"), "Memory of the state's rows")
+        self.model = make.gauge("tocsin_model_info", ("version", "hash"), "1 for the model in use")
+        self.models_refused = make.counter("tocsin_models_refused_total", (), "Announced models that could not be used")
+        self.labels = make.counter("tocsin_labels_total", ("result",),
             "Labels by result: joined, not_learned (not suspicious, and not of the sample), outranked (by the one that "
             "stands), duplicate, waiting, invalid, or dropped: "
-            "excess, too_late, expired, not_kept (its decision was not kept), overflow",
-            ("result",),
-            registry=registry,
-        )
-        self.examples = Counter(
-            "tocsin_examples_total",
-            "Examples learned, by label: suspicious, not_suspicious",
-            ("label",),
-            registry=registry,
-        )
-        self.snapshots = Counter("tocsin_model_snapshots_total", "Model snapshots published", registry=registry)
-        self.learner_pending = Gauge(
-            "tocsin_learner_pending_records", "Records waiting for their join: decisions, labels", ("kind",),
-            registry=registry,
-        )  # fmt: skip
+            "excess, too_late, expired, not_kept (its decision was not kept), overflow")
+        self.examples = make.counter("tocsin_examples_total", ("label",),
+            "Examples learned, by label: suspicious, not_suspicious")
+        self.snapshots = make.counter("tocsin_model_snapshots_total", (), "Model snapshots published")
+        self.learner_pending = make.gauge("tocsin_learner_pending_records", ("kind",),
+            "Records waiting for their join: decisions, labels")
+    # fmt: on
 
     def use_model(self, version: int, model_hash: str) -> None:
         """Show which model scores from now on."""
@@ -256,76 +191,48 @@ class Metrics:
 class ShadowMetrics:
     """What a shadow worker counts beside transactions, stages and lag, which are a lane's."""
 
+    # fmt: off
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.decisions = Counter(
-            "tocsin_shadow_decisions_total",
-            "Decisions by what challengers made of them: scored, failed, feature_schema, no_challenger, invalid",
-            ("result",),
-            registry=registry,
-        )
-        self.failed = Counter(
-            "tocsin_shadow_failed_scores_total",
-            "Scores that a challenger could not compute or that are no number, by its kind",
-            ("kind",),
-            registry=registry,
-        )
-        self.cpu = Counter(
-            "tocsin_shadow_cpu_seconds_total", "CPU time of scoring, by the challenger's kind", ("kind",),
-            registry=registry,
-        )  # fmt: skip
-        self.challengers = Gauge("tocsin_shadow_challengers", "Challengers that score, by kind", ("kind",),
-            registry=registry,
-        )  # fmt: skip
+        make = _Maker(registry)
+        self.decisions = make.counter("tocsin_shadow_decisions_total", ("result",),
+            "Decisions by what challengers made of them: scored, failed, feature_schema, no_challenger, invalid")
+        self.failed = make.counter("tocsin_shadow_failed_scores_total", ("kind",),
+            "Scores that a challenger could not compute or that are no number, by its kind")
+        self.cpu = make.counter("tocsin_shadow_cpu_seconds_total", ("kind",),
+            "CPU time of scoring, by the challenger's kind")
+        self.challengers = make.gauge("tocsin_shadow_challengers", ("kind",), "Challengers that score, by kind")
+    # fmt: on
 
 
 class ModelHealth:
     """What a learner knows of how well payments are scored, and whether it drifts. NaN: not known, or not yet."""
 
+    # fmt: off
     def __init__(self, registry: CollectorRegistry) -> None:
+        make = _Maker(registry)
+
         def judged(name: str, documentation: str) -> Gauge:
             text = f"{documentation}; scores as emitted against labels, by how late the label came"
-            return Gauge(f"tocsin_prequential_{name}", text, ("cohort",), registry=registry)
+            return make.gauge(f"tocsin_prequential_{name}", ("cohort",), text)
 
         self.average_precision = judged("average_precision", "Weighted average precision of the latest examples")
-        self.recall_at_budget = judged(
-            "recall_at_budget", "Share of what is suspicious among the payments that people can review"
-        )
+        self.recall_at_budget = judged("recall_at_budget",
+            "Share of what is suspicious among the payments that people can review")
         self.calibration_error = judged("calibration_error", "Mean distance of what was said from what came, in tenths")
         self.brier = judged("brier", "Mean squared error of the probability")
-        self.judged = Gauge(
-            "tocsin_prequential_examples",
-            "Examples that the figures rest on",
-            ("cohort", "label"),
-            registry=registry,
-        )
-        self.loss = Gauge(
-            "tocsin_drift_loss_nats",
-            "Mean log-loss since it last changed, by label and by how late it came",
-            ("label", "cohort"),
-            registry=registry,
-        )
-        self.psi = Gauge(
-            "tocsin_drift_psi", "Population stability index of a feature as served", ("feature",), registry=registry
-        )
-        self.score_psi = Gauge(
-            "tocsin_drift_score_psi", "Population stability index of the score as served", registry=registry
-        )
+        self.judged = make.gauge("tocsin_prequential_examples", ("cohort", "label"),
+            "Examples that the figures rest on")
+        self.loss = make.gauge("tocsin_drift_loss_nats", ("label", "cohort"),
+            "Mean log-loss since it last changed, by label and by how late it came")
+        self.psi = make.gauge("tocsin_drift_psi", ("feature",), "Population stability index of a feature as served")
+        self.score_psi = make.gauge("tocsin_drift_score_psi", (), "Population stability index of the score as served")
         self.score_psi.set(math.nan)
-        self.sampled = Gauge(
-            "tocsin_drift_decisions",
-            "Sampled decisions that the indices rest on: reference, window",
-            ("window",),
-            registry=registry,
-        )
-        self.alarms = Counter(
-            "tocsin_drift_alarms_total", "Alarms of drift: loss, feature, score", ("kind",), registry=registry
-        )
-        self.refit_requested = Gauge(
-            "tocsin_drift_refit_requested",
-            "1 while a request to refit stands for this kind of drift: loss, feature, score",
-            ("kind",),
-            registry=registry,
-        )
+        self.sampled = make.gauge("tocsin_drift_decisions", ("window",),
+            "Sampled decisions that the indices rest on: reference, window")
+        self.alarms = make.counter("tocsin_drift_alarms_total", ("kind",), "Alarms of drift: loss, feature, score")
+        self.refit_requested = make.gauge("tocsin_drift_refit_requested", ("kind",),
+            "1 while a request to refit stands for this kind of drift: loss, feature, score")
         for kind in ("loss", "feature", "score"):
             self.alarms.labels(kind)
             self.refit_requested.labels(kind)
+    # fmt: on

@@ -40,123 +40,113 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
-    bootstrap: str = Field("127.0.0.1:9092", min_length=3, description="Kafka bootstrap servers, host:port[,...]")
+    bootstrap: str = Field("127.0.0.1:9092", min_length=3)
+    """Kafka bootstrap servers, host:port[,...]."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     sasl_username: str = ""
     sasl_password: SecretStr = SecretStr("")
-    ssl_cafile: Path | None = Field(None, description="PEM file of the authorities to trust; none: the system's")
+    ssl_cafile: Path | None = None
+    """PEM file of the authorities to trust; none: the system's."""
 
-    app_id: str = Field("tocsin", pattern=r"^[a-z0-9][a-z0-9._-]*$", description="names groups and transactions")
-    topic_prefix: str = Field("", pattern=r"^[a-z0-9._-]*$", description="put before every topic's name")
-    partitions: int = Field(4, ge=1, le=1024, description="of every topic that is keyed by account")
+    app_id: str = Field("tocsin", pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """Names groups and transactions."""
+    topic_prefix: str = Field("", pattern=r"^[a-z0-9._-]*$")
+    """Put before every topic's name."""
+    partitions: int = Field(4, ge=1, le=1024)
+    """Of every topic that is keyed by account."""
     replication_factor: int = Field(1, ge=1, le=9)
-    compression: Literal["snappy", "zstd", "lz4", "none"] = Field(
-        "snappy", description="of what workers write: snappy costs the least CPU, zstd packs a decision twice as small"
-    )
+    compression: Literal["snappy", "zstd", "lz4", "none"] = "snappy"
+    """Of what workers write: snappy costs the least CPU, zstd packs a decision twice as small."""
     delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
 
-    batch_payments_max: int = Field(2_000, ge=1, le=100_000, description="payments in one transaction, at most")
-    batch_wait_ms: int = Field(
-        200, ge=1, le=10_000, description="how long an idle lane waits at a time; the first payment ends the wait"
-    )
+    batch_payments_max: int = Field(2_000, ge=1, le=100_000)
+    """Payments in one transaction, at most."""
+    batch_wait_ms: int = Field(200, ge=1, le=10_000)
+    """How long an idle lane waits at a time; the first payment ends the wait."""
     session_timeout_ms: int = Field(10_000, ge=1_000, le=600_000)
-    request_timeout_ms: int = Field(
-        40_000, ge=1_000, le=600_000, description="without an answer a broker is asked anew"
-    )
+    request_timeout_ms: int = Field(40_000, ge=1_000, le=600_000)
+    """Without an answer a broker is asked anew."""
     transaction_timeout_ms: int = Field(60_000, ge=1_000, le=900_000)
 
-    broker_wait_s: int = Field(
-        -1,
-        ge=-1,
-        le=86_400,
-        description="how long a worker waits at its start for a broker; -1: for ever, 0: not at all",
-    )
-    stop_grace_s: int = Field(
-        25, ge=1, le=600, description="a worker that was told to end is gone after so long, whatever the broker does"
-    )
-    health_stall_s: int = Field(
-        20, ge=1, le=600, description="how long a worker's loop may stand still before its health turns red"
-    )
-    log_format: Literal["text", "json"] = Field("text", description="of what workers log: lines, or JSON objects")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that workers log")
+    broker_wait_s: int = Field(-1, ge=-1, le=86_400)
+    """How long a worker waits at its start for a broker; -1: for ever, 0: not at all."""
+    stop_grace_s: int = Field(25, ge=1, le=600)
+    """A worker that was told to end is gone after so long, whatever the broker does."""
+    health_stall_s: int = Field(20, ge=1, le=600)
+    """How long a worker's loop may stand still before its health turns red."""
+    log_format: Literal["text", "json"] = "text"
+    """Of what workers log: lines, or JSON objects."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least that workers log."""
 
-    metrics_port: int = Field(0, ge=0, le=65_535, description="Prometheus port on metrics_host; 0: none")
+    metrics_port: int = Field(0, ge=0, le=65_535)
+    """Prometheus port on metrics_host; 0: none."""
     metrics_host: str = "127.0.0.1"
-    registry: Path = Field(Path("var/registry"), description="folder of model snapshots")
-    registry_mlflow: str = Field("", description="tracking URI of an MLflow to tell of models, too; empty: none")
-    state_dir: Path = Field(Path("var/state"), description="folder of the learner's store")
-    ruleset: Path | None = Field(None, description="TOML file of rules; none: the one that ships")
-    packs: str = Field(
-        "lsac,fsec-victim,mule,structuring,account-takeover,card-testing",
-        description="typology packs to run: names of those that ship, or folders; empty: none",
-    )
-    pack_override: Path | None = Field(None, description="TOML file that changes packs' weights and thresholds")
-    pack_key: SecretStr = Field(SecretStr(""), description="signs the override, and hashes private lists")
-    models_key: SecretStr = Field(
-        SecretStr(""), description="signs announcements of models, which then must be signed; empty: they need not be"
-    )
-    hash_key: SecretStr = Field(
-        SecretStr(""),
-        description="keys the hashes that count distinct accounts; empty: whoever reads the code knows them",
-    )
-    confirmed_payees: Path | None = Field(None, description="file of confirmed payees' keyed hashes, one a line")
-    lexicon: Path | None = Field(None, description="file of a private lexicon's keyed hashes, one term a line")
-    account_idle_days: int = Field(400, ge=1, le=3_650, description="event time after which an account is forgotten")
-    pinned_model: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="hash of the only model to score with")
-    shadow_challengers_max: int = Field(
-        8, ge=1, le=64, description="challengers that score in shadow: those announced last"
-    )
-    snapshot_examples: int = Field(2_000, ge=1, description="examples between two model snapshots")
-    keep_share: float = Field(
-        0.1, gt=0, le=1, description="of decisions of low probability that the learner keeps for their labels; 1: all"
-    )
-    keep_probability: float = Field(0.05, gt=0, le=1, description="probability from which on it keeps every decision")
-    learn_share: float = Field(
-        0.1, gt=0, le=1, description="as keep_share, of those that turn out not suspicious: what is learned of them"
-    )
-    label_maturity_days: int = Field(
-        90, ge=0, le=400, description="event time after which no label is a weak sign that all is well; 0: never"
-    )
-    label_frequency: float = Field(
-        LABEL_FREQUENCY,
-        gt=0,
-        le=1,
-        description="share of suspicious payments that ever get a label, for what silence weighs",
-    )
-    challengers: str = Field(
-        "all",
-        pattern=r"^([a-z_]+(,[a-z_]+)*)?$",
-        description="kinds of models that the learner trains beside the logistic one; all: every kind; empty: none",
-    )
-    refit_examples: int = Field(7_000, ge=1, description="examples between two fits of the boosted challenger")
-    refit_window_examples: int = Field(
-        100_000,
-        ge=1,
-        le=1_000_000,
-        description="the latest examples that such a fit looks at: about 2 KB of memory each",
-    )
-    alerts_per_day: float = Field(
-        0, ge=0, le=1e6, description="subjects a day that people can take up in each queue, the riskiest; 0: all"
-    )
-    alert_quiet_hours: float = Field(
-        0, ge=0, le=8_760, description="event time after a revision of an alert in which only news makes another"
-    )
-    alert_life_days: int = Field(
-        90, ge=0, le=3_650, description="event time without a review after which an alert lapses; 0: never"
-    )
-    alert_budget_share: float = Field(0.002, gt=0, lt=1, description="share of payments people can review")
-    drift_sample: int = Field(16, ge=1, le=65_536, description="one decision in so many is looked at for drift")
-    drift_window_days: int = Field(
-        7, ge=1, le=92, description="event time of the reference and of what is held against it; 7: whole weeks"
-    )
-    drift_window_decisions: int = Field(
-        2_000, ge=100, le=1_000_000, description="sampled decisions without which a window lasts longer"
-    )
-    drift_psi: float = Field(0.25, gt=0, le=10, description="population stability index that is an alarm")
-    drift_reference: str = Field(
-        "1", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="names drift's reference; another name takes it anew"
-    )
+    registry: Path = Path("var/registry")
+    """Folder of model snapshots."""
+    registry_mlflow: str = ""
+    """Tracking URI of an MLflow to tell of models, too; empty: none."""
+    state_dir: Path = Path("var/state")
+    """Folder of the learner's store."""
+    ruleset: Path | None = None
+    """TOML file of rules; none: the one that ships."""
+    packs: str = "lsac,fsec-victim,mule,structuring,account-takeover,card-testing"
+    """Typology packs to run: names of those that ship, or folders; empty: none."""
+    pack_override: Path | None = None
+    """TOML file that changes packs' weights and thresholds."""
+    pack_key: SecretStr = SecretStr("")
+    """Signs the override, and hashes private lists."""
+    models_key: SecretStr = SecretStr("")
+    """Signs announcements of models, which then must be signed; empty: they need not be."""
+    hash_key: SecretStr = SecretStr("")
+    """Keys the hashes that count distinct accounts; empty: whoever reads the code knows them."""
+    confirmed_payees: Path | None = None
+    """File of confirmed payees' keyed hashes, one a line."""
+    lexicon: Path | None = None
+    """File of a private lexicon's keyed hashes, one term a line."""
+    account_idle_days: int = Field(400, ge=1, le=3_650)
+    """Event time after which an account is forgotten."""
+    pinned_model: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+    """Hash of the only model to score with."""
+    shadow_challengers_max: int = Field(8, ge=1, le=64)
+    """Challengers that score in shadow: those announced last."""
+    snapshot_examples: int = Field(2_000, ge=1)
+    """Examples between two model snapshots."""
+    keep_share: float = Field(0.1, gt=0, le=1)
+    """Of decisions of low probability that the learner keeps for their labels; 1: all."""
+    keep_probability: float = Field(0.05, gt=0, le=1)
+    """Probability from which on it keeps every decision."""
+    learn_share: float = Field(0.1, gt=0, le=1)
+    """As keep_share, of those that turn out not suspicious: what is learned of them."""
+    label_maturity_days: int = Field(90, ge=0, le=400)
+    """Event time after which no label is a weak sign that all is well; 0: never."""
+    label_frequency: float = Field(LABEL_FREQUENCY, gt=0, le=1)
+    """Share of suspicious payments that ever get a label, for what silence weighs."""
+    challengers: str = Field("all", pattern=r"^([a-z_]+(,[a-z_]+)*)?$")
+    """Kinds of models that the learner trains beside the logistic one; all: every kind; empty: none."""
+    refit_examples: int = Field(7_000, ge=1)
+    """Examples between two fits of the boosted challenger."""
+    refit_window_examples: int = Field(100_000, ge=1, le=1_000_000)
+    """The latest examples that such a fit looks at: about 2 KB of memory each."""
+    alerts_per_day: float = Field(0, ge=0, le=1e6)
+    """Subjects a day that people can take up in each queue, the riskiest; 0: all."""
+    alert_quiet_hours: float = Field(0, ge=0, le=8_760)
+    """Event time after a revision of an alert in which only news makes another."""
+    alert_life_days: int = Field(90, ge=0, le=3_650)
+    """Event time without a review after which an alert lapses; 0: never."""
+    alert_budget_share: float = Field(0.002, gt=0, lt=1)
+    """Share of payments people can review."""
+    drift_sample: int = Field(16, ge=1, le=65_536)
+    """One decision in so many is looked at for drift."""
+    drift_window_days: int = Field(7, ge=1, le=92)
+    """Event time of the reference and of what is held against it; 7: whole weeks."""
+    drift_window_decisions: int = Field(2_000, ge=100, le=1_000_000)
+    """Sampled decisions without which a window lasts longer."""
+    drift_psi: float = Field(0.25, gt=0, le=10)
+    """Population stability index that is an alarm."""
+    drift_reference: str = Field("1", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    """Names drift's reference; another name takes it anew."""
 
     @property
     def topics(self) -> Topics:

@@ -12,16 +12,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import TypeVar
+from traceback import walk_tb
 
 from aiokafka.errors import KafkaError
 
 from services.contract.errors import TocsinError
-from services.runtime.health import Health, Loop
+from services.runtime.health import Loop
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 PAUSE_S = 0.5
 PAUSE_S_MAX = 8.0
@@ -41,16 +39,11 @@ def passes(error: BaseException) -> bool:
     >>> passes(TimeoutError()), passes(ValueError())
     (True, False)
     """
-    return isinstance(error, KafkaError | OSError) or _raised_in(error.__traceback__, _CLIENT)
-
-
-def _raised_in(traceback: TracebackType | None, package: str) -> bool:
-    """Whether the innermost frame is of ``package``."""
-    name = ""
-    while traceback is not None:
-        name = str(traceback.tb_frame.f_globals.get("__name__", ""))
-        traceback = traceback.tb_next
-    return name.split(".", 1)[0] == package
+    if isinstance(error, KafkaError | OSError):
+        return True
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    innermost = str(frames[-1].f_globals.get("__name__", "")) if frames else ""
+    return innermost.partition(".")[0] == _CLIENT
 
 
 async def supervise(
@@ -107,20 +100,11 @@ def is_own_cancellation(error: BaseException) -> bool:
 
 async def pause(seconds: float, should_stop: Callable[[], bool]) -> None:
     """Wait, but not beyond ``should_stop``."""
-    clock = asyncio.get_running_loop().time
-    until_s = clock() + seconds
-    while not should_stop() and (left_s := until_s - clock()) > 0:  # noqa: ASYNC110 - a service has no such event
-        await asyncio.sleep(min(left_s, 0.2))
+    await unless(asyncio.sleep(seconds), should_stop)
 
 
 async def unless(work: Awaitable[object], should_stop: Callable[[], bool]) -> bool:
-    """Wait for ``work``, but not beyond ``should_stop``, which cancels it; returns whether it was done.
-
-    Raises
-    ------
-    Exception
-        What ``work`` raises.
-    """
+    """Wait for ``work``, but not beyond ``should_stop``, which cancels it; returns whether it was done."""
     task = asyncio.ensure_future(work)
     try:
         while not task.done() and not should_stop():
@@ -132,8 +116,8 @@ async def unless(work: Awaitable[object], should_stop: Callable[[], bool]) -> bo
         task.cancel()  # nothing to a task that is done
 
 
-async def within(seconds: float, work: Awaitable[object], what: str) -> bool:
-    """Let ``work``, which only lets go of something, end within so many ``seconds``; returns whether it did.
+async def within(seconds: float, work: Awaitable[object], what: str) -> None:
+    """Let ``work``, which only lets go of something, end within so many ``seconds``.
 
     What it raises is logged by its class: letting go must not hide why.
     """
@@ -141,27 +125,15 @@ async def within(seconds: float, work: Awaitable[object], what: str) -> bool:
         await asyncio.wait_for(work, seconds)
     except Exception as error:  # noqa: BLE001 - whatever it is, there is nothing left to do for it
         logger.warning("%s: %s", what, type(error).__name__)
-        return False
-    return True
 
 
-async def patiently(
-    health: Health,
-    name: str,
-    work: Callable[[], Awaitable[T]],
-    should_stop: Callable[[], bool],
-    count: Callable[[str, str], None],
-) -> T | None:
-    """What ``work`` gives once it succeeds, through every fault that passes; ``None`` when the worker is to stop first.
-
-    Any other error leaves: a worker that has not begun ends with it.
-    """  # fmt: skip
-    given: list[T] = []
+async def patiently(loop: Loop, work: Callable[[], Awaitable[object]], count: Callable[[str, str], None]) -> None:
+    """Do ``work`` once, through every fault that passes. Any other leaves: a worker that has not begun ends with it."""
+    done = asyncio.Event()
 
     async def attempt() -> None:
-        given.append(await work())
+        await work()
         loop.step()
+        done.set()
 
-    with health.loop(name) as loop:
-        await supervise(loop, attempt, lambda: bool(given) or should_stop(), count)
-    return given[0] if given else None
+    await supervise(loop, attempt, done.is_set, count)

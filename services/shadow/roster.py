@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.announcement import CHAMPION, ModelAnnouncement, model_of, read_announced
-from services.contract.reading import Rejection
+from services.contract.codec import Rejection
 from services.scorer.path.scoring.model import ModelRefused
 
 VERSIONS_MAX = 8

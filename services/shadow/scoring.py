@@ -77,7 +77,7 @@ class Shadow:
         mark("decode")
         said = [(each.model_hash, each.model.scores(features).tolist()) for each in model] if rows else []
         mark("model")
-        result = HopResult({}, np.empty(0, dtype=np.int64))
+        result = HopResult({})
         out: list[Outbound] = []
         row = 0
         for (record, decided), fit in zip(sound, fits, strict=True):

@@ -6,7 +6,7 @@ decision and a label have the same millisecond, the label stands first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.influence import AccountLimit
+from models.kinds.kind import Share
 from models.labels import SILENCE, reliability
 from models.learning.silence import certainty
 from models.measures import Flags, Floats
@@ -24,7 +25,6 @@ from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNL
 
 BLOCK = 5_000
 """Decisions scored at a time, at most."""
-Share = Callable[[float], None]
 
 
 class Learner(Protocol):

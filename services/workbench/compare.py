@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -17,31 +17,12 @@ class ComparisonError(TocsinError, ValueError):
     """The data set says nothing of these two models. The message says why."""
 
 
-class Scoring(Protocol):
-    """A model, as far as it is compared: log-odds float64[n] of features float64[n, k] as served."""
-
-    def scores(self, features: Floats) -> Floats: ...
-
-
 def unseen(data: Dataset, trained_ms: tuple[int, int]) -> Dataset:
     """The decisions that neither model can have learned from: made after the latest label of both."""
     return data.chosen(data.event_ms > max(trained_ms))
 
 
-def compare(
-    data: Dataset, champion: Scoring, challenger: Scoring, budget_share: float, seed: int = 1
-) -> dict[str, Any]:
-    """Score the decisions of ``data`` with both, and compare the scores as ``compared`` does.
-
-    Raises
-    ------
-    ComparisonError
-        As ``compared``.
-    """
-    return compared(data, champion.scores(data.features), challenger.scores(data.features), budget_share, seed)
-
-
-def compared(data: Dataset, champion: Floats, challenger: Floats, budget_share: float, seed: int = 1) -> dict[str, Any]:
+def compared(data: Dataset, champion: Floats, challenger: Floats, budget_share: float) -> dict[str, Any]:
     """Two scores, float64[n] each, of the decisions of ``data``, against the labels of those that have one.
 
     The intervals are of the difference, challenger less champion: the middle 95 % over ``RESAMPLES`` bootstrap samples
@@ -69,38 +50,33 @@ def compared(data: Dataset, champion: Floats, challenger: Floats, budget_share: 
         "decisions": len(data),
         "champion": figures(scores[0], truth, weights, budget_share).as_dict(),
         "challenger": figures(scores[1], truth, weights, budget_share).as_dict(),
-        "difference": _differences(known.payer, scores, truth, weights, budget_share, seed),
+        "difference": _differences(known.payer, scores, truth, weights, budget_share),
         "agreement": both / max(int(reviewed[0].sum()), 1),
     }
 
 
 def _differences(
-    payers: Any, scores: list[Floats], truth: Flags, weights: Floats, budget_share: float, seed: int
+    payers: Any, scores: list[Floats], truth: Flags, weights: Floats, budget_share: float
 ) -> dict[str, Any]:
     _, owner = np.unique(payers.astype(str), return_inverse=True)
     order = np.argsort(owner, kind="stable")
     starts = np.searchsorted(owner[order], np.arange(owner.max() + 2))
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(1)
 
-    def gain(rows: Any) -> tuple[float, float] | None:
+    def gain(rows: Any) -> Floats:
+        """float64[2]; NaN, where none is suspicious."""
         of = [Ranking.of(each[rows], truth[rows], weights[rows]) for each in scores]
-        first_ap, other_ap = (each.average_precision for each in of)
-        first_recall, other_recall = (each.recall_at_budget(budget_share) for each in of)
-        if first_ap is None or other_ap is None or first_recall is None or other_recall is None:
-            return None
-        return other_ap - first_ap, other_recall - first_recall
+        first, other = ([each.average_precision, each.recall_at_budget(budget_share)] for each in of)
+        return np.array(other, dtype=np.float64) - np.array(first, dtype=np.float64)
 
     whole = gain(np.arange(len(truth)))
-    assert whole is not None, "there is a suspicious decision"
     sampled = []
     for _ in range(RESAMPLES):
         chosen = draw.integers(0, len(starts) - 1, len(starts) - 1)
-        found = gain(np.concatenate([order[starts[each] : starts[each + 1]] for each in chosen]))
-        if found is not None:
-            sampled.append(found)
-    low, high = np.percentile(np.array(sampled), [2.5, 97.5], axis=0)
+        sampled.append(gain(np.concatenate([order[starts[each] : starts[each + 1]] for each in chosen])))
+    low, high = np.nanpercentile(np.array(sampled), [2.5, 97.5], axis=0)
     return {
-        name: {"value": whole[at], "interval_95": [float(low[at]), float(high[at])]}
+        name: {"value": float(whole[at]), "interval_95": [float(low[at]), float(high[at])]}
         for at, name in enumerate(("average_precision", "recall_at_budget"))
     }
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.errors import TocsinError
+from services.contract.label import Label
 from services.scorer.path.features.registry import NAMES
 
 SUSPICIOUS, NOT_SUSPICIOUS, UNLABELLED = 1, 0, -1
@@ -202,6 +203,23 @@ def concatenated(parts: Sequence[Dataset]) -> Dataset:
     """The decisions of ``parts``, at least one, one after the other: a data set once they are in order."""
     arrays: dict[str, Any] = {name: np.concatenate([getattr(each, name) for each in parts]) for name in _arrays()}
     return replace(parts[0], **arrays, as_of_ms=min(each.as_of_ms for each in parts))
+
+
+def label_columns(labels: Sequence[Label | None]) -> dict[str, Any]:
+    """The columns of a data set that say what is known of its decisions, each of which has a label or none."""
+    known = [(UNLABELLED, NEVER_MS, 1.0, "") if each is None else _known(each) for each in labels]
+    label, label_ms, weight, source = zip(*known, strict=True) if known else ((), (), (), ())
+    return {
+        "label": np.array(label, dtype=np.int8),
+        "label_ms": np.array(label_ms, dtype=np.int64),
+        "weight": np.array(weight, dtype=np.float64),
+        "source": texts(source),
+    }
+
+
+def _known(label: Label) -> tuple[int, int, float, str]:
+    suspicious = label.disposition == "suspicious"
+    return SUSPICIOUS if suspicious else NOT_SUSPICIOUS, label.label_time_ms, label.weight, label.source
 
 
 def texts(values: Sequence[str]) -> NDArray[np.object_]:

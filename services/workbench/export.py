@@ -18,11 +18,10 @@ from services.learner.joining.records import decode_label
 from services.runtime.settings import Settings
 from services.scorer.path.decode import FUTURE_MS_MAX
 from services.scorer.path.features.registry import NAMES
-from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset, joined, texts
+from services.workbench.dataset import NEVER_MS, Dataset, joined, label_columns, texts
 
 BATCH = 5_000
 """Decisions held as bytes at a time: about 15 MB."""
-_DISPOSITIONS = {"suspicious": SUSPICIOUS, "not_suspicious": NOT_SUSPICIOUS}
 
 
 class _Party(Struct):
@@ -120,12 +119,9 @@ def decoded(values: Sequence[bytes], chosen: Stretch) -> tuple[Dataset, int]:
         outcome=texts([row.outcome for row in rows]),
         model_hash=texts([row.model_hash for row in rows]),
         ruleset_hash=texts([row.ruleset_hash for row in rows]),
-        source=texts([""] * n),
         event_ms=np.array([row.event_time_ms for row in rows], dtype=np.int64),
         score=np.array([row.score for row in rows], dtype=np.float64),
-        label=np.full(n, UNLABELLED, dtype=np.int8),
-        label_ms=np.full(n, NEVER_MS, dtype=np.int64),
-        weight=np.ones(n),
+        **label_columns([None] * n),
         features=np.array([row.features for row in rows], dtype=np.float64).reshape(n, len(NAMES)),
         feature_schema_hash=chosen.feature_schema_hash,
         as_of_ms=NEVER_MS,
@@ -138,15 +134,7 @@ async def labelled(settings: Settings, data: Dataset) -> Dataset:
     keys = [payment_key(*each) for each in zip(data.tenant.tolist(), data.payment_id.tolist(), strict=True)]
     labels = await _labels(settings, set(keys))
     known = [resolved(labels.get(key, ()), data.as_of_ms) for key in keys]
-    return replace(
-        data,
-        source=texts(["" if label is None else label.source for label in known]),
-        label=np.array(
-            [UNLABELLED if label is None else _DISPOSITIONS[label.disposition] for label in known], dtype=np.int8
-        ),
-        label_ms=np.array([NEVER_MS if label is None else label.label_time_ms for label in known], dtype=np.int64),
-        weight=np.array([1.0 if label is None else label.weight for label in known], dtype=np.float64),
-    )
+    return replace(data, **label_columns(known))
 
 
 async def _labels(settings: Settings, keys: Set[bytes]) -> dict[bytes, list[Label]]:

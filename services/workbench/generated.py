@@ -4,10 +4,10 @@ late and as wrong as the generator's. What is learned of it shows that the softw
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 
 import numpy as np
 
+from models.kinds.kind import Share
 from models.labels import resolved
 from services.contract.identity import decision_id
 from services.contract.label import Label
@@ -21,9 +21,7 @@ from services.scorer.path.replay import Replay
 from services.scorer.path.rules.evaluate import Rules
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import untrained_model
-from services.workbench.dataset import NEVER_MS, NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset, texts
-
-Share = Callable[[float], None]
+from services.workbench.dataset import Dataset, label_columns, texts
 
 
 def generated(configuration: Configuration, ruleset: Ruleset, share: Share) -> Dataset:
@@ -53,7 +51,6 @@ def generated(configuration: Configuration, ruleset: Ruleset, share: Share) -> D
             reviews.append(decide(features, rules, model, no_mark).review)
         share(min(number / configuration.days, 1.0))
     known = [resolved(labels.get(payment.payment_id, ()), configuration.end_ms) for payment in payments]
-    dispositions = {"suspicious": SUSPICIOUS, "not_suspicious": NOT_SUSPICIOUS}
     n = len(payments)
     data = Dataset(
         decision_id=texts([decision_id(each.tenant, each.payment_id, ruleset.hash) for each in payments]),
@@ -64,14 +61,9 @@ def generated(configuration: Configuration, ruleset: Ruleset, share: Share) -> D
         outcome=texts(["review" if each else "pass" for part in reviews for each in part.tolist()]),
         model_hash=texts([model.hash] * n),
         ruleset_hash=texts([ruleset.hash] * n),
-        source=texts(["" if label is None else label.source for label in known]),
         event_ms=np.array([each.event_time_ms for each in payments], dtype=np.int64),
         score=np.full(n, model.bias),
-        label=np.array(
-            [UNLABELLED if label is None else dispositions[label.disposition] for label in known], dtype=np.int8
-        ),
-        label_ms=np.array([NEVER_MS if label is None else label.label_time_ms for label in known], dtype=np.int64),
-        weight=np.array([1.0 if label is None else label.weight for label in known], dtype=np.float64),
+        **label_columns(known),
         features=np.concatenate(parts) if parts else np.zeros((0, len(NAMES))),
         feature_schema_hash=schema,
         as_of_ms=configuration.end_ms,

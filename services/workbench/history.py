@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.measures import Flags, Floats
 from services.runtime.settings import Settings
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
 from services.workbench.dataset import Dataset, concatenated
 from services.workbench.export import Stretch, decisions, decoded, labelled
-from services.workbench.whatif import Reviews, askers, compared, decide_prepared, processes
+from services.workbench.whatif import Decided, compared, decide_prepared, processes, together
 
 QUEUED = 2
 """Batches a process: one that it works on, one that waits."""
@@ -33,9 +32,7 @@ class _Part(NamedTuple):
     decisions: int
     left_out: int
     data: Dataset
-    review: Flags
-    asked: Flags
-    scores: Floats
+    decided: Decided
 
 
 async def backtest(settings: Settings, ruleset: Ruleset, model: Model, chosen: Stretch, workers: int) -> dict[str, Any]:
@@ -45,8 +42,7 @@ async def backtest(settings: Settings, ruleset: Ruleset, model: Model, chosen: S
     were made under another feature schema.
     """
     loop = asyncio.get_running_loop()
-    data, asked = decoded([], chosen)[0], np.zeros((0, len(askers(ruleset))), np.bool_)
-    parts = [_part(data, 0, np.zeros(0, np.bool_), asked, np.zeros(0))]
+    parts: list[_Part] = []
     with processes(workers, ruleset, model) as pool:
         waiting: deque[asyncio.Future[_Part]] = deque()
         async for values in decisions(settings, chosen):
@@ -54,12 +50,10 @@ async def backtest(settings: Settings, ruleset: Ruleset, model: Model, chosen: S
             if len(waiting) == QUEUED * workers:
                 parts.append(await waiting.popleft())
         parts += [await each for each in waiting]
-    data = await labelled(settings, concatenated([part.data for part in parts]))
-    review, asked, scores = (
-        np.concatenate(each) for each in zip(*((part.review, part.asked, part.scores) for part in parts), strict=True)
-    )
+    none = _without_features(decoded([], chosen)[0])
+    data = await labelled(settings, concatenated([none, *(part.data for part in parts)]))
     return {
-        **compared(data, Reviews(askers(ruleset), review, asked, scores)),
+        **compared(data, together(ruleset, [part.decided for part in parts])),
         "decisions": sum(part.decisions for part in parts),
         "left_out_other_schema": sum(part.left_out for part in parts),
     }
@@ -67,10 +61,10 @@ async def backtest(settings: Settings, ruleset: Ruleset, model: Model, chosen: S
 
 def _decided(values: list[bytes], chosen: Stretch) -> _Part:
     data, left_out = decoded(values, chosen)
-    return _part(data, left_out, *decide_prepared(data.features))
-
-
-def _part(data: Dataset, left_out: int, review: Flags, asked: Flags, scores: Floats) -> _Part:
+    review, asked, scores = decide_prepared(data.features)
     rows = review | (data.outcome == "review")
-    kept = replace(data.chosen(rows), features=np.zeros((int(rows.sum()), 0)))
-    return _Part(len(data), left_out, kept, review[rows], asked[rows], scores[rows])
+    return _Part(len(data), left_out, _without_features(data.chosen(rows)), (review[rows], asked[rows], scores[rows]))
+
+
+def _without_features(data: Dataset) -> Dataset:
+    return replace(data, features=np.zeros((len(data), 0)))

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,22 +154,13 @@ class MlflowRegistry:
             return None
         return self._client.get_model_version_by_alias(self._name, alias)
 
-    def _saying(self, what: str) -> _Saying:
-        return _Saying(what, self._refused)
-
-
-class _Saying:
-    """MLflow's refusals as ours."""
-
-    def __init__(self, what: str, refused: type[Exception]) -> None:
-        self._what, self._refused = what, refused
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, self._refused | OSError):
-            raise MlflowError(f"MLflow, {self._what}: {error}") from error
+    @contextmanager
+    def _saying(self, what: str) -> Iterator[None]:
+        """MLflow's refusals as ours."""
+        try:
+            yield
+        except (self._refused, OSError) as error:
+            raise MlflowError(f"MLflow, {what}: {error}") from error
 
 
 def _metrics(about: dict[str, Any]) -> dict[str, float]:

@@ -34,7 +34,6 @@ def draw(data: Dataset, scores: Floats, budget_share: float, folder: Path, model
     ImportError
         Without matplotlib.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     known = data.chosen((data.label != UNLABELLED) & ~np.isnan(scores))
     said = scores[(data.label != UNLABELLED) & ~np.isnan(scores)]
     pictures: dict[str, Callable[[Any], None]] = {
@@ -61,7 +60,6 @@ def draw_poisoning(found: dict[str, dict[str, Any]], folder: Path) -> Path:
     ImportError
         Without matplotlib.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     return _picture(folder / "poison.svg", lambda axes: _poisoning(axes, found))
 
 
@@ -79,6 +77,7 @@ def _picture(path: Path, paint: Callable[[Any], None]) -> Path:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"svg.hashsalt": "tocsin", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         axes = figure.subplots()
@@ -144,7 +143,6 @@ def draw_against(
     ImportError
         Without matplotlib.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"champion-against-{name.replace('/', '-')}.svg"
     return _picture(path, lambda axes: _against(axes, data, champion, challenger, budget_share, name))
 

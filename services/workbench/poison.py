@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from models.kinds.kind import Share
 from models.labels import SILENCE
 from models.measures import Flags, Floats
-from services.workbench.backtest import Learner, Share, prequential
+from services.workbench.backtest import Learner, prequential
 from services.workbench.dataset import NOT_SUSPICIOUS, SUSPICIOUS, UNLABELLED, Dataset
 from services.workbench.measures import measured
 

@@ -43,10 +43,9 @@ def register(
     """
     try:
         data = file.read_bytes()
+        graph = graph_of(data, output)
     except OSError as error:
         raise ModelRefused(f"{file}: {error.strerror}") from error
-    try:
-        graph = graph_of(data, output)
     except ModelRefused as error:
         raise ModelRefused(f"{file}: {error}") from None
     latest = registry.latest(name)

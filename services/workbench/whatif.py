@@ -7,15 +7,18 @@ said, payment for payment. Decisions are independent of one another here, so the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.kinds.kind import Share
 from services.scorer.path.decision import decide
 from services.scorer.path.records import no_mark
 from services.scorer.path.rules.evaluate import Rules
@@ -26,7 +29,6 @@ from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
 
 CHUNK = 20_000
 
-Share = Callable[[float], None]
 Decided = tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]
 
 
@@ -45,20 +47,22 @@ def reviewed(data: Dataset, ruleset: Ruleset, model: Model, share: Share, worker
     """Decide every payment of ``data`` again; ``share`` is told how much is done, ``workers`` processes do it."""
     chunks = [data.features[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
     parts: list[Decided] = []
-    names = askers(ruleset)
-    if workers == 1 or len(chunks) == 1:
-        for chunk in chunks:
-            parts.append(_decided(ruleset, model, chunk))
+    with ExitStack() as stack:
+        decided: Iterator[Decided] = map(partial(_decided, ruleset, model), chunks)
+        if workers > 1 and len(chunks) > 1:
+            decided = stack.enter_context(processes(workers, ruleset, model)).map(decide_prepared, chunks)
+        for part in decided:
+            parts.append(part)
             share(len(parts) / len(chunks))
-    else:
-        with processes(workers, ruleset, model) as pool:
-            for part in pool.map(decide_prepared, chunks):
-                parts.append(part)
-                share(len(parts) / len(chunks))
+    return together(ruleset, parts)
+
+
+def together(ruleset: Ruleset, parts: Sequence[Decided]) -> Reviews:
+    """What was decided in ``parts``, one after the other."""
+    names = askers(ruleset)
     if not parts:
         return Reviews(names, np.zeros(0, np.bool_), np.zeros((0, len(names)), np.bool_), np.zeros(0))
-    review, queues, scores = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return Reviews(names, review, queues, scores)
+    return Reviews(names, *(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
 def processes(workers: int, ruleset: Ruleset, model: Model) -> ProcessPoolExecutor:

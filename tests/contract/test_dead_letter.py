@@ -13,6 +13,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.contract.codec import RecordInvalid, Rejection
 from services.contract.dead_letter import (
     BEGINNING_BYTES,
     ORIGINAL,
@@ -26,7 +27,6 @@ from services.contract.dead_letter import (
     read_dead_letter,
 )
 from services.contract.events import Headers
-from services.contract.reading import RecordInvalid, Rejection
 from services.contract.schema import json_schema
 from services.contract.topics import BATCH_BYTES_MAX, Topics
 from tests.contract.payloads import SEEDED

@@ -15,11 +15,10 @@ from msgspec import structs
 from models.learning.training import Plan, Trainer
 from services.contract.alert import Alert
 from services.contract.announcement import ModelAnnouncement, read_announced
-from services.contract.codec import RecordInvalid, Rejection, encode
+from services.contract.codec import RecordInvalid, Rejection, encode, read
 from services.contract.dead_letter import dead_letter, read_dead_letter
 from services.contract.decision import Decision
 from services.contract.events import Headers
-from services.contract.reading import read
 from services.contract.shadow_scores import ShadowScores
 from services.contract.topics import Topics
 from services.contract.units import DAY_MS

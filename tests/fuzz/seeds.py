@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from msgspec import structs
 
-from services.bench.models import random_forest
+from services.bench.kernels import random_forest
 from services.contract.alert import Review, Snooze, Subject
 from services.contract.announcement import ModelAnnouncement, Promotion
 from services.contract.codec import encode

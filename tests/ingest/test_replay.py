@@ -26,7 +26,7 @@ from services.contract.payment import Party, Payment
 from services.ingest.files import MappedFile
 from services.ingest.mapping_file import load_mapping
 from services.ingest.pacing import Pace
-from services.ingest.replay import KafkaFailedError, SourceFailedError, replay_rows, send_payments
+from services.ingest.replay import Clock, KafkaFailedError, SourceFailedError, replay_rows, send_payments
 from services.ingest.report import Report
 from services.ingest.rows import MappedRow, Ready, Windowed
 from services.runtime.settings import Settings, load_settings
@@ -187,7 +187,7 @@ def test_labels_are_published_when_event_time_reaches_them_and_the_rest_at_the_e
     assert {decode(record.value, Label).label_id for record in labels} == {"l0", "l1", "l2"}
 
 
-class FakeClock:
+class FakeClock(Clock):
     """Sleeping moves it, and lets the world go on a little."""
 
     def __init__(self) -> None:

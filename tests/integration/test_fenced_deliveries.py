@@ -31,7 +31,7 @@ def delivery(deployment: Deployment, consumer: AIOKafkaConsumer) -> ExactlyOnce:
     source = TopicPartition(topics.payments.name, 0)
     possession = Possession("fenced.0", "fenced", [topics.decisions.name, topics.payer_state.name])
     producer = clients.producer(deployment.settings, "fenced.0")
-    return ExactlyOnce(producer, consumer, source, "fenced", topics.payer_state.name, possession)
+    return ExactlyOnce(producer, consumer, source, topics.payer_state.name, "fenced", possession)
 
 
 async def write(owner: ExactlyOnce, deployment: Deployment, offset: int) -> None:

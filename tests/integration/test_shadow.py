@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from models.registry.registry import Registry
-from services.bench.models import random_forest
+from services.bench.kernels import random_forest
 from services.contract.codec import decode, encode
 from services.contract.label import Label
 from services.contract.shadow_scores import ShadowScores

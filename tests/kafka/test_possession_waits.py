@@ -1,4 +1,5 @@
-"""Taking possession while a partition has no leader yet, as each for a moment after it was made."""
+"""Taking possession while a partition has no leader yet, as each for a moment after it was made, or while another does
+so, too."""
 
 from __future__ import annotations
 
@@ -7,7 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import ClusterAuthorizationFailedError, NotLeaderForPartitionError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidProducerEpoch,
+    NotLeaderForPartitionError,
+    ProducerFenced,
+)
+from aiokafka.protocol.transaction import AddOffsetsToTxnRequest
 from aiokafka.structs import TopicPartition
 
 from services.kafka import possession
@@ -25,7 +32,7 @@ class OneBroker:
         self._errors = list(errors)
         self.asked = 0
         self.client = self.cluster = self
-        self._txn_manager = SimpleNamespace(producer_id=OWN_ID)
+        self._txn_manager = SimpleNamespace(producer_id=OWN_ID, producer_epoch=4)
 
     async def start(self) -> None:
         """Be there."""
@@ -51,6 +58,18 @@ class OneBroker:
         return SimpleNamespace(to_object=lambda: {"topics": [{"topic": TOPIC, "partitions": [partition]}]})
 
 
+class Fencing(OneBroker):
+    """The same, where somebody else takes possession while the end of the last transaction is being seen to."""
+
+    async def send(self, node: int, request: Any) -> Any:
+        if isinstance(request, AddOffsetsToTxnRequest):
+            return SimpleNamespace(error_code=InvalidProducerEpoch.errno)
+        if request.API_KEY == ask_producers([], {}).API_KEY:
+            return await super().send(node, request)
+        last = {"error_code": 0, "state": "CompleteCommit", "producer_epoch": 3}
+        return SimpleNamespace(to_object=lambda: {"transactions": [last]})
+
+
 def take(broker: Any) -> None:
     asyncio.run(Possession("id", "group", [TOPIC]).take(broker, broker))
 
@@ -70,3 +89,8 @@ def test_a_leader_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(possession, "_LED_S", 0.2)
     with pytest.raises(TimeoutError):
         take(OneBroker(*[NotLeaderForPartitionError.errno] * 100))
+
+
+def test_who_is_fenced_meanwhile_is_told_so() -> None:
+    with pytest.raises(ProducerFenced):
+        take(Fencing())

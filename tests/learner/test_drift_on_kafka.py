@@ -100,7 +100,7 @@ def test_a_killed_learner_shows_the_figures_and_asks_for_the_refit_that_its_logs
         assert learner.stop() == 0
 
     offline = Prequential()
-    heard = [offline.take(example, offset).alarm for offset, example in examples_of(settings)]
+    heard = [offline.take(example, offset) for offset, example in examples_of(settings)]
     for cohort in NAMES:
         figures = offline.figures(cohort, settings.alert_budget_share)
         wanted = (figures.average_precision, figures.recall_at_budget, figures.calibration_error, figures.brier)

@@ -47,6 +47,9 @@ class Target:
     tests: list[str]
     sample: int = 0
     mutants: list[Mutant] = field(default_factory=list)
+    """Those that are tried."""
+    changes: set[tuple[str, str]] = field(default_factory=set)
+    """Of all: the line as it is, and as it is changed."""
     seconds: float = 0.0
 
 
@@ -56,15 +59,27 @@ def targets_of(only: str) -> list[Target]:
     chosen = [Target(**each) for each in said["target"] if only in each["module"]]
     for target in chosen:
         target.mutants = mutants_of((ROOT / target.module).read_text())
+        target.changes = {(each.before, each.after) for each in target.mutants}
         if 0 < target.sample < len(target.mutants):
             target.mutants = random.Random(target.module).sample(target.mutants, target.sample)
     return chosen
 
 
-def explained() -> set[tuple[str, str, str]]:
-    """Module, line and changed line of the mutants that change nothing anybody could notice."""
+def explained(targets: list[Target]) -> set[tuple[str, str, str]]:
+    """Module, line and changed line of the mutants that change nothing anybody could notice.
+
+    Raises
+    ------
+    SystemExit
+        When an explanation is of a change that no mutant of its module makes any more.
+    """
     said = tomllib.loads((HERE / "explained.toml").read_text())
-    return {(each["module"], each["before"], after) for each in said["mutant"] for after in each["after"]}
+    changes = {target.module: target.changes for target in targets}
+    known = {(each["module"], each["before"], after) for each in said["mutant"] for after in each["after"]}
+    for module, before, after in sorted(known):
+        if module in changes and (before, after) not in changes[module]:
+            raise SystemExit(f"explained.toml: no mutant of {module} makes {after!r} of {before!r}")
+    return known
 
 
 def copied(number: int) -> Path:
@@ -142,10 +157,11 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     until = time.monotonic() + 60.0 * options.minutes
+    targets = targets_of(options.only)
+    known = explained(targets)
     copies: SimpleQueue[Copy] = SimpleQueue()
     for number in range(options.processes):
         copies.put(Copy(number))
-    targets, known = targets_of(options.only), explained()
     copy = copies.get()
     require_passing(targets, copy)
     copies.put(copy)

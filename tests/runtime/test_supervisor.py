@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, OffsetOutOf
 from aiokafka.structs import TopicPartition
 
 from services.runtime import supervisor
-from services.runtime.health import Health, Loop
+from services.runtime.health import Loop
 from services.runtime.supervisor import NeedsPeople, passes, patiently, supervise
 
 
@@ -125,24 +125,15 @@ def test_no_message_of_a_foreign_error_is_logged(caplog: pytest.LogCaptureFixtur
     assert "canary" not in caplog.text
 
 
-def test_patience_gives_what_the_work_gives_in_the_end_and_takes_the_loop_away() -> None:
-    ends: list[Exception | int] = [KafkaTimeoutError(), TimeoutError(), 7]
-    health = Health()
+def test_patience_does_the_work_once_through_what_passes() -> None:
+    faults: list[Exception] = [KafkaTimeoutError(), TimeoutError()]
+    done: list[str] = []
 
-    async def work() -> int:
-        end = ends.pop(0)
-        if isinstance(end, Exception):
-            raise end
-        return end
+    async def work() -> None:
+        if faults:
+            raise faults.pop(0)
+        done.append("done")
 
-    found = asyncio.run(patiently(health, "topics", work, lambda: False, lambda loop, fault: None))
-    assert found == 7
-    assert list(health) == []
-
-
-def test_patience_ends_when_the_worker_is_to_stop() -> None:
-    async def work() -> int:
-        raise KafkaTimeoutError
-
-    calls = iter([False, False, True, True, True, True, True, True])
-    assert asyncio.run(patiently(Health(), "topics", work, lambda: next(calls), lambda loop, fault: None)) is None
+    loop = Loop("topics", lambda: 0.0)
+    asyncio.run(patiently(loop, work, lambda loop, fault: None))
+    assert (done, loop.state) == (["done"], "running")

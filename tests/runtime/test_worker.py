@@ -24,6 +24,7 @@ from services.broker.process import wait_until
 from services.runtime.settings import Settings
 from tests.broker_fixture import QUICK_JAVA
 from tests.support.deployment import make_deployment
+from tests.support.nursery import Process, nursery
 from tests.support.worker import command, environment
 
 ROLES = ("scorer", "learner", "shadow")
@@ -40,14 +41,18 @@ def nowhere(folder: Path, **chosen: object) -> Settings:
 
 
 class Started:
-    """A worker process and what it says."""
+    """A worker and what it says. ``by_script``: started as people do, not forked from a process that waits for it."""
 
-    def __init__(self, role: str, settings: Settings, **secrets: str) -> None:
-        self._log = settings.state_dir.parent / f"{role}.log"
+    def __init__(self, role: str, settings: Settings, *, by_script: bool = False, **secrets: str) -> None:
+        folder = settings.state_dir.parent
+        self._log = folder / f"{role}.log"
+        environ = environment(settings) | secrets
+        self.process: subprocess.Popen[bytes] | Process
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [command(), "worker", role], env=environment(settings) | secrets, stdout=log, stderr=log
-            )
+            if by_script:
+                self.process = subprocess.Popen([command(), "worker", role], env=environ, stdout=log, stderr=log)
+            else:
+                self.process = nursery().start(["worker", role], environ, folder, log)
 
     @property
     def said(self) -> str:
@@ -66,9 +71,9 @@ class Started:
 
 
 @contextmanager
-def started(role: str, settings: Settings, **secrets: str) -> Iterator[Started]:
+def started(role: str, settings: Settings, *, by_script: bool = False, **secrets: str) -> Iterator[Started]:
     """A worker that does not outlive the block."""
-    worker = Started(role, settings, **secrets)
+    worker = Started(role, settings, by_script=by_script, **secrets)
     try:
         yield worker
     finally:
@@ -79,7 +84,7 @@ def started(role: str, settings: Settings, **secrets: str) -> Iterator[Started]:
 @pytest.mark.parametrize("role", ROLES)
 def test_without_a_broker_that_is_not_to_be_waited_for_it_ends_with_one_line(role: str, tmp_path: Path) -> None:
     settings = nowhere(tmp_path, broker_wait_s=0)
-    with started(role, settings) as worker:
+    with started(role, settings, by_script=True) as worker:
         assert worker.process.wait(PATIENCE_S) == 1
         said = re.escape(f"the worker ends: Kafka at {settings.bootstrap} does not answer")
         assert re.fullmatch(f"{HEAD}{said}\n", worker.said), worker.said

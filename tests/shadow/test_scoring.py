@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from services.bench.models import random_forest
+from services.bench.kernels import random_forest
 from services.contract.codec import decode
 from services.contract.decision import Decision
 from services.contract.shadow_scores import ShadowScores

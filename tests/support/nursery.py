@@ -1,7 +1,7 @@
 """Processes of ``tocsin``, forked from one that has imported it already: a start costs milliseconds, not seconds.
 
-What runs is what the console script runs, in a process with environment, folder and streams of its own. Tests of a
-process's whole life (``tests/runtime``) and the long forms (``--torture``, ``--large``) start the script itself.
+What runs is what the console script runs, in a process with environment, folder and streams of its own. That the script
+starts as people start it is shown by ``tests/demo``, and by ``tests/runtime/test_worker.py`` for each role.
 """
 
 from __future__ import annotations
@@ -47,6 +47,11 @@ class Process:
         """Its status, negative if a signal ended it; ``None`` while it lives."""
         if self._status is None:
             self._status = self._nursery.ask({"status_of": self.pid})
+        return self._status
+
+    @property
+    def returncode(self) -> int | None:
+        """Its status as it was seen last."""
         return self._status
 
     def wait(self, timeout: float | None = None) -> int:

@@ -13,7 +13,7 @@ from models.registry.card import card_of
 from models.registry.registry import Registry, RegistryError
 from services.scorer.path.features.registry import NAMES
 from services.scorer.path.scoring.ensemble import model_from
-from services.workbench.compare import ComparisonError, compare, unseen
+from services.workbench.compare import ComparisonError, compared, unseen
 from services.workbench.dataset import UNLABELLED
 from services.workbench.plots import CONTRIBUTING_FEATURES, draw, psi
 from services.workbench.train import TrainingError, train
@@ -29,7 +29,7 @@ def quiet(_doing: str) -> None:
 
 @pytest.mark.parametrize("kind", ON_TABLES)
 def test_a_trained_version_is_saved_as_a_challenger_with_what_it_is_worth(kind: str, tmp_path: Path) -> None:
-    data, registry = sample(1, 4_000), Registry(tmp_path)
+    data, registry = sample(1, 2_500), Registry(tmp_path)
     made = train(data, kind, "mine", registry, BUDGET, 7.0, None, quiet)
     again = train(data, kind, "mine", registry, BUDGET, 7.0, None, quiet)
     assert made == registry.load("mine", 1) == registry.named("mine/1")
@@ -88,14 +88,16 @@ def test_a_better_model_is_told_from_a_worse_one_and_a_model_from_itself(tmp_pat
     models = [model_from(each, SCHEMA) for each in (good, bad)]
     rest = unseen(data, (good.trained_event_time_ms, good.trained_event_time_ms))
     assert 0 < len(rest) < len(data)
-    same = compare(rest, models[0], models[0], BUDGET)
+    first, second = (model.scores(rest.features) for model in models)
+    same = compared(rest, first, first, BUDGET)
     assert same["agreement"] == 1.0
     assert same["difference"]["average_precision"] == {"value": 0.0, "interval_95": [0.0, 0.0]}
-    other = compare(rest, models[0], models[1], BUDGET)
+    other = compared(rest, first, second, BUDGET)
     low, high = other["difference"]["average_precision"]["interval_95"]
     assert low <= other["difference"]["average_precision"]["value"] <= high
+    none = rest.label == UNLABELLED
     with pytest.raises(ComparisonError, match="none is suspicious"):
-        compare(rest.chosen(rest.label == UNLABELLED), models[0], models[1], BUDGET)
+        compared(rest.chosen(none), first[none], second[none], BUDGET)
 
 
 def test_the_pictures_are_written_and_drift_is_found(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ class Judge:
         """Judge the example at ``offset`` of the log, unless it was judged before; an alarm is heard at once."""
         if offset < self.next_offset:
             return
-        alarm = self._prequential.take(example, offset).alarm
+        alarm = self._prequential.take(example, offset)
         if alarm is not None:
             self._alarms.ring(alarm)
         if self._prequential.judged - self._saved_judged >= SAVE_EXAMPLES:

@@ -15,8 +15,6 @@ how far the trainer has: each takes an example once, whichever of them is ahead 
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass
-from typing import Literal
 
 import msgspec
 import numpy as np
@@ -47,8 +45,6 @@ DEFINITION = {
     "cohorts": [(name, str(most)) for name, most in COHORTS],
 }
 """All that decides what becomes of a log. State of another definition is not gone on with."""
-
-Result = Literal["judged", "duplicate", "invalid"]
 
 
 class StateRefused(TocsinError, ValueError):
@@ -92,19 +88,11 @@ class JudgedWindow:
 
 class _State(Struct, frozen=True):
     definition: str
-    next_offset: int
-    judged: int
-    recent: bytes
-    windows: dict[str, bytes]
-    losses: dict[str, Packed]
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What became of one example. ``alarm`` is the rise of losses that it completed, if it completed one."""
-
-    result: Result
-    alarm: Alarm | None = None
+    next_offset: int = 0
+    judged: int = 0
+    recent: bytes = b""
+    windows: dict[str, bytes] = {}
+    losses: dict[str, Packed] = {}
 
 
 class Prequential:
@@ -122,17 +110,16 @@ class Prequential:
     """
 
     def __init__(self, packed: bytes = b"") -> None:
-        state = _unpacked(packed) if packed else None
-        self.next_offset = state.next_offset if state else 0
-        self.judged = state.judged if state else 0
-        self._recent = RecentIds(RECENT_EXAMPLES, state.recent if state else b"")
-        windows = state.windows if state else {}
-        self._windows = {name: JudgedWindow(windows.get(name, b"")) for name in NAMES}
-        self._losses = LossDrift(state.losses if state else None)
+        state = _unpacked(packed) if packed else _State(_definition())
+        self.next_offset, self.judged = state.next_offset, state.judged
+        self._recent = RecentIds(RECENT_EXAMPLES, state.recent)
+        self._windows = {name: JudgedWindow(state.windows.get(name, b"")) for name in NAMES}
+        self._losses = LossDrift(state.losses)
         self._changed = dict.fromkeys(NAMES)  # in the order in which they changed
 
-    def take(self, example: Example, offset: int) -> Judgement:
-        """Judge the example that stands at ``offset`` of the log, if it is new and its weight is one.
+    def take(self, example: Example, offset: int) -> Alarm | None:
+        """Judge the example that stands at ``offset`` of the log, if it is new and its weight is one; returns the rise
+        of losses that it completes, if it completes one.
 
         The feature schema does not matter: whatever model served the score, it was served.
 
@@ -144,10 +131,8 @@ class Prequential:
         if offset < self.next_offset:
             raise ValueError(f"offset {offset} comes after {self.next_offset - 1}")
         self.next_offset = offset + 1
-        if not 0.0 < example.weight <= WEIGHT_MAX:
-            return Judgement("invalid")
-        if not self._recent.add(example.example_id):
-            return Judgement("duplicate")
+        if not 0.0 < example.weight <= WEIGHT_MAX or not self._recent.add(example.example_id):
+            return None
         self.judged += 1
         cohort = cohort_of(example.label_time_ms - example.event_time_ms)
         for name in (cohort, ALL):
@@ -156,9 +141,9 @@ class Prequential:
         stream = f"{label_name(example.label)}/{cohort}"
         change = self._losses.take(stream, log_loss(example.score, example.label))
         if change is None or change.after <= change.before:
-            return Judgement("judged")
+            return None
         values = {"before": change.before, "after": change.after}
-        return Judgement("judged", Alarm("loss", example.label_time_ms, stream, values, ADWIN_DELTA))
+        return Alarm("loss", example.label_time_ms, stream, values, ADWIN_DELTA)
 
     def figures(self, cohort: str, budget_share: float) -> Figures:
         """The figures of a cohort's window as it stands. Which share people can review decides the recall."""

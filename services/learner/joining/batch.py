@@ -10,7 +10,7 @@ from typing import NamedTuple
 from services.contract.codec import Rejection, encode
 from services.contract.dead_letter import dead_letter
 from services.contract.events import PAYMENT_LABEL, Headers, cloud_event
-from services.contract.label import Example, PaymentLabel
+from services.contract.label import Example, Label, PaymentLabel
 from services.contract.topics import Topics
 from services.learner.joining.join import Join
 from services.learner.joining.records import decode_decision, decode_label
@@ -44,7 +44,6 @@ class Output:
     """What a batch makes: records in order, and rejections by reason."""
 
     records: list[Outbound] = field(default_factory=list)
-    examples: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
 
 
@@ -57,25 +56,21 @@ def apply(
     """
     decisions = topics.decisions.name
     for record in records:
-        if record.topic == decisions:
-            decision = decode_decision(record.value)
-            if isinstance(decision, Rejection):
-                _reject(record, decision, topics, output)
-                continue
-            seen = join.seen
-            made = join.take_decision(decision, record.timestamp_ms)
-            if served is not None and join.seen > seen:
-                served.take(decision, record.timestamp_ms)
-        else:
-            label = decode_label(record.value)
-            if isinstance(label, Rejection):
-                _reject(record, label, topics, output)
-                continue
-            joined = join.take_label(label)
+        said = decode_decision(record.value) if record.topic == decisions else decode_label(record.value)
+        if isinstance(said, Rejection):
+            _reject(record, said, topics, output)
+            continue
+        if isinstance(said, Label):
+            joined = join.take_label(said)
             made = [] if joined is None else [joined]
+        else:
+            seen = join.seen
+            made = join.take_decision(said, record.timestamp_ms)
+            if served is not None and join.seen > seen:
+                served.take(said, record.timestamp_ms)
         for example, first in made:
             if example is not None:
-                _add(example, topics, output)
+                output.records.append(example_record(example, topics))
             if first is not None:
                 output.records.append(payment_label_record(first, topics))
 
@@ -86,14 +81,8 @@ def sweep(join: Join, decisions_max: int, topics: Topics, output: Output) -> int
     The examples are added to ``output``. Scorers' features hear nothing of it: that nobody said anything is no label.
     """
     passed, examples = join.sweep(decisions_max)
-    for example in examples:
-        _add(example, topics, output)
+    output.records += [example_record(example, topics) for example in examples]
     return passed
-
-
-def _add(example: Example, topics: Topics, output: Output) -> None:
-    output.records.append(example_record(example, topics))
-    output.examples += 1
 
 
 def example_record(example: Example, topics: Topics) -> Outbound:

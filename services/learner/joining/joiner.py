@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -58,25 +59,15 @@ class Joiner(Service):
     also from another learner, or the broker's own clock, having ended its transaction."""
 
     def __init__(
-        self,
-        settings: Settings,
-        measures: Measures,
-        schema: str,
-        drift: ServedPlan,
-        alarms: Alarms,
-        limits: Limits | None = None,
-        **options: Any,
+        self, settings: Settings, measures: Measures, drift: ServedPlan, alarms: Alarms, limits: Limits, **options: Any
     ) -> None:
         super().__init__(**options)
         self._settings = settings
         self._measures = measures
-        self._drift = drift
-        self._alarms = alarms
-        self._schema = schema
-        self._limits = limits
         self._ended = asyncio.Event()
         group = f"{settings.identity}.learner"
-        self._possession = Possession(group, group, [each.name for each in settings.topics.written_by("learner")])
+        possession = Possession(group, group, [each.name for each in settings.topics.written_by("learner")])
+        self._session = partial(_Session, settings, measures, drift, alarms, limits, possession)
 
     async def on_stop(self) -> None:
         """Let the batch in progress end."""
@@ -96,16 +87,7 @@ class Joiner(Service):
         self._measures.metrics.transactions.labels(HOP, "failed").inc()
 
     async def _attempt(self, loop: Loop) -> None:
-        session = _Session(
-            self._settings,
-            self._measures,
-            self._schema,
-            self._drift,
-            self._alarms,
-            self._limits,
-            self._possession,
-            loop,
-        )
+        session = self._session(loop)
         try:
             await session.open()
             while not self.should_stop and await session.partitions_unchanged():
@@ -122,10 +104,9 @@ class _Session:
         self,
         settings: Settings,
         measures: Measures,
-        schema: str,
         drift: ServedPlan,
         alarms: Alarms,
-        limits: Limits | None,
+        limits: Limits,
         possession: Possession,
         loop: Loop,
     ) -> None:
@@ -145,9 +126,10 @@ class _Session:
             settings, group_id=self._group, max_partition_fetch_bytes=FETCH_BYTES_MAX
         )
         self._store = Store(settings.state_dir / "learner")
-        join, served = Join(self._store, limits, schema), ServedDrift(self._store, drift)
+        served = ServedDrift(self._store, drift)
+        join = Join(self._store, limits, drift.feature_schema_hash)
         self._procedure = Procedure(self._store, join, served, self._topics, alarms.ring)
-        measures.served(served)
+        measures.served(served.decisions, served.index())
         self._decisions: list[TopicPartition] = []
         self._labels: list[TopicPartition] = []
         self._stand: Offsets = {}
@@ -222,11 +204,11 @@ class _Session:
         return max(done.records, done.passed)
 
     def _count(self, done: Done) -> None:
-        measures, join = self._measures, self._procedure.join
+        measures, join, served = self._measures, self._procedure.join, self._procedure.served
         measures.joined(done.counts, done.rejected, done.records)
         measures.pending(join.decisions, join.waiting_labels)
         measures.metrics.event_time.labels("joiner").set(join.latest_event_ms / 1_000)
-        measures.served(self._procedure.served)
+        measures.served(served.decisions, served.index())
         for each, offset in done.offsets.items():
             measures.lag(*each, (self._consumer.highwater(each) or offset) - offset)
 

@@ -115,12 +115,11 @@ class ServedDrift:
         self._edges = None if edges is None else np.frombuffer(edges, dtype="<f8").reshape(-1, DECILES)
         self._reference = self._counts(_REFERENCE)
         self._panes: deque[Counts] = deque()
-        self._open: Counts = _empty()
-        for number in range(max(0, self._meta.pane - plan.window_days + 1), self._meta.pane + 1):
+        filling = self._counts(_PANE + _number(self._meta.pane))
+        self._open: Counts = _empty() if filling is None else filling
+        for number in range(max(0, self._meta.pane - plan.window_days + 1), self._meta.pane):
             pane = self._counts(_PANE + _number(number))
-            if pane is not None and number == self._meta.pane:
-                self._open = pane
-            elif pane is not None:
+            if pane is not None:
                 self._panes.append(pane)
         for key, _ in self._stored(_ROW):
             heapq.heappush(self._rows, (-int.from_bytes(key[2:], "big"), key))
@@ -231,12 +230,11 @@ class ServedDrift:
         risen = {COLUMNS[column]: float(index[column]) for column in above if column not in meta.alarmed}
         meta.index, meta.alarmed, meta.evaluations = index.astype("<f8").tobytes(), above, meta.evaluations + 1
         ended_ms = (meta.day + 1) * DAY_MS
-        score = {name: value for name, value in risen.items() if name == SCORE}
-        features = {name: value for name, value in risen.items() if name != SCORE}
-        if features:
-            self.alarms.append(Alarm("feature", ended_ms, plan.reference, features, plan.psi_limit))
-        if score:
-            self.alarms.append(Alarm("score", ended_ms, plan.reference, score, plan.psi_limit))
+        score = risen.pop(SCORE, None)
+        if risen:
+            self.alarms.append(Alarm("feature", ended_ms, plan.reference, risen, plan.psi_limit))
+        if score is not None:
+            self.alarms.append(Alarm("score", ended_ms, plan.reference, {SCORE: score}, plan.psi_limit))
 
     def _count(self) -> None:
         if self._buffer and self._edges is not None:

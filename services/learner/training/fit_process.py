@@ -1,7 +1,7 @@
 """One fit, in a process of its own: ``python -m services.learner.training.fit_process``.
 
 Standard input says what to fit (``written``), and then stays open for as long as somebody waits for the result, which
-goes to standard output as ``Forest.packed``. Whoever stops waiting, or dies, lets the pipe go, and the process ends at
+goes to standard output. Whoever stops waiting, or dies, lets the pipe go, and the process ends at
 once: it outlives nobody. It knows neither Kafka nor settings, and nothing that it is given names an account.
 """
 
@@ -12,41 +12,42 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from importlib import import_module
 from typing import BinaryIO
 
 import numpy as np
 
-from models.kinds.boosting import packed_fit
-from models.kinds.kind import FitInputs
+from models.kinds.kind import FitInputs, PackedFit
 
 NICENESS = 10
 """Beside the worker it is in no hurry."""
 CHUNK_BYTES = 2**20
 
 
-def written(inputs: FitInputs) -> Iterator[bytes]:
-    """What to write to the process: a line of JSON with shape and schema, then features, labels and weights as bytes,
-    in pieces of at most ``CHUNK_BYTES``."""
+def written(fit: PackedFit, inputs: FitInputs) -> Iterator[bytes]:
+    """What to write to the process: a line of JSON with where ``fit`` stands, shape and schema, then features, labels
+    and weights as bytes, in pieces of at most ``CHUNK_BYTES``."""
     count, width = inputs.features.shape
-    yield json.dumps([count, width, inputs.feature_schema_hash]).encode() + b"\n"
+    yield json.dumps([fit.__module__, fit.__qualname__, count, width, inputs.feature_schema_hash]).encode() + b"\n"
     for array in (inputs.features, inputs.labels, inputs.weights):
         data = array.reshape(-1).view(np.uint8)
         for start in range(0, len(data), CHUNK_BYTES):
             yield data[start : start + CHUNK_BYTES].tobytes()
 
 
-def read(source: BinaryIO) -> FitInputs:
-    """The inputs that were ``written``.
+def read(source: BinaryIO) -> tuple[PackedFit, FitInputs]:
+    """The fit and the inputs that were ``written``. Of all kinds of models it imports the one that is to be fitted.
 
     Raises
     ------
     EOFError
         When the source ends before they do.
     """
-    count, width, schema = json.loads(source.readline() or b"[0, 0, 0]")
+    module, name, count, width, schema = json.loads(source.readline() or b'["", "", 0, 0, ""]')
     features = np.frombuffer(_exactly(source, 8 * count * width), dtype=np.float64).reshape(count, width)
     labels = np.frombuffer(_exactly(source, count), dtype=np.bool_)
-    return FitInputs(features, labels, np.frombuffer(_exactly(source, 8 * count), dtype=np.float64), schema)
+    weights = np.frombuffer(_exactly(source, 8 * count), dtype=np.float64)
+    return getattr(import_module(module), name), FitInputs(features, labels, weights, schema)
 
 
 def _exactly(source: BinaryIO, size: int) -> bytes:
@@ -68,9 +69,9 @@ def main() -> None:
     os.nice(NICENESS)
     result = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    inputs = read(sys.stdin.buffer)
+    fit, inputs = read(sys.stdin.buffer)
     threading.Thread(target=_end_with_the_pipe, daemon=True).start()
-    result.write(packed_fit(inputs))
+    result.write(fit(inputs))
     result.close()
 
 

@@ -1,7 +1,7 @@
 """A fit beside the worker: in a process of its own, so that neither the join nor another line ever waits for it.
 
 A thread would not do. What reads and compiles an ensemble holds the interpreter for seconds, in which the joiner's
-transaction times out. The fit is a function of what it is given (``models.kinds.boosting.packed_fit``), so it makes no
+transaction times out. The fit is a function of what it is given (``models.kinds.kind.PackedFit``), so it makes no
 difference where it is run, or how often: one whose process was killed is made again.
 """
 
@@ -15,7 +15,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 
-from models.kinds.kind import Fit, FitInputs
+from models.kinds.kind import Fit, FitInputs, PackedFit
 from models.learning.training import Trainer
 from services.contract.errors import TocsinError
 from services.learner.training.fit_process import written
@@ -51,7 +51,7 @@ async def fit_beside(trainer: Trainer, waits: Callable[[], bool]) -> Fit | None:
     inputs = await asyncio.to_thread(trainer.fit_inputs)
     packed = None
     if inputs is not None:
-        making = asyncio.create_task(fitted(inputs))
+        making = asyncio.create_task(fitted(trainer.packed_fit, inputs))
         try:
             while waits() and not making.done():
                 await asyncio.wait({making}, timeout=WAITS_S)
@@ -64,8 +64,8 @@ async def fit_beside(trainer: Trainer, waits: Callable[[], bool]) -> Fit | None:
     return await asyncio.to_thread(trainer.take_fit, packed)
 
 
-async def fitted(inputs: FitInputs) -> bytes:
-    """``packed_fit`` of ``inputs``, made by another process, and by a fresh one when that is killed. A caller that is
+async def fitted(fit: PackedFit, inputs: FitInputs) -> bytes:
+    """``fit`` of ``inputs``, made by another process, and by a fresh one when that is killed. A caller that is
     cancelled leaves none behind.
 
     Raises
@@ -78,7 +78,7 @@ async def fitted(inputs: FitInputs) -> bytes:
         process = await _started()
         try:
             async with asyncio.timeout(FIT_S_MAX):
-                packed, said = await _asked(process, inputs)
+                packed, said = await _asked(process, fit, inputs)
                 status = await process.wait()
         finally:
             if process.returncode is None:
@@ -104,7 +104,7 @@ async def _started() -> Process:
     )  # fmt: skip
 
 
-async def _asked(process: Process, inputs: FitInputs) -> tuple[bytes, bytes]:
+async def _asked(process: Process, fit: PackedFit, inputs: FitInputs) -> tuple[bytes, bytes]:
     """What the process writes to its two outputs; it is asked while both are read, so that neither side waits."""
     assert process.stdin is not None, "it was started with pipes"
     assert process.stdout is not None, "it was started with pipes"
@@ -112,7 +112,7 @@ async def _asked(process: Process, inputs: FitInputs) -> tuple[bytes, bytes]:
     async with asyncio.TaskGroup() as reading:
         packed, said = (reading.create_task(each.read()) for each in (process.stdout, process.stderr))
         with contextlib.suppress(ConnectionError):  # it ended, and its status says how
-            for piece in written(inputs):
+            for piece in written(fit, inputs):
                 process.stdin.write(piece)
                 await process.stdin.drain()
     return packed.result(), said.result()

@@ -69,16 +69,13 @@ def _finding_checks(alert: Alert, finding: Finding, decisions: Mapping[str, Deci
     decided = next((each for each in of_it if (each.pack, each.role, each.queue) == about), None)
     if payment is None or decided is None:
         return [Check("finding", False, f"no decision that the alert names has a finding of {finding.pack} for it")]
-    whose = f"of payment {payment.payment_id}"
-    checks = [
-        Check(what, same, f"as in the decision {whose}" if same else f"NOT as in the decision {whose}")
-        for what, same in (
-            ("evidence", finding.evidence == decided.evidence),
-            ("counter-evidence", finding.counter_evidence == decided.counter_evidence),
-            ("model part", finding.model == decided.model),
-            ("all else in the finding", finding == decided),
-        )
-    ]
+    same = {
+        "evidence": finding.evidence == decided.evidence,
+        "counter-evidence": finding.counter_evidence == decided.counter_evidence,
+        "model part": finding.model == decided.model,
+        "all else in the finding": finding == decided,
+    }
+    checks = [_as_decided(what, holds, payment) for what, holds in same.items()]
     total = sum_of(finding)
     said = f"{total!r} = {finding.score!r}" if total == finding.score else f"{total!r}, NOT {finding.score!r}"
     return [*checks, Check("sum", total == finding.score, said)]
@@ -97,9 +94,13 @@ def _reasons_check(alert: Alert, decisions: Mapping[str, Decision]) -> Check:
     latest = [each for each in alert.payments if each.probability == alert.probability_max]
     if not latest:
         return Check("reasons", True, "of a payment older than those that the alert names: nothing to compare")
-    same = any(decisions[each.decision_id].reasons == alert.reasons for each in latest)
-    whose = f"of payment {latest[-1].payment_id}"
-    return Check("reasons", same, f"as in the decision {whose}" if same else f"NOT as in the decision {whose}")
+    return _as_decided(
+        "reasons", any(decisions[each.decision_id].reasons == alert.reasons for each in latest), latest[-1]
+    )
+
+
+def _as_decided(what: str, holds: bool, payment: Contribution) -> Check:
+    return Check(what, holds, f"{'as' if holds else 'NOT as'} in the decision of payment {payment.payment_id}")
 
 
 def _contribution(decision: Decision) -> Contribution:

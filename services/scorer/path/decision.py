@@ -13,7 +13,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.decision import Finding
-from services.contract.events import Headers, cloud_event
 from services.contract.identity import decision_id
 from services.contract.payment import Payment, Role
 from services.scorer.path.features.registry import FEATURES, NAMES
@@ -24,15 +23,16 @@ from services.scorer.path.scoring.model import Model, probability
 
 REASONS_MAX = 5
 _PAYEE_SIDE: NDArray[np.bool_] = np.array([feature.side == "payee" for feature in FEATURES])
-_HEADERS = cloud_event("decision.v1", "")[:3]
-_JSON = ("content-type", b"application/json")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What is decided of n payments, as arrays: scores and probabilities float64[n], review bool[n], contributions
-    float64[n, k], and the ``REASONS_MAX`` features that raised each score most, int64[n, REASONS_MAX], -1 for none."""
+    """What is decided of n payments with ``features`` (float64[n, k]) by ``model``, as arrays: scores and probabilities
+    float64[n], review bool[n], contributions float64[n, k], and the ``REASONS_MAX`` features that raised each score
+    most, int64[n, REASONS_MAX], -1 for none."""
 
+    features: NDArray[np.float64]
+    model: Model
     scores: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     review: NDArray[np.bool_]
@@ -50,10 +50,6 @@ class Written:
 
     finding: Finding
     json: orjson.Fragment
-
-
-def _written(finding: Finding) -> Written:
-    return Written(finding, orjson.Fragment(msgspec.json.encode(finding)))
 
 
 def decide(features: NDArray[np.float64], rules: Rules, model: Model, mark: Any) -> Verdicts:
@@ -77,7 +73,7 @@ def decide(features: NDArray[np.float64], rules: Rules, model: Model, mark: Any)
     leading = np.empty((len(features), REASONS_MAX), dtype=np.int64)
     _leading_kernel(contributions, leading)
     mark("model")
-    return Verdicts(scores, probabilities, review, general, contributions, leading, results, packs)
+    return Verdicts(features, model, scores, probabilities, review, general, contributions, leading, results, packs)
 
 
 @njit(cache=True)
@@ -103,17 +99,13 @@ class DecisionWriter:
     """Writes decisions under one ruleset and one feature schema."""
 
     def __init__(self, rules: Rules, feature_schema_hash: str) -> None:
-        self._rules = rules
+        self.rules = rules
         self._ruleset_hash = rules.ruleset.hash
         self._schema_hash = feature_schema_hash
 
     def decision_id(self, tenant: str, payment_id: str) -> str:
         """The id of the decision on a payment: the same for every repeat and replay of it."""
         return decision_id(tenant, payment_id, self._ruleset_hash)
-
-    def headers(self, identity: str) -> Headers:
-        """CloudEvents headers of a decision."""
-        return [*_HEADERS, ("ce_id", identity.encode()), _JSON]
 
     def named(self, model: Model) -> bytes:
         """What decisions by ``model`` name, as JSON."""
@@ -125,12 +117,12 @@ class DecisionWriter:
         }
         return orjson.dumps(names)[1:-1]
 
-    def reasons(self, row: int, features: NDArray[np.float64], verdicts: Verdicts) -> list[dict[str, Any]]:
+    def reasons(self, row: int, verdicts: Verdicts) -> list[dict[str, Any]]:
         """The features that raised the score most, each with its value and what it added."""
         return [
             {
                 "feature": NAMES[at],
-                "value": float(features[row, at]),
+                "value": float(verdicts.features[row, at]),
                 "contribution": float(verdicts.contributions[row, at]),
             }
             for at in verdicts.leading[row].tolist()
@@ -141,7 +133,7 @@ class DecisionWriter:
         """Whom a review is about: the subjects of the rules that hit, else the side that raised the score more."""
         hit = {
             rule.subject
-            for rule, outcome in zip(self._rules.ruleset.rules, verdicts.results.outcome[row].tolist(), strict=True)
+            for rule, outcome in zip(self.rules.ruleset.rules, verdicts.results.outcome[row].tolist(), strict=True)
             if outcome == HIT
         }
         if hit:
@@ -149,13 +141,9 @@ class DecisionWriter:
         raised = np.maximum(verdicts.contributions[row], 0.0)
         return ["payee" if raised[_PAYEE_SIDE].sum() > raised[~_PAYEE_SIDE].sum() else "payer"]
 
-    def written_reasons(self, row: int, features: NDArray[np.float64], verdicts: Verdicts) -> bytes:
+    def written_reasons(self, row: int, verdicts: Verdicts) -> bytes:
         """The same as JSON."""
-        return orjson.dumps(self.reasons(row, features, verdicts)) if verdicts.leading[row, 0] >= 0 else b"[]"
-
-    def rules(self, verdicts: Verdicts) -> list[bytes]:
-        """What the rules found in each payment, as JSON."""
-        return self._rules.written(verdicts.results)
+        return orjson.dumps(self.reasons(row, verdicts)) if verdicts.leading[row, 0] >= 0 else b"[]"
 
     def of_review(self, row: int, verdicts: Verdicts, findings: Sequence[Written]) -> bytes:
         """What only a decision to review has, as JSON."""
@@ -168,11 +156,9 @@ class DecisionWriter:
 
     def findings(self, row: int, verdicts: Verdicts) -> list[Written]:
         """What the typology packs found that ask for a review, in the order of packs and roles."""
-        packs = self._rules.packs
-        return [
-            _written(packs.finding(verdicts.packs, row, pack, ROLES[role]))
-            for pack, role in np.argwhere(verdicts.packs.review[row]).tolist()
-        ]
+        asking = np.argwhere(verdicts.packs.review[row]).tolist()
+        found = [self.rules.packs.finding(verdicts.packs, row, pack, ROLES[role]) for pack, role in asking]
+        return [Written(each, orjson.Fragment(msgspec.json.encode(each))) for each in found]
 
     def addressed(self, row: int, verdicts: Verdicts, findings: Sequence[Written]) -> list[tuple[Role, Written | None]]:
         """To whom a review goes: the subjects of rules and model, then those of each finding."""
@@ -180,21 +166,13 @@ class DecisionWriter:
         return [*((role, None) for role in general), *((each.finding.role, each) for each in findings)]
 
     def review(
-        self,
-        row: int,
-        identity: str,
-        payment: Payment,
-        role: Role,
-        finding: Written | None,
-        features: NDArray[np.float64],
-        verdicts: Verdicts,
-        model: Model,
+        self, row: int, identity: str, payment: Payment, role: Role, finding: Written | None, verdicts: Verdicts
     ) -> bytes:
         """JSON of a ``Review``: the decision, addressed to one of its subjects."""
         party = payment.payee if role == "payee" else payment.payer
         record: dict[str, Any] = {
             "subject": {"role": role, "account": party.account},
-            "queue": self._rules.ruleset.review.queue if finding is None else finding.finding.queue,
+            "queue": self.rules.ruleset.review.queue if finding is None else finding.finding.queue,
             "decision_id": identity,
             "payment_id": payment.payment_id,
             "tenant": payment.tenant,
@@ -203,9 +181,9 @@ class DecisionWriter:
             "currency": payment.currency,
             "score": float(verdicts.scores[row]),
             "probability": float(verdicts.probabilities[row]),
-            "reasons": self.reasons(row, features, verdicts),
-            "rules": self._rules.described(verdicts.results, row, only_hits=True),
-            "model_hash": model.hash,
+            "reasons": self.reasons(row, verdicts),
+            "rules": self.rules.described(verdicts.results, row, only_hits=True),
+            "model_hash": verdicts.model.hash,
             "ruleset_hash": self._ruleset_hash,
         }
         if finding is not None:

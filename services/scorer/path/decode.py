@@ -36,7 +36,7 @@ def decode(records: Iterable[Inbound], topic: str, partition: int) -> Decoded:
     """Read a batch of ``payments.v1``. Whatever cannot be processed becomes a dead letter; nothing raises."""
     decoded = Decoded()
     for record in records:
-        found = _read_label(record) if _LABEL in record.headers else _read(record)
+        found = _read(record)
         if isinstance(found, Payment):
             decoded.payments.append(found)
             decoded.records.append(record)
@@ -50,27 +50,21 @@ def decode(records: Iterable[Inbound], topic: str, partition: int) -> Decoded:
     return decoded
 
 
-def _read(record: Inbound) -> Payment | Rejection:
-    payment = decode_payment(record.value)
-    if isinstance(payment, Rejection):
-        return payment
-    if record.key != payment.payer.account.encode():
+def _read(record: Inbound) -> Payment | PaymentLabel | Rejection:
+    found = decode_payment_label(record.value) if _LABEL in record.headers else decode_payment(record.value)
+    if isinstance(found, Rejection):
+        return found
+    payer = found.payer if isinstance(found, PaymentLabel) else found.payer.account
+    if record.key != payer.encode():
         return Rejection("key_mismatch", "key", "The record's key must be the payer's account, in UTF-8")
-    if is_in_future(payment.event_time_ms, record.timestamp):
+    if isinstance(found, Payment) and is_in_future(found.event_time_ms, record.timestamp):
         return Rejection("event_time_in_future", "event_time_ms", "More than a day after the record was appended")
-    return payment
+    return found
 
 
 def is_in_future(event_time_ms: int, appended_ms: int) -> bool:
     """Whether a payment is dated too far after its append; nothing is said of one whose append is not known (-1)."""
     return appended_ms >= 0 and event_time_ms > appended_ms + FUTURE_MS_MAX
-
-
-def _read_label(record: Inbound) -> PaymentLabel | Rejection:
-    label = decode_payment_label(record.value)
-    if not isinstance(label, Rejection) and record.key != label.payer.encode():
-        return Rejection("key_mismatch", "key", "The record's key must be the payer's account, in UTF-8")
-    return label
 
 
 def dead_letter(record: Inbound, rejection: Rejection, topic: str, partition: int) -> Outbound:

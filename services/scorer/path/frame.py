@@ -7,6 +7,7 @@ whether it is confirmed, and the tenant. The record's key is the account.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -118,14 +119,14 @@ def payment_frames(
     headers["size"] = PAYMENT_HEAD.itemsize + headers["tenant"] + headers["payment_id"] + lengths_of(raw)
     fixed = np.empty(len(headers), dtype=PAYMENT_HEAD)
     fixed["header"], fixed["told"] = headers, told
-    return [b"".join(parts) for parts in zip(_pieces(fixed), tenants, ids, raw, strict=True)]
+    return [b"".join(parts) for parts in zip(bytes_of(fixed), tenants, ids, raw, strict=True)]
 
 
 def outflow_frames(headers: NDArray[Any], tenants: Sequence[bytes]) -> list[bytes]:
     """Frames of notes that the accounts in the records' keys paid out what payments with ``headers`` moved."""
     headers = outflow_headers(headers)
     headers["size"] = HEADER.itemsize + headers["tenant"]
-    return [piece + tenant for piece, tenant in zip(_pieces(headers), tenants, strict=True)]
+    return [piece + tenant for piece, tenant in zip(bytes_of(headers), tenants, strict=True)]
 
 
 def outflow_headers(headers: NDArray[Any]) -> NDArray[Any]:
@@ -151,7 +152,7 @@ def label_frames(
     headers["amount"] = known_or_nan(label.amount_eur for label in labels)
     rows["over_cleared"] = known_or_nan(label.amount_over_cleared for label in labels)
     rows["confirmed"] = [label.confirmed for label in labels]
-    return [piece + tenant for piece, tenant in zip(_pieces(rows), tenants, strict=True)]
+    return [piece + tenant for piece, tenant in zip(bytes_of(rows), tenants, strict=True)]
 
 
 def is_payment_from(frame: bytes, origin: Origin) -> bool:
@@ -215,7 +216,7 @@ def lengths_of(texts: Sequence[bytes]) -> NDArray[np.int64]:
     return np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
 
 
-def _pieces(rows: NDArray[Any]) -> list[bytes]:
-    """The bytes of each row."""
-    packed, size = rows.tobytes(), rows.dtype.itemsize
+def bytes_of(rows: NDArray[Any]) -> list[bytes]:
+    """The bytes of each row, n of n."""
+    packed, size = rows.tobytes(), rows.itemsize * math.prod(rows.shape[1:])
     return [packed[at : at + size] for at in range(0, len(packed), size)]

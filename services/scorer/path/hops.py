@@ -12,16 +12,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
 from services.scorer.path.decision import DecisionWriter, decide
-from services.scorer.path.decode import Decoded, dead_letter, decode
-from services.scorer.path.encode import decisions, forwarded
+from services.scorer.path.decode import dead_letter, decode
+from services.scorer.path.encode import Measured, decisions, forwarded
 from services.scorer.path.features.definitions.derived import with_derived
 from services.scorer.path.features.inputs import corridor_slots, label_rows, payer_rows
 from services.scorer.path.features.payee import payee_features
@@ -36,25 +34,6 @@ from services.scorer.path.records import HopResult, Inbound, Mark, no_mark
 from services.scorer.path.rules.evaluate import OUTCOMES, Rules
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A batch at the payer hop: n payments, of which m go on to their payees, and k labels."""
-
-    batch: Decoded
-    touched: NDArray[np.int64]
-    """int64[n + k]: the payers' rows in state; -1 for a label whose payer has none."""
-    verdicts: NDArray[np.uint8]
-    """uint8[n]: ``FORWARD``, ``DUPLICATE`` or ``STATUS_UPDATE``."""
-    onward: NDArray[np.int64]
-    """int64[m]: which go on."""
-    headers: NDArray[Any]
-    """``HEADER[m]``, without the lengths."""
-    told: NDArray[Any]
-    """``TOLD[m]``."""
-    labels: NDArray[np.int64]
-    """Which labels go on: those that are no repeats."""
 
 
 class PayerHop:
@@ -78,10 +57,7 @@ class PayerHop:
         """The outputs of the next ``records`` of the log. ``model`` is not used here: payers are not scored alone."""
         found = self.measure(records, mark)
         batch, verdicts = found.batch, found.verdicts
-        frames = forwarded(
-            batch, found.onward, found.headers, found.told,
-            found.labels, self._source, self._payee_partitions,
-        )  # fmt: skip
+        frames = forwarded(found, self._source, self._payee_partitions)
         mark("encode")
         return HopResult(
             outputs={"payments_by_payee": frames, "dead_letters": batch.dead},
@@ -169,7 +145,7 @@ class PayeeHop:
         mark("decode")
         slots, features = self.measure(frames, mark)
         verdicts = decide(features, self._rules, model, mark)
-        outputs = decisions(frames, features, verdicts, model, self._writer, self._partition, self._subjects)
+        outputs = decisions(frames, verdicts, self._writer, self._partition, self._subjects)
         outputs["dead_letters"] = [dead_letter(r, why, self._topic, self._partition) for r, why in frames.rejected]
         mark("encode")
         hits = np.argwhere(verdicts.results.outcome > 0).tolist()

@@ -60,12 +60,13 @@ class HopResult:
     """What a batch of input gives.
 
     ``outputs`` maps a topic's role (an attribute of ``Topics``) to its records in order; ``touched`` are the rows of
-    state that changed; ``counts`` are payments per result, ``reasons`` dead letters per reason, ``rules`` results per
-    rule and outcome, ``alerts`` events per queue and status, ``thresholds`` the risk that alerts must reach, per queue.
+    state that changed, where it has such; ``counts`` are payments per result, ``reasons`` dead letters per reason,
+    ``rules`` results per rule and outcome, ``alerts`` events per queue and status, ``thresholds`` the risk that alerts
+    must reach, per queue.
     """
 
     outputs: dict[str, list[Outbound]]
-    touched: NDArray[np.int64]
+    touched: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     rules: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -7,7 +7,6 @@ in the log as the learner writes them (``label_record``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from services.contract.events import PAYMENT_LABEL, cloud_event
 from services.contract.label import PaymentLabel
 from services.contract.payment import Payment
 from services.scorer.path.encode import frames_before, moves_money
-from services.scorer.path.features.inputs import LABEL_INPUT, known_or_nan, rows_of
+from services.scorer.path.features.inputs import known_or_nan, label_rows
 from services.scorer.path.features.state import account_key
 from services.scorer.path.frame import Frames, outflow_headers
 from services.scorer.path.hops import PayeeHop, PayerHop
@@ -34,15 +33,8 @@ class Replay:
         self._payee = PayeeHop(ruleset, "", 0, 1, 1)
 
     def measure(self, records: Sequence[Inbound]) -> tuple[list[Payment], NDArray[np.float64]]:
-        """The payments among the next ``records`` that workers would decide, and their features.
-
-        Returns
-        -------
-        payments
-            n payments; repeats, changes of status, labels and what cannot be read are left out.
-        features
-            float64[n, len(FEATURES)].
-        """
+        """The n payments among the next ``records`` that workers would decide, and their features, float64[n,
+        len(FEATURES)]. Repeats, changes of status, labels and what cannot be read are left out."""
         found = self._payer.measure(records)
         headers, told = found.headers, found.told
         moved = moves_money(told["features"])
@@ -51,8 +43,7 @@ class Replay:
         both[places] = headers
         both[places[moved] + 1] = outflow_headers(headers[moved])
         payments = [found.batch.payments[at] for at in found.onward.tolist()]
-        labels = [found.batch.labels[at] for at in found.labels.tolist()]
-        before = np.array([found.batch.payments_before[at] for at in found.labels.tolist()], dtype=np.int64)
+        labels, _, before = found.labels_onward()
         frames = Frames(
             [], both, told, [],
             labels=on_payee_side(labels, frames_before(before, found.onward, moved)),
@@ -73,15 +64,9 @@ def label_record(label: PaymentLabel, offset: int = 0, timestamp: int = -1) -> R
 
 def on_payee_side(labels: Sequence[PaymentLabel], before: NDArray[np.int64]) -> NDArray[Any]:
     """``LABEL_INPUT[k]`` of labels at the payee hop; ``before`` (int64[k]) is how many frames stand before each."""
-    return rows_of(
-        LABEL_INPUT,
-        len(labels),
-        before=before,
-        event_ms=(label.event_time_ms for label in labels),
-        value=known_or_nan(label.amount_over_cleared for label in labels),
-        digest=repeat(0, len(labels)),
-        confirmed=(label.confirmed for label in labels),
-    )
+    rows = label_rows(labels, before, lambda _: 0)
+    rows["value"] = known_or_nan(label.amount_over_cleared for label in labels)
+    return rows
 
 
 def _add(frames: Frames, payment: Payment, account: str) -> None:

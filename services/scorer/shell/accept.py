@@ -11,18 +11,19 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from services import kafka
 from services.contract.errors import TocsinError
 from services.contract.topics import Topic, Topics
-from services.kafka.identity import accepted_as, client_of
+from services.kafka.identity import accepted_as
 from services.kafka.possession import Possession
 from services.kafka.reading import read_log
 from services.runtime.settings import Settings
 from services.scorer.path.frame import GENERATIONS_MAX
+from services.scorer.shell.delivery import ExactlyOnce
 from services.scorer.shell.position import (
     POSITION_KEY,
     Input,
@@ -110,7 +111,7 @@ async def _accept_patiently(
 async def _accept_one(
     settings: Settings, consumer: AIOKafkaConsumer, reader: _Reader, source: TopicPartition
 ) -> list[Accepted]:
-    group = f"{settings.identity}.{reader.name}"
+    group = _group_of(settings, reader)
     consumer.assign([source])
     known = None if reader.changelog is None else await _position_in(settings, reader.changelog, source.partition)
     now = await look_at(consumer, source, known)
@@ -122,8 +123,12 @@ async def _accept_one(
         return []
     generation = 0 if known is None else min(known.generation + 1, GENERATIONS_MAX)
     position = Position(now.topic_id, now.begin, generation, now.begin, now.epoch)
-    await _write(settings, consumer, reader, group, source, position, now)
+    await _write(settings, consumer, reader, source, position)
     return [Accepted(group, source.partition, why, now.begin)]
+
+
+def _group_of(settings: Settings, reader: _Reader) -> str:
+    return f"{settings.identity}.{reader.name}"
 
 
 async def _position_in(settings: Settings, changelog: Topic, partition: int) -> Position | None:
@@ -146,50 +151,35 @@ async def _what_changed_for(settings: Settings, group: str, source: TopicPartiti
 
 
 async def _write(
-    settings: Settings,
-    consumer: AIOKafkaConsumer,
-    reader: _Reader,
-    group: str,
-    source: TopicPartition,
-    position: Position,
-    now: Input,
+    settings: Settings, consumer: AIOKafkaConsumer, reader: _Reader, source: TopicPartition, position: Position
 ) -> None:
     """The position and the group's offset, as the reader would write them."""
-    exactly_once = settings.delivery == "exactly_once"
+    group = _group_of(settings, reader)
+    offset = OffsetAndMetadata(position.next_offset, accepted_as(position.topic_id))
+    log = reader.changelog.name if reader.changelog else ""
+    entries = [position_entry(position)] if log else []
+    if settings.delivery != "exactly_once":
+        async with kafka.opened(kafka.producer(settings)) as producer:
+            for key, value in entries:
+                await producer.send_and_wait(log, value, key, partition=source.partition)
+        await _commit(settings, group, {source: offset})
+        return
     transactional_id = group if reader.one_transaction_for_all else f"{group}.{source.partition}"
-    producer = kafka.producer(settings, transactional_id if exactly_once else None)
-    offset = {source: OffsetAndMetadata(position.next_offset, accepted_as(now.topic_id))}
+    topics = [each.name for each in settings.topics.written_by(reader.name)]
+    possession = Possession(transactional_id, group, topics)
+    delivery = ExactlyOnce(kafka.producer(settings, transactional_id), consumer, source, log, group, possession)
     try:
-        if not exactly_once:
-            await producer.start()
-            await _write_position(producer, reader, source, position)
-            await _commit(settings, group, offset)
-            return
-        topics = [each.name for each in settings.topics.written_by(reader.name)]
-        await Possession(transactional_id, group, topics).take(producer, client_of(consumer))
-        async with kafka.transaction(producer):
-            await _write_position(producer, reader, source, position)
-            await producer.send_offsets_to_transaction(offset, group)
+        await delivery.open()
+        await delivery.write({}, entries, offset)
     finally:
-        await producer.stop()
-
-
-async def _write_position(
-    producer: AIOKafkaProducer, reader: _Reader, source: TopicPartition, position: Position
-) -> None:
-    if reader.changelog is not None:
-        key, value = position_entry(position)
-        await producer.send_and_wait(reader.changelog.name, value, key, partition=source.partition)
+        await delivery.close()
 
 
 async def _commit(settings: Settings, group: str, offset: dict[TopicPartition, OffsetAndMetadata]) -> None:
     """Without transactions a group's offset can be set from outside only while nobody is in the group."""
-    consumer = kafka.consumer(settings, group_id=group)
-    await consumer.start()
-    try:
+    async with kafka.opened(kafka.consumer(settings, group_id=group)) as consumer:
         consumer.assign(list(offset))
-        await consumer.commit(offset)
-    except KafkaError:
-        raise NothingToAccept(f"{group}: its workers are running; stop them, and run the command again") from None
-    finally:
-        await consumer.stop()
+        try:
+            await consumer.commit(offset)
+        except KafkaError:
+            raise NothingToAccept(f"{group}: its workers are running; stop them, and run the command again") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import faust
 
@@ -22,10 +22,11 @@ from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Record
 from services.scorer.path.rules.ruleset import Ruleset
-from services.scorer.path.scoring.model import untrained_model
+from services.scorer.path.scoring.model import Model, untrained_model
 from services.scorer.rulebook.ruleset_file import load_ruleset
 from services.scorer.shell.lane import Lane
 from services.scorer.shell.models import ModelFollower
+from services.scorer.shell.partition import Hop
 
 HOPS = ("payer", "payee", "alerter")
 GC_THRESHOLD = 50_000
@@ -45,25 +46,17 @@ class Scorer(Together):
     def __init__(self, settings: Settings, metrics: Metrics, ruleset: Ruleset, hops: Sequence[str]) -> None:
         self._ruleset = ruleset
         models = ModelFollower(settings, metrics, feature_schema_hash(ruleset.parameters))
-        topics, partitions = settings.topics, settings.partitions
+        topics, count, repeats = settings.topics, settings.partitions, settings.repeats_possible
         payments, by_payee, reviews = topics.payments.name, topics.payments_by_payee.name, topics.reviews.name
-        make = {
-            "payer": lambda: Lane(
-                "payer", settings, metrics, models, payments, topics.payer_state.name,
-                lambda partition: PayerHop(ruleset, payments, partition, partitions),
+        lanes: dict[str, tuple[str, str, Callable[[int], Hop[Model]]]] = {
+            "payer": (payments, topics.payer_state.name, lambda at: PayerHop(ruleset, payments, at, count)),
+            "payee": (
+                by_payee, topics.payee_state.name,
+                lambda at: PayeeHop(ruleset, by_payee, at, count, count, repeats),
             ),
-            "payee": lambda: Lane(
-                "payee", settings, metrics, models, by_payee, topics.payee_state.name,
-                lambda partition: PayeeHop(
-                    ruleset, by_payee, partition, partitions, partitions, settings.repeats_possible
-                ),
-            ),
-            "alerter": lambda: Lane(
-                "alerter", settings, metrics, models, reviews, topics.alerter_state.name,
-                lambda partition: make_alerter(settings, ruleset, partition),
-            ),
+            "alerter": (reviews, topics.alerter_state.name, lambda at: make_alerter(settings, ruleset, at)),
         }  # fmt: skip
-        super().__init__(models, *(make[hop]() for hop in hops))
+        super().__init__(models, *(Lane(hop, settings, metrics, models, *lanes[hop]) for hop in hops))
 
     async def on_start(self) -> None:
         warm_up(self._ruleset)

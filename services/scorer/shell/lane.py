@@ -59,15 +59,11 @@ class InputReplaced(TocsinError, KafkaError):
     """The topic is another one than the consumer joined its group for, which a consumer does not notice by itself."""
 
 
-def count_nothing_more(result: HopResult) -> None:
-    """The lane's own counts are all."""
-
-
-class Lane(Service, Generic[M]):
+class Lane(Service, ConsumerRebalanceListener, Generic[M]):
     """Reads ``topic`` in a consumer group and runs a ``PartitionLane`` on each partition assigned to this worker.
 
     ``make_hop`` builds the hop of a partition; ``changelog`` names the topic of its state, ``None`` where it has none.
-    ``count_more`` is told of every batch once it is committed.
+    ``count_more`` is told of every batch once it is committed; without it the lane's own counts are all.
     """
 
     def __init__(
@@ -79,7 +75,7 @@ class Lane(Service, Generic[M]):
         topic: str,
         changelog: str | None,
         make_hop: Callable[[int], Hop[M]],
-        count_more: Callable[[HopResult], None] = count_nothing_more,
+        count_more: Callable[[HopResult], None] = lambda result: None,
     ) -> None:
         super().__init__()
         self._name, self._settings, self._metrics, self._models = name, settings, metrics, models
@@ -128,12 +124,12 @@ class Lane(Service, Generic[M]):
             auto_offset_reset="none",
         )
         try:
-            consumer.subscribe([self._topic], listener=_Handover(self))
+            consumer.subscribe([self._topic], listener=self)
             if await unless(consumer.start(), lambda: self.should_stop):
                 await self._watch(consumer, loop)
         finally:
             self._consumer = None
-            await self.release(set(self._lanes))
+            await self.on_partitions_revoked(set(self._lanes))
             await within(STOP_S, consumer.stop(), f"leaving the group of {self.label}")
 
     async def _watch(self, consumer: AIOKafkaConsumer, loop: Loop) -> None:
@@ -161,13 +157,13 @@ class Lane(Service, Generic[M]):
             await self._show_lag(consumer)
             await pause(WATCH_S, lambda: self.should_stop or self._failed is not None)
 
-    def take(self, partitions: set[TopicPartition]) -> None:
-        """Begin to work on ``partitions``. They stay paused until their state is restored."""
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Begin to work on what is ``assigned``. It stays paused until its state is restored."""
         if self.should_stop or self._consumer is None:  # assigned as the consumer leaves: nobody would let them go
             return
-        self._consumer.pause(*partitions)
+        self._consumer.pause(*assigned)
         topics = [each.name for each in self._settings.topics.written_by(self._name)]
-        for source in partitions:
+        for source in assigned:
             possession = Possession(f"{self._group}.{source.partition}", self._group, topics)
             lane: PartitionLane[M] = PartitionLane(
                 self._settings,
@@ -183,9 +179,9 @@ class Lane(Service, Generic[M]):
             self._lanes[source] = (lane, asyncio.create_task(lane.run(), name=f"{self._name}-{source.partition}"))
             self._lanes[source][1].add_done_callback(self._lane_ended)
 
-    async def release(self, partitions: set[TopicPartition]) -> None:
-        """Finish the batch in hand on each of ``partitions``, then let them go."""
-        leaving = [self._lanes.pop(source) for source in partitions if source in self._lanes]
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Finish the batch in hand on each partition that is ``revoked``, then let it go."""
+        leaving = [self._lanes.pop(source) for source in revoked if source in self._lanes]
         for lane, _ in leaving:
             lane.stop()
         if not leaving:
@@ -210,7 +206,7 @@ class Lane(Service, Generic[M]):
         assert self._consumer is not None, "deliveries are made only after the start"
         if self._settings.delivery == "exactly_once":
             producer = kafka.producer(self._settings, possession.transactional_id)
-            return ExactlyOnce(producer, self._consumer, source, self._group, self._changelog or "", possession)
+            return ExactlyOnce(producer, self._consumer, source, self._changelog or "", self._group, possession)
         return AtLeastOnce(kafka.producer(self._settings), self._consumer, source, self._changelog or "")
 
     async def _show_lag(self, consumer: AIOKafkaConsumer) -> None:
@@ -219,16 +215,3 @@ class Lane(Service, Generic[M]):
             if high is not None and source in self._lanes:
                 position = await consumer.position(source)
                 self._metrics.lag.labels(self._topic, str(source.partition)).set(max(0, high - position))
-
-
-class _Handover(ConsumerRebalanceListener):
-    """Tells the lane which partitions come and go."""
-
-    def __init__(self, lane: Lane[M]) -> None:
-        self._lane = lane
-
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        await self._lane.release(revoked)
-
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        self._lane.take(assigned)

@@ -233,7 +233,7 @@ class PartitionLane(Generic[M]):
     def _account(self, hop: Hop[M], result: HopResult, records: int) -> None:
         """Count a committed batch. What was not committed is never counted."""
         metrics, name = self._metrics, hop.name
-        self._count("transactions", "committed", name)
+        metrics.transactions.labels(name, "committed").inc()
         metrics.batch.observe(float(records), name)
         metrics.last_commit.labels(self._source.topic, str(self._source.partition)).set(now_ms() / 1_000)
         for kind in ("forwarded", "decided", "duplicate", "status_update", "dead_letter"):
@@ -270,9 +270,6 @@ class PartitionLane(Generic[M]):
 
     def _show_stopped(self, stopped: bool) -> None:
         self._metrics.partition_stopped.labels(self._source.topic, str(self._source.partition)).set(stopped)
-
-    def _count(self, metric: str, result: str, hop: str | None = None) -> None:
-        getattr(self._metrics, metric).labels(hop or self._source.topic, result).inc()
 
 
 class StageClock:

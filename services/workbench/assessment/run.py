@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
+from models.kinds.kind import Share
 from models.measures import Flags, Floats, Ranking
 from services.contract.payment import Payment, Role
 from services.generator import AccountTruth, Configuration, Stream
@@ -39,7 +41,6 @@ CORRIDOR_INDICATORS = ("R4", "B2")
 ANY_SCORE = -1_000.0
 
 Tell = Callable[[str], None]
-Share = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,18 @@ class Ranked:
         known = [self.truth.get((role, account)) for account in accounts]
         return np.array([each is not None and wanted(each) for each in known], dtype=np.bool_)
 
+    def payers_that(self, wanted: Callable[[AccountTruth], bool]) -> Flags:
+        """bool[n]: which payers are so, in truth."""
+        return self.of(self.payers.accounts, "payer", wanted)
+
+    def ranking(self, variant: str) -> Ranking:
+        """The payers by ``variant``, and which of them are of the kind."""
+        return Ranking.of(self.payers.best(variant), self.payers_that(_is_lsac_payer))
+
+    def threshold(self, variant: str) -> float:
+        """Of the payers' ranking, at ``PRECISION``."""
+        return self.ranking(variant).threshold_at_precision(PRECISION)
+
 
 def assess(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> dict[str, Any]:
     """Run it all; ``tell`` is told what is being done, ``share`` how much of that is done.
@@ -130,7 +143,7 @@ def assess(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> dict
             tell(f"base rate {rate}, destinations swapped")
             swapped = rank(replace(configuration, swap_seed=options.seed + 1), ruleset, (scorers,), share)
             fairness = fairness_of(ranked[0], ranked[1], swapped[0])
-    return {"base_rates": rates, "fairness": fairness, "options": _described(options), "curves": curves, "note": NOTE}
+    return {"base_rates": rates, "fairness": fairness, "options": asdict(options), "curves": curves, "note": NOTE}
 
 
 def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> tuple[Scorers, Scorers]:
@@ -158,7 +171,9 @@ def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> tuple
     tell("learning them again, blind to countries")
     blind_model = trainer.model(options.kind, schema, share, CORRIDOR_FEATURES)
     pack = parse_pack(pack_text("lsac"), {"combination": {"score_min": ANY_SCORE}})
-    blind_pack = replace(pack, indicators=tuple(each for each in pack.indicators if each.id not in CORRIDOR_INDICATORS))
+    blind_pack = structs.replace(
+        pack, indicators=tuple(each for each in pack.indicators if each.id not in CORRIDOR_INDICATORS)
+    )
     return Scorers(model, Packs((pack,))), Scorers(blind_model, Packs((blind_pack,)), CORRIDOR_FEATURES)
 
 
@@ -204,12 +219,9 @@ def measured(stream: Stream, ruleset: Ruleset, share: Share) -> Iterator[tuple[l
 
 def figures(ranked: Ranked, variant: str, options: Options) -> dict[str, Any]:
     """What one variant finds."""
-    scores = ranked.payers.best(variant)
-    accounts = ranked.payers.accounts
-    truth = ranked.of(accounts, "payer", _is_lsac_payer)
-    regular = ranked.of(accounts, "payer", lambda each: _is_lsac_payer(each) and (each.payments or 0) >= 5)
-    ranking = Ranking.of(scores, truth)
-    threshold = ranking.threshold_at_precision(PRECISION)
+    scores, threshold = ranked.payers.best(variant), ranked.threshold(variant)
+    truth = ranked.payers_that(_is_lsac_payer)
+    regular = ranked.payers_that(lambda each: _is_lsac_payer(each) and (each.payments or 0) >= 5)
     budget = max(1, options.payers * options.months // PAYERS_PER_ALERT_A_MONTH)
     payees, payee_scores = ranked.payees.accounts, ranked.payees.best(variant)
     facilitators = ranked.of(payees, "payee", lambda each: each.population == "facilitator")
@@ -223,7 +235,7 @@ def figures(ranked: Ranked, variant: str, options: Options) -> dict[str, Any]:
         "recall_at_precision_50": found,
         "recall_payers_5plus_at_precision_50": found_regular,
         "recall_facilitators_at_precision_50": found_facilitators,
-        "recall_at_budget": recall(scores, truth, ranking.threshold_at_budget(budget)),
+        "recall_at_budget": recall(scores, truth, ranked.ranking(variant).threshold_at_budget(budget)),
         "median_payments_before_alert": _median(before.values()),
         "intervals_95": {
             "recall_at_precision_50": interval(found, int(truth.sum())),
@@ -245,7 +257,7 @@ def _sub_type(
     def wanted(each: AccountTruth) -> bool:
         return _is_lsac_payer(each) and each.sub_type == name
 
-    truth = ranked.of(ranked.payers.accounts, "payer", wanted)
+    truth = ranked.payers_that(wanted)
     return {
         "payers": int(truth.sum()),
         "recall_at_precision_50": recall(ranked.payers.best(variant), truth, threshold),
@@ -257,8 +269,7 @@ def _sub_type(
 
 def curve(ranked: Ranked, variant: str) -> list[tuple[float, float]]:
     """(recall, precision) of the payers' ranking at each threshold where there is one of the kind."""
-    truth = ranked.of(ranked.payers.accounts, "payer", _is_lsac_payer)
-    ranking = Ranking.of(ranked.payers.best(variant), truth)
+    ranking = ranked.ranking(variant)
     at = np.flatnonzero((np.diff(ranking.true, prepend=0.0) > 0.0) & np.isfinite(ranking.thresholds))
     return list(zip(ranking.recall[at].tolist(), ranking.precision[at].tolist(), strict=True))
 
@@ -266,13 +277,11 @@ def curve(ranked: Ranked, variant: str) -> list[tuple[float, float]]:
 def fairness_of(ranked: Ranked, blind: Ranked, swapped: Ranked) -> dict[str, Any]:
     """Whom the alerts of the combined variant burden, at the threshold that gives a precision of 0.5; and what share of
     the recall the model keeps that never saw a country, by itself and with what is left of the rules."""
-    scores, accounts = ranked.payers.best("combined"), ranked.payers.accounts
-    truth = ranked.of(accounts, "payer", _is_lsac_payer)
-    threshold = Ranking.of(scores, truth).threshold_at_precision(PRECISION)
+    scores, threshold = ranked.payers.best("combined"), ranked.threshold("combined")
     alerted = float((scores >= threshold).mean())
     after = float((swapped.payers.best("combined") >= threshold).mean())
-    twins = ranked.of(accounts, "payer", lambda each: each.twin_of is not None)
-    others = ~truth & ~twins
+    twins = ranked.payers_that(lambda each: each.twin_of is not None)
+    others = ~ranked.payers_that(_is_lsac_payer) & ~twins
     twin_rate, other_rate = (float((scores[group] >= threshold).mean()) for group in (twins, others))
     return {
         "country_swap_alert_rate_change": after / alerted - 1.0 if alerted else None,
@@ -290,9 +299,8 @@ def fairness_of(ranked: Ranked, blind: Ranked, swapped: Ranked) -> dict[str, Any
 def _kept(ranked: Ranked, blind: Ranked, variant: str) -> float | None:
     """The recall of ``blind`` over that of ``ranked``, each at its own threshold of precision 0.5."""
     found = [
-        recall(scores, truth, Ranking.of(scores, truth).threshold_at_precision(PRECISION))
+        recall(each.payers.best(variant), each.payers_that(_is_lsac_payer), each.threshold(variant))
         for each in (ranked, blind)
-        for scores, truth in [(each.payers.best(variant), each.of(each.payers.accounts, "payer", _is_lsac_payer))]
     ]
     return found[1] / found[0] if found[0] and found[1] is not None else None
 
@@ -311,7 +319,3 @@ def _configuration(options: Options, rate: str) -> Configuration:
         payers=options.payers, months=options.months, seed=options.seed, base_rate=rate, profile="remitter",
         hard=options.hard,
     )  # fmt: skip
-
-
-def _described(options: Options) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in options.__slots__}

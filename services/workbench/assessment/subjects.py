@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from models.measures import Floats
 
 
 class Subjects:

@@ -6,12 +6,12 @@ late and missing labels is the business of the prequential evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.kinds.kind import FitInputs
+from models.kinds.kind import FitInputs, Share
 from models.kinds.table import KINDS
 from services.scorer.path.features.registry import INDEX
 from services.scorer.path.scoring.ensemble import Deciding
@@ -46,9 +46,7 @@ class TruthTrainer:
         self._features.append(features[chosen])
         self._truth.append(truth[chosen])
 
-    def model(
-        self, kind: str, feature_schema_hash: str, share: Callable[[float], None], hidden: Sequence[str] = ()
-    ) -> Deciding:
+    def model(self, kind: str, feature_schema_hash: str, share: Share, hidden: Sequence[str] = ()) -> Deciding:
         """Learn what was taken, without the features ``hidden``; ``share`` is told how much is done.
 
         The model's operating threshold is 1: the assessment sets its own.

@@ -8,7 +8,7 @@ trains on every payment whose label has matured, not on the training week alone;
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -29,6 +29,9 @@ EARLIER = (
 )  # fmt: skip
 """Training weeks whose tests (13 June to 7 August) end before the first published test: choices are made on these."""
 
+FIGURES = ("auc", "average_precision", "card_precision_100")
+"""What a ranking of a test week is judged by."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cards:
@@ -45,19 +48,6 @@ class Cards:
     def days(self) -> Whole:
         """int64[n], whole days since day 0."""
         return self.seconds // DAY_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What one ranking of a test week is worth."""
-
-    auc: float
-    average_precision: float
-    card_precision_100: float
-
-    def as_dict(self) -> dict[str, float]:
-        """As JSON."""
-        return asdict(self)
 
 
 def read_cards(path: Path) -> Cards:
@@ -101,20 +91,17 @@ def rows_tested(cards: Cards, training: date) -> Whole:
     return week[known_day[cards.customers[week]] > days[week] - DELAY_DAYS - 1]
 
 
-def measure(cards: Cards, rows: Whole, scores: Floats) -> Figures:
-    """Figures of ``scores`` (float64[m]) of the payments ``rows`` (int64[m])."""
+def measure(cards: Cards, rows: Whole, scores: Floats) -> dict[str, float]:
+    """``FIGURES`` of ``scores`` (float64[m]) of the payments ``rows`` (int64[m])."""
     truth = cards.truth[rows]
-    return Figures(
+    figures = (
         auc(scores, truth),
         Ranking.of(scores, truth).average_precision or 0.0,
         card_precision(scores, truth, cards.customers[rows], cards.days[rows]),
     )
+    return dict(zip(FIGURES, figures, strict=True))
 
 
-def mean(figures: list[Figures]) -> Figures:
+def mean(figures: list[dict[str, float]]) -> dict[str, float]:
     """The mean of each figure."""
-    return Figures(
-        float(np.mean([each.auc for each in figures])),
-        float(np.mean([each.average_precision for each in figures])),
-        float(np.mean([each.card_precision_100 for each in figures])),
-    )
+    return {name: float(np.mean([each[name] for each in figures])) for name in FIGURES}

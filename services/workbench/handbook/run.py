@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, timedelta
 from itertools import groupby
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from models.kinds.kind import Share
 from models.measures import Floats
 from services.contract.units import DAY_MS
 from services.ingest.files import MappedFile
@@ -21,6 +22,7 @@ from services.ingest.rows import Ready
 from services.runtime.settings import Settings
 from services.workbench.handbook.deployment import Deployment, UnfitError
 from services.workbench.handbook.handbook import (
+    FIGURES,
     FINAL,
     FIRST_DAY,
     TEST_DAYS,
@@ -55,8 +57,6 @@ NOTE = (
     "8 August to 4 September, served for no choice. The data are simulated."
 )
 
-Share = Callable[[float], None]
-
 
 def evaluate_handbook(path: Path, settings: Settings, share: Share, splits: tuple[date, ...] = FINAL) -> dict[str, Any]:
     """Run the handbook's protocol over ``path``; ``share`` is told how much of it is done.
@@ -86,19 +86,16 @@ def evaluate_handbook(path: Path, settings: Settings, share: Share, splits: tupl
     tests = [rows_tested(cards, training) for training in splits]
     figures = {name: [measure(cards, rows, said[rows]) for rows in tests] for name, said in scores.items()}
     return {
-        "mean": mean(figures["served"]).as_dict(),
+        "mean": mean(figures["served"]),
         "splits": [
             {"training_week": training.isoformat(), "payments": len(rows), "frauds": int(cards.truth[rows].sum())}
-            | each.as_dict()
+            | each
             for training, rows, each in zip(splits, tests, figures["served"], strict=True)
         ],
-        "lines": {name: mean(of).as_dict() for name, of in figures.items() if name != "served"},
+        "lines": {name: mean(of) for name, of in figures.items() if name != "served"},
         "served": {(FIRST_DAY + timedelta(days=day)).isoformat(): name for day, name in enumerate(served)},
         "chosen": CHOSEN,
-        "published": {
-            name: dict(zip(("auc", "average_precision", "card_precision_100"), each, strict=True))
-            for name, each in (PUBLISHED | RIVER).items()
-        },
+        "published": {name: dict(zip(FIGURES, each, strict=True)) for name, each in (PUBLISHED | RIVER).items()},
         "note": NOTE,
     }
 

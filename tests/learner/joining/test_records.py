@@ -109,7 +109,6 @@ def test_what_cannot_be_read_is_dead_lettered_as_it_came_and_the_rest_goes_on() 
     assert decode(example.value or b"", Example).payer == "payer-1"
     assert (first.topic, first.partition, first.key) == ("t.payments.v1", None, b"payer-1")
     assert output.rejected == {"decision_invalid": 1, "label_invalid": 1}
-    assert output.examples == 1
 
 
 def test_the_first_label_of_a_payment_tells_scorers_what_was_served() -> None:
@@ -127,7 +126,7 @@ def test_the_first_label_of_a_payment_tells_scorers_what_was_served() -> None:
         first = [each for each in output.records if each.topic == "t.payments.v1"]
         assert all(is_event(each.headers, PAYMENT_LABEL) for each in first)
         told[known] = [decode(each.value or b"", PaymentLabel) for each in first]
-        assert output.examples == 2
+        assert len(output.records) - len(first) == 2, "examples"
     plain = PaymentLabel("p", "payer-1", "payee-1", START_MS, True)
     amount, over = (features[INDEX[name]] for name in ("amount", "payer_amount_over_cleared"))
     assert told[schema] == [structs.replace(plain, amount_eur=amount, amount_over_cleared=over)]

@@ -20,6 +20,7 @@ from services.learner.training.fit_process import read, written
 from services.learner.training.fitting import FitError, fit_beside, fitted
 from services.scorer.path.features.registry import FEATURES
 from tests.learner.streams import SCHEMA
+from tests.learner.training.endless import endless
 from tests.learner.worker import PATIENCE_S
 from tests.models.lines import log_of, plan_of
 
@@ -57,7 +58,7 @@ async def a_fit_under_way() -> int:
 
 def test_another_process_fits_the_same_bytes() -> None:
     inputs = inputs_of()
-    assert asyncio.run(fitted(inputs)) == packed_fit(inputs)
+    assert asyncio.run(fitted(packed_fit, inputs)) == packed_fit(inputs)
 
 
 def test_a_line_fitted_beside_makes_the_same_versions() -> None:
@@ -91,7 +92,7 @@ def test_a_killed_fit_is_made_again(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     inputs = inputs_of()
 
     async def killed_once() -> bytes:
-        task = asyncio.create_task(fitted(inputs))
+        task = asyncio.create_task(fitted(packed_fit, inputs))
         os.kill(await a_fit_under_way(), signal.SIGKILL)
         return await task
 
@@ -118,7 +119,7 @@ def test_a_fit_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(fitting, "FIT_S_MAX", 0.2)
 
     async def stands_still() -> None:
-        task = asyncio.create_task(fitted(inputs_of()))
+        task = asyncio.create_task(fitted(packed_fit, inputs_of()))
         os.kill(await a_fit_under_way(), signal.SIGSTOP)
         with pytest.raises(TimeoutError):
             await task
@@ -130,16 +131,15 @@ def test_a_fit_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_makes_a_fit_impossible_is_said() -> None:
     inputs = inputs_of()
     with pytest.raises(FitError, match="ValueError: a weight is not positive"):
-        asyncio.run(fitted(inputs._replace(weights=-inputs.weights)))
+        asyncio.run(fitted(packed_fit, inputs._replace(weights=-inputs.weights)))
 
 
 def test_a_fit_ends_with_whoever_wanted_it() -> None:
     inputs = inputs_of()
-    endless = "it.packed_fit = lambda inputs: it.threading.Event().wait()"
-    program = f"import services.learner.training.fit_process as it; {endless}; it.main()"
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+    program = [sys.executable, "-m", "services.learner.training.fit_process"]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         assert process.stdin is not None
-        for piece in written(inputs):
+        for piece in written(endless, inputs):
             process.stdin.write(piece)
         process.stdin.flush()
         with pytest.raises(subprocess.TimeoutExpired):
@@ -149,7 +149,7 @@ def test_a_fit_ends_with_whoever_wanted_it() -> None:
 
 
 def test_a_fit_whose_inputs_break_off_ends() -> None:
-    whole = b"".join(written(inputs_of()))
+    whole = b"".join(written(packed_fit, inputs_of()))
     for cut in (0, 10, 1_000, len(whole) - 1):
         command = [sys.executable, "-m", "services.learner.training.fit_process"]
         done = subprocess.run(command, input=whole[:cut], check=False, capture_output=True)
@@ -159,9 +159,10 @@ def test_a_fit_whose_inputs_break_off_ends() -> None:
 
 def test_inputs_arrive_as_they_were_written(tmp_path: Path) -> None:
     inputs = inputs_of()
-    (tmp_path / "inputs").write_bytes(b"".join(written(inputs)))
+    (tmp_path / "inputs").write_bytes(b"".join(written(packed_fit, inputs)))
     with (tmp_path / "inputs").open("rb") as source:
-        found = read(source)
+        fit, found = read(source)
+    assert fit is packed_fit
     for name in ("features", "labels", "weights"):
         assert getattr(found, name).tobytes() == getattr(inputs, name).tobytes()
     assert found.feature_schema_hash == SCHEMA

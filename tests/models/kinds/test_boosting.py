@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.kinds.boosting import PARAMETERS, ROUNDS, fit
+from models.kinds.kind import FitInputs
 from models.kinds.lightgbm_text import ZERO_BELOW, BoostingError, compile_boosting
 from services.scorer.path.features.registry import FEATURES, NAMES
 from services.scorer.path.scoring.forest import Forest, forest_from
@@ -62,7 +63,7 @@ def at_thresholds(forest: Forest, table: NDArray[np.float64], seed: int) -> NDAr
 def text() -> str:
     pytest.importorskip("lightgbm", reason="lightgbm is not installed")
     rows, labels = examples(1, 3_000)
-    return fit(as_matrix(rows), np.array(labels), np.where(labels, 1.0, 3.0))
+    return fit(FitInputs(as_matrix(rows), np.array(labels), np.where(labels, 1.0, 3.0), SCHEMA))
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_whatever_lightgbm_makes_of_missing_values_and_sizes_is_compiled(changes
 
 def test_the_same_examples_give_the_same_text(text: str) -> None:
     rows, labels = examples(1, 3_000)
-    assert fit(as_matrix(rows), np.array(labels), np.where(labels, 1.0, 3.0)) == text
+    assert fit(FitInputs(as_matrix(rows), np.array(labels), np.where(labels, 1.0, 3.0), SCHEMA)) == text
 
 
 def test_the_ensemble_has_the_size_that_its_cost_was_measured_at(forest: Forest) -> None:
@@ -152,7 +153,7 @@ def test_the_ensemble_tells_what_it_was_taught(forest: Forest) -> None:
 def test_without_lightgbm_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     with pytest.raises(ImportError, match=r"tocsin\[boosting\]"):
-        fit(np.zeros((2, K)), np.array([True, False]), np.ones(2))
+        fit(FitInputs(np.zeros((2, K)), np.array([True, False]), np.ones(2), SCHEMA))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_examples_that_cannot_be_fitted_are_refused(
 ) -> None:
     pytest.importorskip("lightgbm", reason="lightgbm is not installed")
     with pytest.raises(ValueError, match=message):
-        fit(np.zeros(shape), np.array(labels), np.array(weights))
+        fit(FitInputs(np.zeros(shape), np.array(labels), np.array(weights), SCHEMA))
 
 
 def test_a_text_is_read_without_lightgbm() -> None:

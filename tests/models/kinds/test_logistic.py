@@ -10,36 +10,35 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from river import compose, linear_model, optim, preprocessing
+from river import linear_model, optim, preprocessing
 
-from models.kinds.kind import GRADIENT_MAX
+from models.kinds.kind import GRADIENT_MAX, Rest
 from models.kinds.logistic import (
     AVERAGED_EXAMPLES,
     L2,
     LEARNING_RATE,
     PRIOR_LOG_ODDS,
     STEP_MAX,
+    LogisticOnline,
     LogisticState,
-    compile_logistic,
-    create_logistic,
-    logistic_state,
     readable,
-    restore_logistic,
 )
+from models.learning.training import Plan
 from services.scorer.path.features.registry import FEATURES, NAMES
 from services.scorer.path.scoring.model import SCALED_MAX, probability
 from tests.learner.streams import features_of
 
 COUNT = len(FEATURES)
+PLAN = Plan("s", 1, 0.5)
 
 
-def taught(seed: int, examples: int) -> tuple[compose.Pipeline, random.Random]:
-    """A pipeline after some examples, and the draws that come next."""
-    draw, pipeline = random.Random(seed), create_logistic()
+def taught(seed: int, examples: int) -> tuple[LogisticOnline, random.Random]:
+    """A model after some examples, and the draws that come next."""
+    draw, online = random.Random(seed), LogisticOnline(PLAN, None)
     for _ in range(examples):
         suspicious = draw.random() < 0.2
-        pipeline.learn_one(readable(features_of(draw, suspicious)), suspicious, w=draw.choice((1.0, 3.0, 50.0)))
-    return pipeline, draw
+        online.pipeline.learn_one(readable(features_of(draw, suspicious)), suspicious, w=draw.choice((1.0, 3.0, 50.0)))
+    return online, draw
 
 
 def as_matrix(rows: list[tuple[float | None, ...]]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -49,15 +48,15 @@ def as_matrix(rows: list[tuple[float | None, ...]]) -> np.ndarray[tuple[int, int
 @given(seed=st.integers(0, 2**32), examples=st.integers(0, 150))
 @settings(max_examples=25, deadline=None)
 def test_a_compiled_model_scores_as_river_does(seed: int, examples: int) -> None:
-    pipeline, draw = taught(seed, examples)
+    online, draw = taught(seed, examples)
     rows = [features_of(draw) for _ in range(20)] + [(None,) * COUNT]
-    _, scores = compile_logistic(pipeline, 1, "s", 0.5).contributions(as_matrix(rows))
+    _, scores = online.compiled(1, "s", 0.5).contributions(as_matrix(rows))
     for row, score in zip(rows, scores.tolist(), strict=True):
-        assert abs(probability(score) - pipeline.predict_proba_one(readable(row))[True]) < 1e-12
+        assert abs(probability(score) - online.pipeline.predict_proba_one(readable(row))[True]) < 1e-12
 
 
 def test_with_wide_features_and_small_steps_it_learns_as_rivers_own_does_and_serves_the_mean_of_it() -> None:
-    draw, ours = random.Random(3), create_logistic()
+    draw, ours = random.Random(3), LogisticOnline(PLAN, None)
     regression = linear_model.LogisticRegression(
         optimizer=optim.SGD(LEARNING_RATE),
         l2=L2,
@@ -72,11 +71,11 @@ def test_with_wide_features_and_small_steps_it_learns_as_rivers_own_does_and_ser
         if number < 2:
             x = dict.fromkeys(NAMES[:20], float(5 * number))  # wide from the start
         label = draw.random() < 0.3
-        ours.learn_one(x, label, w=2.0)
+        ours.pipeline.learn_one(x, label, w=2.0)
         rivers.learn_one(x, label, w=2.0)
         weights.append([regression.weights.get(name, 0.0) for name in NAMES])
         intercepts.append(regression.intercept)
-    state = logistic_state(ours)
+    state = ours.state()
     assert state.weights == tuple(weights[-1])
     assert state.intercept == intercepts[-1]
     assert state.mean_weights == pytest.approx(np.mean(weights, axis=0), abs=1e-12)
@@ -84,19 +83,19 @@ def test_with_wide_features_and_small_steps_it_learns_as_rivers_own_does_and_ser
 
 
 def test_what_serves_is_the_mean_of_about_the_latest_examples() -> None:
-    draw, pipeline = random.Random(2), create_logistic()
+    draw, online = random.Random(2), LogisticOnline(PLAN, None)
     mean = 0.0
     for number in range(1, AVERAGED_EXAMPLES + 300):
-        pipeline.learn_one(readable(features_of(draw)), draw.random() < 0.3, w=1.0)
-        mean += (logistic_state(pipeline).intercept - mean) / min(number, AVERAGED_EXAMPLES)
-    assert logistic_state(pipeline).mean_intercept == pytest.approx(mean, abs=1e-9)
+        online.pipeline.learn_one(readable(features_of(draw)), draw.random() < 0.3, w=1.0)
+        mean += (online.state().intercept - mean) / min(number, AVERAGED_EXAMPLES)
+    assert online.state().mean_intercept == pytest.approx(mean, abs=1e-9)
 
 
 @given(size=st.floats(0.0, 1e6), seed=st.integers(0, 2**32))
 @settings(max_examples=25, deadline=None)
 def test_no_single_value_adds_more_than_its_weight_times_the_bound(size: float, seed: int) -> None:
-    pipeline, draw = taught(seed, 60)
-    model = compile_logistic(pipeline, 1, "s", 0.5)
+    online, draw = taught(seed, 60)
+    model = online.compiled(1, "s", 0.5)
     rows = np.abs(as_matrix([features_of(draw)])) * size
     contributions, _ = model.contributions(rows)
     assert (np.abs(contributions) <= SCALED_MAX * np.abs(model.weights) + 1e-15).all()
@@ -107,8 +106,8 @@ def test_no_single_value_adds_more_than_its_weight_times_the_bound(size: float, 
 def test_no_example_moves_its_own_log_odds_by_more_than_a_step(
     seed: int, size: float, weight: float, label: bool
 ) -> None:
-    pipeline, draw = taught(seed, 60)
-    scaler, regression = pipeline.steps.values()
+    online, draw = taught(seed, 60)
+    scaler, regression = online.pipeline.steps.values()
     x = scaler.transform_one(readable([draw.gauss(0.0, size) for _ in range(COUNT)]))
 
     def log_odds() -> float:
@@ -123,10 +122,10 @@ def test_no_example_moves_its_own_log_odds_by_more_than_a_step(
 
 
 def test_a_missing_feature_moves_neither_its_scale_nor_its_weight() -> None:
-    pipeline, _ = taught(5, 100)
-    before = logistic_state(pipeline)
-    pipeline.learn_one(readable((1.0,) + (None,) * (COUNT - 1)), True, w=1.0)
-    after = logistic_state(pipeline)
+    online, _ = taught(5, 100)
+    before = online.state()
+    online.pipeline.learn_one(readable((1.0,) + (None,) * (COUNT - 1)), True, w=1.0)
+    after = online.state()
     for name in ("counts", "means", "variances", "weights"):
         assert getattr(before, name)[1:] == getattr(after, name)[1:]
         assert getattr(before, name)[0] != getattr(after, name)[0]
@@ -135,26 +134,26 @@ def test_a_missing_feature_moves_neither_its_scale_nor_its_weight() -> None:
 @given(seed=st.integers(0, 2**32), before=st.integers(0, 60), after=st.integers(1, 30))
 @settings(max_examples=25, deadline=None)
 def test_a_model_restored_from_json_learns_on_identically(seed: int, before: int, after: int) -> None:
-    pipeline, draw = taught(seed, before)
-    written = msgspec.json.encode(logistic_state(pipeline))
-    restored = restore_logistic(msgspec.json.decode(written, type=LogisticState))
+    online, draw = taught(seed, before)
+    written = msgspec.json.encode(online.state())
+    restored = LogisticOnline(PLAN, Rest(msgspec.json.decode(written, type=LogisticState), b"", 0))
     for _ in range(after):
         x, label = readable(features_of(draw)), draw.random() < 0.2
-        assert restored.predict_proba_one(x) == pipeline.predict_proba_one(x)
-        pipeline.learn_one(x, label, w=2.0)
-        restored.learn_one(x, label, w=2.0)
-    assert logistic_state(restored) == logistic_state(pipeline)
+        assert restored.pipeline.predict_proba_one(x) == online.pipeline.predict_proba_one(x)
+        online.pipeline.learn_one(x, label, w=2.0)
+        restored.pipeline.learn_one(x, label, w=2.0)
+    assert restored.state() == online.state()
 
 
 def test_a_rare_flag_is_not_blown_up_by_its_tiny_deviation() -> None:
-    pipeline = create_logistic()
+    online = LogisticOnline(PLAN, None)
     quiet: list[float | None] = [0.0] * COUNT
     for _ in range(2_000):
-        pipeline.learn_one(readable(quiet), False, w=1.0)
+        online.pipeline.learn_one(readable(quiet), False, w=1.0)
     flagged = list(quiet)
     flagged[NAMES.index("is_refused")] = 1.0
-    pipeline.learn_one(readable(flagged), True, w=1.0)
-    model = compile_logistic(pipeline, 1, "s", 0.5)
+    online.pipeline.learn_one(readable(flagged), True, w=1.0)
+    model = online.compiled(1, "s", 0.5)
     contributions, _ = model.contributions(as_matrix([tuple(flagged)]))
     assert np.abs(contributions).max() < 2.0
 
@@ -162,9 +161,9 @@ def test_a_rare_flag_is_not_blown_up_by_its_tiny_deviation() -> None:
 @given(st.lists(st.one_of(st.none(), st.floats()), min_size=COUNT, max_size=COUNT), st.booleans())
 @settings(max_examples=100, deadline=None)
 def test_no_feature_vector_poisons_the_model(features: list[float | None], label: bool) -> None:
-    pipeline, draw = taught(11, 20)
-    pipeline.learn_one(readable(features), label, w=1e6)
-    _, scores = compile_logistic(pipeline, 1, "s", 0.5).contributions(as_matrix([features_of(draw)]))
+    online, draw = taught(11, 20)
+    online.pipeline.learn_one(readable(features), label, w=1e6)
+    _, scores = online.compiled(1, "s", 0.5).contributions(as_matrix([features_of(draw)]))
     assert np.isfinite(scores).all()
 
 
@@ -174,6 +173,6 @@ def test_a_vector_of_another_length_is_refused() -> None:
 
 
 def test_a_state_of_another_registry_is_refused() -> None:
-    state = msgspec.structs.replace(logistic_state(create_logistic()), means=(0.0,))
+    state = msgspec.structs.replace(LogisticOnline(PLAN, None).state(), means=(0.0,))
     with pytest.raises(ValueError, match="means"):
-        restore_logistic(state)
+        LogisticOnline(PLAN, Rest(state, b"", 0))

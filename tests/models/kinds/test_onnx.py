@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from models.kinds.onnx import BLACK_BOX, BLOCK, OnnxModel, graph_of, hash_of_graph, onnx_from
+from models.kinds.onnx import BLACK_BOX, BLOCK, OnnxModel, graph_of, hash_of_graph, scoring
 from models.learning.training import Snapshot
 from models.registry.card import card_of
 from models.registry.registry import Registry, RegistryError
@@ -63,7 +63,7 @@ def registered_in_memory(data: bytes) -> OnnxModel:
     graph = graph_of(data)
     model_hash = hash_of_graph(graph, SCHEMA)
     said = ModelAnnouncement("mine", 1, model_hash, SCHEMA, "onnx", 1.0, 0, 0, challenger=True, onnx=graph)
-    return onnx_from(said, data, SCHEMA)
+    return scoring(said, lambda: data, SCHEMA)
 
 
 def test_scikit_learns_model_says_what_it_says_there(tmp_path: Path) -> None:

@@ -15,11 +15,9 @@ from typer.testing import CliRunner
 
 from models.influence import AccountLimit
 from models.kinds.adaptive_forest import create_adaptive_forest
-from models.kinds.anomaly import create_anomaly
-from models.kinds.boosting import REFIT_LABELS_MIN, BoostingState
-from models.kinds.boosting import fit as fit_boosting
-from models.kinds.kind import CheckpointRefused
-from models.kinds.lightgbm_text import compile_boosting
+from models.kinds.anomaly import AnomalyOnline
+from models.kinds.boosting import REFIT_LABELS_MIN, BoostingState, packed_fit
+from models.kinds.kind import CheckpointRefused, FitInputs
 from models.kinds.logistic import readable
 from models.kinds.table import CHALLENGERS
 from models.labels import SILENCE, rank
@@ -37,7 +35,7 @@ from services.runtime.metrics import Metrics
 from services.runtime.settings import SettingsError, load_settings
 from services.scorer.path.scoring.ensemble import EnsembleModel, model_from, scoring_from
 from services.scorer.path.scoring.model import ModelRefused
-from services.scorer.path.scoring.votes import share_log_odds
+from services.scorer.path.scoring.votes import VotingModel, share_log_odds
 from tests.learner.streams import SCHEMA, example
 from tests.models.lines import KINDS, Made, log_of, plan_of, run
 from tests.models.tables import as_matrix, examples, odd
@@ -74,7 +72,7 @@ def test_what_a_line_says_is_announced_and_scored_so(log: list[tuple[int, Exampl
     table = as_matrix(examples(5, 40)[0])
     table = np.concatenate([table, odd(table, 6)])
     rows = [readable([None if value != value else value for value in row]) for row in table.tolist()]
-    forest, spaces, limit = create_adaptive_forest(), create_anomaly(), AccountLimit()
+    forest, spaces, limit = create_adaptive_forest(), AnomalyOnline(plan_of("halfspace"), None).pipeline, AccountLimit()
     taken: set[str] = set()
     for offset, each in log:
         if offset < whole["halfspace"][-1][0].announcement.examples_offset and each.feature_schema_hash == SCHEMA:
@@ -113,7 +111,8 @@ def test_the_reasons_of_an_adaptive_forest_add_up_to_its_score_to_the_bit(whole:
                 total += contribution
             assert total.hex() == score.hex()
         assert all(0.0 <= each * np.sign(score - model.bias) <= abs(score - model.bias) for each in row)
-    used = model.forest.trees.features[~model.forest.trees.leaves]  # type: ignore[attr-defined]
+    assert isinstance(model, VotingModel)
+    used = model.trees.trees.features[~model.trees.trees.leaves]
     assert {column for column in range(table.shape[1]) if contributions[:, column].any()} <= set(used.tolist())
     assert (contributions > 0.0).any(axis=1).any()
     assert (np.count_nonzero(contributions, axis=1) > 1).sum() > 10
@@ -160,8 +159,8 @@ def test_a_fit_learns_the_label_that_counts_of_each_payment_in_its_window(log: l
     assert len(chosen) < len({each.example_id for each in window})
     assert trainer.fit() == "fitted"
     features, labels = as_matrix([each.features for each in chosen]), np.array([each.label for each in chosen])
-    text = fit_boosting(features, labels, np.array([each.weight for each in chosen]))
-    assert decode(bytes(trainer.state().learned), BoostingState).forest == compile_boosting(text, 0, SCHEMA).packed
+    inputs = FitInputs(features, labels, np.array([each.weight for each in chosen]), SCHEMA)
+    assert decode(bytes(trainer.state().learned), BoostingState).forest == packed_fit(inputs)
 
 
 def test_too_few_labels_of_one_kind_make_no_fit_and_no_version() -> None:

@@ -166,19 +166,18 @@ def test_reasons_are_the_largest_positive_contributions_and_ties_stand_in_canoni
     said = decided(rows(dict.fromkeys(names, 1.0)), model(weights))
     expected = [names[at] for at in (6, 1, 3, 0, 5)]
     assert [NAMES[at] for at in said.leading[0].tolist()] == expected
-    table = rows(dict.fromkeys(names, 1.0))
-    assert WRITER.reasons(0, table, said) == [
+    assert WRITER.reasons(0, said) == [
         {"feature": name, "value": 1.0, "contribution": weights[name]} for name in expected
     ]
-    assert orjson.loads(WRITER.written_reasons(0, table, said)) == WRITER.reasons(0, table, said)
+    assert orjson.loads(WRITER.written_reasons(0, said)) == WRITER.reasons(0, said)
     assert REASONS_MAX == 5
 
 
 def test_what_lowered_a_score_or_left_it_alone_is_no_reason() -> None:
     said = decided(rows({LINEAR[0]: 1.0, LINEAR[1]: 1.0}), model({LINEAR[0]: -1.0, LINEAR[1]: 0.0}))
     assert said.leading.tolist() == [[-1] * REASONS_MAX]
-    assert WRITER.reasons(0, rows({}), said) == []
-    assert WRITER.written_reasons(0, rows({}), said) == b"[]"
+    assert WRITER.reasons(0, said) == []
+    assert WRITER.written_reasons(0, said) == b"[]"
 
 
 @pytest.mark.parametrize("at", [0, K - 1])
@@ -186,8 +185,8 @@ def test_any_feature_can_be_the_only_reason(at: int) -> None:
     table = rows({NAMES[at]: 1.0})
     said = decided(table, model({NAMES[at]: 1.0}))
     assert said.leading.tolist() == [[at, -1, -1, -1, -1]]
-    assert [each["feature"] for each in WRITER.reasons(0, table, said)] == [NAMES[at]]
-    assert orjson.loads(WRITER.written_reasons(0, table, said)) == WRITER.reasons(0, table, said)
+    assert [each["feature"] for each in WRITER.reasons(0, said)] == [NAMES[at]]
+    assert orjson.loads(WRITER.written_reasons(0, said)) == WRITER.reasons(0, said)
 
 
 def test_the_first_feature_keeps_its_place_before_the_last_that_raised_the_score_less() -> None:
@@ -257,7 +256,7 @@ def test_a_review_says_what_a_person_needs_of_its_subject(role: str, account: st
     said = decided(table, of, WITH_PACK)
     finding = PACK_WRITER.findings(0, said)[0]
     for told in (None, finding):
-        read = decode(PACK_WRITER.review(0, "d-1", PAYMENT, role, told, table, said, of), Review)  # type: ignore[arg-type]
+        read = decode(PACK_WRITER.review(0, "d-1", PAYMENT, role, told, said), Review)  # type: ignore[arg-type]
         assert (read.subject.role, read.subject.account, read.decision_id) == (role, account, "d-1")
         assert (read.payment_id, read.tenant, read.event_time_ms) == ("p-1", "default", 7)
         assert (read.amount_minor, read.currency) == (4_000, "EUR")
@@ -279,13 +278,9 @@ def test_a_decision_names_what_it_was_made_by_and_has_the_id_of_its_payment() ->
     }  # fmt: skip
     assert WRITER.decision_id("t", "p") == DecisionWriter(RULES, "other").decision_id("t", "p")
     assert len({WRITER.decision_id("t", "p"), WRITER.decision_id("t", "q"), WRITER.decision_id("u", "p")}) == 3
-    headers = dict(WRITER.headers("d-1"))
-    assert headers["ce_id"] == b"d-1"
-    assert (headers["ce_type"].endswith(b"decision.v1"), headers["content-type"]) == (True, b"application/json")
-    assert len(WRITER.headers("d-1")) == len(headers) == 5
 
 
 def test_rules_are_written_for_every_payment() -> None:
     said = decided(rows({}, BUSY_PAYER))
-    written = [orjson.loads(each) for each in WRITER.rules(said)]
+    written = [orjson.loads(each) for each in WRITER.rules.written(said.results)]
     assert [[each["outcome"] for each in row] for row in written] == [["no_hit"] * 3, ["hit", "no_hit", "no_hit"]]

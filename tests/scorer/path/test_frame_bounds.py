@@ -100,7 +100,10 @@ def test_what_is_ahead_of_its_append_by_more_than_a_day_is_put_aside(
     assert why(of_label) is None, "a label tells the time of a payment that was read"
 
 
-@pytest.mark.parametrize("tenant, is_read", [(LONGEST_TENANT, True), (LONGEST_TENANT + b"x", False), (b"t", True)])
+@pytest.mark.parametrize(
+    "tenant, is_read",
+    [(LONGEST_TENANT, True), (LONGEST_TENANT + b"x", False), (b"t", True), (b"t" * 128, True), (b"t" * 129, False)],
+)
 def test_a_tenant_has_as_many_characters_as_the_contract_allows(tenant: bytes, is_read: bool) -> None:
     value = FRAME[OUTFLOW].value or b""
     head = np.frombuffer(value, dtype=HEADER, count=1).copy()

@@ -9,6 +9,7 @@ import msgspec
 
 from services.contract.codec import decode, encode
 from services.contract.decision import Decision
+from services.contract.events import cloud_event
 from services.contract.identity import Digests
 from services.contract.label import PaymentLabel
 from services.contract.payment import Party, Payment
@@ -68,6 +69,12 @@ def test_the_payee_hop_counts_what_became_of_each_frame() -> None:
     assert len(result.outputs["dead_letters"]) == 2
     some = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model(review_probability=1.0))
     assert (some.counts["decided"], some.counts["review"]) == (2, 0)
+
+
+def test_a_decision_is_an_event_that_has_its_id() -> None:
+    frames = frames_of(payer_hop().process(LOG, model()))
+    for each in PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model()).outputs["decisions"]:
+        assert each.headers == cloud_event("decision.v1", decode(each.value, Decision).decision_id)
 
 
 def test_the_payee_hop_counts_by_rule_what_its_decisions_say() -> None:

@@ -121,7 +121,7 @@ class Taken(Possession):
 
 
 def exactly_once(told: Told) -> ExactlyOnce:
-    return ExactlyOnce(told, told, SOURCE, "payer", "payer-state", Possession("payer.0", "payer", []))
+    return ExactlyOnce(told, told, SOURCE, "payer-state", "payer", Possession("payer.0", "payer", []))
 
 
 def at_least_once(told: Told) -> AtLeastOnce:
@@ -176,7 +176,7 @@ def test_batches_hold_every_row_once_and_in_order_and_all_but_the_last_are_full(
 
 def test_a_transactional_producer_opens_by_taking_possession_on_the_connections_of_its_consumer() -> None:
     producer, consumer, taken = Told(), Told(), Taken()
-    delivery = ExactlyOnce(producer, consumer, SOURCE, "payer", "payer-state", taken)
+    delivery = ExactlyOnce(producer, consumer, SOURCE, "payer-state", "payer", taken)
     asyncio.run(delivery.open())
     assert taken.by == [(producer, consumer)]
     assert producer.events == [], "it is the possession that starts it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import structs
+from msgspec import convert, structs
 
 from services.contract.alert import Alert, Contribution, Review
 from services.contract.identity import alert_id
@@ -20,14 +20,7 @@ def updated_alert(alert: Alert | None, review: Review, supersedes: str | None = 
     It keeps the reasons of its most probable payment, the finding with the highest score, and of each rule the latest
     hit.
     """
-    contribution = Contribution(
-        review.payment_id,
-        review.decision_id,
-        review.event_time_ms,
-        review.amount_minor,
-        review.currency,
-        review.probability,
-    )
+    contribution = convert(review, Contribution, from_attributes=True)
     leads = alert is None or review.probability >= alert.probability_max
     finding, finding_payment = (alert.finding, alert.finding_payment) if alert else (None, None)
     if review.finding is not None and (finding is None or review.finding.score >= finding.score):

@@ -15,9 +15,8 @@ from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 from services.contract.alert import Alert
-from services.contract.codec import Rejection, decode, encode, read
+from services.contract.codec import TOPIC_BYTES_MAX, Rejection, decode, encode, read
 from services.contract.fields import Count, EventTimeMs
-from services.contract.reading import TOPIC_BYTES_MAX
 from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert import stub
 from services.scorer.path.alerts.budget import Budget
@@ -93,15 +92,14 @@ class AlertState:
         self.horizon = horizon or Horizon()
         self.nbytes = 0
         """Memory of the standings, in bytes."""
-        self._slots: dict[bytes, int] = {}
-        self._subjects: list[bytes | None] = []
-        self._standings: list[bytes] = []
-        self._changes_ms: list[int] = []
-        self._free: list[int] = []
+        self._standings: dict[bytes, bytes] = {}
+        self._changes_ms: dict[bytes, int] = {}
+        self._changed: set[bytes] = set()
+        """Subjects of whom something was kept since the last ``changelog``."""
         self._swept_ms = 0
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self._standings)
 
     @property
     def latest_event_ms(self) -> int:
@@ -114,77 +112,54 @@ class AlertState:
 
     def get(self, subject: bytes) -> Standing | None:
         """How ``subject`` stands now, if anything is known of it."""
-        slot = self._slots.get(subject)
-        return None if slot is None else self.horizon.at(decode(self._standings[slot], Standing), self.clock_ms)
+        known = self._standings.get(subject)
+        return None if known is None else self.horizon.at(decode(known, Standing), self.clock_ms)
 
     def bytes_of(self, subject: bytes) -> int:
         """Memory of what is known of ``subject``, in bytes."""
-        slot = self._slots.get(subject)
-        return 0 if slot is None else len(self._standings[slot])
+        return len(self._standings.get(subject, b""))
 
     def all(self) -> dict[bytes, Standing]:
         """How every subject stands now."""
-        found = ((subject, self.get(subject)) for subject in self._slots)
+        found = ((subject, self.get(subject)) for subject in self._standings)
         return {subject: standing for subject, standing in found if standing is not None}
 
-    def put(self, subject: bytes, standing: Standing) -> int:
-        """Keep ``standing`` as that of ``subject``; returns its slot."""
-        return self._put(subject, standing, encode(standing))
+    def put(self, subject: bytes, standing: Standing) -> None:
+        """Keep ``standing`` as that of ``subject``; counts as changed until ``changelog`` is taken."""
+        self._keep(subject, standing, encode(standing))
+        self._changed.add(subject)
 
-    def _put(self, subject: bytes, standing: Standing, value: bytes) -> int:
-        slot = self._slots.get(subject)
-        if slot is None:
-            slot = self._allocate(subject)
-        self.nbytes += len(value) - len(self._standings[slot])
-        self._standings[slot] = value
-        self._changes_ms[slot] = self.horizon.changes_ms(standing)
-        return slot
-
-    def _allocate(self, subject: bytes) -> int:
-        if self._free:
-            slot = self._free.pop()
-            self._subjects[slot] = subject
-        else:
-            slot = len(self._subjects)
-            self._subjects.append(subject)
-            self._standings.append(b"")
-            self._changes_ms.append(_NEVER)
-        self._slots[subject] = slot
-        return slot
+    def _keep(self, subject: bytes, standing: Standing, value: bytes) -> None:
+        self.nbytes += len(value) - self.bytes_of(subject)
+        self._standings[subject] = value
+        self._changes_ms[subject] = self.horizon.changes_ms(standing)
 
     def _release(self, subject: bytes) -> None:
-        slot = self._slots.pop(subject)
-        self.nbytes -= len(self._standings[slot])
-        self._subjects[slot], self._standings[slot], self._changes_ms[slot] = None, b"", _NEVER
-        self._free.append(slot)
+        self.nbytes -= len(self._standings.pop(subject))
+        del self._changes_ms[subject]
+        self._changed.discard(subject)
 
-    def _sweep(self) -> tuple[list[int], list[bytes]]:
-        """Reduce what has lapsed, at most once a day of event time; returns the slots that changed and the subjects
-        that are gone."""
+    def _sweep(self) -> list[bytes]:
+        """Reduce what has lapsed, at most once a day of event time; returns the subjects that are gone."""
         if self.clock_ms < self._swept_ms + DAY_MS:
-            return [], []
+            return []
         self._swept_ms = self.clock_ms
-        changed, gone = [], []
-        for slot in [at for at, changes_ms in enumerate(self._changes_ms) if changes_ms <= self.clock_ms]:
-            subject = self._subjects[slot]
-            assert subject is not None, "a free slot never changes"
+        gone = []
+        for subject in [each for each, changes_ms in self._changes_ms.items() if changes_ms <= self.clock_ms]:
             left = self.get(subject)
             if left is None:
                 self._release(subject)
                 gone.append(subject)
             else:
-                changed.append(self.put(subject, left))
-        return changed, gone
+                self.put(subject, left)
+        return gone
 
     def changelog(self, touched: NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
-        """Changelog entries of the subjects that are gone, of the slots ``touched`` (repeats allowed), and of the
-        partition."""
-        changed, gone = self._sweep()
-        entries: list[tuple[bytes, bytes | None]] = [(subject, None) for subject in gone]
-        for slot in sorted({*touched.tolist(), *changed}):
-            subject = self._subjects[slot]
-            if subject is not None:
-                entries.append((subject, self._standings[slot]))
+        """Changelog entries of the subjects that are gone, of those changed since the last call, and of the partition.
+        ``touched``, rows of state, is for hops that have such."""
+        entries: list[tuple[bytes, bytes | None]] = [(subject, None) for subject in self._sweep()]
+        entries += [(subject, self._standings[subject]) for subject in sorted(self._changed)]
+        self._changed.clear()
         entries.append((PARTITION_KEY, encode(_Partition(self.next_offset, self.budget.entries, self.clock_ms))))
         return entries
 
@@ -202,8 +177,8 @@ class AlertState:
                 self.next_offset, self.clock_ms = partition.next_offset, partition.clock_ms
                 self.budget.entries = partition.admitted
             elif value is not None:
-                self._put(subject, _stored(value, Standing), value)
-            elif subject in self._slots:
+                self._keep(subject, _stored(value, Standing), value)
+            elif subject in self._standings:
                 self._release(subject)
 
 

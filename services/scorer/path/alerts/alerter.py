@@ -8,11 +8,8 @@ rate is low and its state is what it writes.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 
-import numpy as np
 from msgspec import structs
 
 from services.contract.alert import Alert, Review, Snooze
@@ -38,17 +35,6 @@ ALERT_BYTES_MAX = 512 * 1024
 OTHER_QUEUE = "other"
 SNOOZES_KEPT = 8
 """Ids of snoozes that a subject remembers, the latest: a repeat of one of them changes nothing."""
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What the records of a batch gave so far."""
-
-    alerts: list[Outbound] = field(default_factory=list)
-    dead: list[Outbound] = field(default_factory=list)
-    touched: list[int] = field(default_factory=list)
-    reasons: Counter[str] = field(default_factory=Counter)
-    events: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 class Alerter:
@@ -91,38 +77,31 @@ class Alerter:
         a review that its alert holds, a snooze that its subject remembers. Workers without transactions write and read
         some twice.
         """
-        batch = _Batch()
+        result = HopResult(outputs={"alerts": [], "dead_letters": []})
         for record in records:
             if record.offset < self.state.next_offset:
                 continue
             self.state.next_offset = record.offset + 1
             found = _read(record)
             if isinstance(found, Rejection):
-                self._put_aside(record, found, batch)
+                self._put_aside(record, found, result)
             elif isinstance(found, Snooze):
-                self._take_snooze(found, record, batch)
+                self._take_snooze(found, record, result)
             elif len(record.value or b"") + self.state.bytes_of(_subject_key(found)) > ALERT_BYTES_MAX:
-                self._put_aside(record, Rejection("review_invalid", "", "Its alert would be too large"), batch)
+                self._put_aside(record, Rejection("review_invalid", "", "Its alert would be too large"), result)
             else:
-                self._take_review(found, record, batch)
+                self._take_review(found, record, result)
         mark("alert")
-        return HopResult(
-            outputs={"alerts": batch.alerts, "dead_letters": batch.dead},
-            touched=np.array(batch.touched, dtype=np.int64),
-            reasons=batch.reasons,
-            alerts=batch.events,
-            thresholds={
-                queue: self.state.budget.threshold(queue)
-                for queue in self.state.budget.entries
-                if queue == self._counted(queue)
-            },
-        )
+        budget = self.state.budget
+        named = [queue for queue in budget.entries if queue == self._counted(queue)]
+        result.thresholds = {queue: budget.threshold(queue) for queue in named}
+        return result
 
-    def _put_aside(self, record: Inbound, why: Rejection, batch: _Batch) -> None:
-        batch.dead.append(dead_letter(record, why, self._topic, self._partition))
-        batch.reasons[why.reason] += 1
+    def _put_aside(self, record: Inbound, why: Rejection, result: HopResult) -> None:
+        result.outputs["dead_letters"].append(dead_letter(record, why, self._topic, self._partition))
+        result.reasons[why.reason] += 1
 
-    def _take_review(self, review: Review, record: Inbound, batch: _Batch) -> None:
+    def _take_review(self, review: Review, record: Inbound, result: HopResult) -> None:
         state = self.state
         state.clock_ms = max(state.clock_ms, review.event_time_ms)
         subject = _subject_key(review)
@@ -136,21 +115,23 @@ class Alerter:
         alert = updated_alert(known, review, earlier.alert_id if earlier else None)
         if self._is_news(alert, known, review, asleep):
             if earlier is not None:
-                self._publish(superseded(earlier, alert.alert_id), record, batch)
+                self._publish(superseded(earlier, alert.alert_id), record, result)
             alert = structs.replace(alert, snoozed_until_ms=standing.snoozed_until_ms if asleep else None)
-            self._publish(alert, record, batch)
+            self._publish(alert, record, result)
             earlier = None
         else:
             alert = unpublished(alert, known)
-            batch.events[self._counted(alert.queue), "asleep" if asleep else "quiet" if alert.revision else "held"] += 1
+            result.alerts[
+                self._counted(alert.queue), "asleep" if asleep else "quiet" if alert.revision else "held"
+            ] += 1
         after = structs.replace(standing, seen_ms=state.clock_ms, alert=alert, earlier=earlier)
-        batch.touched.append(state.put(subject, after))
+        state.put(subject, after)
 
     def _counted(self, queue: str) -> str:
         """What ``queue`` is called in metrics and in the budget, which must not grow with what records say."""
         return queue if not self._queues or queue in self._queues else OTHER_QUEUE
 
-    def _take_snooze(self, snooze: Snooze, record: Inbound, batch: _Batch) -> None:
+    def _take_snooze(self, snooze: Snooze, record: Inbound, result: HopResult) -> None:
         """Silence the subject or wake it. A snooze lasts no longer than a subject is remembered."""
         state = self.state
         clock_ms, subject = state.clock_ms, _subject_key(snooze)
@@ -164,7 +145,7 @@ class Alerter:
         alert = standing.alert
         if alert is not None and alert.revision and (asleep or is_to_sleep):
             alert = snoozed(alert, until_ms if is_to_sleep else None)
-            self._publish(alert, record, batch)
+            self._publish(alert, record, result)
         after = Standing(
             standing.seen_ms,
             alert,
@@ -172,12 +153,12 @@ class Alerter:
             until_ms if is_to_sleep else 0,
             (*standing.snooze_ids, snooze.snooze_id)[-SNOOZES_KEPT:],
         )
-        batch.touched.append(state.put(subject, after))
+        state.put(subject, after)
 
-    def _publish(self, alert: Alert, record: Inbound, batch: _Batch) -> None:
+    def _publish(self, alert: Alert, record: Inbound, result: HopResult) -> None:
         headers = cloud_event("alert.v1", f"{alert.alert_id}/{alert.revision}")
-        batch.alerts.append(Outbound(self._partition, record.timestamp, record.key, encode(alert), headers))
-        batch.events[self._counted(alert.queue), alert.status] += 1
+        result.outputs["alerts"].append(Outbound(self._partition, record.timestamp, record.key, encode(alert), headers))
+        result.alerts[self._counted(alert.queue), alert.status] += 1
 
     def _is_news(self, alert: Alert, known: Alert | None, review: Review, asleep: bool) -> bool:
         """Whether people are to see the alert as it now is: a subject within the budget, or one that they know already

@@ -70,11 +70,8 @@ class Corridors:
             raise refused("an entry of the changelog is named like a corridor, and is none") from None
         if len(value) != CORRIDOR_ROW.itemsize:
             raise refused("an entry of the changelog is not as long as a corridor's")
-        if not key:
-            self.rows[0] = np.frombuffer(value, dtype=CORRIDOR_ROW)[0]
-            return
         corridor = (payer, payee, rail[0] if rail else None)
-        slot = self._slots.get(corridor)
+        slot = self._slots.get(corridor) if key else 0
         if slot is None:
             slot = self._allocate(*corridor)  # may replace the rows
         self.rows[slot] = np.frombuffer(value, dtype=CORRIDOR_ROW)[0]

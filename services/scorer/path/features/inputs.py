@@ -109,10 +109,7 @@ LABEL_INPUT = np.dtype(
     [
         ("before", "i8"),  # how many of the batch's other records stand before it
         ("event_ms", "i8"),  # of the payment, like all that follows
-        (
-            "value",
-            "f8",
-        ),  # at the payer hop its amount (EUR), at the payee hop its amount over cleared; NaN where missing
+        ("value", "f8"),  # its amount (EUR), at the payee hop its amount over cleared; NaN where missing
         ("digest", "u8"),  # of its id, at the payer hop; 0 at the payee hop
         ("confirmed", "?"),
     ],
@@ -172,7 +169,7 @@ def payer_rows(payments: Sequence[Payment], eur_per_minor: dict[str, float], pri
     )
 
 
-def label_rows(labels: Sequence[PaymentLabel], before: Sequence[int], digest: Callable[[str], int]) -> NDArray[Any]:
+def label_rows(labels: Sequence[PaymentLabel], before: Iterable[int], digest: Callable[[str], int]) -> NDArray[Any]:
     """``LABEL_INPUT[k]`` of the labels of a batch at the payer hop; ``digest`` is the deployment's."""
     return rows_of(
         LABEL_INPUT,

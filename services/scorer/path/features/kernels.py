@@ -144,14 +144,21 @@ def country_bit(country: int) -> Any:
 
 
 @njit(cache=True)
+def bits(word: Any) -> int:
+    """How many bits of ``word`` (uint64) are set."""
+    count = 0
+    while word != 0:
+        word &= word - np.uint64(1)
+        count += 1
+    return count
+
+
+@njit(cache=True)
 def count_countries(row: Any) -> float:
     """How many countries are in the row's set."""
     total = 0
     for i in range(COUNTRY_WORDS):
-        word = row.countries[i]
-        while word != 0:
-            word &= word - np.uint64(1)
-            total += 1
+        total += bits(row.countries[i])
     return float(total)
 
 

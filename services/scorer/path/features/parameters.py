@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from services.contract.codes import CURRENCY_EXPONENT
 
@@ -18,10 +17,6 @@ class Parameters:
     near_threshold_to: float
     rates: tuple[tuple[str, float], ...]
     account_idle_ms: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON-ready values, for hashing."""
-        return asdict(self)
 
     def eur_per_minor_unit(self) -> dict[str, float]:
         """What one minor unit of each currency with a rate is worth in EUR."""

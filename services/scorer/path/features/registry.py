@@ -51,6 +51,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any, cast
 
 import orjson
@@ -100,6 +101,6 @@ def feature_schema_hash(parameters: Parameters) -> str:
     definition = {
         "version": DEFINITION_VERSION,
         "features": [[feature.name, feature.unit, feature.scale] for feature in FEATURES],
-        "parameters": parameters.as_dict(),
+        "parameters": asdict(parameters),
     }
     return hash_of(orjson.dumps(definition, option=orjson.OPT_SORT_KEYS))

@@ -14,7 +14,7 @@ from numba import njit
 from services.contract.units import DAY_MS, HOUR_MS
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import ADULT, NO_MERCHANT, REFUSED, TRAVEL
-from services.scorer.path.features.kernels import DEVIATION_MIN, H_7D, ROUND_MIN, decayed
+from services.scorer.path.features.kernels import DEVIATION_MIN, H_7D, ROUND_MIN, bits, decayed
 from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.features.rows import PRICES, RAILS, REMIT_PAYEES, REMIT_TIMES
 
@@ -92,7 +92,7 @@ def write_remittances(x: Any, row: Any, effective_ms: int) -> None:
     x[PAYER_AT.remit_new_payees_180d] = row.remit_new_payees * f180
     _write_payees(x, row, effective_ms)
     x[PAYER_AT.remit_rails_90d] = _rails(row, effective_ms)
-    x[PAYER_AT.remit_excuse_kinds] = min(_bits(row.excuse_kinds), _bits(row.excuse_payees))
+    x[PAYER_AT.remit_excuse_kinds] = min(bits(row.excuse_kinds), bits(row.excuse_payees))
     x[PAYER_AT.remit_absent_share_180d] = _mean(row.remit_absent, row.remit_180d)
     x[PAYER_AT.remit_signs] = (
         _sign(x[PAYER_AT.remit_new_payees_180d] >= 2.5)
@@ -113,15 +113,6 @@ def _sign(holds: bool) -> float:
 def _mean(total: float, weight: float) -> float:
     """Both decayed alike, so the decay cancels; 0 while nothing is known."""
     return total / weight if weight > 0.0 else 0.0
-
-
-@njit(cache=True)
-def _bits(word: Any) -> float:
-    count = 0
-    while word != 0:
-        word &= word - np.uint64(1)
-        count += 1
-    return float(count)
 
 
 @njit(cache=True)
@@ -165,10 +156,10 @@ def _slope(row: Any) -> float:
 
 @njit(cache=True)
 def _price_point_payees(row: Any) -> float:
-    most = 0.0
+    most = 0
     for i in range(PRICES):
-        most = max(most, _bits(row.prices[i].payees))
-    return most
+        most = max(most, bits(row.prices[i].payees))
+    return float(most)
 
 
 @njit(cache=True)

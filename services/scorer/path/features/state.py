@@ -163,35 +163,32 @@ class AccountState:
         """
         restored: set[int] = set()
         for key, value in entries:
-            if value is None:
-                if key.startswith(TOKEN_PREFIX):
-                    self.tokens.restore(key[len(TOKEN_PREFIX) :], None)
-                elif key in self._slots:
-                    self._release(self._slots[key])
-                continue
-            if value[:8] != self._format:
+            if value is not None and value[:8] != self._format:
                 raise refused(
                     f"state was written as {value[:8].hex()}, under another layout, feature schema or TOCSIN_HASH_KEY "
                     f"than this one's {self._format.hex()}"
                 )
-            if key == PARTITION_KEY:
-                self._restore_partition(value[8:])
-                continue
-            if key.startswith(CORRIDOR_PREFIX):
-                self.corridors.restore(key[len(CORRIDOR_PREFIX) :], value[8:])
-                continue
+            content = None if value is None else value[8:]
             if key.startswith(TOKEN_PREFIX):
-                self.tokens.restore(key[len(TOKEN_PREFIX) :], value[8:])
-                continue
-            slot = self._slots.get(key, -1)
-            if slot < 0:
-                slot = self._allocate(key)
-            row = value[8:].ljust(self.rows.dtype.itemsize, b"\0")
-            if len(row) > self.rows.dtype.itemsize:
-                raise refused("an entry of the changelog is longer than an account's row")
-            self.rows[slot] = np.frombuffer(row, dtype=self.rows.dtype)[0]
-            restored.add(slot)
+                self.tokens.restore(key[len(TOKEN_PREFIX) :], content)
+            elif content is None:
+                if key in self._slots:
+                    self._release(self._slots[key])
+            elif key == PARTITION_KEY:
+                self._restore_partition(content)
+            elif key.startswith(CORRIDOR_PREFIX):
+                self.corridors.restore(key[len(CORRIDOR_PREFIX) :], content)
+            else:
+                restored.add(self._restore_row(key, content))
         self._check_rows(np.array(sorted(restored), dtype=np.int64))
+
+    def _restore_row(self, key: bytes, content: bytes) -> int:
+        size = self.rows.dtype.itemsize
+        if len(content) > size:
+            raise refused("an entry of the changelog is longer than an account's row")
+        slot = self._slots[key] if key in self._slots else self._allocate(key)
+        self.rows[slot] = np.frombuffer(content.ljust(size, b"\0"), dtype=self.rows.dtype)[0]
+        return slot
 
     def _restore_partition(self, value: bytes) -> None:
         numbers = np.frombuffer(value[: len(value) // 8 * 8], dtype=np.int64)

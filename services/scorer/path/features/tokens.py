@@ -199,18 +199,30 @@ def write_linked(
     features[:, PAYER_AT.payee_linked_payees] = features[:, PAYER_AT.payee_linked_payers] = np.nan
     rows: list[int] = []
     asked: list[tuple[int, ...]] = []
+
+    def ask() -> None:
+        if not rows:
+            return
+        payees, payers = (digests[rows] % np.uint64(_BITS) for digests in members)
+        found = np.empty((len(rows), 2), dtype=np.float64)
+        met = np.array(asked, dtype=np.int64)
+        _tokens_kernel(tokens.rows, tokens.changed, met, payees, payers, now_ms[rows], found)
+        features[rows, PAYER_AT.payee_linked_payees] = found[:, 0]
+        features[rows, PAYER_AT.payee_linked_payers] = found[:, 1]
+        rows.clear()
+        asked.clear()
+
     for at in np.flatnonzero(onward & (features[:, PAYER_AT.is_remittance] == 1.0)).tolist():
         told = _tokens_of(payments[at], digest)
         if not told:
             continue
         if tokens.is_sweep_due(int(now_ms[at])):
-            _write(features, rows, asked, members, tokens, now_ms)
-            rows, asked = [], []
+            ask()
             tokens.forget_idle(int(now_ms[at]))
         slots = [tokens.slot(token) for token in told]
         rows.append(at)
         asked.append((*slots, *[-1] * (len(KINDS) - len(slots))))
-    _write(features, rows, asked, members, tokens, now_ms)
+    ask()
 
 
 def _tokens_of(payment: Payment, digest: Callable[[str], int]) -> list[int]:
@@ -220,23 +232,6 @@ def _tokens_of(payment: Payment, digest: Callable[[str], int]) -> list[int]:
         return []
     told = zip(KINDS, (payee.device, payee.phone, payee.pickup), strict=True)
     return [digest(f"{payment.tenant}\x1f{kind}\x1f{token}") for kind, token in told if token is not None]
-
-
-def _write(
-    features: NDArray[np.float64],
-    rows: list[int],
-    asked: list[tuple[int, ...]],
-    members: Members,
-    tokens: Tokens,
-    now_ms: NDArray[np.int64],
-) -> None:
-    if not rows:
-        return
-    payees, payers = (digests[rows] % np.uint64(_BITS) for digests in members)
-    found = np.empty((len(rows), 2), dtype=np.float64)
-    _tokens_kernel(tokens.rows, tokens.changed, np.array(asked, dtype=np.int64), payees, payers, now_ms[rows], found)
-    features[rows, PAYER_AT.payee_linked_payees] = found[:, 0]
-    features[rows, PAYER_AT.payee_linked_payers] = found[:, 1]
 
 
 def _free_rows(count: int) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import orjson
 from numpy.typing import NDArray
 
 from services.scorer.path.features.registry import FEATURES, INDEX
+from services.scorer.path.frame import bytes_of
 from services.scorer.path.rules.condition import RulesetError
-from services.scorer.path.rules.pack import Packs
+from services.scorer.path.rules.pack import Packs, flat
 from services.scorer.path.rules.ruleset import Rule, Ruleset
 
 NO_HIT, HIT, ERROR = 0, 1, 2
@@ -46,12 +48,8 @@ class Rules:
         for rule, bound in bounds:
             if bound.feature not in INDEX:
                 raise RulesetError(f"rule {rule.id}: there is no feature {bound.feature!r}")
-        self._features = np.array([INDEX[bound.feature] for _, bound in bounds], dtype=np.int64)
-        self._thresholds = np.array([bound.threshold for _, bound in bounds])
-        self._below = np.array([bound.below is not None for _, bound in bounds])
-        lengths = [len(rule.bounds) for rule in ruleset.rules]
-        self._starts = np.cumsum([0, *lengths[:-1]])
-        self._names = [bound.feature for _, bound in bounds]
+        self._bounds = flat([rule.bounds for rule in ruleset.rules])
+        self._starts = self._bounds.starts[:-1]
         families = sorted({rule.family for rule in ruleset.rules})
         self._family_bits = np.array([1 << families.index(rule.family) for rule in ruleset.rules], dtype=np.int64)
         self._hit = [_hit(rule) for rule in ruleset.rules]
@@ -61,9 +59,9 @@ class Rules:
 
     def evaluate(self, features: NDArray[np.float64]) -> RuleResults:
         """Run every rule on every payment of ``features`` (float64[n, k], NaN where missing)."""
-        values = features[:, self._features]
+        bounds, values = self._bounds, features[:, self._bounds.features]
         missing = np.isnan(values)
-        holds = np.where(self._below, values < self._thresholds, values >= self._thresholds)
+        holds = np.where(bounds.below, values < bounds.thresholds, values >= bounds.thresholds)
         hit = np.logical_and.reduceat(holds, self._starts, axis=1)
         error = np.logical_or.reduceat(missing, self._starts, axis=1)
         outcome = np.where(error, ERROR, np.where(hit, HIT, NO_HIT)).astype(np.uint8)
@@ -75,7 +73,7 @@ class Rules:
 
     def written(self, results: RuleResults) -> list[bytes]:
         """The results of each payment as JSON. Rows without a hit repeat themselves, so they are written once."""
-        outcomes, missing = _rows(results.outcome), _rows(results.missing)
+        outcomes, missing = bytes_of(results.outcome), bytes_of(results.missing)
         return [
             self._with_hits(results, row, outcome) if HIT in outcome else self._without(results, row, pattern)
             for row, (outcome, pattern) in enumerate(zip(outcomes, missing, strict=True))
@@ -114,15 +112,8 @@ class Rules:
         return self._no_hit[position]
 
     def _missing(self, results: RuleResults, row: int, position: int) -> list[str]:
-        start = self._starts[position]
-        stop = start + len(self.ruleset.rules[position].bounds)
-        return [self._names[at] for at in range(start, stop) if results.missing[row, at]]
-
-
-def _rows(flags: NDArray[Any]) -> list[bytes]:
-    """The bytes of each row of one-byte values."""
-    packed, width = flags.tobytes(), flags.shape[1]
-    return [packed[at : at + width] for at in range(0, len(packed), width)]
+        missing = results.missing[row, self._starts[position] :]
+        return [bound.feature for bound in compress(self.ruleset.rules[position].bounds, missing)]
 
 
 def _hit(rule: Rule) -> dict[str, Any]:

@@ -10,17 +10,18 @@ families, and never of corridor, channel or text alone. An indicator without its
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
+from msgspec.structs import astuple
 from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.decision import Evidence, Finding
 from services.contract.identity import hash_of
 from services.contract.payment import Role
+from services.scorer.path.features.kernels import bits
 from services.scorer.path.features.registry import FEATURES, INDEX
 from services.scorer.path.rules.condition import Condition
 from services.scorer.path.rules.pack_format import ROLES, STRONG_FAMILIES, Indicator, Pack
@@ -28,8 +29,20 @@ from services.scorer.path.rules.pack_format import ROLES, STRONG_FAMILIES, Indic
 NO_HIT, HIT, MISSING = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class PackResults:
+_INDICATOR = np.dtype(
+    [("pack", "i8"), ("family", "u8"), ("roles", "i8"), ("immediate", "?"), ("weight", "f8")], align=True
+)
+"""An indicator as the kernel reads it: its pack's place, the bit of its family, the bits of its roles."""
+_PACK = np.dtype(
+    [
+        ("prior", "f8"), ("indicators_min", "i8"), ("families_min", "i8"), ("score_min", "f8"),
+        ("model_weight", "f8"), ("model_beyond", "f8"), ("model_limit", "f8"),
+    ]
+)  # fmt: skip
+"""A pack as the kernel reads it: its prior, its ``Combination`` and its ``ModelShare``."""
+
+
+class PackResults(NamedTuple):
     """Results of P packs with I indicators in all, on n payments.
 
     ``outcome`` uint8[n, I]; ``measured`` float64[n, I]; ``score`` float64[n, P, 2] by role (payer, payee), without the
@@ -62,43 +75,22 @@ class Packs:
             for role in ROLES
         }
         families = sorted({each.family for _, each in self.indicators})
-        strong = sum(1 << at for at, family in enumerate(families) if family in STRONG_FAMILIES)
-        bounds = [each.bounds for _, each in self.indicators]
-        applies = [pack.applies for pack in packs]
-        self._bounds = _flat(bounds)
-        self._applies = _flat(applies)
-        self._silent = _flat([pack.silent_when for pack in packs])
-        self._silent_of_payee = _flat([pack.silent_of_payee_when for pack in packs])
-        self._of_indicator = np.array(
-            [
-                (
-                    at,
-                    1 << families.index(each.family),
-                    sum(1 << ROLES.index(role) for role in each.subjects),
-                    each.immediate,
-                )
-                for at, each in self.indicators
-            ],
-            dtype=np.int64,
-        ).reshape(-1, 4)
-        self._weights = np.array([each.weight for _, each in self.indicators])
-        self._of_pack = np.array(
-            [(p.prior, p.combination.score_min, p.model.weight, p.model.limit, p.model.beyond) for p in packs]
-        ).reshape(-1, 5)
-        self._limits = np.array(
-            [(p.combination.indicators_min, p.combination.families_min, strong) for p in packs], dtype=np.int64
-        ).reshape(-1, 3)
+        self._strong = np.uint64(sum(1 << at for at, family in enumerate(families) if family in STRONG_FAMILIES))
+        self._bounds = flat([each.bounds for _, each in self.indicators])
+        self._applies = flat([pack.applies for pack in packs])
+        self._silent = flat([pack.silent_when for pack in packs])
+        self._silent_of_payee = flat([pack.silent_of_payee_when for pack in packs])
+        of_indicator = [
+            (pack, 1 << families.index(each.family), _role_bits(each.subjects), each.immediate, each.weight)
+            for pack, each in self.indicators
+        ]
+        of_pack = [(pack.prior, *astuple(pack.combination), *astuple(pack.model)) for pack in packs]
+        self._of_indicator = np.array(of_indicator, dtype=(np.record, _INDICATOR))
+        self._of_pack = np.array(of_pack, dtype=(np.record, _PACK))
 
     def evaluate(self, features: NDArray[np.float64], evidence: NDArray[np.float64]) -> PackResults:
-        """Run every indicator of every pack on every payment.
-
-        Parameters
-        ----------
-        features
-            float64[n, k], NaN where missing.
-        evidence
-            float64[n]: what the model says beyond its bias, log-odds.
-        """
+        """Run every indicator of every pack on every payment of ``features`` (float64[n, k], NaN where missing).
+        ``evidence`` (float64[n]) is what the model says beyond its bias, log-odds."""
         n, packs, indicators = len(features), len(self.packs), len(self.indicators)
         results = PackResults(
             np.empty((n, indicators), dtype=np.uint8),
@@ -110,10 +102,8 @@ class Packs:
             np.empty((n, packs, 2), dtype=np.bool_),
         )
         _packs_kernel(
-            features, evidence, *self._bounds, *self._applies, *self._silent,
-            *self._silent_of_payee, self._of_indicator, self._weights, self._of_pack, self._limits,
-            results.outcome, results.measured, results.score, results.risk, results.added, results.review,
-            results.silent,
+            features, evidence, self._bounds, self._applies, self._silent, self._silent_of_payee,
+            self._of_indicator, self._of_pack, self._strong, results,
         )  # fmt: skip
         return results
 
@@ -222,13 +212,20 @@ def _ways_to_end(pack: Pack, hits: Sequence[Indicator], added: float) -> list[li
     return ways
 
 
-_Flat = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]
+class Conditions(NamedTuple):
+    """Groups of conditions, those of a group side by side."""
+
+    starts: NDArray[np.int64]
+    """[groups + 1]: where each group begins, and the last one ends."""
+    features: NDArray[np.int64]
+    thresholds: NDArray[np.float64]
+    below: NDArray[np.bool_]
 
 
-def _flat(groups: list[tuple[Condition, ...]]) -> _Flat:
-    """Groups of conditions as arrays: starts int64[groups + 1], features int64[b], thresholds, whether below."""
+def flat(groups: list[tuple[Condition, ...]]) -> Conditions:
+    """Groups of conditions as arrays."""
     every = [bound for group in groups for bound in group]
-    return (
+    return Conditions(
         np.cumsum([0, *map(len, groups)], dtype=np.int64),
         np.array([INDEX[bound.feature] for bound in every], dtype=np.int64),
         np.array([bound.threshold for bound in every], dtype=np.float64),
@@ -236,85 +233,66 @@ def _flat(groups: list[tuple[Condition, ...]]) -> _Flat:
     )
 
 
+def _role_bits(roles: Iterable[Role]) -> int:
+    return sum(1 << ROLES.index(role) for role in roles)
+
+
 @njit(cache=True)
-def _outcome(x: Any, start: int, stop: int, features: Any, thresholds: Any, below: Any) -> int:
-    """``MISSING`` when any of the features is, else ``HIT`` when all conditions hold."""
+def _outcome(x: Any, conditions: Conditions, group: int) -> int:
+    """Of a group ``MISSING`` when any of its features is, else ``HIT`` when all of its conditions hold."""
     holds = True
-    for b in range(start, stop):
-        value = x[features[b]]
+    for b in range(conditions.starts[group], conditions.starts[group + 1]):
+        value, threshold = x[conditions.features[b]], conditions.thresholds[b]
         if np.isnan(value):
             return MISSING
-        holds = holds and (value < thresholds[b] if below[b] else value >= thresholds[b])
+        holds = holds and (value < threshold if conditions.below[b] else value >= threshold)
     return HIT if holds else NO_HIT
 
 
 @njit(cache=True)
 def _packs_kernel(
-    x: Any, evidence: Any, starts: Any, features: Any, thresholds: Any, below: Any,
-    applies_starts: Any, applies_features: Any, applies_thresholds: Any, applies_below: Any,
-    silent_starts: Any, silent_features: Any, silent_thresholds: Any, silent_below: Any,
-    payee_starts: Any, payee_features: Any, payee_thresholds: Any, payee_below: Any,
-    of_indicator: Any, weights: Any, of_pack: Any, limits: Any,
-    outcome: Any, measured: Any, score: Any, risk: Any, added: Any, review: Any, silences: Any,
+    features: Any, evidence: Any, bounds: Conditions, applies: Conditions, silent: Conditions,
+    silent_of_payee: Conditions, of_indicator: Any, of_pack: Any, strong: np.uint64, out: PackResults,
 ) -> None:  # fmt: skip
-    packs, indicators = of_pack.shape[0], weights.shape[0]
+    packs, indicators = len(of_pack), len(of_indicator)
     count = np.zeros((packs, 2), dtype=np.int64)
-    families = np.zeros((packs, 2), dtype=np.int64)
-    immediate = np.zeros((packs, 2), dtype=np.int64)
-    for i in range(x.shape[0]):
+    families = np.zeros((packs, 2), dtype=np.uint64)
+    immediate = np.zeros((packs, 2), dtype=np.bool_)
+    for i in range(features.shape[0]):
+        x, score, risk, silences = features[i], out.score[i], out.risk[i], out.silent[i]
         count[:] = 0
         families[:] = 0
-        immediate[:] = 0
+        immediate[:] = False
         for p in range(packs):
-            score[i, p, 0] = score[i, p, 1] = of_pack[p, 0]
+            score[p, :] = of_pack[p].prior
         for j in range(indicators):
-            found = _outcome(x[i], starts[j], starts[j + 1], features, thresholds, below)
-            outcome[i, j] = found
-            measured[i, j] = x[i, features[starts[j]]]
-            if found != HIT:
+            indicator = of_indicator[j]
+            outcome = out.outcome[i, j] = _outcome(x, bounds, j)
+            out.measured[i, j] = x[bounds.features[bounds.starts[j]]]
+            if outcome != HIT:
                 continue
-            p = of_indicator[j, 0]
+            p = indicator.pack
             for role in range(2):
-                if of_indicator[j, 2] >> role & 1:
-                    score[i, p, role] += weights[j]
-                    if weights[j] > 0.0:
+                if indicator.roles >> role & 1:
+                    score[p, role] += indicator.weight
+                    if indicator.weight > 0.0:
                         count[p, role] += 1
-                        families[p, role] |= of_indicator[j, 1]
-                        immediate[p, role] |= of_indicator[j, 3]
+                        families[p, role] |= indicator.family
+                        immediate[p, role] |= indicator.immediate
         for p in range(packs):
-            applies = _outcome(
-                x[i], applies_starts[p], applies_starts[p + 1], applies_features, applies_thresholds, applies_below
-            )
-            silent = (
-                silent_starts[p + 1] > silent_starts[p]
-                and _outcome(
-                    x[i], silent_starts[p], silent_starts[p + 1], silent_features, silent_thresholds, silent_below
-                )
-                == HIT
-            )
-            silences[i, p, 0] = silent
-            silences[i, p, 1] = silent and (
-                _outcome(x[i], payee_starts[p], payee_starts[p + 1], payee_features, payee_thresholds, payee_below)
-                == HIT
-            )
-            told = min(max(abs(evidence[i]) - of_pack[p, 4], 0.0), of_pack[p, 3])
-            added[i, p] = of_pack[p, 2] * (told if evidence[i] >= 0.0 else -told)
+            pack, applied = of_pack[p], _outcome(x, applies, p) == HIT
+            has_silence = silent.starts[p + 1] > silent.starts[p]
+            silences[p, 0] = has_silence and _outcome(x, silent, p) == HIT
+            silences[p, 1] = silences[p, 0] and _outcome(x, silent_of_payee, p) == HIT
+            told = min(max(abs(evidence[i]) - pack.model_beyond, 0.0), pack.model_limit)
+            out.added[i, p] = pack.model_weight * (told if evidence[i] >= 0.0 else -told)
             for role in range(2):
-                risk[i, p, role] = score[i, p, role] + added[i, p]
+                risk[p, role] = score[p, role] + out.added[i, p]
                 met = (
-                    count[p, role] >= limits[p, 0]
-                    and _bits(families[p, role]) >= limits[p, 1]
-                    and families[p, role] & limits[p, 2] != 0
-                    and risk[i, p, role] >= of_pack[p, 1]
-                    and not silences[i, p, role]
+                    count[p, role] >= pack.indicators_min
+                    and bits(families[p, role]) >= pack.families_min
+                    and families[p, role] & strong != 0
+                    and risk[p, role] >= pack.score_min
+                    and not silences[p, role]
                 )
-                review[i, p, role] = applies == HIT and (met or immediate[p, role] != 0)
-
-
-@njit(cache=True)
-def _bits(word: int) -> int:
-    count = 0
-    while word != 0:
-        word &= word - 1
-        count += 1
-    return count
+                out.review[i, p, role] = applied and (met or immediate[p, role])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from services.contract.decision import Family
 from services.contract.errors import TocsinError
@@ -106,7 +105,7 @@ class PackFile(Struct, frozen=True, forbid_unknown_fields=True):
     applies: tuple[Condition, ...]
     combination: Combination
     limits: Annotated[tuple[str, ...], Meta(min_length=1)]
-    indicator: Annotated[tuple[Indicator, ...], Meta(min_length=1)]
+    indicators: Annotated[tuple[Indicator, ...], Meta(min_length=1)] = field(name="indicator")
     model: ModelShare = ModelShare()
     omitted: tuple[Omitted, ...] = ()
     silent_when: tuple[Condition, ...] = ()
@@ -115,23 +114,7 @@ class PackFile(Struct, frozen=True, forbid_unknown_fields=True):
     """What must hold besides ``silent_when`` for the pack to be silent of the payee, too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pack:
+class Pack(PackFile, frozen=True, kw_only=True):
     """A pack that has been checked. ``hash`` covers all of its content, a deployer's overrides included."""
 
-    name: str
-    version: int
-    title: str
-    queue: str
-    label: str
-    headline: str
-    prior: float
-    applies: tuple[Condition, ...]
-    combination: Combination
-    limits: tuple[str, ...]
-    indicators: tuple[Indicator, ...]
-    model: ModelShare
-    omitted: tuple[Omitted, ...]
-    silent_when: tuple[Condition, ...]
-    silent_of_payee_when: tuple[Condition, ...]
     hash: str

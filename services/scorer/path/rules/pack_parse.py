@@ -61,11 +61,8 @@ def parse_pack(text: str, override: dict[str, Any] | None = None) -> Pack:
         file = _overridden(file, raw, override)
         _check(file)
     content = msgspec.to_builtins(file)  # as it was read: every number is one that JSON can carry
-    return Pack(
-        **{name: getattr(file, name) for name in file.__struct_fields__ if name != "indicator"},
-        indicators=file.indicator,
-        hash=hash_of(orjson.dumps([content, bool(override)], option=orjson.OPT_SORT_KEYS)),
-    )
+    content_hash = hash_of(orjson.dumps([content, bool(override)], option=orjson.OPT_SORT_KEYS))
+    return Pack(**msgspec.structs.asdict(file), hash=content_hash)
 
 
 def _converted(content: Any, raw: dict[str, Any]) -> PackFile:
@@ -102,7 +99,7 @@ def _overridden(file: PackFile, raw: dict[str, Any], override: dict[str, Any]) -
                 f"{file.name}: override: {key}: only prior, combination, model and indicator may be changed"
             )
     changed = _converted(merged, raw)
-    for before, after in zip(file.indicator, changed.indicator, strict=True):
+    for before, after in zip(file.indicators, changed.indicators, strict=True):
         if [_kind(bound) for bound in before.bounds] != [_kind(bound) for bound in after.bounds]:
             raise PackError(
                 f"{file.name}: override: indicator {before.id}: measure and conditions keep their features, "
@@ -112,7 +109,7 @@ def _overridden(file: PackFile, raw: dict[str, Any], override: dict[str, Any]) -
 
 
 def _indicators(file: PackFile, raw: dict[str, Any], changes: dict[str, Any]) -> list[dict[str, Any]]:
-    known = {each.id for each in file.indicator}
+    known = {each.id for each in file.indicators}
     for identity, change in changes.items():
         if identity not in known or not isinstance(change, dict) or set(change) - {"weight", "measure", "conditions"}:
             raise PackError(
@@ -137,13 +134,13 @@ def _check(file: PackFile) -> None:
         _check_words(f"{file.name}: limits", limit)
     if HEADLINE not in file.headline.lower():
         raise PackError(f"{file.name}: headline: must say {HEADLINE!r}")
-    ids = [each.id for each in file.indicator]
-    for indicator in file.indicator:
+    ids = [each.id for each in file.indicators]
+    for indicator in file.indicators:
         where = f"{file.name}: indicator {indicator.id}"
         if ids.count(indicator.id) > 1:
             raise PackError(f"{where}: two have the same id")
         _check_indicator(where, indicator)
-    raising = [each.raises for each in file.indicator]
+    raising = [each.raises for each in file.indicators]
     if raising != sorted(raising, reverse=True):
         raise PackError(f"{file.name}: indicator: counter-evidence (a weight below 0) stands after the evidence")
     _check_bounds(f"{file.name}: applies", file.applies)
@@ -195,7 +192,7 @@ def _check_words(where: str, text: str) -> None:
 
 def _check_combination(file: PackFile, role: Role) -> None:
     """What speaks of a role must be able to come together, and on more than corridor, channel and text."""
-    spoken = [each for each in file.indicator if role in each.subjects and each.raises]
+    spoken = [each for each in file.indicators if role in each.subjects and each.raises]
     if all(each.immediate for each in spoken):
         return
     families = {each.family for each in spoken}

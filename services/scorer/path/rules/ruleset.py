@@ -108,6 +108,8 @@ def _check_numbers(file: _File) -> None:
         raise RulesetError("parameters: near_threshold_from and near_threshold_to are not an amount band")
     for rule in file.rule:
         for bound in rule.bounds:
+            if (bound.at_least is None) == (bound.below is None):
+                raise RulesetError(f"rule {rule.id}: {bound.feature}: give at_least or below, and not both")
             for key in ("at_least", "below"):
                 limit = getattr(bound, key)
                 if limit is not None and not math.isfinite(limit):
@@ -135,10 +137,6 @@ def parse_ruleset(text: str, account_idle_days: int = 400) -> Ruleset:
     ids = [rule.id for rule in file.rule]
     if len(set(ids)) != len(ids):
         raise RulesetError("rule: two rules have the same id")
-    for rule in file.rule:
-        for bound in rule.bounds:
-            if (bound.at_least is None) == (bound.below is None):
-                raise RulesetError(f"rule {rule.id}: {bound.feature}: give at_least or below, and not both")
     bands = msgspec.structs.asdict(file.parameters)
     idle_ms = account_idle_days * DAY_MS
     parameters = Parameters(**bands, rates=tuple(sorted(file.rates.items())), account_idle_ms=idle_ms)

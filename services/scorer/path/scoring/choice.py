@@ -29,12 +29,8 @@ class Choice:
     An announcement that cannot be used changes nothing. Challengers are passed over unread: they are the shadow
     worker's, unless one is pinned. So is a tombstone of an announcement: the model in use stays.
 
-    Parameters
-    ----------
-    feature_schema_hash
-        Of the features that are computed here.
-    pinned
-        Hash of the only model that is ever taken; empty: none.
+    ``feature_schema_hash`` is that of the features computed here, ``pinned`` the hash of the only model that is ever
+    taken; empty: none.
     """
 
     def __init__(self, feature_schema_hash: str, pinned: str = "") -> None:

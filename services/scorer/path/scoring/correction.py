@@ -91,6 +91,11 @@ class CorrectedForest:
             raise ModelRefused("the ensemble and its corrector are of different feature schemas")
         _ = self.grid
 
+    @property
+    def feature_schema_hash(self) -> str:
+        """Of both."""
+        return self.forest.feature_schema_hash
+
     @cached_property
     def hash(self) -> str:
         """SHA-256 over both hashes' bytes: all that decides a score."""

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from services.contract.announcement import Kind, ModelAnnouncement
-from services.contract.identity import hash_of
 from services.scorer.path.scoring.correction import CorrectedForest, correction_from
 from services.scorer.path.scoring.forest import Forest, forest_from
 from services.scorer.path.scoring.halfspace import AnomalyModel, halfspace_from
@@ -21,40 +17,23 @@ from services.scorer.path.scoring.model import (
     Model,
     ModelRefused,
     Scoring,
+    WithThreshold,
     logistic_from,
     require_schema,
 )
 from services.scorer.path.scoring.votes import VotingModel, votes_from
 
 
-@dataclass(frozen=True, eq=False)
-class EnsembleModel:
+class EnsembleModel(WithThreshold[Forest | CorrectedForest]):
     """A boosted ensemble with its operating threshold. Contributions cost several times a score: reviews get them."""
 
-    trees: Forest | CorrectedForest
-    review_probability: float
+    kind: ClassVar[str] = "boosting"
     explains_all: ClassVar[bool] = False
-
-    @property
-    def version(self) -> int:
-        """As ``Model``."""
-        return self.trees.version
-
-    @property
-    def feature_schema_hash(self) -> str:
-        """As ``Model``."""
-        return self.forest.feature_schema_hash
 
     @property
     def forest(self) -> Forest:
         """The trees without their corrector."""
         return self.trees if isinstance(self.trees, Forest) else self.trees.forest
-
-    @cached_property
-    def hash(self) -> str:
-        """As ``Model``."""
-        parameters = {"kind": "boosting", "trees": self.trees.hash, "review_probability": self.review_probability}
-        return hash_of(orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS))
 
     @property
     def bias(self) -> float:
@@ -174,7 +153,7 @@ class Form(NamedTuple):
 FORMS: dict[Kind, Form] = {
     "logistic": Form(LogisticModel, _logistic_fields, logistic_from),
     "boosting": Form(EnsembleModel, _ensemble_fields, _ensemble_from),
-    "adaptive_forest": Form(VotingModel, lambda model: {"votes": model.forest.packed}, _voting_from),
+    "adaptive_forest": Form(VotingModel, lambda model: {"votes": model.trees.packed}, _voting_from),
     "halfspace": Form(AnomalyModel, lambda model: {"halfspace": model.trees.packed}, _anomaly_from),
 }
 """Every form that a scorer reads, by the kind that is announced. A kind of model that compiles to one of them needs no

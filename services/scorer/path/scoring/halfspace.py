@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import orjson
 from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
 from services.scorer.path.features.registry import FEATURES
-from services.scorer.path.scoring.model import ModelRefused
+from services.scorer.path.scoring.model import ModelRefused, WithThreshold
 from services.scorer.path.scoring.packed import pack, unpack
 from services.scorer.path.scoring.readings import learnable
 
@@ -88,17 +87,8 @@ class HalfSpaceModel:
         return hash_of(self.packed)
 
     def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How unusual each payment is, from 0 to 1; 1 is alone.
-
-        Parameters
-        ----------
-        features
-            float64[n, k] as served: natural units, NaN where missing.
-
-        Returns
-        -------
-        float64[n].
-        """
+        """How unusual each payment is. float64[n, k] as served (natural units, NaN missing) to float64[n], from 0 to 1;
+        1 is alone."""
         out = np.zeros(len(features), dtype=np.float64)
         if self.ready:
             trees = len(self.masses) // (2 ** (self.height + 1) - 1)
@@ -110,29 +100,11 @@ class HalfSpaceModel:
         return out
 
 
-@dataclass(frozen=True, eq=False)
-class AnomalyModel:
+class AnomalyModel(WithThreshold[HalfSpaceModel]):
     """Half-space trees with an operating threshold, which is a score too. It decides nothing: how unusual a payment is
     says nothing of how likely it is to be suspicious, so its score is no log-odds and has no contributions."""
 
-    trees: HalfSpaceModel
-    review_probability: float
-
-    @property
-    def version(self) -> int:
-        """As ``Scoring``."""
-        return self.trees.version
-
-    @property
-    def feature_schema_hash(self) -> str:
-        """As ``Scoring``."""
-        return self.trees.feature_schema_hash
-
-    @cached_property
-    def hash(self) -> str:
-        """As ``Scoring``."""
-        parameters = {"kind": KIND, "trees": self.trees.hash, "review_probability": self.review_probability}
-        return hash_of(orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS))
+    kind: ClassVar[str] = KIND
 
     def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """As ``HalfSpaceModel.scores``."""

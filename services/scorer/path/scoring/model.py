@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import orjson
@@ -34,8 +34,8 @@ class ModelRefused(TocsinError, ValueError):
     """An announced model cannot score this feature schema. The message says why."""
 
 
-class Scoring(Protocol):
-    """A learned model, compiled: what can score in shadow."""
+class Compiled(Protocol):
+    """What a kind of model compiles to."""
 
     @property
     def version(self) -> int: ...
@@ -43,7 +43,11 @@ class Scoring(Protocol):
     def feature_schema_hash(self) -> str: ...
     @property
     def hash(self) -> str:
-        """SHA-256 over all that decides a score and an outcome; the version is only a number."""
+        """SHA-256 over all that it says; the version is only a number."""
+
+
+class Scoring(Compiled, Protocol):
+    """A learned model, compiled: what can score in shadow. Its hash is over all that decides a score and an outcome."""
 
     def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """float64[n]: the score of each payment of ``features``, float64[n, k] as served."""
@@ -78,6 +82,34 @@ class Model(Scoring, Protocol):
             float64[n]: ``bias``, then the contributions from first to last, added one by one; those of ``scores``, to
             the bit.
         """
+
+
+C_co = TypeVar("C_co", bound=Compiled, covariant=True)
+
+
+@dataclass(frozen=True, eq=False)
+class WithThreshold(Generic[C_co]):
+    """Trees with their operating threshold."""
+
+    trees: C_co
+    review_probability: float
+    kind: ClassVar[str]
+
+    @property
+    def version(self) -> int:
+        """As ``Scoring``."""
+        return self.trees.version
+
+    @property
+    def feature_schema_hash(self) -> str:
+        """As ``Scoring``."""
+        return self.trees.feature_schema_hash
+
+    @cached_property
+    def hash(self) -> str:
+        """As ``Scoring``."""
+        parameters = {"kind": self.kind, "trees": self.trees.hash, "review_probability": self.review_probability}
+        return hash_of(orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS))
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,8 @@ READ_MAX = 1e6
 
 
 def learnable(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Served features as read (``read_features``), NaN also where the value is beyond ``READ_MAX``.
-
-    Parameters
-    ----------
-    features
-        float64[n, k] as served: natural units, NaN where missing.
-
-    Returns
-    -------
-    float64[n, k]: what River is given by name, and NaN for what it is not given.
-    """
+    """Served features as read (``read_features``), NaN also where the value is beyond ``READ_MAX``: what River is given
+    by name, and NaN for what it is not given. float64[n, k] to float64[n, k]."""
     with np.errstate(invalid="ignore", divide="ignore"):
         read = read_features(features)
     read[~((read >= -READ_MAX) & (read <= READ_MAX))] = np.nan

@@ -143,12 +143,7 @@ class Trees:
     def sums(self, features: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The values of the leaves that each payment comes to, added tree by tree, the first to 0.
 
-        Parameters
-        ----------
-        features
-            float64[n, k], NaN where missing.
-        values
-            float64[m], of each node.
+        float64[n, k], NaN where missing, and the value of each node, float64[m], to float64[n].
 
         Raises
         ------

@@ -25,7 +25,7 @@ import orjson
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
-from services.scorer.path.scoring.model import ModelRefused
+from services.scorer.path.scoring.model import ModelRefused, WithThreshold
 from services.scorer.path.scoring.packed import pack, unpack
 from services.scorer.path.scoring.readings import learnable
 from services.scorer.path.scoring.trees import LAYOUT, Trees
@@ -73,17 +73,8 @@ class VotingForest:
         return hash_of(self.packed)
 
     def probabilities(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The share of the votes that says suspicious, 0 where nobody votes.
-
-        Parameters
-        ----------
-        features
-            float64[n, k] as served: natural units, NaN where missing.
-
-        Returns
-        -------
-        float64[n], from 0 to 1.
-        """
+        """The share of the votes that says suspicious, 0 where nobody votes. float64[n, k] as served (natural units,
+        NaN missing) to float64[n], from 0 to 1."""
         read = learnable(features)
         suspicious = self.trees.sums(read, self.suspicious)
         cast = suspicious + self.trees.sums(read, self.innocent)
@@ -104,30 +95,18 @@ class VotingForest:
         return sums[0], sums[1]
 
 
-@dataclass(frozen=True, eq=False)
-class VotingModel:
+class VotingModel(WithThreshold[VotingForest]):
     """A voting forest with its operating threshold."""
 
-    forest: VotingForest
-    review_probability: float
+    kind: ClassVar[str] = "adaptive_forest"
     explains_all: ClassVar[bool] = False
-
-    @property
-    def version(self) -> int:
-        """As ``Model``."""
-        return self.forest.version
-
-    @property
-    def feature_schema_hash(self) -> str:
-        """As ``Model``."""
-        return self.forest.feature_schema_hash
 
     @cached_property
     def hash(self) -> str:
         """As ``Model``."""
         parameters = {
-            "kind": "adaptive_forest",
-            "votes": self.forest.hash,
+            "kind": self.kind,
+            "votes": self.trees.hash,
             "share_floor": SHARE_FLOOR,
             "review_probability": self.review_probability,
         }
@@ -136,18 +115,18 @@ class VotingModel:
     @cached_property
     def bias(self) -> float:
         """As ``Model``."""
-        for_it, against = self.forest.at_roots
+        for_it, against = self.trees.at_roots
         return share_log_odds(for_it / (for_it + against) if for_it > 0.0 else 0.0)
 
     def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """As ``Model``: ``share_log_odds`` of each payment's share."""
-        return np.array([share_log_odds(share) for share in self.forest.probabilities(features).tolist()])
+        return np.array([share_log_odds(share) for share in self.trees.probabilities(features).tolist()])
 
     def contributions(self, features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """As ``Model``, in any order of addition; for those whose reasons are wanted."""
         scores = self.scores(features)
         worth = scores - self.bias
-        parts = np.maximum(self.forest.parts(features) * np.sign(worth)[:, None], 0.0)
+        parts = np.maximum(self.trees.parts(features) * np.sign(worth)[:, None], 0.0)
         sums = parts.sum(axis=1, keepdims=True)
         out = np.rint(worth[:, None] * np.divide(parts, sums, out=np.zeros_like(parts), where=sums > 0.0) / GRID) * GRID
         # What rounding left; and all of it where nobody votes, which is less than the mean and so no reason.

@@ -346,12 +346,13 @@ GOOD = encode(snoozed(0, START_MS))
     ],
 )
 def test_a_snooze_that_cannot_be_read_is_put_aside_with_its_bytes(key: bytes, value: bytes, field: str) -> None:
-    result = alerter().process([Record(7, 5, key, value, cloud_event(SNOOZE, "s-0"))], MODEL)
+    hop = alerter()
+    result = hop.process([Record(7, 5, key, value, cloud_event(SNOOZE, "s-0"))], MODEL)
     (dead,) = result.outputs["dead_letters"]
     letter = read_dead_letter(dead.headers)
     assert (dead.key, dead.value, letter.reason, letter.field) == (key, value, "snooze_invalid", field)
     assert (letter.topic, letter.partition, letter.offset) == ("reviews", 3, 7)
-    assert result.touched.tolist() == []
+    assert not hop.state.all()
 
 
 def test_an_alert_names_the_payment_of_its_finding_however_many_came_after_it() -> None:
@@ -373,7 +374,7 @@ def test_state_of_another_format_is_refused() -> None:
 def test_its_size_counts_stubs_and_comes_back_with_the_changelog() -> None:
     hop, restored = alerter(), AlertState(HORIZON)
     hop.process(log_of(reviewed(0, START_MS), reviewed(1, START_MS + 12 * DAY_MS, "b")), MODEL)
-    restored.restore(hop.state.changelog(np.arange(2)))
+    restored.restore(hop.state.changelog(np.arange(0)))
     assert len(restored) == len(hop.state) == 2
     assert restored.nbytes == hop.state.nbytes
     assert restored.all() == hop.state.all()

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from services.bench.models import random_trees
+from services.bench.kernels import random_trees
 from services.scorer.path.features.registry import FEATURES
 from services.scorer.path.scoring.trees import (
     MISSING_IS_ZERO,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.bench.models import random_forest
+from services.bench.kernels import random_forest
 from services.scorer.path.scoring.forest import Forest, forest_from, grid_for
 from services.scorer.path.scoring.model import ModelRefused
 from services.scorer.path.scoring.packed import pack, unpack

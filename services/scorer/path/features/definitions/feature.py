@@ -9,6 +9,9 @@ from services.contract.units import DAY_MS, HOUR_MS
 
 HALF_LIFE_MS = (HOUR_MS, DAY_MS, 7 * DAY_MS, 30 * DAY_MS)
 HALF_LIFE_NAMES = ("1h", "1d", "7d", "30d")
+_WINDOWS = {suffix: f"half-life {suffix}" for suffix in (*HALF_LIFE_NAMES, "180d")}
+_WINDOWS |= {"60d": "30 to 60 d", "90d": "90 d", "360d": "360 d"}
+"""Over what time a feature looks back, by the end of its name."""
 RECENT_PAYEES = 8
 """Payees of remittances whose marks travel with a payment from the payer hop to the payee hop."""
 Side = Literal["payment", "payer", "payee", "pair"]
@@ -34,14 +37,8 @@ class Feature:
     @property
     def window(self) -> str:
         """Over what time the feature looks back."""
-        suffix = self.name.rpartition("_")[2]
-        if suffix in HALF_LIFE_NAMES:
-            return f"half-life {suffix}"
-        if suffix == "180d":
-            return "half-life 180d"
-        if suffix in ("60d", "90d", "360d"):
-            return {"60d": "30 to 60 d", "90d": "90 d", "360d": "360 d"}[suffix]
-        return "this payment" if self.side == "payment" else "while remembered"
+        other = "this payment" if self.side == "payment" else "while remembered"
+        return _WINDOWS.get(self.name.rpartition("_")[2], other)
 
 
 BORDER = ("payer.country and payee.country, or received_currency",)

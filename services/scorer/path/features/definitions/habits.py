@@ -26,26 +26,16 @@ def payment() -> list[Feature]:
     """What is asked of this payment."""
     return [
         Feature("amount", "EUR", "Amount of this payment", "payment", "log", source=_HANDBOOK),
-        Feature(
-            "amount_roundness", "share", "1 / significant decimal digits of the amount: 500 is 1, 250 is 1/2, 251 is 1/3; "
-            "0 for an amount of zero", "payment", source=FATF_ROUND,
-        ),
-        Feature(
-            "received_roundness", "share", "The same of the amount in the payee's currency", "payment",
-            needs=("received_amount_minor",), source=FATF_ROUND,
-        ),
-        Feature(
-            "amount_is_small", "flag", "1 when the amount is in the ruleset's small band, bounds included", "payment",
-            source="AUSTRAC, FATF: individual payments are small (indicator A1)",
-        ),
-        Feature(
-            "amount_is_near_threshold", "flag", "1 when the amount is at or above near_threshold_from and below "
-            "near_threshold_to", "payment", source=_BELOW,
-        ),
-        Feature(
-            "is_cross_border", "flag", "1 when payer and payee are in different countries; where one is not told, 1 when the "
-            "money is received in another currency than it is paid in, else missing", "payment", needs=BORDER,
-        ),
+        Feature("amount_roundness", "share", "1 / significant decimal digits of the amount: 500 is 1, 250 is 1/2, 251 is 1/3; "
+                "0 for an amount of zero", "payment", source=FATF_ROUND),
+        Feature("received_roundness", "share", "The same of the amount in the payee's currency", "payment",
+                needs=("received_amount_minor",), source=FATF_ROUND),
+        Feature("amount_is_small", "flag", "1 when the amount is in the ruleset's small band, bounds included", "payment",
+                source="AUSTRAC, FATF: individual payments are small (indicator A1)"),
+        Feature("amount_is_near_threshold", "flag", "1 when the amount is at or above near_threshold_from and below "
+                "near_threshold_to", "payment", source=_BELOW),
+        Feature("is_cross_border", "flag", "1 when payer and payee are in different countries; where one is not told, 1 when the "
+                "money is received in another currency than it is paid in, else missing", "payment", needs=BORDER),
         Feature("local_hour_sin", "1", "sin(2 pi h / 24), h the payer's local hour with its fraction", "payment",
                 needs=("utc_offset_minutes",), source=NIGHT),
         Feature("local_hour_cos", "1", "cos(2 pi h / 24)", "payment", needs=("utc_offset_minutes",), source=NIGHT),
@@ -73,10 +63,7 @@ def activity(who: Literal["payer", "payee"], other: str) -> list[Feature]:
             for h in HALF_LIFE_NAMES
         ),
         Feature(f"{who}_small_share_30d", "share", "Share whose amount was small", side),
-        Feature(
-            f"{who}_cross_border_share_30d", "share", "Share that crossed a border", side,
-            needs=BORDER,
-        ),
+        Feature(f"{who}_cross_border_share_30d", "share", "Share that crossed a border", side, needs=BORDER),
         Feature(f"{who}_round_share_30d", "share", "Share whose amount_roundness was at least 1/2", side, source=FATF_ROUND),
         Feature(f"{who}_gap", "hours", f"Effective time since the account last {verb} a payment; 0 for its first", side, "log",
                 source=_DORMANT),

@@ -1,29 +1,41 @@
-"""What the models' kernels cost, on one core, over feature vectors like real ones. None is fitted: a random ensemble of
-the default size costs what a fitted one does."""
+"""What the kernels of models and packs cost, on one core, over feature vectors like real ones. No model is fitted: a
+random ensemble of the default size costs what a fitted one does."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
+from models.kinds.layout import Layout, Leaf, Split
+from models.measures import Floats
+from services.runtime.settings import Settings
 from services.scorer.path.features.registry import FEATURES
+from services.scorer.path.rules.pack import Packs
 from services.scorer.path.scoring.forest import Forest
 from services.scorer.path.scoring.halfspace import HalfSpaceModel
 from services.scorer.path.scoring.model import LogisticModel
 from services.scorer.path.scoring.trees import MISSING_LEFT, MISSING_RIGHT, Trees
 from services.scorer.path.scoring.votes import VotingForest, VotingModel
+from services.scorer.rulebook.pack_file import load_packs
 
 ROWS = 2_000
 ROUNDS = 10
 SCHEMA = "00" * 32
 
 
+def packs_us_per_payment(settings: Settings) -> float:
+    """As ``models_us_per_payment``, of the evaluation of all typology packs that ship."""
+    packs, table, evidence = Packs(load_packs(settings)), _table(np.random.default_rng(1)), np.zeros(ROWS)
+    return _best(lambda: packs.evaluate(table, evidence))
+
+
 def models_us_per_payment() -> dict[str, float]:
     """CPU microseconds a payment in batches of ``ROWS``, the best of five, by model."""
     rng = np.random.default_rng(1)
-    table = np.where(rng.random((ROWS, len(FEATURES))) < 0.1, np.nan, rng.lognormal(0.0, 1.5, (ROWS, len(FEATURES))))
+    table = _table(rng)
     ensemble, logistic, votes, halfspace = random_forest(rng), _logistic(rng), _votes(rng), _halfspace(rng)
     return {
         "logistic": _best(lambda: logistic.contributions(table)),
@@ -34,48 +46,41 @@ def models_us_per_payment() -> dict[str, float]:
     }
 
 
+def _table(rng: np.random.Generator) -> Floats:
+    """float64[ROWS, k]: a tenth of the features is missing."""
+    shape = (ROWS, len(FEATURES))
+    return np.where(rng.random(shape) < 0.1, np.nan, rng.lognormal(0.0, 1.5, shape))
+
+
 def random_trees(rng: np.random.Generator, count: int, leaves: int, depth: int) -> Trees:
     """Trees that grew at random: of each the leaf to split, its feature and its threshold are drawn."""
-    columns: dict[str, list[float]] = {name: [] for name in ("features", "thresholds", "lefts", "missing")}
-    roots = []
+    layout = Layout()
     for _ in range(count):
-        start = len(columns["features"])
-        roots.append(start)
-        children: dict[int, int] = {}
+        children: dict[int, tuple[int, int]] = {}
         ends, made = [(0, 0)], 1
         while made < 2 * leaves - 1 and any(level < depth for _, level in ends):
             at, level = ends.pop(int(rng.integers(len(ends))))
             if level == depth:
                 ends.append((at, level))
                 continue
-            children[at] = made
+            children[at] = (made, made + 1)
             ends += [(made, level + 1), (made + 1, level + 1)]
             made += 2
-        _lay_out(children, start, rng, columns)
-    return Trees(
-        features=np.array(columns["features"], dtype=np.int32),
-        thresholds=np.array(columns["thresholds"], dtype=np.float64),
-        lefts=np.array(columns["lefts"], dtype=np.int32),
-        missing=np.array(columns["missing"], dtype=np.int8),
-        roots=np.array(roots, dtype=np.int32),
-    )
+        layout.add(0, partial(_node, children, rng))
+    return layout.trees()
+
+
+def _node(children: dict[int, tuple[int, int]], rng: np.random.Generator, at: int) -> Leaf | Split:
+    if at not in children:
+        return Leaf((), 0.0)
+    way = int(rng.choice((MISSING_LEFT, MISSING_RIGHT)))
+    return Split(int(rng.integers(len(FEATURES))), float(rng.lognormal(0.0, 1.5)), way, children[at])
 
 
 def random_forest(rng: np.random.Generator, count: int = 150, leaves: int = 31, depth: int = 8) -> Forest:
     """An ensemble of the default size that was fitted to nothing."""
     trees = random_trees(rng, count, leaves, depth)
     return Forest(1, SCHEMA, trees, rng.normal(0.0, 0.1, len(trees)))
-
-
-def _lay_out(children: dict[int, int], start: int, rng: np.random.Generator, columns: dict[str, list[float]]) -> None:
-    """Nodes as they were made: siblings side by side, children after their parent."""
-    for at in range(2 * len(children) + 1):
-        left = children.get(at)
-        inner = left is not None
-        columns["features"].append(int(rng.integers(len(FEATURES))) if inner else 0)
-        columns["thresholds"].append(float(rng.lognormal(0.0, 1.5)) if inner else 0.0)
-        columns["lefts"].append(start + (at if left is None else left))
-        columns["missing"].append(int(rng.choice((MISSING_LEFT, MISSING_RIGHT))) if inner else 0)
 
 
 def _logistic(rng: np.random.Generator) -> LogisticModel:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from services.contract.alert import Review, Snooze
 from services.contract.announcement import CHAMPION, ModelAnnouncement, Promotion, read_announced
+from services.contract.codec import NESTING_MAX, RecordInvalid, Rejection, decode, nesting, read
 from services.contract.decision import Decision
 from services.contract.label import Example, Label, PaymentLabel
-from services.contract.reading import NESTING_MAX, RecordInvalid, Rejection, decode, nesting, read
 from services.contract.shadow_scores import ShadowScores
 from services.learner.joining.records import ServedDecision
 from services.shadow.scoring import Decided
