@@ -62,7 +62,7 @@ def test_one_wrong_date_does_not_move_what_is_held_out(tmp_path: Path) -> None:
 
 
 def test_the_same_data_give_the_same_model(tmp_path: Path) -> None:
-    data = sample(2, 3_000)
+    data = sample(2, 1_500)
     made = [train(data, "boosting", f"line{at}", Registry(tmp_path), BUDGET, 7.0, None, quiet) for at in (1, 2)]
     assert made[0].announcement.model_hash == made[1].announcement.model_hash
     assert made[0].about == made[1].about
