@@ -99,7 +99,7 @@ def copied(number: int) -> Path:
 
 def python() -> str:
     """The interpreter that has the project and its tests; this one has cosmic-ray."""
-    return os.environ.get("TOCSIN_PYTHON", str(ROOT / ".venv" / "bin" / "python"))
+    return os.environ.get("MUTANTS_PYTHON", str(ROOT / ".venv" / "bin" / "python"))
 
 
 class Copy:
