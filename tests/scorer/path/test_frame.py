@@ -6,19 +6,25 @@ import numpy as np
 import pytest
 
 from services.contract.decision import Origin
-from services.scorer.path.features.inputs import PAYEE_INPUT
+from services.contract.label import PaymentLabel
+from services.scorer.path.features.inputs import PAYEE_INPUT, PAYER_INPUT
 from services.scorer.path.features.registry import INDEX
 from services.scorer.path.frame import (
     HEADER,
     LABEL,
+    LABEL_FRAME,
     OUTFLOW,
     PAYMENT,
     PAYMENT_HEAD,
+    Source,
+    headers_of,
     is_payment_from,
+    label_frames,
     schema_number,
 )
 from services.scorer.path.frame_reading import read_frames
 from services.scorer.path.hops import schema_of
+from tests.scorer.path.logs import START_MS
 from tests.scorer.path.test_frames import FRAME
 from tests.scorer.path.test_hops import RULESET
 
@@ -41,6 +47,37 @@ def test_a_payment_is_found_by_its_origin_and_nothing_else_passes_for_it() -> No
         assert not is_payment_from(other, Origin(partition, offset))
 
 
+def test_a_label_is_framed_with_its_place_and_what_it_says() -> None:
+    label = PaymentLabel("p-0", "a", "b", START_MS, True, 50.0, 2.5)
+    unknown = PaymentLabel("p-1", "a", "b", START_MS + 1, False, None, None)
+    framed = label_frames([label, unknown], [7, 8], Source(2, 99, 3), [b"te", b"t"])
+    assert [frame[LABEL_FRAME.itemsize :] for frame in framed] == [b"te", b"t"]
+    rows = [np.frombuffer(frame, dtype=LABEL_FRAME, count=1)[0] for frame in framed]
+    for at, (row, said, frame) in enumerate(zip(rows, (label, unknown), framed, strict=True)):
+        header = row["header"]
+        assert (int(header["kind"]), int(header["partition"]), int(header["schema"])) == (LABEL, 2, 99)
+        assert (int(header["generation"]), int(header["offset"]), int(header["event_ms"])) == (
+            3,
+            7 + at,
+            said.event_time_ms,
+        )
+        assert (int(header["size"]), int(header["tenant"])) == (len(frame), 2 - at)
+        assert bool(row["confirmed"]) is said.confirmed
+    assert (float(rows[0]["header"]["amount"]), float(rows[0]["over_cleared"])) == (50.0, 2.5)
+    assert np.isnan([rows[1]["header"]["amount"], rows[1]["over_cleared"]]).all()
+
+
+def test_the_headers_of_payments_name_their_places() -> None:
+    payments = np.zeros(3, dtype=PAYER_INPUT)
+    payments["event_ms"], payments["amount"] = [1, 2, 3], [10.0, 20.0, 30.0]
+    headers = headers_of(payments, np.array([2, 0]), [9, 7], Source(1, 5, 2))
+    assert headers["kind"].tolist() == [PAYMENT, PAYMENT]
+    assert headers["offset"].tolist() == [9, 7]
+    assert headers["event_ms"].tolist() == [3, 1]
+    assert headers["amount"].tolist() == [30.0, 10.0]
+    assert [headers[name].tolist() for name in ("partition", "schema", "generation")] == [[1, 1], [5, 5], [2, 2]]
+
+
 @pytest.mark.parametrize("kind", [OUTFLOW, LABEL])
 def test_what_is_no_payment_is_not_found_as_one(kind: int) -> None:
     value = FRAME[kind].value or b""
@@ -50,6 +87,7 @@ def test_what_is_no_payment_is_not_found_as_one(kind: int) -> None:
 
 def test_the_payee_hop_reads_what_the_payer_hop_measured_and_of_notes_their_amount_alone() -> None:
     frames = read_frames([FRAME[PAYMENT], FRAME[OUTFLOW]], schema_of(RULESET), 1, None)
+    assert frames.duplicates == 0
     told = frames.told.copy()
     told["features"] = 1.0 + np.arange(told["features"].shape[1])
     for name in PAYMENT_HEAD["told"].names or ():
