@@ -8,7 +8,7 @@ import pytest
 from services.contract.decision import Origin
 from services.contract.label import PaymentLabel
 from services.scorer.path.features.inputs import PAYEE_INPUT, PAYER_INPUT
-from services.scorer.path.features.registry import INDEX
+from services.scorer.path.features.registry import INDEX, PAYER_HOP
 from services.scorer.path.frame import (
     HEADER,
     LABEL,
@@ -16,11 +16,13 @@ from services.scorer.path.frame import (
     OUTFLOW,
     PAYMENT,
     PAYMENT_HEAD,
+    TOLD,
     Source,
     headers_of,
     is_payment_from,
     label_frames,
     schema_number,
+    told_of,
 )
 from services.scorer.path.frame_reading import read_frames
 from services.scorer.path.hops import schema_of
@@ -76,6 +78,21 @@ def test_the_headers_of_payments_name_their_places() -> None:
     assert headers["event_ms"].tolist() == [3, 1]
     assert headers["amount"].tolist() == [30.0, 10.0]
     assert [headers[name].tolist() for name in ("partition", "schema", "generation")] == [[1, 1], [5, 5], [2, 2]]
+
+
+def test_a_log_that_took_no_others_place_is_the_first() -> None:
+    assert Source(1, 5) == (1, 5, 0)
+
+
+def test_what_is_told_of_payments_is_theirs() -> None:
+    payments = np.zeros(3, dtype=PAYER_INPUT)
+    payments["payee_opened_ms"] = [4, 5, 6]
+    features = np.arange(3.0 * len(PAYER_HOP)).reshape(3, -1)
+    recent = 7 + np.arange(3 * TOLD["recent_payees"].shape[0], dtype=np.uint16).reshape(3, -1)
+    told = told_of(payments, features, recent, np.array([2, 0]))
+    assert told["opened_ms"].tolist() == [6, 4]
+    assert told["features"].tolist() == features[[2, 0]].tolist()
+    assert told["recent_payees"].tolist() == recent[[2, 0]].tolist()
 
 
 @pytest.mark.parametrize("kind", [OUTFLOW, LABEL])
