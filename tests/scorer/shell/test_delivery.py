@@ -40,14 +40,14 @@ class Few:
         self._room = room
 
     def append(self, *, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Headers) -> object:
-        """As ``Filling``."""
+        """As aiokafka's ``BatchBuilder``."""
         if len(self.rows) >= max(1, self._room):
             return None
         self.rows.append((timestamp, key, value, headers))
         return self
 
     def record_count(self) -> int:
-        """As ``Filling``."""
+        """As aiokafka's ``BatchBuilder``."""
         return len(self.rows)
 
 
