@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b, sha1, sha256
+from hashlib import sha1, sha256
+
+from services.contract.siphash import digest_of, key_of
 
 _NAMESPACE = bytes.fromhex("8f0c5d7e6a3b5c1e9d2f4a7b6c8e0d13")  # drawn once, for Tocsin alone
 
@@ -22,7 +24,7 @@ def uuid5(*parts: str) -> str:
 
 
 class Digests:
-    """64-bit BLAKE2b digests of identifiers, under a key that only the deployment knows.
+    """64-bit SipHash digests of identifiers, under a key that only the deployment knows.
 
     State remembers accounts, devices and texts by such digests and counts distinct ones by their bits. Whoever can
     compute them can choose names that count as one, or that push one another out; under a key nobody outside can. The
@@ -33,23 +35,19 @@ class Digests:
     """
 
     def __init__(self, key: bytes = b"") -> None:
-        self._key = key
-        self._begun = blake2b(digest_size=8, key=sha256(key).digest() if key else b"")
-        self.fingerprint = self._of(_FINGERPRINT) if key else b""
+        self._secret = key
+        self.key = key_of(sha256(key).digest() if key else bytes(16))
+        """As compiled code takes it (``services.contract.siphash``)."""
+        self.fingerprint = digest_of(_FINGERPRINT, self.key).to_bytes(8, "little") if key else b""
         """Which key it is: part of what names a ruleset and a layout of state. Nothing without a key."""
 
     def of(self, text: str) -> int:
         """The digest of ``text``. Never 0, which means *empty* in state."""
-        return int.from_bytes(self._of(text.encode()), "little") or 1
+        return digest_of(text.encode(), self.key) or 1
 
     def __reduce__(self) -> tuple[type[Digests], tuple[bytes]]:
         """Another process begins its own."""
-        return Digests, (self._key,)
-
-    def _of(self, data: bytes) -> bytes:
-        digest = self._begun.copy()  # to copy one that is begun is faster than to begin another, with a key or without
-        digest.update(data)
-        return digest.digest()
+        return Digests, (self._secret,)
 
 
 _FINGERPRINT = b"tocsin\x1fwhich key\x1f"
