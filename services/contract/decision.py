@@ -69,6 +69,10 @@ class Finding(Struct, frozen=True, omit_defaults=True):
     """People are to look whatever the budget of alerts: a confirmed payee, a minor's account."""
 
 
+HASH_SHOWN = 12
+"""Digits of a hash by which decisions name a model, a ruleset, a feature schema."""
+
+
 class Reason(Struct, frozen=True):
     """One ranked reason: a feature, the value it had, and what it added to the score (log-odds)."""
 
@@ -77,8 +81,24 @@ class Reason(Struct, frozen=True):
     contribution: float
 
 
+class Review(Struct, frozen=True, omit_defaults=True):
+    """All that a person needs of a payment that is to be reviewed."""
+
+    subjects: tuple[Role, ...]
+    """Whose behaviour the decision speaks of, where rules or the model ask; a finding names its own."""
+    reasons: tuple[Reason, ...]
+    rules: tuple[RuleResult, ...]
+    findings: tuple[Finding, ...]
+    """Of typology packs."""
+    payment: msgspec.Raw
+    """As it came, unknown fields included."""
+
+
 class Decision(Struct, frozen=True, omit_defaults=True):
-    """What Tocsin says of one payment. Every payment that can be read gets exactly one."""
+    """What Tocsin says of one payment. Every payment that can be read gets exactly one.
+
+    What it was made of is in `features.v1`: features, and the scores of every rule and pack.
+    """
 
     decision_id: str
     payment_id: str
@@ -88,23 +108,20 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     score: float
     """Log-odds: the model's bias plus the contributions of all features, summed in canonical order."""
     probability: float
-    reasons: tuple[Reason, ...]
-    rules: tuple[RuleResult, ...]
-    features: tuple[float | None, ...]
-    """In the canonical order of the feature schema; ``null`` where the payment lacks what the feature needs."""
     model_version: Count
-    model_hash: str
-    ruleset_hash: str
-    feature_schema_hash: str
+    model: str
+    """The first 12 digits of its hash, as of the next two."""
+    ruleset: str
+    feature_schema: str
     origin: Origin
-    payment: msgspec.Raw
-    """The payment as it came, unknown fields included."""
-    contributions: tuple[float, ...] = ()
-    """Of every feature, in canonical order; present on reviews, recomputable for the rest."""
-    subjects: tuple[Role, ...] = ()
-    """On reviews by rules or model: whose behaviour the decision speaks of."""
-    findings: tuple[Finding, ...] = ()
-    """On reviews: what typology packs found."""
+    reasons: tuple[str, ...] = ()
+    """The features that raised the score most, where the model tells them at no price."""
+    rules: tuple[str, ...] = ()
+    """That hit."""
+    unmeasured: tuple[str, ...] = ()
+    """Rules that could not run: never that all is well."""
+    review: Review | None = None
+    """Of a payment that goes to review."""
 
 
 class Origin(Struct, frozen=True):

@@ -26,7 +26,9 @@ class Topic:
     append_time: bool = False
     retention_ms: int = -1
     records: tuple[str, ...] = ()
-    """What its values are, as ``schema.RECORDS`` names them; none where they are our own bytes."""
+    """What its values are, as ``schema.RECORDS`` names them; none where they are our own bytes, or columns."""
+    columns: str = ""
+    """The layout of its values, where they are batches of columns."""
 
     def configuration(self, replication_factor: int = 1) -> dict[str, str]:
         """The broker's settings of this topic, as ``kafka-configs`` spells them.
@@ -71,6 +73,9 @@ class Topics:
         self.decisions = topic(
             "decisions.v1", "payee account", "one decision for every payment", records=("decision.v1",)
         )
+        self.features = topic(
+            "features.v1", "none", "features as served, scores of rules and packs, in batches", columns="served-features.v1"
+        )
         self.reviews = topic(
             "reviews.by-subject.v1", "subject", "decisions to review, and snoozes", internal=True,
             records=("snooze.v1",),
@@ -100,7 +105,7 @@ class Topics:
         """
         own = {
             "payer": (self.payments_by_payee, self.payer_state),
-            "payee": (self.decisions, self.reviews, self.payee_state),
+            "payee": (self.decisions, self.features, self.reviews, self.payee_state),
             "alerter": (self.alerts, self.alerter_state),
             "shadow": (self.shadow_scores,),
             "learner": (self.examples, self.payments),

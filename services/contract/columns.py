@@ -1,0 +1,181 @@
+"""Batches of columns, for machines: one Kafka record holds many rows, as an Arrow IPC stream.
+
+``pyarrow.ipc.open_stream(value).read_all()`` and ``polars.read_ipc_stream(value)`` open it. A ``Layout`` names the
+columns of a record; what holds for all rows stands in the schema's metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as arrow
+from numpy.typing import NDArray
+
+from services.contract.codec import TOPIC_BYTES_MAX, Rejection
+
+Kind = Literal["f8", "i8", "i4", "u1", "text", "uuid"]
+BATCH_BYTES = 917_504
+"""What the rows of one record come to at most, as a rule: below 1 MiB, whatever stands around them."""
+_TYPES = {"f8": arrow.float64(), "i8": arrow.int64(), "i4": arrow.int32(), "u1": arrow.uint8()}
+_LAYOUT, _ROWS_MAX = b"layout", 1_000_000
+
+
+class Column(NamedTuple):
+    """A column. ``each`` says what a row holds several numbers of (``feature``), where it does."""
+
+    name: str
+    kind: Kind
+    unit: str
+    meaning: str
+    each: str = ""
+
+
+class Texts(NamedTuple):
+    """n texts as one: ``data`` is all of them in UTF-8, ``ends`` int32[n + 1] where each begins and the last ends."""
+
+    data: Any
+    ends: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, texts: Sequence[bytes]) -> Texts:
+        """Of texts in UTF-8."""
+        ends = np.zeros(len(texts) + 1, dtype=np.int32)
+        np.cumsum(np.fromiter(map(len, texts), dtype=np.int32, count=len(texts)), out=ends[1:])
+        return cls(b"".join(texts), ends)
+
+    def __getitem__(self, rows: Any) -> Any:
+        raise TypeError("texts are taken whole")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What a record holds: n rows, by column, and what holds for all of them.
+
+    Numbers are arrays, [n] or [n, m]; ids uint8[n, 16]; texts are ``Texts``, or lists of them through ``texts``.
+    """
+
+    rows: int
+    arrays: Mapping[str, Any]
+    said: Mapping[str, str] = field(default_factory=dict)
+
+    def texts(self, name: str) -> list[str]:
+        """The texts of a column."""
+        data, ends = self.arrays[name]
+        places = ends.tolist()
+        whole = bytes(data)
+        return [whole[start:stop].decode() for start, stop in zip(places, places[1:], strict=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of one kind of record, ``name`` with its version (``served-features.v1``)."""
+
+    name: str
+    columns: tuple[Column, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """What each entry of the metadata means."""
+
+    def write(self, rows: int, arrays: Mapping[str, Any], said: Mapping[str, str]) -> bytes:
+        """A record. ``arrays`` are as ``Columns`` has them, one for each column; ``said`` for each entry of
+        ``metadata``."""
+        assert said.keys() == self.metadata.keys(), "every entry is told"
+        made = [_array(column, rows, arrays[column.name]) for column in self.columns]
+        fields = [
+            arrow.field(each.name, array.type, nullable=False) for each, array in zip(self.columns, made, strict=True)
+        ]
+        schema = arrow.schema(fields, {_LAYOUT: self.name, **said})
+        out = arrow.BufferOutputStream()
+        with arrow.ipc.new_stream(out, schema) as stream:
+            stream.write_batch(arrow.RecordBatch.from_arrays(made, schema=schema))
+        whole: bytes = out.getvalue().to_pybytes()
+        return whole
+
+    def read(self, value: bytes | None, reason: str) -> Columns | Rejection:
+        """What ``write`` made, or why it is none; no input raises. ``reason`` is that of the rejection."""
+        if not value or len(value) > TOPIC_BYTES_MAX:
+            return Rejection(reason, "", "The record has no value, or is larger than any of ours")
+        try:
+            with arrow.ipc.open_stream(value) as stream:
+                batch = stream.read_next_batch()
+            batch.validate(full=True)
+        except (arrow.ArrowException, OSError, StopIteration):
+            return Rejection(reason, "", "Not an Arrow IPC stream of one batch")
+        metadata = batch.schema.metadata or {}
+        if metadata.get(_LAYOUT) != self.name.encode():
+            return Rejection(reason, "layout", f"Not a batch of {self.name}")
+        said = {name: metadata.get(name.encode()) for name in self.metadata}
+        absent = [name for name, text in said.items() if text is None or not _is_text(text)]
+        if absent:
+            return Rejection(reason, absent[0], "It stands in no metadata")
+        arrays = {}
+        for column in self.columns:
+            at = batch.schema.get_field_index(column.name)
+            found = None if at < 0 else _values(column, batch.column(at))
+            if found is None:
+                return Rejection(reason, column.name, f"No column of {column.kind}")
+            arrays[column.name] = found
+        return Columns(batch.num_rows, arrays, {name: (text or b"").decode() for name, text in said.items()})
+
+
+def rows_a_record(bytes_a_row: int) -> int:
+    """How many rows of so many bytes go into one record."""
+    return max(1, BATCH_BYTES // max(bytes_a_row, 1))
+
+
+def _array(column: Column, rows: int, values: Any) -> Any:
+    if column.kind == "text":
+        data, ends = values
+        assert len(ends) == rows + 1, column.name
+        return arrow.StringArray.from_buffers(rows, arrow.py_buffer(ends), arrow.py_buffer(data))
+    if column.kind == "uuid":
+        assert values.shape == (rows, 16), column.name
+        return _flat(arrow.binary(16), rows, values)
+    assert len(values) == rows, column.name
+    kind = _TYPES[column.kind]
+    if not column.each:
+        return _flat(kind, rows, values)
+    width = values.shape[1]
+    inner = _flat(kind, rows * width, values)
+    listed = arrow.list_(arrow.field(column.each, kind, nullable=False), width)
+    return arrow.FixedSizeListArray.from_arrays(inner, type=listed)
+
+
+def _flat(kind: Any, count: int, values: NDArray[Any]) -> Any:
+    return arrow.Array.from_buffers(kind, count, [None, arrow.py_buffer(np.ascontiguousarray(values))])
+
+
+def _values(column: Column, array: Any) -> Any:
+    """The array's numbers as ``Columns`` has them; ``None`` where they are of another kind, or some are missing."""
+    if array.null_count:
+        return None
+    if column.kind == "text":
+        return _texts_of(array) if array.type == arrow.string() else None
+    if column.kind == "uuid":
+        if array.type != arrow.binary(16):
+            return None
+        return np.frombuffer(array.buffers()[1], dtype=np.uint8, count=16 * len(array)).reshape(-1, 16)
+    kind = _TYPES[column.kind]
+    if not column.each:
+        return array.to_numpy() if array.type == kind else None
+    if not arrow.types.is_fixed_size_list(array.type) or array.type.value_type != kind:
+        return None
+    inner = array.flatten()
+    return None if inner.null_count else inner.to_numpy().reshape(len(array), array.type.list_size)
+
+
+def _texts_of(array: Any) -> Texts:
+    _, ends, data = array.buffers()
+    if not len(array):
+        return Texts(b"", np.zeros(1, dtype=np.int32))
+    return Texts(data or b"", np.frombuffer(ends, dtype=np.int32, count=len(array) + 1))
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

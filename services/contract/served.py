@@ -1,0 +1,138 @@
+"""What each decision was made of: features as served, scores of rules and packs, in columns (``features.v1``).
+
+What machines read of decisions: the learner, challengers, data sets, drift, recomputing. People read ``decisions.v1``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.contract.codec import Rejection
+from services.contract.columns import Column, Columns, Layout, Texts
+
+PASS, REVIEW = 0, 1
+NO_HIT, HIT, ERROR = range(3)
+"""What a rule came to, as ``rules`` has it."""
+
+SERVED = Layout(
+    "served-features.v1",
+    (
+        Column("decision_id", "uuid", "", "Of the decision, as in `decisions.v1`"),
+        Column("tenant", "text", "", "Of the payment, like the next five"),
+        Column("payment_id", "text", "", "Unique for its payer"),
+        Column("payer", "text", "", "Account"),
+        Column("payee", "text", "", "Account"),
+        Column("event_time_ms", "i8", "ms", "When it was made"),
+        Column("appended_ms", "i8", "ms", "When it was appended to `payments.v1`; -1 where brokers do not say"),
+        Column("partition", "i4", "", "Of `payments.v1`, where the payment was read"),
+        Column("offset", "i8", "", "The same"),
+        Column("outcome", "u1", "", "0 pass, 1 review"),
+        Column("score", "f8", "log-odds", "The model's bias plus the contributions of all features"),
+        Column("probability", "f8", "", "That of the score"),
+        Column("rules", "u1", "", "Of each rule: 0 no hit, 1 hit, 2 could not run", each="rule"),
+        Column("packs", "f8", "log-odds", "Of each typology pack: its score of the payer, then of the payee", each="pack"),
+        Column("features", "f8", "see features.md", "As served; NaN where missing", each="feature"),
+    ),
+    {
+        "model_version": "Of the model that decided",
+        "model_hash": "The same, SHA-256",
+        "ruleset_hash": "Of the ruleset: rules, packs, parameters, lists",
+        "feature_schema_hash": "Of the features' definitions and parameters",
+        "feature_names": "Those of `features`, in order, with a comma between",
+        "rule_ids": "Those of `rules`",
+        "pack_names": "Those of `packs`, each of which has two numbers",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedBy:
+    """What the decisions of a batch have in common."""
+
+    model_version: int
+    model_hash: str
+    ruleset_hash: str
+    feature_schema_hash: str
+    feature_names: tuple[str, ...]
+    rule_ids: tuple[str, ...]
+    pack_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """n decisions and what they were made of. Arrays have length n; features are float64[n, k]."""
+
+    by: ServedBy
+    decision_id: NDArray[np.uint8]
+    """uint8[n, 16]."""
+    tenant: Texts
+    payment_id: Texts
+    payer: Texts
+    payee: Texts
+    event_time_ms: NDArray[np.int64]
+    appended_ms: NDArray[np.int64]
+    partition: NDArray[np.int32]
+    offset: NDArray[np.int64]
+    outcome: NDArray[np.uint8]
+    score: NDArray[np.float64]
+    probability: NDArray[np.float64]
+    rules: NDArray[np.uint8]
+    """uint8[n, r]: ``NO_HIT``, ``HIT`` or ``ERROR``."""
+    packs: NDArray[np.float64]
+    """float64[n, 2 p]."""
+    features: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.event_time_ms)
+
+    def texts(self, name: str) -> list[str]:
+        """The texts of a column."""
+        return Columns(len(self), {name: getattr(self, name)}).texts(name)
+
+    def decision_ids(self) -> list[str]:
+        """As decisions write them."""
+        return [str(UUID(bytes=each)) for each in self.decision_id.view("V16").ravel().tolist()]
+
+
+def write_served(served: Served) -> bytes:
+    """A record of ``features.v1``."""
+    by = served.by
+    said = {
+        "model_version": str(by.model_version),
+        "model_hash": by.model_hash,
+        "ruleset_hash": by.ruleset_hash,
+        "feature_schema_hash": by.feature_schema_hash,
+        "feature_names": ",".join(by.feature_names),
+        "rule_ids": ",".join(by.rule_ids),
+        "pack_names": ",".join(by.pack_names),
+    }
+    return SERVED.write(len(served), {each.name: getattr(served, each.name) for each in SERVED.columns}, said)
+
+
+def read_served(value: bytes | None) -> Served | Rejection:
+    """What ``write_served`` made; no input raises.
+
+    >>> read_served(b"")
+    Rejection(reason='features_invalid', field='', detail='The record has no value, or is larger than any of ours')
+    """
+    found = SERVED.read(value, "features_invalid")
+    if isinstance(found, Rejection):
+        return found
+    said, arrays = found.said, found.arrays
+    names, rules, packs = (tuple(filter(None, said[each].split(","))) for each in _LISTS)
+    if not said["model_version"].isdecimal():
+        return Rejection("features_invalid", "model_version", "Not a number")
+    widths = arrays["features"].shape[1], arrays["rules"].shape[1], arrays["packs"].shape[1]
+    if widths != (len(names), len(rules), 2 * len(packs)):
+        return Rejection("features_invalid", "features", "Of another number than there are names")
+    if (arrays["outcome"] > REVIEW).any() or (arrays["rules"] > ERROR).any():
+        return Rejection("features_invalid", "outcome", "Not one of the allowed codes")
+    hashes = said["model_hash"], said["ruleset_hash"], said["feature_schema_hash"]
+    return Served(ServedBy(int(said["model_version"]), *hashes, names, rules, packs), **arrays)
+
+
+_LISTS = ("feature_names", "rule_ids", "pack_names")
