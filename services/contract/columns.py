@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -46,8 +47,10 @@ class Texts(NamedTuple):
         np.cumsum(np.fromiter(map(len, texts), dtype=np.int32, count=len(texts)), out=ends[1:])
         return cls(b"".join(texts), ends)
 
-    def __getitem__(self, rows: Any) -> Any:
-        raise TypeError("texts are taken whole")
+    def part(self, rows: slice) -> Texts:
+        """Those of some neighbouring rows."""
+        ends = self.ends[rows.start : rows.stop + 1]
+        return Texts(self.data[ends[0] : ends[-1]], ends - ends[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Columns:
         data, ends = self.arrays[name]
         places = ends.tolist()
         whole = bytes(data)
-        return [whole[start:stop].decode() for start, stop in zip(places, places[1:], strict=False)]
+        return [whole[start:stop].decode() for start, stop in pairwise(places)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +143,11 @@ def _array(column: Column, rows: int, values: Any) -> Any:
     width = values.shape[1]
     inner = _flat(kind, rows * width, values)
     listed = arrow.list_(arrow.field(column.each, kind, nullable=False), width)
-    return arrow.FixedSizeListArray.from_arrays(inner, type=listed)
+    return arrow.Array.from_buffers(listed, rows, [None], children=[inner])
 
 
 def _flat(kind: Any, count: int, values: NDArray[Any]) -> Any:
+    assert values.nbytes * 8 == count * kind.bit_width, "Arrow would read beyond them"
     return arrow.Array.from_buffers(kind, count, [None, arrow.py_buffer(np.ascontiguousarray(values))])
 
 

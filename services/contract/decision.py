@@ -81,7 +81,7 @@ class Reason(Struct, frozen=True):
     contribution: float
 
 
-class Review(Struct, frozen=True, omit_defaults=True):
+class ReviewDetail(Struct, frozen=True, omit_defaults=True):
     """All that a person needs of a payment that is to be reviewed."""
 
     subjects: tuple[Role, ...]
@@ -120,7 +120,7 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     """That hit."""
     unmeasured: tuple[str, ...] = ()
     """Rules that could not run: never that all is well."""
-    review: Review | None = None
+    review: ReviewDetail | None = None
     """Of a payment that goes to review."""
 
 

@@ -61,9 +61,14 @@ def hash_of(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
-def decision_id(tenant: str, payment_id: str, ruleset_hash: str) -> str:
-    """The id of the one decision that a ruleset makes of a payment."""
-    return uuid5("decision", tenant, payment_id, ruleset_hash)
+def decision_prefix(ruleset_hash: str) -> bytes:
+    """What the names of all decisions under a ruleset begin with, before UUIDs are made of them."""
+    return _NAMESPACE + f"decision\x1f{ruleset_hash}\x1f".encode()
+
+
+def decision_id(tenant: str, payer: str, payment_id: str, ruleset_hash: str) -> str:
+    """The id of the one decision that a ruleset makes of a payment, which its payer's account and its id name."""
+    return uuid5("decision", ruleset_hash, tenant, payer, payment_id)
 
 
 def alert_id(tenant: str, role: str, account: str, queue: str, opened_by: str) -> str:

@@ -34,7 +34,9 @@ SERVED = Layout(
         Column("score", "f8", "log-odds", "The model's bias plus the contributions of all features"),
         Column("probability", "f8", "", "That of the score"),
         Column("rules", "u1", "", "Of each rule: 0 no hit, 1 hit, 2 could not run", each="rule"),
-        Column("packs", "f8", "log-odds", "Of each typology pack: its score of the payer, then of the payee", each="pack"),
+        Column(
+            "packs", "f8", "log-odds", "Of each typology pack: its score of the payer, then of the payee", each="pack"
+        ),
         Column("features", "f8", "see features.md", "As served; NaN where missing", each="feature"),
     ),
     {

@@ -74,7 +74,10 @@ class Topics:
             "decisions.v1", "payee account", "one decision for every payment", records=("decision.v1",)
         )
         self.features = topic(
-            "features.v1", "none", "features as served, scores of rules and packs, in batches", columns="served-features.v1"
+            "features.v1",
+            "none",
+            "features as served, scores of rules and packs, in batches",
+            columns="served-features.v1",
         )
         self.reviews = topic(
             "reviews.by-subject.v1", "subject", "decisions to review, and snoozes", internal=True,

@@ -12,16 +12,21 @@ import orjson
 from numba import njit
 from numpy.typing import NDArray
 
-from services.contract.decision import Finding
-from services.contract.identity import decision_id
+from services.contract.decision import HASH_SHOWN, Finding
+from services.contract.identity import decision_prefix
 from services.contract.payment import Payment, Role
+from services.contract.served import HIT, ServedBy
+from services.contract.uuids import begun
 from services.scorer.path.features.registry import FEATURES, NAMES
-from services.scorer.path.rules.evaluate import HIT, RuleResults, Rules
+from services.scorer.path.lean import Decided, Lines, lines, phrases
+from services.scorer.path.rules.evaluate import RuleResults, Rules
 from services.scorer.path.rules.pack import PackResults
 from services.scorer.path.rules.pack_format import ROLES
 from services.scorer.path.scoring.model import Model, probability
 
 REASONS_MAX = 5
+REASONS_SHOWN = 3
+"""Of them, in a decision; a review has all."""
 _PAYEE_SIDE: NDArray[np.bool_] = np.array([feature.side == "payee" for feature in FEATURES])
 
 
@@ -102,20 +107,24 @@ class DecisionWriter:
         self.rules = rules
         self._ruleset_hash = rules.ruleset.hash
         self._schema_hash = feature_schema_hash
+        self._begun = begun(decision_prefix(self._ruleset_hash))
+        self._rule_ids = tuple(rule.id for rule in rules.ruleset.rules)
+        self._pack_names = tuple(pack.name for pack in rules.packs.packs)
 
-    def decision_id(self, tenant: str, payment_id: str) -> str:
-        """The id of the decision on a payment: the same for every repeat and replay of it."""
-        return decision_id(tenant, payment_id, self._ruleset_hash)
+    def served_by(self, model: Model) -> ServedBy:
+        """What batches of decisions by ``model`` have in common."""
+        hashes = model.hash, self._ruleset_hash, self._schema_hash
+        return ServedBy(model.version, *hashes, NAMES, self._rule_ids, self._pack_names)
 
-    def named(self, model: Model) -> bytes:
-        """What decisions by ``model`` name, as JSON."""
-        names = {
+    def lines(self, decided: Decided, model: Model) -> Lines:
+        """JSON of decisions by ``model``, and their ids."""
+        named = {
             "model_version": model.version,
-            "model_hash": model.hash,
-            "ruleset_hash": self._ruleset_hash,
-            "feature_schema_hash": self._schema_hash,
+            "model": model.hash[:HASH_SHOWN],
+            "ruleset": self._ruleset_hash[:HASH_SHOWN],
+            "feature_schema": self._schema_hash[:HASH_SHOWN],
         }
-        return orjson.dumps(names)[1:-1]
+        return lines(decided, phrases(orjson.dumps(named)[1:-1]), self._begun, NAMES, self._rule_ids)
 
     def reasons(self, row: int, verdicts: Verdicts) -> list[dict[str, Any]]:
         """The features that raised the score most, each with its value and what it added."""
@@ -141,18 +150,17 @@ class DecisionWriter:
         raised = np.maximum(verdicts.contributions[row], 0.0)
         return ["payee" if raised[_PAYEE_SIDE].sum() > raised[~_PAYEE_SIDE].sum() else "payer"]
 
-    def written_reasons(self, row: int, verdicts: Verdicts) -> bytes:
-        """The same as JSON."""
-        return orjson.dumps(self.reasons(row, verdicts)) if verdicts.leading[row, 0] >= 0 else b"[]"
-
-    def of_review(self, row: int, verdicts: Verdicts, findings: Sequence[Written]) -> bytes:
-        """What only a decision to review has, as JSON."""
-        more = {
-            "contributions": verdicts.contributions[row],
-            "subjects": self.subjects(row, verdicts) if verdicts.general[row] else [],
-            "findings": [each.json for each in findings],
-        }
-        return orjson.dumps(more, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    def detail(self, row: int, verdicts: Verdicts, findings: Sequence[Written], raw_payment: bytes) -> bytes:
+        """What only a decision to review says, as JSON of a ``ReviewDetail``."""
+        return orjson.dumps(
+            {
+                "subjects": self.subjects(row, verdicts) if verdicts.general[row] else [],
+                "reasons": self.reasons(row, verdicts),
+                "rules": self.rules.described(verdicts.results, row),
+                "findings": [each.json for each in findings],
+                "payment": orjson.Fragment(raw_payment),
+            }
+        )
 
     def findings(self, row: int, verdicts: Verdicts) -> list[Written]:
         """What the typology packs found that ask for a review, in the order of packs and roles."""

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
+from uuid import UUID
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
+from services.contract.columns import Texts, rows_a_record
 from services.contract.events import cloud_event
 from services.contract.label import PaymentLabel
 from services.contract.partitioner import partitions_of
 from services.contract.payment import Payment
-from services.scorer.path.decision import DecisionWriter, Verdicts, Written
+from services.contract.served import Served, write_served
+from services.scorer.path.decision import REASONS_SHOWN, DecisionWriter, Verdicts, Written
 from services.scorer.path.decode import Decoded
 from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.frame import Frames, Source, label_frames, outflow_frames, payment_frames
-from services.scorer.path.records import Inbound, Outbound
+from services.scorer.path.lean import Decided
+from services.scorer.path.records import Inbound, Outbound, OutboundColumns
 
-_DECISION = (
-    b'{"decision_id":"%b","payment_id":%b,"tenant":%b,"event_time_ms":%d,"outcome":"%b","score":%b,"probability":%b,'
-    b'"reasons":%b,"rules":%b,"features":[%b],%b,"origin":{"partition":%d,"offset":%d},"payment":%b%b}'
-)
-"""JSON of a ``Decision``, its fields in the order of its type."""
+_OTHER_BYTES = 320
+"""Of a row of served features besides the features, roughly."""
 _Reviewed = tuple[int, str, Payment, int, list[Written]]
 """Row, decision id, payment, time of its append, findings."""
 
@@ -113,46 +114,63 @@ def moves_money(features: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def decisions(
     frames: Frames, verdicts: Verdicts, writer: DecisionWriter, partition: int, subjects: int
-) -> dict[str, list[Outbound]]:
-    """Decisions to the partition the batch was read from, and reviews to their subjects'."""
-    decided: list[Outbound] = []
-    reviewed: list[_Reviewed] = []
+) -> dict[str, Sequence[Outbound]]:
+    """Decisions, and what they were made of, to the partition the batch was read from; reviews to their subjects'."""
     paid = ~frames.outflow
     records = list(compress(frames.records, paid.tolist()))
-    tenants = [payment.tenant for payment in frames.payments]
-    ids = [payment.payment_id for payment in frames.payments]
-    parts = zip(
-        map(orjson.dumps, ids),
-        map(orjson.dumps, tenants),
-        *(frames.headers[name][paid].tolist() for name in ("event_ms", "partition", "offset")),
-        *map(_numbers, (verdicts.scores, verdicts.probabilities, verdicts.features)),
-        writer.rules.written(verdicts.results),
-        strict=True,
+    payees = Texts.of([record.key or b"" for record in records])
+    appended_ms = np.array([record.timestamp for record in records], dtype=np.int64)
+    reviewed = [(row, writer.findings(row, verdicts)) for row in np.flatnonzero(verdicts.review).tolist()]
+    details = [b""] * len(records)
+    for row, findings in reviewed:
+        details[row] = writer.detail(row, verdicts, findings, frames.raw_payments[row])
+    decided = Decided(
+        tenant=Texts.of([payment.tenant.encode() for payment in frames.payments]),
+        payer=Texts.of([payment.payer.account.encode() for payment in frames.payments]),
+        payment_id=Texts.of([payment.payment_id.encode() for payment in frames.payments]),
+        event_ms=frames.headers["event_ms"][paid],
+        partition=frames.headers["partition"][paid].astype(np.int32),
+        offset=frames.headers["offset"][paid],
+        scores=verdicts.scores,
+        probabilities=verdicts.probabilities,
+        review=verdicts.review,
+        leading=np.ascontiguousarray(verdicts.leading[:, :REASONS_SHOWN]),
+        outcomes=verdicts.results.outcome,
+        details=Texts.of(details),
     )
-    named, review = writer.named(verdicts.model), verdicts.review.tolist()
-    for row, (name, tenant, event_ms, source, offset, score, probability, values, rules) in enumerate(parts):
-        identity = writer.decision_id(tenants[row], ids[row])
-        findings = writer.findings(row, verdicts) if review[row] else []
-        value = _DECISION % (
-            identity.encode(), name, tenant, event_ms, b"review" if review[row] else b"pass", score, probability,
-            writer.written_reasons(row, verdicts), rules, values, named, source, offset,
-            frames.raw_payments[row], b"," + writer.of_review(row, verdicts, findings) if review[row] else b"",
+    lines = writer.lines(decided, verdicts.model)
+    ids = [str(UUID(bytes=lines.ids[row].tobytes())) for row, _ in reviewed]
+    to_review = [
+        (row, identity, frames.payments[row], int(appended_ms[row]), findings)
+        for (row, findings), identity in zip(reviewed, ids, strict=True)
+    ]
+    keys = np.frombuffer(payees.data, dtype=np.uint8)
+    return {
+        "decisions": OutboundColumns(partition, appended_ms, keys, payees.ends, lines.data, lines.ends),
+        "features": _features(decided, payees, appended_ms, verdicts, lines.ids, writer, partition),
+        "reviews": _reviews(to_review, verdicts, writer, subjects),
+    }
+
+
+def _features(
+    decided: Decided, payees: Texts, appended_ms: NDArray[np.int64], verdicts: Verdicts, ids: NDArray[np.uint8],
+    writer: DecisionWriter, partition: int,
+) -> list[Outbound]:  # fmt: skip
+    """What decisions were made of, in as few records as hold them. A record's time is the latest append of its rows."""
+    by = writer.served_by(verdicts.model)
+    packs = verdicts.packs.risk.reshape(len(ids), -1)
+    out = []
+    size = rows_a_record(verdicts.features.itemsize * verdicts.features.shape[1] + _OTHER_BYTES)
+    for start in range(0, len(ids), size):
+        rows = slice(start, start + size)
+        served = Served(
+            by, ids[rows], decided.tenant.part(rows), decided.payment_id.part(rows), decided.payer.part(rows),
+            payees.part(rows), decided.event_ms[rows], appended_ms[rows], decided.partition[rows],
+            decided.offset[rows], decided.review[rows].astype(np.uint8), decided.scores[rows],
+            decided.probabilities[rows], decided.outcomes[rows], packs[rows], verdicts.features[rows],
         )  # fmt: skip
-        headers = cloud_event("decision.v1", identity)
-        decided.append(Outbound(partition, records[row].timestamp, records[row].key, value, headers))
-        if review[row]:
-            reviewed.append((row, identity, frames.payments[row], records[row].timestamp, findings))
-    return {"decisions": decided, "reviews": _reviews(reviewed, verdicts, writer, subjects)}
-
-
-def _numbers(values: NDArray[np.float64]) -> list[bytes]:
-    """JSON of each number, or of each row of numbers without its brackets, of ``values``; of them all at once, which
-    is cheaper."""
-    if not len(values):
-        return []
-    return (
-        orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY).strip(b"[]").split(b"],[" if values.ndim > 1 else b",")
-    )
+        out.append(Outbound(partition, int(served.appended_ms.max()), None, write_served(served), []))
+    return out
 
 
 def _reviews(reviewed: list[_Reviewed], verdicts: Verdicts, writer: DecisionWriter, subjects: int) -> list[Outbound]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,32 @@ class Outbound(NamedTuple):
     headers: Headers
 
 
+@dataclass(frozen=True, slots=True)
+class OutboundColumns(Sequence[Outbound]):
+    """n records to one partition, in columns, without headers. As a sequence it gives each as a record.
+
+    ``timestamps`` is int64[n]; keys and values stand one after the other in ``data`` (uint8), up to ``ends`` (n + 1).
+    """
+
+    partition: int
+    timestamps: NDArray[np.int64]
+    key_data: NDArray[np.uint8]
+    key_ends: NDArray[Any]
+    data: NDArray[np.uint8]
+    ends: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.timestamps)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self[each] for each in range(*at.indices(len(self)))]
+        at = range(len(self))[at]
+        key = self.key_data[self.key_ends[at] : self.key_ends[at + 1]].tobytes()
+        value = self.data[self.ends[at] : self.ends[at + 1]].tobytes()
+        return Outbound(self.partition, int(self.timestamps[at]), key, value, [])
+
+
 def no_mark(stage: str) -> None:
     """Measure nothing."""
 
@@ -65,7 +91,7 @@ class HopResult:
     must reach, per queue.
     """
 
-    outputs: dict[str, list[Outbound]]
+    outputs: dict[str, Sequence[Outbound]]
     touched: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)

@@ -7,18 +7,15 @@ from itertools import compress
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
+from services.contract.served import ERROR, HIT, NO_HIT
 from services.scorer.path.features.registry import FEATURES, INDEX
-from services.scorer.path.frame import bytes_of
 from services.scorer.path.rules.condition import RulesetError
 from services.scorer.path.rules.pack import Packs, flat
 from services.scorer.path.rules.ruleset import Rule, Ruleset
 
-NO_HIT, HIT, ERROR = 0, 1, 2
 OUTCOMES = ("no_hit", "hit", "error")
-_FRAGMENTS_MAX = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +50,6 @@ class Rules:
         families = sorted({rule.family for rule in ruleset.rules})
         self._family_bits = np.array([1 << families.index(rule.family) for rule in ruleset.rules], dtype=np.int64)
         self._hit = [_hit(rule) for rule in ruleset.rules]
-        self._no_hit = [{"rule": rule.id, "outcome": "no_hit"} for rule in ruleset.rules]
-        self._no_hit_json = [orjson.dumps(each) for each in self._no_hit]
-        self._quiet: dict[bytes, bytes] = {}
 
     def evaluate(self, features: NDArray[np.float64]) -> RuleResults:
         """Run every rule on every payment of ``features`` (float64[n, k], NaN where missing)."""
@@ -71,45 +65,21 @@ class Rules:
         review = (hits.sum(axis=1) >= limits.rule_hits_min) & (families >= limits.families_min)
         return RuleResults(outcome, values[:, self._starts], missing, review)
 
-    def written(self, results: RuleResults) -> list[bytes]:
-        """The results of each payment as JSON. Rows without a hit repeat themselves, so they are written once."""
-        outcomes, missing = bytes_of(results.outcome), bytes_of(results.missing)
-        return [
-            self._with_hits(results, row, outcome) if HIT in outcome else self._without(results, row, pattern)
-            for row, (outcome, pattern) in enumerate(zip(outcomes, missing, strict=True))
-        ]
-
-    def _without(self, results: RuleResults, row: int, pattern: bytes) -> bytes:
-        known = self._quiet.get(pattern)
-        if known is None:
-            if len(self._quiet) >= _FRAGMENTS_MAX:
-                self._quiet.clear()
-            known = self._quiet[pattern] = orjson.dumps(self.described(results, row))
-        return known
-
-    def _with_hits(self, results: RuleResults, row: int, outcomes: bytes) -> bytes:
-        parts = list(self._no_hit_json)
-        for position, outcome in enumerate(outcomes):
-            if outcome != NO_HIT:
-                parts[position] = orjson.dumps(self._result(results, row, position))
-        return b"[" + b",".join(parts) + b"]"
-
     def described(self, results: RuleResults, row: int, only_hits: bool = False) -> list[dict[str, Any]]:
-        """The results of one payment, field by field as in ``RuleResult``."""
+        """What hit of one payment and, unless ``only_hits``, what could not run; field by field as in
+        ``RuleResult``."""
         return [
             self._result(results, row, position)
             for position, outcome in enumerate(results.outcome[row].tolist())
-            if outcome == HIT or not only_hits
+            if outcome == HIT or (outcome == ERROR and not only_hits)
         ]
 
     def _result(self, results: RuleResults, row: int, position: int) -> dict[str, Any]:
         outcome = results.outcome[row, position]
         if outcome == HIT:
             return self._hit[position] | {"measured": float(results.measured[row, position])}
-        if outcome == ERROR:
-            rule = self.ruleset.rules[position]
-            return {"rule": rule.id, "outcome": "error", "missing": self._missing(results, row, position)}
-        return self._no_hit[position]
+        rule = self.ruleset.rules[position]
+        return {"rule": rule.id, "outcome": "error", "missing": self._missing(results, row, position)}
 
     def _missing(self, results: RuleResults, row: int, position: int) -> list[str]:
         missing = results.missing[row, self._starts[position] :]
