@@ -158,7 +158,8 @@ def _features(
 ) -> list[Outbound]:  # fmt: skip
     """What decisions were made of, in as few records as hold them. A record's time is the latest append of its rows."""
     by = writer.served_by(verdicts.model)
-    packs = verdicts.packs.risk.reshape(len(ids), -1)
+    risk = verdicts.packs.risk
+    packs = risk.reshape(len(ids), risk.shape[1] * risk.shape[2])
     out = []
     size = rows_a_record(verdicts.features.itemsize * verdicts.features.shape[1] + _OTHER_BYTES)
     for start in range(0, len(ids), size):

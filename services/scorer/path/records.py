@@ -51,7 +51,7 @@ class Outbound(NamedTuple):
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class OutboundColumns(Sequence[Outbound]):
     """n records to one partition, in columns, without headers. As a sequence it gives each as a record.
 
@@ -67,6 +67,11 @@ class OutboundColumns(Sequence[Outbound]):
 
     def __len__(self) -> int:
         return len(self.timestamps)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
