@@ -17,21 +17,25 @@ from numpy.typing import NDArray
 
 from services.contract.codec import TOPIC_BYTES_MAX, Rejection
 
-Kind = Literal["f8", "i8", "i4", "u1", "text", "uuid"]
+Kind = Literal["f8", "i8", "i4", "u2", "u1", "text", "uuid"]
 BATCH_BYTES = 917_504
 """What the rows of one record come to at most, as a rule: below 1 MiB, whatever stands around them."""
-_TYPES = {"f8": arrow.float64(), "i8": arrow.int64(), "i4": arrow.int32(), "u1": arrow.uint8()}
+_TYPES = {
+    "f8": arrow.float64(), "i8": arrow.int64(), "i4": arrow.int32(), "u2": arrow.uint16(), "u1": arrow.uint8()
+}  # fmt: skip
 _LAYOUT, _ROWS_MAX = b"layout", 1_000_000
 
 
 class Column(NamedTuple):
-    """A column. ``each`` says what a row holds several numbers of (``feature``), where it does."""
+    """A column. ``each`` says what a row holds several numbers of (``feature``), where it does; where they are ``some``
+    rows only, the others hold none."""
 
     name: str
     kind: Kind
     unit: str
     meaning: str
     each: str = ""
+    some: bool = False
 
 
 class Texts(NamedTuple):
@@ -53,11 +57,19 @@ class Texts(NamedTuple):
         return Texts(self.data[ends[0] : ends[-1]], ends - ends[0])
 
 
+class Some(NamedTuple):
+    """Numbers of some of n rows: ``values`` [m, k] of the m rows that are ``present``, bool[n]."""
+
+    present: NDArray[np.bool_]
+    values: NDArray[Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """What a record holds: n rows, by column, and what holds for all of them.
 
-    Numbers are arrays, [n] or [n, m]; ids uint8[n, 16]; texts are ``Texts``, or lists of them through ``texts``.
+    Numbers are arrays, [n] or [n, m], or ``Some``; ids uint8[n, 16]; texts are ``Texts``, or lists of them through
+    ``texts``.
     """
 
     rows: int
@@ -136,14 +148,23 @@ def _array(column: Column, rows: int, values: Any) -> Any:
     if column.kind == "uuid":
         assert values.shape == (rows, 16), column.name
         return _flat(arrow.binary(16), rows, values)
-    assert len(values) == rows, column.name
     kind = _TYPES[column.kind]
+    if column.some:
+        return _some(arrow.list_(arrow.field(column.each, kind, nullable=False)), rows, values)
+    assert len(values) == rows, column.name
     if not column.each:
         return _flat(kind, rows, values)
     width = values.shape[1]
     inner = _flat(kind, rows * width, values)
     listed = arrow.list_(arrow.field(column.each, kind, nullable=False), width)
     return arrow.Array.from_buffers(listed, rows, [None], children=[inner])
+
+
+def _some(kind: Any, rows: int, values: Some) -> Any:
+    ends = np.zeros(rows + 1, dtype=np.int32)
+    np.cumsum(values.present * np.int32(values.values.shape[1]), out=ends[1:])
+    inner = _flat(kind.value_type, values.values.size, values.values)
+    return arrow.Array.from_buffers(kind, rows, [None, arrow.py_buffer(ends)], children=[inner])
 
 
 def _flat(kind: Any, count: int, values: NDArray[Any]) -> Any:
@@ -164,10 +185,22 @@ def _values(column: Column, array: Any) -> Any:
     kind = _TYPES[column.kind]
     if not column.each:
         return array.to_numpy() if array.type == kind else None
+    if column.some:
+        return _some_of(array) if arrow.types.is_list(array.type) and array.type.value_type == kind else None
     if not arrow.types.is_fixed_size_list(array.type) or array.type.value_type != kind:
         return None
     inner = array.flatten()
     return None if inner.null_count else inner.to_numpy().reshape(len(array), array.type.list_size)
+
+
+def _some_of(array: Any) -> Some | None:
+    inner = array.flatten()
+    lengths = np.diff(array.offsets.to_numpy())
+    width = int(lengths.max(initial=0))
+    if inner.null_count or not np.isin(lengths, (0, width)).all():
+        return None
+    present = lengths > 0
+    return Some(present, inner.to_numpy().reshape(int(present.sum()), width))
 
 
 def _texts_of(array: Any) -> Texts:

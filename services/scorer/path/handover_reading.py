@@ -1,0 +1,282 @@
+"""Reading what is handed over. A record that is corrupt, or forged, is a dead letter: nothing of it is an index or a
+clock unchecked.
+
+``payments.by-payee.v1`` is internal, but who can write to a cluster is for its operators to say. So everything that the
+payee hop's kernel addresses memory with, or that moves the partition's clock, is held within what the payer hop can
+write. A record is taken whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.contract.codec import Rejection
+from services.contract.columns import Columns, Some, Texts
+from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX
+from services.scorer.path.decode import FUTURE_MS_MAX
+from services.scorer.path.features.definitions.feature import RECENT_PAYEES
+from services.scorer.path.features.inputs import COUNTRY_CODE, LABEL_INPUT, PAYEE_INPUT, STATUS_CODE
+from services.scorer.path.features.registry import INDEX, PAYER_HOP
+from services.scorer.path.handover import HANDOVER, LABEL, OUTFLOW, PAYMENT
+from services.scorer.path.records import Inbound
+
+GENERATIONS_MAX = 30_000
+"""How often the log of a partition can be replaced by another."""
+OFFSET_MAX = 2**47
+"""No log is as long: at a million records a second it takes four years."""
+POSITIONS = 2 * OFFSET_MAX
+"""Places of payments and notes in one log; those of a log that took its place come after all of them."""
+_COUNTRY_MAX = max(COUNTRY_CODE.values())
+_FEATURES_READ = tuple(name for name in PAYEE_INPUT.names or () if name in INDEX)
+"""Features of the payer hop that the payee hop's kernel reads."""
+_TEXTS = ("tenant", "payment_id", "payer", "payee", "payment")
+_SCALARS = (
+    "kind", "offset", "event_ms", "appended_ms", "value", "account_low", "account_high", "status", "payer_country",
+    "opened_ms", "payer_digest", "text_digest", "confirmed", "in_lexicon",
+)  # fmt: skip
+
+
+class _Part(NamedTuple):
+    """A record, read: the partition it is of, and its columns."""
+
+    partition: int
+    columns: Columns
+
+
+@dataclass(slots=True)
+class Handover:
+    """A batch of ``payments.by-payee.v1``: n payments and outflows, of which m are payments; k labels among them; and
+    the records that cannot be read."""
+
+    inputs: NDArray[Any]
+    """``PAYEE_INPUT[n]``: what the payee hop's kernel reads."""
+    accounts: NDArray[np.uint64]
+    """[n, 2]: digests of tenant and account."""
+    labels: NDArray[Any]
+    """``LABEL_INPUT[k]``."""
+    labelled: NDArray[np.uint64]
+    """[k, 2]: digests of the accounts of the labels' payees."""
+    partition: NDArray[np.int32]
+    """[m], where each payment was read, like all that follows."""
+    offset: NDArray[np.int64]
+    appended_ms: NDArray[np.int64]
+    features: NDArray[np.float64]
+    """[m, len(PAYER_HOP)]."""
+    tenant: Texts
+    payment_id: Texts
+    payer: Texts
+    payee: Texts
+    payment: Texts
+    """JSON, as it came."""
+    duplicates: int = 0
+    """Payments among the records that came again."""
+    gaps: int = 0
+    """How often something is missing before a record."""
+    rejected: list[tuple[Inbound, Rejection]] = field(default_factory=list)
+
+
+def read_handovers(
+    records: Iterable[Inbound], schema: bytes, seen: NDArray[np.int64], repeats_possible: bool
+) -> Handover:
+    """Read a batch.
+
+    Parameters
+    ----------
+    schema
+        As ``hops.schema_of``.
+    seen
+        int64[partitions of ``payments.v1``], updated: the position of each up to which it was handed over.
+    repeats_possible
+        Whether what was seen before is a repeat, and dropped: with at-least-once delivery a crash makes the payer hop
+        write some of it again. With exactly-once nothing repeats, so nothing is dropped either.
+    """
+    parts: list[_Part] = []
+    rejected: list[tuple[Inbound, Rejection]] = []
+    duplicates = gaps = 0
+    for record in records:
+        found = _read(record, schema, len(seen))
+        if isinstance(found, Rejection):
+            rejected.append((record, found))
+            continue
+        said, arrays = found.said, found.arrays
+        partition, before = int(said["partition"]), int(said["generation"]) * POSITIONS
+        follows = int(said["follows_offset"])
+        gaps += follows >= 0 and before + 2 * follows > seen[partition] >= before
+        if repeats_possible:
+            position = before + 2 * arrays["offset"] + (arrays["kind"] == OUTFLOW)
+            start = int(np.searchsorted(position, seen[partition]))
+            duplicates += int(np.count_nonzero(arrays["kind"][:start] == PAYMENT))
+            found = _from(found, start)
+        seen[partition] = max(seen[partition], before + 2 * int(said["upto_offset"]))
+        parts.append(_Part(partition, found))
+    out = _together(parts)
+    out.duplicates, out.gaps, out.rejected = duplicates, gaps, rejected
+    return out
+
+
+def _read(record: Inbound, schema: bytes, sources: int) -> Columns | Rejection:
+    """One record, if all of it can be what the payer hop writes."""
+    found = HANDOVER.read(record.value, "handover_invalid")
+    if isinstance(found, Rejection):
+        return found
+    if found.said["schema"] != schema.hex():
+        return Rejection("feature_schema_mismatch", "schema", "Of another feature schema, or key of digests")
+    return _amiss_in_metadata(found, sources) or _amiss_in_columns(found, record.timestamp) or found
+
+
+def _amiss_in_metadata(found: Columns, sources: int) -> Rejection | None:
+    for name, least, most in (
+        ("partition", 0, sources - 1),
+        ("generation", 0, GENERATIONS_MAX),
+        ("from_offset", 0, OFFSET_MAX - 1),
+        ("upto_offset", 0, OFFSET_MAX),
+        ("follows_offset", -1, OFFSET_MAX),
+    ):
+        text = found.said[name]
+        digits = text.removeprefix("-") if least < 0 else text
+        if not (digits.isdecimal() and len(digits) <= 15 and least <= int(text) <= most):
+            return Rejection("handover_invalid", name, "No number that the payer hop can write")
+    return None
+
+
+def _amiss_in_columns(found: Columns, appended_ms: int) -> Rejection | None:
+    arrays = found.arrays
+    kind, offset, value, event_ms = (arrays[name] for name in ("kind", "offset", "value", "event_ms"))
+    start, stop = int(found.said["from_offset"]), int(found.said["upto_offset"])
+    paid = kind == PAYMENT
+    features, marks = arrays["features"], arrays["recent_payees"]
+    position = 2 * np.clip(offset, -1, OFFSET_MAX) + (kind == OUTFLOW)
+    latest_ms = np.where(kind == LABEL, EVENT_TIME_MS_MAX, np.minimum(EVENT_TIME_MS_MAX, _bound(arrays["appended_ms"])))
+    most = np.where(kind == LABEL, OVER_CLEARED_MAX, AMOUNT_EUR_MAX)
+    lengths = {name: np.diff(arrays[name].ends) for name in _TEXTS}
+    for name, holds in (
+        ("kind", kind <= LABEL),
+        ("offset", (offset >= start) & (offset < stop)),
+        ("offset", np.diff(position, prepend=-1) > 0),
+        ("event_ms", (event_ms >= 0) & (event_ms <= latest_ms)),
+        ("appended_ms", arrays["appended_ms"] <= max(appended_ms, -1)),
+        ("value", ((value >= 0.0) & (value <= most)) | (np.isnan(value) & (kind != OUTFLOW))),
+        ("status", (arrays["status"] >= 0) & (arrays["status"] < len(STATUS_CODE))),
+        ("payer_country", (arrays["payer_country"] >= -1) & (arrays["payer_country"] <= _COUNTRY_MAX)),
+        ("opened_ms", (arrays["opened_ms"] >= -1) & (arrays["opened_ms"] <= EVENT_TIME_MS_MAX)),
+        ("confirmed", ~(np.abs(arrays["confirmed"]) > 1.0)),
+        ("in_lexicon", ~(np.abs(arrays["in_lexicon"]) > 1.0)),
+        *((name, (lengths[name] > 0) == paid) for name in _TEXTS),
+        *((name, _names(arrays[name])) for name in _TEXTS[:-1]),
+        ("features", features.present == paid),
+        ("features", ~(np.abs(features.values) > OVER_CLEARED_MAX)),
+        ("features", np.array(not len(features.values) or features.values.shape[1] == len(PAYER_HOP))),
+        ("recent_payees", marks.present == paid),
+        ("recent_payees", np.array(not len(marks.values) or marks.values.shape[1] == RECENT_PAYEES)),
+    ):
+        if not holds.all():
+            return Rejection("handover_invalid", name, "Not what the payer hop can say")
+    return None
+
+
+def _names(texts: Texts) -> NDArray[np.bool_]:
+    """Which bytes of ``texts`` can be of names: U+0000 to U+001F and U+007F are not, in UTF-8 they are as many bytes."""
+    data = np.frombuffer(texts.data, dtype=np.uint8)
+    return (data >= 0x20) & (data != 0x7F)
+
+
+def _bound(appended_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64[n]: the latest event time that payments with such append times can have."""
+    return np.where(appended_ms < 0, EVENT_TIME_MS_MAX, appended_ms + FUTURE_MS_MAX)
+
+
+def _from(found: Columns, start: int) -> Columns:
+    """The rows from ``start`` on."""
+    if start == 0:
+        return found
+    rows = slice(start, found.rows)
+    arrays: dict[str, Any] = {}
+    for name, values in found.arrays.items():
+        if isinstance(values, Texts):
+            arrays[name] = values.part(rows)
+        elif isinstance(values, Some):
+            arrays[name] = Some(values.present[rows], values.values[int(values.present[:start].sum()) :])
+        else:
+            arrays[name] = values[rows]
+    return Columns(found.rows - start, arrays, found.said)
+
+
+def _together(parts: Sequence[_Part]) -> Handover:
+    """The records' rows, one record's after the other's."""
+
+    def whole(name: str) -> NDArray[Any]:
+        return np.concatenate([part.columns.arrays[name] for part in parts]) if parts else np.empty(0)
+
+    scalars = {name: whole(name) for name in _SCALARS}
+    kind = scalars["kind"]
+    paid, labelled = kind == PAYMENT, kind == LABEL
+    moving = ~labelled
+    accounts = np.stack([scalars["account_low"], scalars["account_high"]], axis=1).astype(np.int64).view(np.uint64)
+    features = _rows("features", parts, len(PAYER_HOP), np.float64)
+    partitions = [np.full(part.columns.rows, part.partition, dtype=np.int32) for part in parts]
+    labels: NDArray[Any] = np.zeros(int(labelled.sum()), dtype=(np.record, LABEL_INPUT))
+    labels["before"] = np.cumsum(moving)[labelled]
+    labels["event_ms"], labels["value"] = scalars["event_ms"][labelled], scalars["value"][labelled]
+    labels["confirmed"] = scalars["confirmed"][labelled] == 1.0
+    texts = {name: _joined([_paid_texts(part, name) for part in parts]) for name in _TEXTS}
+    return Handover(
+        inputs=_inputs(
+            scalars, moving, paid[moving], features, _rows("recent_payees", parts, RECENT_PAYEES, np.uint16)
+        ),
+        accounts=accounts[moving],
+        labels=labels,
+        labelled=accounts[labelled],
+        partition=np.concatenate(partitions)[paid] if parts else np.empty(0, dtype=np.int32),
+        offset=scalars["offset"][paid].astype(np.int64),
+        appended_ms=scalars["appended_ms"][paid].astype(np.int64),
+        features=features,
+        tenant=texts["tenant"],
+        payment_id=texts["payment_id"],
+        payer=texts["payer"],
+        payee=texts["payee"],
+        payment=texts["payment"],
+    )
+
+
+def _inputs(
+    scalars: dict[str, NDArray[Any]], moving: NDArray[np.bool_], paid: NDArray[np.bool_], features: NDArray[np.float64],
+    recent_payees: NDArray[np.uint16],
+) -> NDArray[Any]:  # fmt: skip
+    """``PAYEE_INPUT`` of what is ``moving``, of which payments are ``paid``."""
+    rows = np.zeros(len(paid), dtype=(np.record, PAYEE_INPUT))
+    rows["outflow"] = ~paid
+    rows["event_ms"], rows["amount"] = scalars["event_ms"][moving], scalars["value"][moving]
+    for name in ("status", "payer_country", "opened_ms", "confirmed", "in_lexicon"):
+        rows[name] = scalars[name][moving]
+    for name in ("payer", "text"):
+        rows[name] = scalars[f"{name}_digest"][moving].astype(np.int64).view(np.uint64)
+    rows["recent_payees"][paid] = recent_payees
+    for name in _FEATURES_READ:
+        rows[name][paid] = features[:, INDEX[name]]
+    return rows
+
+
+def _rows(name: str, parts: Sequence[_Part], width: int, dtype: Any) -> NDArray[Any]:
+    found = [part.columns.arrays[name].values for part in parts]
+    return np.concatenate([each for each in found if len(each)] or [np.empty((0, width), dtype=dtype)])
+
+
+def _paid_texts(part: _Part, name: str) -> Texts:
+    """The texts of payments: those of other rows are empty."""
+    texts: Texts = part.columns.arrays[name]
+    paid = part.columns.arrays["kind"] == PAYMENT
+    return Texts(texts.data, np.concatenate([texts.ends[:-1][paid], texts.ends[-1:]]))
+
+
+def _joined(parts: Sequence[Texts]) -> Texts:
+    ends, size = [np.zeros(1, dtype=np.int32)], 0
+    for part in parts:
+        ends.append(part.ends[1:] - part.ends[0] + np.int32(size))
+        size += int(part.ends[-1] - part.ends[0])
+    data = [np.frombuffer(part.data, dtype=np.uint8)[part.ends[0] : part.ends[-1]] for part in parts if len(part.data)]
+    return Texts(np.concatenate(data or [np.empty(0, dtype=np.uint8)]), np.concatenate(ends))
