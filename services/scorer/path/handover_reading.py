@@ -180,9 +180,10 @@ def _amiss_in_columns(found: Columns, appended_ms: int) -> Rejection | None:
 
 
 def _names(texts: Texts) -> NDArray[np.bool_]:
-    """Which bytes of ``texts`` can be of names: U+0000 to U+001F and U+007F are not, in UTF-8 they are as many bytes."""
-    data = np.frombuffer(texts.data, dtype=np.uint8)
-    return (data >= 0x20) & (data != 0x7F)
+    """Which bytes of ``texts`` can be of names: control characters are not, and in UTF-8 they are one byte each."""
+    data: NDArray[np.uint8] = np.frombuffer(texts.data, dtype=np.uint8)
+    sound: NDArray[np.bool_] = (data >= 0x20) & (data != 0x7F)
+    return sound
 
 
 def _bound(appended_ms: NDArray[np.int64]) -> NDArray[np.int64]:
