@@ -34,8 +34,6 @@ class Measured:
     """A batch at the payer hop: n payments, of which m go on to their payees, and k labels."""
 
     batch: Decoded
-    touched: NDArray[np.int64]
-    """int64[n + k]: the payers' rows in state; -1 for a label whose payer has none."""
     verdicts: NDArray[np.uint8]
     """uint8[n]: ``FORWARD``, ``DUPLICATE`` or ``STATUS_UPDATE``."""
     onward: NDArray[np.int64]

@@ -20,13 +20,14 @@ from services.contract.identity import hash_of
 from services.scorer.path.decision import DecisionWriter, decide
 from services.scorer.path.decode import dead_letter, decode
 from services.scorer.path.encode import Measured, decisions, forwarded
+from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.definitions.derived import with_derived
 from services.scorer.path.features.inputs import corridor_slots, label_rows, payer_rows
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
 from services.scorer.path.features.registry import NAMES, feature_schema_hash
 from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
-from services.scorer.path.features.state import AccountState, account_key
+from services.scorer.path.features.state import ACCOUNTS_MAX, AccountState, account_key
 from services.scorer.path.features.tokens import write_linked
 from services.scorer.path.frame import Frames, Source, headers_of, schema_number, told_of
 from services.scorer.path.frame_reading import read_frames
@@ -41,12 +42,21 @@ class PayerHop:
 
     name = "payer"
 
-    def __init__(self, ruleset: Ruleset, topic: str, partition: int, payee_partitions: int) -> None:
+    def __init__(
+        self,
+        ruleset: Ruleset,
+        topic: str,
+        partition: int,
+        payee_partitions: int,
+        accounts_max: int = ACCOUNTS_MAX,
+    ) -> None:
         self._parameters, self._private = ruleset.parameters, ruleset.private
         self._eur = ruleset.parameters.eur_per_minor_unit()
         self._schema = schema_of(ruleset)
         self._schema_number = schema_number(self._schema)
-        self.state = AccountState(PAYER_ROW, ruleset.parameters.account_idle_ms, schema=self._schema)
+        self.state = AccountState(
+            PAYER_ROW, ruleset.parameters.account_idle_ms, schema=self._schema, accounts_max=accounts_max
+        )
         self._topic, self._partition, self._payee_partitions = topic, partition, payee_partitions
 
     @property
@@ -61,7 +71,6 @@ class PayerHop:
         mark("encode")
         return HopResult(
             outputs={"payments_by_payee": frames, "dead_letters": batch.dead},
-            touched=found.touched,
             counts=Counter(
                 forwarded=len(found.onward),
                 duplicate=int(np.count_nonzero(verdicts == DUPLICATE)),
@@ -73,18 +82,24 @@ class PayerHop:
             reasons=Counter(batch.reasons),
         )
 
+    def take(self, records: Sequence[Inbound]) -> None:
+        """Take ``records``, whose outputs are written already, into the state."""
+        self.measure(records)
+
     def measure(self, records: Sequence[Inbound], mark: Mark = no_mark) -> Measured:
         """What the next ``records`` are, and what the payee hop is to be told of them."""
         batch = decode(records, self._topic, self._partition)
         mark("decode")
         inputs = payer_rows(batch.payments, self._eur, self._private)
-        slots = self.state.slots(
-            [account_key(p.tenant.encode(), r.key or b"") for p, r in zip(batch.payments, batch.records, strict=True)]
-        )
-        digest = self._private.texts.digest
+        texts = self._private.texts
+        digest, key = texts.digest, texts.digests.key
         labels = label_rows(batch.labels, batch.payments_before, digest)
-        label_slots = self.state.known_slots(
-            [account_key(label.tenant.encode(), label.payer.encode()) for label in batch.labels]
+        payers = zip(batch.payments, batch.records, strict=True)
+        slots, label_slots = self.state.slots(
+            digests_of_keys([account_key(p.tenant.encode(), r.key or b"") for p, r in payers], key),
+            inputs["event_ms"],
+            digests_of_keys([account_key(each.tenant.encode(), each.payer.encode()) for each in batch.labels], key),
+            labels["before"],
         )
         corridors = corridor_slots(batch.payments, inputs, self.state.corridors)
         mark("state")
@@ -98,7 +113,7 @@ class PayerHop:
         onward = np.flatnonzero(verdicts == FORWARD)
         offsets = [batch.records[at].offset for at in onward.tolist()]
         return Measured(
-            batch, np.concatenate([slots, label_slots]), verdicts, onward,
+            batch, verdicts, onward,
             headers=headers_of(inputs, onward, offsets, self._source),
             told=told_of(inputs, features, recent, onward),
             labels=np.flatnonzero(fresh),
@@ -116,6 +131,8 @@ class PayeeHop:
         Partitions of ``payments.v1`` and of ``reviews.by-subject.v1``.
     repeats_possible
         Whether payer hops may write a frame again: without transactions.
+    accounts_max
+        Accounts remembered at most.
     """
 
     name = "payee"
@@ -128,11 +145,13 @@ class PayeeHop:
         payer_partitions: int,
         subjects: int,
         repeats_possible: bool = False,
+        accounts_max: int = ACCOUNTS_MAX,
     ) -> None:
         self._parameters = ruleset.parameters
         self._schema = schema_of(ruleset)
         idle_ms = ruleset.parameters.account_idle_ms
-        self.state = AccountState(PAYEE_ROW, idle_ms, sources=payer_partitions, schema=self._schema)
+        self._key = ruleset.private.texts.digests.key
+        self.state = AccountState(PAYEE_ROW, idle_ms, payer_partitions, self._schema, accounts_max)
         self._rules = Rules(ruleset)
         self._writer = DecisionWriter(self._rules, feature_schema_hash(ruleset.parameters))
         self._topic, self._partition, self._subjects = topic, partition, subjects
@@ -140,10 +159,9 @@ class PayeeHop:
 
     def process(self, records: Sequence[Inbound], model: Model, mark: Mark = no_mark) -> HopResult:
         """The decisions on the next ``records`` of the log, scored by ``model``."""
-        seen = self.state.origins if self._repeats_possible else None
-        frames = read_frames(records, self._schema, len(self.state.origins), seen)
+        frames = self._frames(records)
         mark("decode")
-        slots, features = self.measure(frames, mark)
+        features = self.measure(frames, mark)
         verdicts = decide(features, self._rules, model, mark)
         outputs = decisions(frames, verdicts, self._writer, self._partition, self._subjects)
         outputs["dead_letters"] = [dead_letter(r, why, self._topic, self._partition) for r, why in frames.rejected]
@@ -152,7 +170,6 @@ class PayeeHop:
         named = self._rules.ruleset.rules
         return HopResult(
             outputs=outputs,
-            touched=slots,
             counts=Counter(
                 decided=len(features), label=len(frames.labelled), duplicate=frames.duplicates,
                 dead_letter=len(frames.rejected), review=int(verdicts.review.sum()),
@@ -161,21 +178,36 @@ class PayeeHop:
             rules=Counter((named[rule].id, OUTCOMES[verdicts.results.outcome[row, rule]]) for row, rule in hits),
         )  # fmt: skip
 
-    def measure(self, frames: Frames, mark: Mark = no_mark) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The accounts' rows in state, those of labels last, and of the payments among ``frames`` all features,
-        float64[n, len(FEATURES)]."""
-        inputs = frames.inputs()
-        slots = self.state.payee_slots(
-            [account_key(t, r.key or b"") for t, r in zip(frames.tenants, frames.records, strict=True)],
-            inputs["outflow"],
-        )
-        label_slots = self.state.known_slots(frames.labelled)
-        mark("state")
-        on_payee_side = payee_features(inputs, slots, self.state, self._parameters, frames.labels, label_slots)
-        measured = np.hstack([frames.payer_features(), on_payee_side[~inputs["outflow"]]])
+    def take(self, records: Sequence[Inbound]) -> None:
+        """Take ``records``, whose outputs are written already, into the state."""
+        self._on_payee_side(self._frames(records))
+
+    def _frames(self, records: Sequence[Inbound]) -> Frames:
+        seen = self.state.origins if self._repeats_possible else None
+        return read_frames(records, self._schema, len(self.state.origins), seen)
+
+    def measure(self, frames: Frames, mark: Mark = no_mark) -> NDArray[np.float64]:
+        """All features of the payments among ``frames``, float64[n, len(FEATURES)]."""
+        on_payee_side = self._on_payee_side(frames, mark)
+        measured = np.hstack([frames.payer_features(), on_payee_side])
         features = with_derived(measured, NAMES[: measured.shape[1]])
         mark("kernel")
-        return np.concatenate([slots, label_slots]), features
+        return features
+
+    def _on_payee_side(self, frames: Frames, mark: Mark = no_mark) -> NDArray[np.float64]:
+        """The payee's features of the payments among ``frames``, and the state after these."""
+        inputs = frames.inputs()
+        payees = zip(frames.tenants, frames.records, strict=True)
+        slots, label_slots = self.state.payee_slots(
+            digests_of_keys([account_key(tenant, record.key or b"") for tenant, record in payees], self._key),
+            inputs["event_ms"],
+            inputs["outflow"],
+            digests_of_keys(frames.labelled, self._key),
+            frames.labels["before"],
+        )
+        mark("state")
+        features = payee_features(inputs, slots, self.state, self._parameters, frames.labels, label_slots)
+        return features[~inputs["outflow"]]
 
 
 def schema_of(ruleset: Ruleset) -> bytes:

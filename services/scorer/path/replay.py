@@ -53,7 +53,7 @@ class Replay:
             _add(frames, payment, payment.payee.account)
             if noted:
                 _add(frames, payment, payment.payer.account)
-        return payments, self._payee.measure(frames)[1]
+        return payments, self._payee.measure(frames)
 
 
 def label_record(label: PaymentLabel, offset: int = 0, timestamp: int = -1) -> Record:
