@@ -51,6 +51,10 @@ class Texts(NamedTuple):
         np.cumsum(np.fromiter(map(len, texts), dtype=np.int32, count=len(texts)), out=ends[1:])
         return cls(b"".join(texts), ends)
 
+    def at(self, row: int) -> bytes:
+        """The text of ``row``."""
+        return bytes(self.data[self.ends[row] : self.ends[row + 1]])
+
     def part(self, rows: slice) -> Texts:
         """Those of some neighbouring rows."""
         ends = self.ends[rows.start : rows.stop + 1]

@@ -1,136 +1,46 @@
-"""The last stage of each hop: what was computed, as records in the order of the log."""
+"""The last stage of the payee hop: what was decided, as records in the order of the log."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
-from typing import Any
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.contract.codec import Rejection, decode_payment
 from services.contract.columns import Texts, rows_a_record
 from services.contract.events import cloud_event
-from services.contract.label import PaymentLabel
 from services.contract.partitioner import partitions_of
 from services.contract.payment import Payment
 from services.contract.served import Served, write_served
 from services.scorer.path.decision import REASONS_SHOWN, DecisionWriter, Verdicts, Written
-from services.scorer.path.decode import Decoded
-from services.scorer.path.features.registry import PAYER_AT
-from services.scorer.path.frame import Frames, Source, label_frames, outflow_frames, payment_frames
+from services.scorer.path.decode import dead_letter
+from services.scorer.path.handover_reading import Handover
 from services.scorer.path.lean import Decided
-from services.scorer.path.records import Inbound, Outbound, OutboundColumns
+from services.scorer.path.records import Outbound, OutboundColumns, Record
 
 _OTHER_BYTES = 320
 """Of a row of served features besides the features, roughly."""
-_Reviewed = tuple[int, str, Payment, int, list[Written]]
-"""Row, decision id, payment, time of its append, findings."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A batch at the payer hop: n payments, of which m go on to their payees, and k labels."""
-
-    batch: Decoded
-    touched: NDArray[np.int64]
-    """int64[n + k]: the payers' rows in state; -1 for a label whose payer has none."""
-    verdicts: NDArray[np.uint8]
-    """uint8[n]: ``FORWARD``, ``DUPLICATE`` or ``STATUS_UPDATE``."""
-    onward: NDArray[np.int64]
-    """int64[m]: which go on."""
-    headers: NDArray[Any]
-    """``HEADER[m]``, without the lengths."""
-    told: NDArray[Any]
-    """``TOLD[m]``."""
-    labels: NDArray[np.int64]
-    """Which labels go on: those that are no repeats."""
-
-    def labels_onward(self) -> tuple[list[PaymentLabel], list[Inbound], NDArray[np.int64]]:
-        """The labels that go on, their records, and how many payments of the batch stand before each."""
-        chosen = self.labels.tolist()
-        before = np.array([self.batch.payments_before[at] for at in chosen], dtype=np.int64)
-        return [self.batch.labels[at] for at in chosen], [self.batch.label_records[at] for at in chosen], before
-
-
-def forwarded(found: Measured, source: Source, payee_partitions: int) -> list[Outbound]:
-    """Frames for the payee hop: every payment to its payee, to its payer's account a note of the money that left, and
-    labels to the payees of their payments."""
-    records = [found.batch.records[at] for at in found.onward.tolist()]
-    payments = [found.batch.payments[at] for at in found.onward.tolist()]
-    payees = [payment.payee.account.encode() for payment in payments]
-    payers = [record.key or b"" for record in records]
-    to_payee = partitions_of(payees, payee_partitions).tolist()
-    to_payer = partitions_of(payers, payee_partitions).tolist()
-    tenants = [payment.tenant.encode() for payment in payments]
-    ids = [payment.payment_id.encode() for payment in payments]
-    frames = payment_frames(found.headers, found.told, tenants, ids, [record.value or b"" for record in records])
-    notes = outflow_frames(found.headers, tenants)
-    out: list[Outbound] = []
-    left = moves_money(found.told["features"])
-    for at, (record, moved) in enumerate(zip(records, left.tolist(), strict=True)):
-        out.append(Outbound(to_payee[at], record.timestamp, payees[at], frames[at], []))
-        if moved:
-            out.append(Outbound(to_payer[at], record.timestamp, payers[at], notes[at], []))
-    return _with_labels(out, found, left, source, payee_partitions) if len(found.labels) else out
-
-
-def _with_labels(
-    frames: list[Outbound], found: Measured, moved: NDArray[np.bool_], source: Source, payee_partitions: int
-) -> list[Outbound]:
-    """The batch's other ``frames``, and those of its labels among them, in the order of the log."""
-    labels, records, before = found.labels_onward()
-    tenants = [label.tenant.encode() for label in labels]
-    keys = [label.payee.encode() for label in labels]
-    values = label_frames(labels, [record.offset for record in records], source, tenants)
-    out: list[Outbound] = []
-    start = 0
-    for stop, to, record, key, value in zip(
-        frames_before(before, found.onward, moved).tolist(), partitions_of(keys, payee_partitions).tolist(), records,
-        keys, values, strict=True,
-    ):  # fmt: skip
-        out += frames[start:stop]
-        out.append(Outbound(to, record.timestamp, key, value, []))
-        start = stop
-    return out + frames[start:]
-
-
-def frames_before(
-    payments: NDArray[np.int64], onward: NDArray[np.int64], moved: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """int64[k]: how many frames the first ``payments`` (int64[k]) of a batch make, of which ``onward`` go on and
-    ``moved`` of these make a note beside."""
-    ends = np.concatenate([[0], np.cumsum(1 + moved)])
-    return ends[np.searchsorted(onward, payments)]
-
-
-def moves_money(features: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """bool[n]: whether money is known to have left the payer, of payments with payer-hop ``features``."""
-    known: NDArray[np.bool_] = ~np.isnan(features[:, PAYER_AT.amount]) & (features[:, PAYER_AT.is_refused] == 0.0)
-    return known
 
 
 def decisions(
-    frames: Frames, verdicts: Verdicts, writer: DecisionWriter, partition: int, subjects: int
-) -> dict[str, Sequence[Outbound]]:
-    """Decisions, and what they were made of, to the partition the batch was read from; reviews to their subjects'."""
-    paid = ~frames.outflow
-    records = list(compress(frames.records, paid.tolist()))
-    payees = Texts.of([record.key or b"" for record in records])
-    appended_ms = np.array([record.timestamp for record in records], dtype=np.int64)
-    reviewed = [(row, writer.findings(row, verdicts)) for row in np.flatnonzero(verdicts.review).tolist()]
-    details = [b""] * len(records)
-    for row, findings in reviewed:
-        details[row] = writer.detail(row, verdicts, findings, frames.raw_payments[row])
+    found: Handover, verdicts: Verdicts, writer: DecisionWriter, topic: str, partition: int, subjects: int
+) -> dict[str, list[Outbound] | OutboundColumns]:
+    """Decisions, and what they were made of, to the partition the batch was read from; reviews to their subjects'; and
+    payments to review that are not what their columns say, which only a forged record holds, as dead letters."""
+    reviewed, forged = _reviewed(found, verdicts, writer)
+    details = [b""] * len(found.offset)
+    for each in reviewed:
+        details[each.row] = writer.detail(each.row, verdicts, each.findings, each.raw)
     decided = Decided(
-        tenant=Texts.of([payment.tenant.encode() for payment in frames.payments]),
-        payer=Texts.of([payment.payer.account.encode() for payment in frames.payments]),
-        payment_id=Texts.of([payment.payment_id.encode() for payment in frames.payments]),
-        event_ms=frames.headers["event_ms"][paid],
-        partition=frames.headers["partition"][paid].astype(np.int32),
-        offset=frames.headers["offset"][paid],
+        tenant=found.tenant,
+        payer=found.payer,
+        payment_id=found.payment_id,
+        event_ms=found.inputs["event_ms"][~found.inputs["outflow"]],
+        partition=found.partition,
+        offset=found.offset,
         scores=verdicts.scores,
         probabilities=verdicts.probabilities,
         review=verdicts.review,
@@ -139,51 +49,88 @@ def decisions(
         details=Texts.of(details),
     )
     lines = writer.lines(decided, verdicts.model)
-    ids = [str(UUID(bytes=lines.ids[row].tobytes())) for row, _ in reviewed]
-    to_review = [
-        (row, identity, frames.payments[row], int(appended_ms[row]), findings)
-        for (row, findings), identity in zip(reviewed, ids, strict=True)
-    ]
-    keys = np.frombuffer(payees.data, dtype=np.uint8)
     return {
-        "decisions": OutboundColumns(partition, appended_ms, keys, payees.ends, lines.data, lines.ends),
-        "features": _features(decided, payees, appended_ms, verdicts, lines.ids, writer, partition),
-        "reviews": _reviews(to_review, verdicts, writer, subjects),
-    }
+        "decisions": OutboundColumns(
+            partition, found.appended_ms, np.frombuffer(found.payee.data, dtype=np.uint8), found.payee.ends,
+            lines.data, lines.ends,
+        ),
+        "features": _features(decided, found, verdicts, lines.ids, writer, partition),
+        "reviews": _reviews(reviewed, lines.ids, verdicts, writer, subjects),
+        "dead_letters": [dead_letter(*each, topic, partition) for each in (*found.rejected, *forged)],
+    }  # fmt: skip
 
 
 def _features(
-    decided: Decided, payees: Texts, appended_ms: NDArray[np.int64], verdicts: Verdicts, ids: NDArray[np.uint8],
-    writer: DecisionWriter, partition: int,
+    decided: Decided, found: Handover, verdicts: Verdicts, ids: NDArray[np.uint8], writer: DecisionWriter,
+    partition: int,
 ) -> list[Outbound]:  # fmt: skip
     """What decisions were made of, in as few records as hold them. A record's time is the latest append of its rows."""
-    by = writer.served_by(verdicts.model)
-    risk = verdicts.packs.risk
+    by, risk = writer.served_by(verdicts.model), verdicts.packs.risk
     packs = risk.reshape(len(ids), risk.shape[1] * risk.shape[2])
     out = []
     size = rows_a_record(verdicts.features.itemsize * verdicts.features.shape[1] + _OTHER_BYTES)
     for start in range(0, len(ids), size):
         rows = slice(start, start + size)
         served = Served(
-            by, ids[rows], decided.tenant.part(rows), decided.payment_id.part(rows), decided.payer.part(rows),
-            payees.part(rows), decided.event_ms[rows], appended_ms[rows], decided.partition[rows],
-            decided.offset[rows], decided.review[rows].astype(np.uint8), decided.scores[rows],
+            by, ids[rows], found.tenant.part(rows), found.payment_id.part(rows), found.payer.part(rows),
+            found.payee.part(rows), decided.event_ms[rows], found.appended_ms[rows], found.partition[rows],
+            found.offset[rows], decided.review[rows].astype(np.uint8), decided.scores[rows],
             decided.probabilities[rows], decided.outcomes[rows], packs[rows], verdicts.features[rows],
         )  # fmt: skip
         out.append(Outbound(partition, int(served.appended_ms.max()), None, write_served(served), []))
     return out
 
 
-def _reviews(reviewed: list[_Reviewed], verdicts: Verdicts, writer: DecisionWriter, subjects: int) -> list[Outbound]:
+@dataclass(frozen=True, slots=True)
+class _Reviewed:
+    """A payment that goes to review. It is read again as it came, since a review says what no column holds."""
+
+    row: int
+    raw: bytes
+    payment: Payment
+    appended_ms: int
+    findings: list[Written]
+
+
+def _reviewed(
+    found: Handover, verdicts: Verdicts, writer: DecisionWriter
+) -> tuple[list[_Reviewed], list[tuple[Record, Rejection]]]:
+    """The payments to review, and those that are not what their columns say."""
+    reviewed, forged = [], []
+    for row in np.flatnonzero(verdicts.review).tolist():
+        raw, appended_ms = found.payment.at(row), int(found.appended_ms[row])
+        payment = decode_payment(raw)
+        if isinstance(payment, Payment) and _names(payment) == tuple(
+            getattr(found, name).at(row) for name in ("tenant", "payment_id", "payer", "payee")
+        ):
+            reviewed.append(_Reviewed(row, raw, payment, appended_ms, writer.findings(row, verdicts)))
+        else:
+            why = Rejection("handover_invalid", "payment", "Another payment than its columns speak of")
+            forged.append((Record(int(found.offset[row]), appended_ms, found.payee.at(row), raw), why))
+    return reviewed, forged
+
+
+def _names(payment: Payment) -> tuple[bytes, ...]:
+    names = payment.tenant, payment.payment_id, payment.payer.account, payment.payee.account
+    return tuple(name.encode() for name in names)
+
+
+def _reviews(
+    reviewed: Sequence[_Reviewed], ids: NDArray[np.uint8], verdicts: Verdicts, writer: DecisionWriter, subjects: int
+) -> list[Outbound]:
     """Each decision to review, once for each subject and pack that it is addressed to, in the subject's partition."""
     addressed = [
-        (each, role, finding) for each in reviewed for role, finding in writer.addressed(each[0], verdicts, each[4])
+        (each, role, finding)
+        for each in reviewed
+        for role, finding in writer.addressed(each.row, verdicts, each.findings)
     ]
-    keys = [(each[2].payee if role == "payee" else each[2].payer).account.encode() for each, role, _ in addressed]
+    keys = [
+        (each.payment.payee if role == "payee" else each.payment.payer).account.encode() for each, role, _ in addressed
+    ]
     out = []
     for (each, role, finding), key, to in zip(addressed, keys, partitions_of(keys, subjects).tolist(), strict=True):
-        row, identity, payment, timestamp, _ = each
-        body = writer.review(row, identity, payment, role, finding, verdicts)
+        identity = str(UUID(bytes=ids[each.row].tobytes()))
+        body = writer.review(each.row, identity, each.payment, role, finding, verdicts)
         name = f"{identity}/{role}" if finding is None else f"{identity}/{role}/{finding.finding.pack}"
-        out.append(Outbound(to, timestamp, key, body, cloud_event("review.v1", name)))
+        out.append(Outbound(to, each.appended_ms, key, body, cloud_event("review.v1", name)))
     return out

@@ -3,7 +3,7 @@
 A record holds what one batch of ``payments.v1`` has for one partition of payees, in the order of the log: payments
 with all that the payer hop knows of them, so that the payee hop computes none of it again; *outflows*, notes to an
 account, seen there as a payee, that it paid money out; and labels. It names the input offsets that it stands for, and
-where the one before it ended, so that the reader notices what came twice and what is missing.
+which one it follows, so that the reader notices what came twice and what is missing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.records import Outbound
 
 PAYMENT, OUTFLOW, LABEL = range(3)
+OFFSET_MAX = 2**47
+"""No log is as long: at a million records a second it takes four years."""
+POSITIONS = 2 * OFFSET_MAX
+"""Places of payments and notes in one log; those of a log that took its place come after all of them."""
 HANDOVER = Layout(
     "handover.v1",
     (
@@ -52,9 +56,9 @@ HANDOVER = Layout(
         "schema": "Which features, and which key of digests, 16 hexadecimal digits",
         "partition": "Of `payments.v1`",
         "generation": "How often another log took that partition's place",
-        "from_offset": "The first input offset that the record may hold",
-        "upto_offset": "The first that it does not",
-        "follows_offset": "Where the record before it, from the same source to the same partition, ended; -1: none did",
+        "from_offset": "The first input offset of the batch that it is of",
+        "upto_offset": "The one behind its last",
+        "follows_offset": "The one behind the row before, from the same log to the same partition; -1: there is none",
     },
 )  # fmt: skip
 _OTHER_BYTES = 240
@@ -162,28 +166,27 @@ def hand_over(
     offsets
         The batch's input offsets: the first, and the one behind its last.
     handed
-        int64[partitions of payees], updated: up to which offset each was handed anything; -1 for none.
+        int64[partitions of payees], updated: the position behind what each was handed last; -1 for
+        nothing yet.
     """
-    entries = _ordered(payments, labels)
+    entries, log_begins = _ordered(payments, labels), source.generation * POSITIONS
+    said = {
+        "schema": source.schema.hex(),
+        "partition": str(source.partition),
+        "generation": str(source.generation),
+        "from_offset": str(offsets[0]),
+        "upto_offset": str(offsets[1]),
+    }
     out = []
     for to in np.unique(entries.to).tolist():
         chosen = entries.to == to
         mine = _Entries(entries.kind[chosen], entries.row[chosen], entries.to[chosen])
-        parts = list(_parts(mine, payments))
-        for number, part in enumerate(parts):
-            stop = offsets[1] if number == len(parts) - 1 else _offset_of(parts[number + 1], payments, labels)
-            said = {
-                "schema": source.schema.hex(),
-                "partition": str(source.partition),
-                "generation": str(source.generation),
-                "from_offset": str(offsets[0] if number == 0 else int(handed[to])),
-                "upto_offset": str(stop),
-                "follows_offset": str(int(handed[to])),
-            }
+        for part in _parts(mine, payments):
             arrays = _arrays(part, payments, labels)
-            latest = int(arrays["appended_ms"].max())
-            out.append(Outbound(to, latest, None, HANDOVER.write(len(part.kind), arrays, said), []))
-            handed[to] = stop
+            follows = str(max(-1, (int(handed[to]) - log_begins) // 2))
+            value = HANDOVER.write(len(part.kind), arrays, said | {"follows_offset": follows})
+            out.append(Outbound(to, int(arrays["appended_ms"].max()), None, value, []))
+            handed[to] = log_begins + 2 * (int(arrays["offset"][-1]) + 1)
     return out
 
 
@@ -214,11 +217,6 @@ def _parts(entries: _Entries, payments: Onward) -> Iterator[_Entries]:
             stop += 1
         yield _Entries(entries.kind[start:stop], entries.row[start:stop], entries.to[start:stop])
         start = stop
-
-
-def _offset_of(entries: _Entries, payments: Onward, labels: LabelsOnward) -> int:
-    offsets = labels.offsets if entries.kind[0] == LABEL else payments.offsets
-    return int(offsets[entries.row[0]])
 
 
 def _arrays(entries: _Entries, payments: Onward, labels: LabelsOnward) -> dict[str, Any]:

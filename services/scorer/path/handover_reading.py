@@ -22,15 +22,11 @@ from services.scorer.path.decode import FUTURE_MS_MAX
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import COUNTRY_CODE, LABEL_INPUT, PAYEE_INPUT, STATUS_CODE
 from services.scorer.path.features.registry import INDEX, PAYER_HOP
-from services.scorer.path.handover import HANDOVER, LABEL, OUTFLOW, PAYMENT
+from services.scorer.path.handover import HANDOVER, LABEL, OFFSET_MAX, OUTFLOW, PAYMENT, POSITIONS
 from services.scorer.path.records import Inbound
 
 GENERATIONS_MAX = 30_000
 """How often the log of a partition can be replaced by another."""
-OFFSET_MAX = 2**47
-"""No log is as long: at a million records a second it takes four years."""
-POSITIONS = 2 * OFFSET_MAX
-"""Places of payments and notes in one log; those of a log that took its place come after all of them."""
 _COUNTRY_MAX = max(COUNTRY_CODE.values())
 _FEATURES_READ = tuple(name for name in PAYEE_INPUT.names or () if name in INDEX)
 """Features of the payer hop that the payee hop's kernel reads."""
@@ -103,16 +99,15 @@ def read_handovers(
         if isinstance(found, Rejection):
             rejected.append((record, found))
             continue
-        said, arrays = found.said, found.arrays
-        partition, before = int(said["partition"]), int(said["generation"]) * POSITIONS
-        follows = int(said["follows_offset"])
-        gaps += follows >= 0 and before + 2 * follows > seen[partition] >= before
+        arrays, partition = found.arrays, int(found.said["partition"])
+        log_begins, follows = int(found.said["generation"]) * POSITIONS, int(found.said["follows_offset"])
+        gaps += follows > 0 and log_begins + 2 * (follows - 1) > seen[partition]
+        position = log_begins + 2 * arrays["offset"] + (arrays["kind"] == OUTFLOW)
         if repeats_possible:
-            position = before + 2 * arrays["offset"] + (arrays["kind"] == OUTFLOW)
-            start = int(np.searchsorted(position, seen[partition]))
+            start = int(np.searchsorted(position, seen[partition], side="right"))
             duplicates += int(np.count_nonzero(arrays["kind"][:start] == PAYMENT))
             found = _from(found, start)
-        seen[partition] = max(seen[partition], before + 2 * int(said["upto_offset"]))
+        seen[partition] = max(seen[partition], position[-1])
         parts.append(_Part(partition, found))
     out = _together(parts)
     out.duplicates, out.gaps, out.rejected = duplicates, gaps, rejected
@@ -145,6 +140,8 @@ def _amiss_in_metadata(found: Columns, sources: int) -> Rejection | None:
 
 
 def _amiss_in_columns(found: Columns, appended_ms: int) -> Rejection | None:
+    if not found.rows:
+        return Rejection("handover_invalid", "", "It holds nothing")
     arrays = found.arrays
     kind, offset, value, event_ms = (arrays[name] for name in ("kind", "offset", "value", "event_ms"))
     start, stop = int(found.said["from_offset"]), int(found.said["upto_offset"])

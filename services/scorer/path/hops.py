@@ -18,19 +18,21 @@ from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
 from services.scorer.path.decision import DecisionWriter, decide
-from services.scorer.path.decode import dead_letter, decode
-from services.scorer.path.encode import Measured, decisions, forwarded
+from services.scorer.path.decode import decode
+from services.scorer.path.encode import decisions
+from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.definitions.derived import with_derived
 from services.scorer.path.features.inputs import corridor_slots, label_rows, payer_rows
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
 from services.scorer.path.features.registry import NAMES, feature_schema_hash
 from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
-from services.scorer.path.features.state import AccountState, account_key
+from services.scorer.path.features.state import ACCOUNTS_MAX, AccountState, account_key
 from services.scorer.path.features.tokens import write_linked
-from services.scorer.path.frame import Frames, Source, headers_of, schema_number, told_of
-from services.scorer.path.frame_reading import read_frames
-from services.scorer.path.records import HopResult, Inbound, Mark, no_mark
+from services.scorer.path.handover import Source, hand_over
+from services.scorer.path.handover_reading import Handover, read_handovers
+from services.scorer.path.onward import Measured, labels_onward, payments_onward
+from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
 from services.scorer.path.rules.evaluate import OUTCOMES, Rules
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
@@ -41,50 +43,70 @@ class PayerHop:
 
     name = "payer"
 
-    def __init__(self, ruleset: Ruleset, topic: str, partition: int, payee_partitions: int) -> None:
+    def __init__(
+        self,
+        ruleset: Ruleset,
+        topic: str,
+        partition: int,
+        payee_partitions: int,
+        accounts_max: int = ACCOUNTS_MAX,
+    ) -> None:
         self._parameters, self._private = ruleset.parameters, ruleset.private
         self._eur = ruleset.parameters.eur_per_minor_unit()
         self._schema = schema_of(ruleset)
-        self._schema_number = schema_number(self._schema)
-        self.state = AccountState(PAYER_ROW, ruleset.parameters.account_idle_ms, schema=self._schema)
+        idle_ms = ruleset.parameters.account_idle_ms
+        self.state = AccountState(PAYER_ROW, idle_ms, payee_partitions, self._schema, accounts_max)
         self._topic, self._partition, self._payee_partitions = topic, partition, payee_partitions
-
-    @property
-    def _source(self) -> Source:
-        return Source(self._partition, self._schema_number, self.state.generation)
 
     def process(self, records: Sequence[Inbound], model: Model, mark: Mark = no_mark) -> HopResult:
         """The outputs of the next ``records`` of the log. ``model`` is not used here: payers are not scored alone."""
-        found = self.measure(records, mark)
+        found, handed_over = self.hand_over(records, mark)
         batch, verdicts = found.batch, found.verdicts
-        frames = forwarded(found, self._source, self._payee_partitions)
-        mark("encode")
         return HopResult(
-            outputs={"payments_by_payee": frames, "dead_letters": batch.dead},
-            touched=found.touched,
+            outputs={"payments_by_payee": handed_over, "dead_letters": batch.dead},
             counts=Counter(
-                forwarded=len(found.onward),
+                forwarded=int(np.count_nonzero(verdicts == FORWARD)),
                 duplicate=int(np.count_nonzero(verdicts == DUPLICATE)),
-                label=len(found.labels),
-                label_duplicate=len(batch.labels) - len(found.labels),
+                label=int(np.count_nonzero(found.fresh)),
+                label_duplicate=int(np.count_nonzero(~found.fresh)),
                 status_update=int(np.count_nonzero(verdicts == STATUS_UPDATE)),
                 dead_letter=len(batch.dead),
             ),
             reasons=Counter(batch.reasons),
         )
 
-    def measure(self, records: Sequence[Inbound], mark: Mark = no_mark) -> Measured:
-        """What the next ``records`` are, and what the payee hop is to be told of them."""
+    def take(self, records: Sequence[Inbound]) -> None:
+        """Take ``records``, whose outputs are written already, into the state."""
+        self.hand_over(records)
+
+    def hand_over(self, records: Sequence[Inbound], mark: Mark = no_mark) -> tuple[Measured, list[Outbound]]:
+        """What the next ``records`` are, and the records for the payee hop."""
+        found = self._measure(records, mark)
+        key, partitions = self._private.texts.digests.key, self._payee_partitions
+        handed_over = hand_over(
+            payments_onward(found, key, partitions),
+            labels_onward(found, key, partitions),
+            Source(self._partition, self._schema, self.state.generation),
+            (records[0].offset, records[-1].offset + 1),
+            self.state.origins,
+        )
+        mark("encode")
+        return found, handed_over
+
+    def _measure(self, records: Sequence[Inbound], mark: Mark) -> Measured:
         batch = decode(records, self._topic, self._partition)
         mark("decode")
         inputs = payer_rows(batch.payments, self._eur, self._private)
-        slots = self.state.slots(
-            [account_key(p.tenant.encode(), r.key or b"") for p, r in zip(batch.payments, batch.records, strict=True)]
-        )
-        digest = self._private.texts.digest
+        texts = self._private.texts
+        digest, key = texts.digest, texts.digests.key
         labels = label_rows(batch.labels, batch.payments_before, digest)
-        label_slots = self.state.known_slots(
-            [account_key(label.tenant.encode(), label.payer.encode()) for label in batch.labels]
+        payers = zip(batch.payments, batch.records, strict=True)
+        accounts = digests_of_keys([account_key(p.tenant.encode(), r.key or b"") for p, r in payers], key)
+        slots, label_slots = self.state.slots(
+            accounts,
+            inputs["event_ms"],
+            digests_of_keys([account_key(each.tenant.encode(), each.payer.encode()) for each in batch.labels], key),
+            labels["before"],
         )
         corridors = corridor_slots(batch.payments, inputs, self.state.corridors)
         mark("state")
@@ -95,14 +117,7 @@ class PayerHop:
         members = (inputs["payee"], inputs["payer"])
         write_linked(features, verdicts == FORWARD, batch.payments, members, self.state.tokens, now_ms, digest)
         mark("kernel")
-        onward = np.flatnonzero(verdicts == FORWARD)
-        offsets = [batch.records[at].offset for at in onward.tolist()]
-        return Measured(
-            batch, np.concatenate([slots, label_slots]), verdicts, onward,
-            headers=headers_of(inputs, onward, offsets, self._source),
-            told=told_of(inputs, features, recent, onward),
-            labels=np.flatnonzero(fresh),
-        )  # fmt: skip
+        return Measured(batch, inputs, accounts, features, recent, verdicts, fresh)
 
 
 class PayeeHop:
@@ -111,11 +126,13 @@ class PayeeHop:
     Parameters
     ----------
     topic, partition
-        Where the frames are read.
+        Of what is handed over.
     payer_partitions, subjects
         Partitions of ``payments.v1`` and of ``reviews.by-subject.v1``.
     repeats_possible
-        Whether payer hops may write a frame again: without transactions.
+        Whether payer hops may hand over something again: without transactions.
+    accounts_max
+        Accounts remembered at most.
     """
 
     name = "payee"
@@ -128,11 +145,12 @@ class PayeeHop:
         payer_partitions: int,
         subjects: int,
         repeats_possible: bool = False,
+        accounts_max: int = ACCOUNTS_MAX,
     ) -> None:
         self._parameters = ruleset.parameters
         self._schema = schema_of(ruleset)
         idle_ms = ruleset.parameters.account_idle_ms
-        self.state = AccountState(PAYEE_ROW, idle_ms, sources=payer_partitions, schema=self._schema)
+        self.state = AccountState(PAYEE_ROW, idle_ms, payer_partitions, self._schema, accounts_max)
         self._rules = Rules(ruleset)
         self._writer = DecisionWriter(self._rules, feature_schema_hash(ruleset.parameters))
         self._topic, self._partition, self._subjects = topic, partition, subjects
@@ -140,46 +158,53 @@ class PayeeHop:
 
     def process(self, records: Sequence[Inbound], model: Model, mark: Mark = no_mark) -> HopResult:
         """The decisions on the next ``records`` of the log, scored by ``model``."""
-        seen = self.state.origins if self._repeats_possible else None
-        frames = read_frames(records, self._schema, len(self.state.origins), seen)
+        found = self.read(records)
         mark("decode")
-        slots, features = self.measure(frames, mark)
+        features = self.measure(found, mark)
         verdicts = decide(features, self._rules, model, mark)
-        outputs = decisions(frames, verdicts, self._writer, self._partition, self._subjects)
-        outputs["dead_letters"] = [dead_letter(r, why, self._topic, self._partition) for r, why in frames.rejected]
+        outputs = decisions(found, verdicts, self._writer, self._topic, self._partition, self._subjects)
         mark("encode")
         hits = np.argwhere(verdicts.results.outcome > 0).tolist()
         named = self._rules.ruleset.rules
         return HopResult(
             outputs=outputs,
-            touched=slots,
             counts=Counter(
-                decided=len(features), label=len(frames.labelled), duplicate=frames.duplicates,
-                dead_letter=len(frames.rejected), review=int(verdicts.review.sum()),
+                decided=len(features), label=len(found.labels), duplicate=found.duplicates, gap=found.gaps,
+                dead_letter=len(outputs["dead_letters"]), review=int(verdicts.review.sum()),
             ),
-            reasons=Counter(why.reason for _, why in frames.rejected),
+            reasons=Counter(why.reason for _, why in found.rejected),
             rules=Counter((named[rule].id, OUTCOMES[verdicts.results.outcome[row, rule]]) for row, rule in hits),
         )  # fmt: skip
 
-    def measure(self, frames: Frames, mark: Mark = no_mark) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The accounts' rows in state, those of labels last, and of the payments among ``frames`` all features,
-        float64[n, len(FEATURES)]."""
-        inputs = frames.inputs()
-        slots = self.state.payee_slots(
-            [account_key(t, r.key or b"") for t, r in zip(frames.tenants, frames.records, strict=True)],
-            inputs["outflow"],
-        )
-        label_slots = self.state.known_slots(frames.labelled)
-        mark("state")
-        on_payee_side = payee_features(inputs, slots, self.state, self._parameters, frames.labels, label_slots)
-        measured = np.hstack([frames.payer_features(), on_payee_side[~inputs["outflow"]]])
+    def take(self, records: Sequence[Inbound]) -> None:
+        """Take ``records``, whose outputs are written already, into the state."""
+        self._on_payee_side(self.read(records))
+
+    def read(self, records: Sequence[Inbound]) -> Handover:
+        """What was handed over."""
+        return read_handovers(records, self._schema, self.state.origins, self._repeats_possible)
+
+    def measure(self, found: Handover, mark: Mark = no_mark) -> NDArray[np.float64]:
+        """All features of the payments that were handed over, float64[n, len(FEATURES)]."""
+        measured = np.hstack([found.features, self._on_payee_side(found, mark)])
         features = with_derived(measured, NAMES[: measured.shape[1]])
         mark("kernel")
-        return np.concatenate([slots, label_slots]), features
+        return features
+
+    def _on_payee_side(self, found: Handover, mark: Mark = no_mark) -> NDArray[np.float64]:
+        """The payee's features of the payments that were handed over, and the state after these."""
+        inputs = found.inputs
+        slots, label_slots = self.state.payee_slots(
+            found.accounts, inputs["event_ms"], inputs["outflow"], found.labelled, found.labels["before"]
+        )
+        mark("state")
+        features = payee_features(inputs, slots, self.state, self._parameters, found.labels, label_slots)
+        return features[~inputs["outflow"]]
 
 
 def schema_of(ruleset: Ruleset) -> bytes:
-    """Eight bytes for all that state and frames mean something under: the feature schema, and the key of digests."""
+    """Eight bytes for all that state and what is handed over mean something under: the feature schema, and the key of
+    digests."""
     schema = bytes.fromhex(feature_schema_hash(ruleset.parameters)[:16])
     fingerprint = ruleset.private.texts.digests.fingerprint
     return bytes.fromhex(hash_of(schema + fingerprint)[:16]) if fingerprint else schema

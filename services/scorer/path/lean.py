@@ -159,7 +159,7 @@ def _lines_kernel(
             at = _closed(data, at)
         at = _ruled(data, at, around.rules, rules, rule_ends, outcomes[i], HIT)
         at = _ruled(data, at, around.unmeasured, rules, rule_ends, outcomes[i], ERROR)
-        if review[i]:
+        if detail_ends[i] < detail_ends[i + 1]:
             at = _copied(data, _phrase(data, at, around.review), details, detail_ends[i], detail_ends[i + 1])
         data[at] = 0x7D
         at += 1

@@ -90,14 +90,12 @@ def no_mark(stage: str) -> None:
 class HopResult:
     """What a batch of input gives.
 
-    ``outputs`` maps a topic's role (an attribute of ``Topics``) to its records in order; ``touched`` are the rows of
-    state that changed, where it has such; ``counts`` are payments per result, ``reasons`` dead letters per reason,
-    ``rules`` results per rule and outcome, ``alerts`` events per queue and status, ``thresholds`` the risk that alerts
-    must reach, per queue.
+    ``outputs`` maps a topic's role (an attribute of ``Topics``) to its records in order; ``counts`` are payments per
+    result, ``reasons`` dead letters per reason, ``rules`` results per rule and outcome, ``alerts`` events per queue and
+    status, ``thresholds`` the risk that alerts must reach, per queue.
     """
 
-    outputs: dict[str, Sequence[Outbound]]
-    touched: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    outputs: dict[str, list[Outbound] | OutboundColumns]
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     rules: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -9,7 +9,7 @@ replay gives it again. A payment is taken once, with its first label; the order 
   them is confirmed.
 - Where a **usual** payment is confirmed the habits of the payer do not explain it, which points at the payee.
 
-While an account has no label, and no payment that is large against what was cleared, its row stays all zero.
+While an account has no label, and no payment that is large against what was cleared, it has no row.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from services.scorer.path.features.rows import LABEL_IDS
 
 USUAL_MAX = 2.5
 EXCESS_MIN = 2.0
+"""Amount over cleared from which on a payment has an excess."""
 GAP_DAYS_MAX = 365.0
 CLEARED_MIN = 3
 """Cleared payments from which an account has an amount of its own."""
@@ -89,9 +90,7 @@ def write_payee_confirmed(x: Any, labels: Any, effective_ms: int) -> None:
 def add_excess(labels: Any, effective_ms: int, ratio: float) -> None:
     """Take a payment, of which no label is known, into its payer's or payee's row.
 
-    ``ratio`` is its amount over cleared. A payment without excess leaves the row as it is."""
-    if not ratio > EXCESS_MIN:
-        return
+    ``ratio`` is its amount over cleared, more than ``EXCESS_MIN``."""
     elapsed_ms, excess = effective_ms - labels.excess_ms, np.log(ratio / EXCESS_MIN)
     labels.excess[0] = decayed(labels.excess[0], elapsed_ms, _H1) + excess
     labels.excess[1] = decayed(labels.excess[1], elapsed_ms, _H7) + excess

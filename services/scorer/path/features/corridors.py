@@ -7,14 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.contract.identity import hash_of
 from services.scorer.path.features.state_format import refused
+from services.scorer.path.features.tables import Table
 
 CORRIDORS_MAX = 20_000
 """Corridors with a baseline of their own in one partition; further ones share one row."""
 CORRIDOR_ROW = np.dtype(
-    [("ms", "i8"), ("remits", "i8"), ("weight", "f8"), ("log_sum", "f8"), ("squares", "f8"), ("rounded", "f8")],
-    align=True,
-)
+    [
+        ("low", "u8"),  # half of the digest of its name, both 0 in the row that corridors share
+        ("high", "u8"),
+        ("ms", "i8"), ("remits", "i8"), ("weight", "f8"), ("log_sum", "f8"), ("squares", "f8"), ("rounded", "f8"),
+    ]
+)  # fmt: skip
 
 
 class Corridors:
@@ -24,61 +29,53 @@ class Corridors:
     """
 
     def __init__(self) -> None:
-        self.rows: NDArray[Any] = np.zeros(64, dtype=(np.record, CORRIDOR_ROW))
+        self.table = Table(CORRIDOR_ROW, reserved=1)
         self._slots: dict[tuple[str, str, str | None], int] = {}
-        self._keys: list[bytes] = [b""]
-        self._touched: set[int] = set()
+        self._by_digest: dict[tuple[int, int], int] = {}
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """``CORRIDOR_ROW[...]``, by slot."""
+        return self.table.rows
 
     def slot(self, payer: str, payee: str, rail: str | None) -> int:
-        """The row of a corridor, made when it is new; counts as changed until ``changelog`` is taken."""
+        """The row of a corridor, made when it is new; counts as changed until the next checkpoint."""
         slot = self._slots.get((payer, payee, rail))
         if slot is None:
-            slot = self._allocate(payer, payee, rail)
-        self._touched.add(slot)
+            slot = self._named(payer, payee, rail)
+        self.table.changed[slot] = True
         return slot
 
-    def _allocate(self, payer: str, payee: str, rail: str | None) -> int:
-        if len(self._keys) >= CORRIDORS_MAX:
-            return 0
-        slot = self._slots[payer, payee, rail] = len(self._keys)
-        self._keys.append("\x1f".join((payer, payee, *(() if rail is None else (rail,)))).encode())
-        if slot == len(self.rows):
-            self.rows = doubled(self.rows)
+    def _named(self, payer: str, payee: str, rail: str | None) -> int:
+        name = "\x1f".join((payer, payee, *(() if rail is None else (rail,)))).encode()
+        digest = hash_of(name)
+        halves = int(digest[:16], 16), int(digest[16:32], 16)
+        slot = self._by_digest.get(halves)
+        if slot is None:
+            if self.table.used >= CORRIDORS_MAX:
+                return 0
+            slot = self.table.used
+            self.table.extend(slot + 1)
+            self.rows[slot]["low"], self.rows[slot]["high"] = halves
+            self._by_digest[halves] = slot
+        self._slots[payer, payee, rail] = slot
         return slot
 
-    def items(self) -> list[tuple[bytes, bytes]]:
-        """Every corridor's key and row as bytes."""
-        return [(key, self.rows[slot].tobytes()) for slot, key in enumerate(self._keys)]
+    def items(self) -> list[bytes]:
+        """Every corridor's row as bytes, in the order in which they were made."""
+        return [row.tobytes() for row in self.rows[: self.table.used]]
 
-    def changelog(self) -> list[tuple[bytes, bytes]]:
-        """Entries of the corridors asked for since the last call, by slot."""
-        entries = [(self._keys[slot], self.rows[slot].tobytes()) for slot in sorted(self._touched)]
-        self._touched.clear()
-        return entries
-
-    def restore(self, key: bytes, value: bytes) -> None:
-        """Apply one entry.
+    def settle(self) -> None:
+        """After rows were put back: find them again.
 
         Raises
         ------
         StateFormatError
-            When it is not one of a corridor.
+            When they are none that this code wrote.
         """
-        try:
-            payer, payee, *rail = key.decode().split("\x1f", 2) if key else ("", "")
-        except ValueError:
-            raise refused("an entry of the changelog is named like a corridor, and is none") from None
-        if len(value) != CORRIDOR_ROW.itemsize:
-            raise refused("an entry of the changelog is not as long as a corridor's")
-        corridor = (payer, payee, rail[0] if rail else None)
-        slot = self._slots.get(corridor) if key else 0
-        if slot is None:
-            slot = self._allocate(*corridor)  # may replace the rows
-        self.rows[slot] = np.frombuffer(value, dtype=CORRIDOR_ROW)[0]
-
-
-def doubled(rows: NDArray[Any]) -> NDArray[Any]:
-    """The rows and as many empty ones, which take no memory before they are written."""
-    grown = np.zeros(2 * len(rows), dtype=rows.dtype)
-    grown[: len(rows)] = rows
-    return grown
+        rows = self.rows[1 : self.table.used]
+        digests = zip(rows["low"].tolist(), rows["high"].tolist(), strict=True)
+        self._slots.clear()
+        self._by_digest = {halves: slot for slot, halves in enumerate(digests, start=1)}
+        if self.table.used > CORRIDORS_MAX or len(self._by_digest) != len(rows) or (0, 0) in self._by_digest:
+            raise refused("the changelog holds corridors that no kernel of this code has written")

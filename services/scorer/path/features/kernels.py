@@ -10,7 +10,15 @@ from numba import njit
 from services.contract.units import DAY_MS, HOUR_MS
 from services.scorer.path.features.definitions.feature import HALF_LIFE_MS
 from services.scorer.path.features.registry import ACTIVITY_AT
-from services.scorer.path.features.rows import COUNTRY_WORDS, HALF_LIVES, PARTNERS, REGISTERS
+from services.scorer.path.features.rows import (
+    COUNTRY_WORDS,
+    HALF_LIVES,
+    NEAR_COUNTRIES,
+    NEAR_PARTNERS,
+    NEAR_RANKS,
+    REGISTERS,
+)
+from services.scorer.path.features.tables import Pool, own
 
 BLOCK_MS = 30 * DAY_MS
 """Distinct counterparties are counted in blocks of 30 days of event time: this one and the one before."""
@@ -21,6 +29,7 @@ HISTORY_MIN = 3
 ROUND_MIN = 0.5
 """Roundness from which an amount counts as round."""
 
+_BEFORE = 64 * REGISTERS
 _LN2 = 0.6931471805599453
 _H0, _H1, _H2, _H3 = (float(half_life) for half_life in HALF_LIFE_MS)
 
@@ -67,67 +76,154 @@ def share(part: float, whole: float, payments: int) -> float:
 
 
 @njit(cache=True)
-def partner_position(row: Any, digest: int) -> int:
+def partner_position(row: Any, partners: Pool, digest: int) -> int:
     """Where the counterparty stands among those remembered, or -1."""
-    for i in range(PARTNERS):
+    for i in range(NEAR_PARTNERS):
         if row.partners[i].digest == digest:
             return i
+    for k in range(len(row.partners_at)):
+        further = partners.rows[row.partners_at[k]]
+        for i in range(NEAR_PARTNERS):
+            if further.partners[i].digest == digest:
+                return (k + 1) * NEAR_PARTNERS + i
     return -1
 
 
 @njit(cache=True)
-def remember_partner(row: Any, position: int, digest: int, at_ms: int) -> None:
+def remember_partner(row: Any, partners: Pool, position: int, digest: int, at_ms: int) -> None:
     """Count a payment with the counterparty; the least recently used entry makes room for a new one."""
-    if position < 0:
-        position = 0
-        for i in range(1, PARTNERS):
-            if row.partners[i].used < row.partners[position].used:
-                position = i
-        row.partners[position].digest = digest
-        row.partners[position].first_ms = at_ms
-        row.partners[position].payments = 0
-    row.partners[position].last_ms = at_ms
-    row.partners[position].payments += 1
-    row.partners[position].used = row.payments + 1
+    is_new = position < 0
+    if is_new:
+        position = _oldest_partner(row, partners)
+    used = row.payments + 1
+    if position < NEAR_PARTNERS:
+        _meet(row.partners[position], is_new, digest, at_ms, used)
+    else:
+        k = position // NEAR_PARTNERS - 1
+        row.partners_at[k] = own(partners, row.partners_at[k])
+        further = partners.rows[row.partners_at[k]]
+        _meet(further.partners[position % NEAR_PARTNERS], is_new, digest, at_ms, used)
 
 
 @njit(cache=True)
-def roll_block(row: Any, block: int) -> None:
+def _oldest_partner(row: Any, partners: Pool) -> int:
+    position, least = 0, row.partners[0].used
+    for i in range(1, NEAR_PARTNERS):
+        if row.partners[i].used < least:
+            position, least = i, row.partners[i].used
+    for k in range(len(row.partners_at)):
+        further = partners.rows[row.partners_at[k]]
+        for i in range(NEAR_PARTNERS):
+            if further.partners[i].used < least:
+                position, least = (k + 1) * NEAR_PARTNERS + i, further.partners[i].used
+    return position
+
+
+@njit(cache=True)
+def _meet(partner: Any, is_new: bool, digest: int, at_ms: int, used: int) -> None:
+    if is_new:
+        partner.digest = digest
+        partner.first_ms = at_ms
+        partner.payments = 0
+    partner.last_ms = at_ms
+    partner.payments += 1
+    partner.used = used
+
+
+@njit(cache=True)
+def roll_block(row: Any, crowd: Pool, block: int) -> None:
     """Make ``block`` the current one of the row's two HyperLogLogs (index 0 current, 1 the one before)."""
     if block == row.block:
         return
     consecutive = block == row.block + 1
-    for i in range(REGISTERS):
-        row.registers[1, i] = row.registers[0, i] if consecutive else 0
-        row.registers[0, i] = 0
     row.block = block
+    if row.crowd_at == 0:
+        _roll_ranks(row, consecutive)
+        return
+    row.crowd_at = own(crowd, row.crowd_at)
+    registers = crowd.rows[row.crowd_at].registers
+    for i in range(REGISTERS):
+        registers[1, i] = registers[0, i] if consecutive else 0
+        registers[0, i] = 0
 
 
 @njit(cache=True)
-def add_distinct(row: Any, digest: Any) -> None:
-    """Add a 64-bit digest to the current block: the low 6 bits choose the register, the rest give the rank."""
+def _roll_ranks(row: Any, consecutive: bool) -> None:
+    kept = 0
+    for i in range(NEAR_RANKS):
+        packed = row.near_ranks[i]
+        row.near_ranks[i] = 0
+        if consecutive and packed != 0 and packed < _BEFORE:
+            row.near_ranks[kept] = packed + _BEFORE
+            kept += 1
+
+
+@njit(cache=True)
+def add_distinct(row: Any, crowd: Pool, digest: Any) -> None:
+    """Add a 64-bit digest to the current block: the low 6 bits choose the register, the rest give the rank.
+
+    While there are few, ranks stand in the row one by one: register + 64 rank, and ``_BEFORE`` more in the block
+    before.
+    """
     register = int(digest & np.uint64(REGISTERS - 1))
     rest = digest >> np.uint64(6)
     rank = 1
     while rank <= 58 and (rest & np.uint64(1)) == 0:
         rank += 1
         rest = rest >> np.uint64(1)
-    if rank > row.registers[0, register]:
-        row.registers[0, register] = rank
+    if row.crowd_at == 0:
+        if _add_rank(row, register, rank):
+            return
+        row.crowd_at = _gathered(row, crowd)
+    if rank > crowd.rows[row.crowd_at].registers[0, register]:
+        row.crowd_at = own(crowd, row.crowd_at)
+        crowd.rows[row.crowd_at].registers[0, register] = rank
 
 
 @njit(cache=True)
-def count_distinct(row: Any, block: int) -> float:
+def _add_rank(row: Any, register: int, rank: int) -> bool:
+    """Whether there was room for it."""
+    for i in range(NEAR_RANKS):
+        packed = int(row.near_ranks[i])
+        if packed == 0 or (packed < _BEFORE and packed % REGISTERS == register):
+            row.near_ranks[i] = max(packed, register + REGISTERS * rank)
+            return True
+    return False
+
+
+@njit(cache=True)
+def _gathered(row: Any, crowd: Pool) -> int:
+    """Move the row's countries and ranks into a row of ``crowd``; returns which."""
+    at = own(crowd, 0)
+    all_of = crowd.rows[at]
+    for i in range(NEAR_COUNTRIES):
+        if row.near_countries[i] != 0:
+            country = int(row.near_countries[i]) - 1
+            all_of.countries[country // 64] |= country_bit(country)
+            row.near_countries[i] = 0
+    for i in range(NEAR_RANKS):
+        packed = int(row.near_ranks[i])
+        if packed != 0:
+            all_of.registers[packed // _BEFORE, packed % REGISTERS] = packed % _BEFORE // REGISTERS
+            row.near_ranks[i] = 0
+    return int(at)
+
+
+@njit(cache=True)
+def count_distinct(row: Any, crowd: Pool, block: int) -> float:
     """Distinct digests in ``block`` and the one before (Flajolet et al. 2007, with linear counting when small)."""
     age = block - row.block
     if age > 1:
         return 0.0
+    if row.crowd_at == 0:
+        return float(REGISTERS * np.log(REGISTERS / (REGISTERS - _registers_used(row, age == 0))))
+    registers = crowd.rows[row.crowd_at].registers
     inverse_sum = 0.0
     empty = 0
     for i in range(REGISTERS):
-        rank = row.registers[0, i]
-        if age == 0 and row.registers[1, i] > rank:
-            rank = row.registers[1, i]
+        rank = registers[0, i]
+        if age == 0 and registers[1, i] > rank:
+            rank = registers[1, i]
         inverse_sum += 2.0 ** -float(rank)
         if rank == 0:
             empty += 1
@@ -135,6 +231,17 @@ def count_distinct(row: Any, block: int) -> float:
     if estimate <= 2.5 * REGISTERS and empty > 0:
         return float(REGISTERS * np.log(REGISTERS / empty))
     return float(estimate)
+
+
+@njit(cache=True)
+def _registers_used(row: Any, with_before: bool) -> int:
+    """Registers that hold a rank: so few (``NEAR_RANKS``) always mean linear counting."""
+    used = np.uint64(0)
+    for i in range(NEAR_RANKS):
+        packed = row.near_ranks[i]
+        if packed != 0 and (with_before or packed < _BEFORE):
+            used |= np.uint64(1) << np.uint64(packed % REGISTERS)
+    return bits(used)
 
 
 @njit(cache=True)
@@ -154,12 +261,38 @@ def bits(word: Any) -> int:
 
 
 @njit(cache=True)
-def count_countries(row: Any) -> float:
-    """How many countries are in the row's set."""
+def count_countries(row: Any, crowd: Pool) -> float:
+    """How many countries the other sides were in."""
     total = 0
+    for i in range(NEAR_COUNTRIES):
+        total += 1 if row.near_countries[i] != 0 else 0
     for i in range(COUNTRY_WORDS):
-        total += bits(row.countries[i])
+        total += bits(crowd.rows[row.crowd_at].countries[i])
     return float(total)
+
+
+@njit(cache=True)
+def has_country(row: Any, crowd: Pool, country: int) -> bool:
+    """Whether the other side of an earlier payment was in the country (0 to 675)."""
+    for i in range(NEAR_COUNTRIES):
+        if row.near_countries[i] == country + 1:
+            return True
+    return bool(crowd.rows[row.crowd_at].countries[country // 64] & country_bit(country) != 0)
+
+
+@njit(cache=True)
+def add_country(row: Any, crowd: Pool, country: int) -> None:
+    """Take the country among those of the row."""
+    if has_country(row, crowd, country):
+        return
+    if row.crowd_at == 0:
+        for i in range(NEAR_COUNTRIES):
+            if row.near_countries[i] == 0:
+                row.near_countries[i] = country + 1
+                return
+        row.crowd_at = _gathered(row, crowd)
+    row.crowd_at = own(crowd, row.crowd_at)
+    crowd.rows[row.crowd_at].countries[country // 64] |= country_bit(country)
 
 
 @njit(cache=True)
@@ -176,13 +309,6 @@ def amount_deviation(row: Any, amount: float) -> float:
 
 
 @njit(cache=True)
-def forget(rows: Any, slot: int) -> None:
-    """Zero a row: the account starts afresh."""
-    fresh = np.zeros(1, rows.dtype)
-    rows[slot] = fresh[0]
-
-
-@njit(cache=True)
 def start_row(row: Any, at_ms: int) -> None:
     """Begin an account's history. The row must be zeroed."""
     row.first_ms = at_ms
@@ -191,7 +317,7 @@ def start_row(row: Any, at_ms: int) -> None:
 
 
 @njit(cache=True)
-def write_activity(x: Any, at: int, row: Any, effective_ms: int, factors: Any, amount: float) -> None:
+def write_activity(x: Any, at: int, row: Any, crowd: Pool, effective_ms: int, factors: Any, amount: float) -> None:
     """Write the features that payer and payee have in common (``ACTIVITY_AT``) into ``x[at:]``."""
     for h in range(HALF_LIVES):
         x[at + ACTIVITY_AT.payments_1h + h] = row.count[h] * factors[h]
@@ -204,10 +330,10 @@ def write_activity(x: Any, at: int, row: Any, effective_ms: int, factors: Any, a
     x[at + ACTIVITY_AT.gap_variation] = np.sqrt(row.gap_variance) / row.gap_mean if row.gap_mean > 0.0 else 0.0
     x[at + ACTIVITY_AT.age] = (effective_ms - row.first_ms) / DAY_MS
     x[at + ACTIVITY_AT.payments_total] = float(row.payments)
-    x[at + ACTIVITY_AT.others_60d] = count_distinct(row, effective_ms // BLOCK_MS)
+    x[at + ACTIVITY_AT.others_60d] = count_distinct(row, crowd, effective_ms // BLOCK_MS)
     x[at + ACTIVITY_AT.new_others_1d] = row.new_partners_1d * factors[H_1D]
     x[at + ACTIVITY_AT.new_others_7d] = row.new_partners_7d * factors[H_7D]
-    x[at + ACTIVITY_AT.corridors] = count_countries(row)
+    x[at + ACTIVITY_AT.corridors] = count_countries(row, crowd)
     x[at + ACTIVITY_AT.amount_deviation] = amount_deviation(row, amount)
 
 
@@ -228,7 +354,7 @@ class Act(NamedTuple):
 
 
 @njit(cache=True)
-def update_activity(row: Any, effective_ms: int, factors: Any, act: Act) -> None:
+def update_activity(row: Any, crowd: Pool, effective_ms: int, factors: Any, act: Act) -> None:
     """Take one payment into the part of a row that payer and payee share."""
     known_money = act.moves_money and not np.isnan(act.amount)
     for h in range(HALF_LIVES):
@@ -253,10 +379,10 @@ def update_activity(row: Any, effective_ms: int, factors: Any, act: Act) -> None
     update_gap(row, float(effective_ms - row.last_ms))
     row.new_partners_1d = row.new_partners_1d * factors[H_1D] + (1.0 if act.partner_is_new else 0.0)
     row.new_partners_7d = row.new_partners_7d * factors[H_7D] + (1.0 if act.partner_is_new else 0.0)
-    roll_block(row, effective_ms // BLOCK_MS)
-    add_distinct(row, act.partner)
+    roll_block(row, crowd, effective_ms // BLOCK_MS)
+    add_distinct(row, crowd, act.partner)
     if act.country >= 0:
-        row.countries[act.country // 64] |= country_bit(act.country)
+        add_country(row, crowd, act.country)
     row.payments += 1
     row.last_ms = effective_ms
 

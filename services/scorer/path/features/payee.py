@@ -6,14 +6,14 @@ the labels of payments.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.units import DAY_MS
-from services.scorer.path.features.confirmed import add_excess, label_payee, write_payee_confirmed
+from services.scorer.path.features.confirmed import EXCESS_MIN, add_excess, label_payee, write_payee_confirmed
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import REFUSED
 from services.scorer.path.features.kernels import (
@@ -22,7 +22,6 @@ from services.scorer.path.features.kernels import (
     Act,
     decay_factors,
     decayed,
-    forget,
     partner_position,
     remember_partner,
     start_row,
@@ -33,11 +32,25 @@ from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.registry import PAYEE_AT, PAYEE_HOP
 from services.scorer.path.features.rows import HALF_LIVES, PRICES
 from services.scorer.path.features.state import AccountState
+from services.scorer.path.features.tables import Pool, disown, own
 
 PASSED_ON_MAX = 10.0
 _H1_MS, _H180_MS = 1.0 * DAY_MS, 180.0 * DAY_MS
 RISKY_SIGNS_MIN = 3.0
 RISKY_MS = 360 * DAY_MS
+
+
+class _State(NamedTuple):
+    """What the kernel updates."""
+
+    rows: Any
+    """``PAYEE_ROW[...]``."""
+    watermark: Any
+    """int64[1]."""
+    partners: Pool
+    crowd: Pool
+    labels: Pool
+    remits: Pool
 
 
 def payee_features(
@@ -66,19 +79,22 @@ def payee_features(
     """
     features = np.empty((len(slots), len(PAYEE_HOP)), dtype=np.float64)
     idle_ms = parameters.account_idle_ms
-    _payee_kernel(records, slots, labels, label_slots, idle_ms, state.rows, state.watermark, features)
+    pools = state.pools(len(slots) + len(label_slots))
+    updated = _State(state.rows, state.watermark, **pools)
+    _payee_kernel(records, slots, labels, label_slots, idle_ms, updated, features)
     return features
 
 
 @njit(cache=True)
 def _payee_kernel(
-    records: Any, slots: Any, labels: Any, label_slots: Any, idle_ms: int, rows: Any, watermark: Any, features: Any
+    records: Any, slots: Any, labels: Any, label_slots: Any, idle_ms: int, state: _State, features: Any
 ) -> None:
+    rows, watermark = state.rows, state.watermark
     factors = np.empty(HALF_LIVES)
     k = 0
     for i in range(len(slots)):
         while k < len(label_slots) and labels[k].before <= i:
-            _take_label(rows, label_slots[k], watermark[0], idle_ms, labels[k])
+            _take_label(state, label_slots[k], idle_ms, labels[k])
             k += 1
         record = records[i]
         watermark[0] = max(watermark[0], record.event_ms)
@@ -86,7 +102,7 @@ def _payee_kernel(
             continue
         row = rows[slots[i]]
         if row.payments > 0 and watermark[0] - row.last_ms > idle_ms:
-            forget(rows, slots[i])
+            _forget(state, slots[i])
         if record.outflow:
             if row.payments > 0:
                 _pay_out(row, record.event_ms, record.amount)
@@ -95,34 +111,50 @@ def _payee_kernel(
             start_row(row, record.event_ms)
         effective_ms = max(record.event_ms, row.last_ms)
         decay_factors(effective_ms - row.last_ms, factors)
-        _write(features[i], row, record, effective_ms, factors)
-        _update(row, record, effective_ms, factors)
+        _write(features[i], row, state, record, effective_ms, factors)
+        _update(row, state, record, effective_ms, factors)
     while k < len(label_slots):
-        _take_label(rows, label_slots[k], watermark[0], idle_ms, labels[k])
+        _take_label(state, label_slots[k], idle_ms, labels[k])
         k += 1
 
 
 @njit(cache=True)
-def _write(x: Any, row: Any, payment: Any, effective_ms: int, factors: Any) -> None:
+def _write(x: Any, row: Any, state: _State, payment: Any, effective_ms: int, factors: Any) -> None:
     """Write ``PAYEE_HOP`` of a payment into ``x``."""
     opened_ms = payment.opened_ms
-    write_activity(x, PAYEE_AT.payee_payments_1h, row, effective_ms, factors, payment.amount)
+    write_activity(x, PAYEE_AT.payee_payments_1h, row, state.crowd, effective_ms, factors, payment.amount)
     x[PAYEE_AT.payee_passed_on_share_1d] = _passed_on(row, effective_ms, row.value[H_1D] * factors[H_1D])
     x[PAYEE_AT.payee_account_age] = max(payment.event_ms - opened_ms, 0) / DAY_MS if opened_ms >= 0 else np.nan
     x[PAYEE_AT.payee_is_confirmed] = payment.confirmed
     x[PAYEE_AT.reference_in_lexicon] = payment.in_lexicon
-    _write_remittances(x, row, payment, effective_ms)
-    write_payee_confirmed(x, row.labels, effective_ms)
+    _write_remittances(x, state.remits.rows[row.remits_at], payment, effective_ms)
+    write_payee_confirmed(x, state.labels.rows[row.labels_at], effective_ms)
 
 
 @njit(cache=True)
-def _update(row: Any, payment: Any, effective_ms: int, factors: Any) -> None:
-    """Take a payment into its payee's row."""
-    position = partner_position(row, payment.payer)
+def _forget(state: _State, slot: int) -> None:
+    """Zero an account's row and free those of its pools: it starts afresh."""
+    row = state.rows[slot]
+    for k in range(len(row.partners_at)):
+        disown(state.partners, row.partners_at[k])
+    disown(state.crowd, row.crowd_at)
+    disown(state.labels, row.labels_at)
+    disown(state.remits, row.remits_at)
+    zero = np.zeros(1, state.rows.dtype)
+    state.rows[slot] = zero[0]
+
+
+@njit(cache=True)
+def _update(row: Any, state: _State, payment: Any, effective_ms: int, factors: Any) -> None:
+    """Take a payment into its payee's rows."""
+    position = partner_position(row, state.partners, payment.payer)
     if payment.is_remittance == 1.0:
-        _update_remittance(row, payment, position < 0, effective_ms)
-    remember_partner(row, position, payment.payer, effective_ms)
-    add_excess(row.labels, effective_ms, payment.payer_amount_over_cleared)
+        row.remits_at = own(state.remits, row.remits_at)
+        _update_remittance(state.remits.rows[row.remits_at], payment, position < 0, effective_ms)
+    remember_partner(row, state.partners, position, payment.payer, effective_ms)
+    if payment.payer_amount_over_cleared > EXCESS_MIN:
+        row.labels_at = own(state.labels, row.labels_at)
+        add_excess(state.labels.rows[row.labels_at], effective_ms, payment.payer_amount_over_cleared)
     act = Act(
         amount=payment.amount,
         moves_money=payment.status < REFUSED,
@@ -133,16 +165,19 @@ def _update(row: Any, payment: Any, effective_ms: int, factors: Any) -> None:
         partner_is_new=position < 0,
         country=payment.payer_country,
     )
-    update_activity(row, effective_ms, factors, act)
+    update_activity(row, state.crowd, effective_ms, factors, act)
 
 
 @njit(cache=True)
-def _take_label(rows: Any, slot: int, watermark_ms: int, idle_ms: int, label: Any) -> None:
+def _take_label(state: _State, slot: int, idle_ms: int, label: Any) -> None:
     """Take a label; one of an account that has received nothing here says nothing of it."""
-    if slot < 0 or rows[slot].payments == 0 or watermark_ms - rows[slot].last_ms > idle_ms:
+    if slot < 0:
         return
-    row = rows[slot]
-    label_payee(row.labels, row.last_ms, label)
+    row = state.rows[slot]
+    if row.payments == 0 or state.watermark[0] - row.last_ms > idle_ms:
+        return
+    row.labels_at = own(state.labels, row.labels_at)
+    label_payee(state.labels.rows[row.labels_at], row.last_ms, label)
 
 
 @njit(cache=True)

@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.units import DAY_MS, HOUR_MS
-from services.scorer.path.features.confirmed import add_excess, label_payer, write_payer_confirmed
+from services.scorer.path.features.confirmed import EXCESS_MIN, add_excess, label_payer, write_payer_confirmed
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import REFUSED, STATUS_CODE, UNKNOWN_OFFSET
 from services.scorer.path.features.kernels import (
@@ -18,9 +18,8 @@ from services.scorer.path.features.kernels import (
     H_30D,
     ROUND_MIN,
     Act,
-    country_bit,
     decay_factors,
-    forget,
+    has_country,
     partner_position,
     remember_partner,
     roundness,
@@ -40,8 +39,9 @@ from services.scorer.path.features.remittances import (
     write_remittances,
     write_typology_payment,
 )
-from services.scorer.path.features.rows import DEVICES, HALF_LIVES, PAYMENT_IDS
+from services.scorer.path.features.rows import DEVICES, HALF_LIVES, NEAR_PARTNERS, PAYMENT_IDS
 from services.scorer.path.features.state import AccountState
+from services.scorer.path.features.tables import Pool, disown, own
 
 FORWARD, DUPLICATE, STATUS_UPDATE = 0, 1, 2
 """Verdicts: a payment goes on; a repeat of an id is dropped; a repeat with another status only updates state."""
@@ -69,6 +69,11 @@ class _State(NamedTuple):
     """``CORRIDOR_ROW[...]``."""
     watermark: Any
     """int64[1]."""
+    partners: Pool
+    crowd: Pool
+    labels: Pool
+    remits: Pool
+    rare: Pool
 
 
 class Measured(NamedTuple):
@@ -122,7 +127,8 @@ def payer_features(
         recent_payees=np.zeros((n, RECENT_PAYEES), dtype=np.uint16),
         fresh=np.ones(len(label_slots), dtype=np.bool_),
     )
-    updated = _State(state.rows, state.corridors.rows, state.watermark)
+    pools = state.pools(n + len(label_slots))
+    updated = _State(state.rows, state.corridors.rows, state.watermark, **pools)
     _payer_kernel(payments, slots, corridor_slots, labels, label_slots, limits, updated, measured)
     return measured
 
@@ -137,13 +143,13 @@ def _payer_kernel(
     k = 0
     for i in range(len(slots)):
         while k < len(label_slots) and labels[k].before <= i:
-            out.fresh[k] = _take_label(rows, label_slots[k], watermark[0], limits.idle_ms, labels[k])
+            out.fresh[k] = _take_label(state, label_slots[k], limits.idle_ms, labels[k])
             k += 1
         payment = payments[i]
         row = rows[slots[i]]
         watermark[0] = max(watermark[0], payment.event_ms)
         if row.payments > 0 and watermark[0] - row.last_ms > limits.idle_ms:
-            forget(rows, slots[i])
+            _forget(state, slots[i])
         if row.payments == 0:
             start_row(row, payment.event_ms)
             row.last_amount = np.nan
@@ -152,41 +158,62 @@ def _payer_kernel(
         refused_before = row.refused_1d
         out.verdicts[i] = _recognise(row, payment.payment, payment.status)
         if row.refused_1d > refused_before:
-            remember_refused(row, row.last_ms, payment)
+            row.rare_at = own(state.rare, row.rare_at)
+            remember_refused(state.rare.rows[row.rare_at], row.last_ms, payment)
         if out.verdicts[i] != FORWARD:
             continue
         x = out.features[i]
         corridor = state.corridors[max(corridor_slots[i], 0)]
-        position = partner_position(row, payment.payee)
+        remits = state.remits.rows[row.remits_at]
+        position = partner_position(row, state.partners, payment.payee)
         _write_payment(x, payment, limits)
-        write_activity(x, PAYER_AT.payer_payments_1h, row, effective_ms, factors, payment.amount)
-        _write_payer_only(x, row, payment, factors)
-        _write_pair(x, row, position, effective_ms)
+        write_activity(x, PAYER_AT.payer_payments_1h, row, state.crowd, effective_ms, factors, payment.amount)
+        _write_payer_only(x, row, state.crowd, payment, factors)
+        _write_pair(x, row, state.partners, position, effective_ms)
         write_typology_payment(x, payment, corridor)
-        write_remittances(x, row, effective_ms)
-        write_context(x, row, effective_ms, factors)
+        write_remittances(x, row, remits, effective_ms)
+        write_context(x, row, state.rare.rows[row.rare_at], effective_ms, factors)
         x[PAYER_AT.device_is_new] = _device_is_new(row, payment.payer_device)
-        write_payer_confirmed(x, row.labels, effective_ms, payment.amount)
-        if row.remits > 0:
-            write_recent_payees(out.recent_payees[i], row, payment.payee)
-        _update(row, corridor, x, payment, position, effective_ms, watermark[0], factors)
+        write_payer_confirmed(x, state.labels.rows[row.labels_at], effective_ms, payment.amount)
+        if remits.remits > 0:
+            write_recent_payees(out.recent_payees[i], remits, payment.payee)
+        _update(row, state, corridor, x, payment, position, effective_ms, factors)
     while k < len(label_slots):
-        out.fresh[k] = _take_label(rows, label_slots[k], watermark[0], limits.idle_ms, labels[k])
+        out.fresh[k] = _take_label(state, label_slots[k], limits.idle_ms, labels[k])
         k += 1
 
 
 @njit(cache=True)
+def _forget(state: _State, slot: int) -> None:
+    """Zero an account's row and free those of its pools: it starts afresh."""
+    row = state.rows[slot]
+    for k in range(len(row.partners_at)):
+        disown(state.partners, row.partners_at[k])
+    disown(state.crowd, row.crowd_at)
+    disown(state.labels, row.labels_at)
+    disown(state.remits, row.remits_at)
+    disown(state.rare, row.rare_at)
+    zero = np.zeros(1, state.rows.dtype)
+    state.rows[slot] = zero[0]
+
+
+@njit(cache=True)
 def _update(
-    row: Any, corridor: Any, x: Any, payment: Any, position: int, effective_ms: int, watermark_ms: int, factors: Any
+    row: Any, state: _State, corridor: Any, x: Any, payment: Any, position: int, effective_ms: int, factors: Any
 ) -> None:
-    """Take a payment, of which ``x`` are the features, into its payer's row and its corridor's."""
-    remember_partner(row, position, payment.payee, effective_ms)
+    """Take a payment, of which ``x`` are the features, into its payer's rows and its corridor's."""
+    remember_partner(row, state.partners, position, payment.payee, effective_ms)
     _remember_device(row, payment.payer_device)
-    remember_other(row, x, payment, effective_ms, factors)
+    remember_other(row, state.remits.rows[row.remits_at], state.rare, x, payment, effective_ms, factors)
     if x[PAYER_AT.is_remittance] == 1.0:
-        update_remittance(row, corridor, x, payment, effective_ms, watermark_ms)
+        row.remits_at = own(state.remits, row.remits_at)
+        remits = state.remits.rows[row.remits_at]
+        update_remittance(remits, corridor, x, payment, effective_ms, state.watermark[0])
     _update_payer_only(row, x, payment, factors)
-    add_excess(row.labels, effective_ms, x[PAYER_AT.payer_amount_over_cleared])
+    if x[PAYER_AT.payer_amount_over_cleared] > EXCESS_MIN:
+        row.labels_at = own(state.labels, row.labels_at)
+        labels = state.labels.rows[row.labels_at]
+        add_excess(labels, effective_ms, x[PAYER_AT.payer_amount_over_cleared])
     act = Act(
         amount=payment.amount,
         moves_money=payment.status < REFUSED,
@@ -197,16 +224,19 @@ def _update(
         partner_is_new=position < 0,
         country=payment.payee_country,
     )
-    update_activity(row, effective_ms, factors, act)
+    update_activity(row, state.crowd, effective_ms, factors, act)
 
 
 @njit(cache=True)
-def _take_label(rows: Any, slot: int, watermark_ms: int, idle_ms: int, label: Any) -> bool:
+def _take_label(state: _State, slot: int, idle_ms: int, label: Any) -> bool:
     """Whether a label is no repeat. One of an account that has no payment here says nothing of it."""
-    if slot < 0 or rows[slot].payments == 0 or watermark_ms - rows[slot].last_ms > idle_ms:
+    if slot < 0:
         return True
-    row = rows[slot]
-    return bool(label_payer(row.labels, row.last_ms, label))
+    row = state.rows[slot]
+    if row.payments == 0 or state.watermark[0] - row.last_ms > idle_ms:
+        return True
+    row.labels_at = own(state.labels, row.labels_at)
+    return bool(label_payer(state.labels.rows[row.labels_at], row.last_ms, label))
 
 
 @njit(cache=True)
@@ -258,14 +288,13 @@ def _write_payment(x: Any, payment: Any, limits: _Limits) -> None:
 
 
 @njit(cache=True)
-def _write_payer_only(x: Any, row: Any, payment: Any, factors: Any) -> None:
+def _write_payer_only(x: Any, row: Any, crowd: Pool, payment: Any, factors: Any) -> None:
     country, amount = payment.payee_country, payment.amount
     x[PAYER_AT.payer_night_share_30d] = share(row.night_30d, row.night_known_30d, row.payments)
     if country < 0:
         x[PAYER_AT.corridor_is_new] = np.nan
     else:
-        seen = (row.countries[country // 64] & country_bit(country)) != 0
-        x[PAYER_AT.corridor_is_new] = 0.0 if seen else 1.0
+        x[PAYER_AT.corridor_is_new] = 0.0 if has_country(row, crowd, country) else 1.0
     if np.isnan(amount):
         x[PAYER_AT.payer_amount_over_last] = np.nan
     elif row.payments == 0:
@@ -279,12 +308,19 @@ def _write_payer_only(x: Any, row: Any, payment: Any, factors: Any) -> None:
 
 
 @njit(cache=True)
-def _write_pair(x: Any, row: Any, position: int, effective_ms: int) -> None:
+def _write_pair(x: Any, row: Any, partners: Pool, position: int, effective_ms: int) -> None:
     if position < 0:
         x[PAYER_AT.pair_is_new] = 1.0
         x[PAYER_AT.pair_payments] = x[PAYER_AT.pair_age] = x[PAYER_AT.pair_gap] = 0.0
-        return
-    partner = row.partners[position]
+    elif position < NEAR_PARTNERS:
+        _write_known_pair(x, row.partners[position], effective_ms)
+    else:
+        further = partners.rows[row.partners_at[position // NEAR_PARTNERS - 1]]
+        _write_known_pair(x, further.partners[position % NEAR_PARTNERS], effective_ms)
+
+
+@njit(cache=True)
+def _write_known_pair(x: Any, partner: Any, effective_ms: int) -> None:
     x[PAYER_AT.pair_is_new] = 0.0
     x[PAYER_AT.pair_payments] = float(partner.payments)
     x[PAYER_AT.pair_age] = (effective_ms - partner.first_ms) / DAY_MS

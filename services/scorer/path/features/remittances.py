@@ -17,6 +17,7 @@ from services.scorer.path.features.inputs import ADULT, NO_MERCHANT, REFUSED, TR
 from services.scorer.path.features.kernels import DEVIATION_MIN, H_7D, ROUND_MIN, bits, decayed
 from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.features.rows import PRICES, RAILS, REMIT_PAYEES, REMIT_TIMES
+from services.scorer.path.features.tables import Pool, own
 
 _H30_MS, _H180_MS = 30.0 * DAY_MS, 180.0 * DAY_MS
 _MONTH_MS = 30.436875 * DAY_MS
@@ -58,17 +59,19 @@ def _is_round(x: Any) -> float:
 
 
 @njit(cache=True)
-def write_context(x: Any, row: Any, effective_ms: int, factors: Any) -> None:
+def write_context(x: Any, row: Any, rare: Any, effective_ms: int, factors: Any) -> None:
     """What else the payer does."""
     elapsed_ms = effective_ms - row.last_ms
-    x[PAYER_AT.payer_retries_7d] = row.retries_7d * factors[H_7D]
-    x[PAYER_AT.payer_adult_merchants_180d] = decayed(row.adult_180d, elapsed_ms, _H180_MS)
-    x[PAYER_AT.payer_travel_180d] = decayed(row.travel_180d, elapsed_ms, _H180_MS)
+    x[PAYER_AT.payer_retries_7d] = rare.retries_7d * factors[H_7D]
+    x[PAYER_AT.payer_adult_merchants_180d] = decayed(rare.adult_180d, elapsed_ms, _H180_MS)
+    x[PAYER_AT.payer_travel_180d] = decayed(rare.travel_180d, elapsed_ms, _H180_MS)
 
 
 @njit(cache=True)
-def write_remittances(x: Any, row: Any, effective_ms: int) -> None:
-    """The features of the payer's earlier remittances, from ``remit_payments_30d`` to ``remit_signs``."""
+def write_remittances(x: Any, account: Any, row: Any, effective_ms: int) -> None:
+    """The features of the payer's earlier remittances, from ``remit_payments_30d`` to ``remit_signs``.
+
+    ``account`` is the payer's own row, ``row`` that of its remittances, as everywhere here."""
     if np.isnan(x[PAYER_AT.is_cross_border]):
         x[PAYER_AT.remit_payments_30d : PAYER_AT.remit_signs + 1] = np.nan
         return
@@ -85,8 +88,8 @@ def write_remittances(x: Any, row: Any, effective_ms: int) -> None:
     x[PAYER_AT.remit_amount_slope] = _slope(row)
     x[PAYER_AT.remit_price_point_payees] = _price_point_payees(row)
     night = x[PAYER_AT.remit_night_share_180d] = _mean(row.remit_night, row.remit_night_known)
-    known = row.remit_night_known > 0.0 and row.other_night_known > 0.0
-    x[PAYER_AT.remit_night_excess_180d] = night - row.other_night / row.other_night_known if known else np.nan
+    known = row.remit_night_known > 0.0 and account.other_night_known > 0.0
+    x[PAYER_AT.remit_night_excess_180d] = night - account.other_night / account.other_night_known if known else np.nan
     x[PAYER_AT.remit_sessions_180d] = row.remit_sessions * f180
     x[PAYER_AT.remit_rhythm] = _rhythm(row)
     x[PAYER_AT.remit_new_payees_180d] = row.remit_new_payees * f180
@@ -222,44 +225,54 @@ def _rails(row: Any, effective_ms: int) -> float:
 
 
 @njit(cache=True)
-def remember_refused(row: Any, at_ms: int, payment: Any) -> None:
+def remember_refused(rare: Any, at_ms: int, payment: Any) -> None:
     """The latest payment that was refused."""
-    row.refused.known = 1
-    row.refused.ms = at_ms
-    row.refused.payee = payment.payee
-    row.refused.rail = payment.rail
-    row.refused.amount_minor = payment.amount_minor
-    row.refused.currency = payment.currency
+    rare.refused.known = 1
+    rare.refused.ms = at_ms
+    rare.refused.payee = payment.payee
+    rare.refused.rail = payment.rail
+    rare.refused.amount_minor = payment.amount_minor
+    rare.refused.currency = payment.currency
 
 
 @njit(cache=True)
-def remember_other(row: Any, x: Any, payment: Any, effective_ms: int, factors: Any) -> None:
+def remember_other(account: Any, row: Any, rare: Pool, x: Any, payment: Any, effective_ms: int, factors: Any) -> None:
     """Take any payment into what is known of the payer besides remittances."""
-    elapsed_ms = effective_ms - row.last_ms
-    retried = (
-        payment.status < REFUSED
-        and row.refused.known == 1
-        and effective_ms - row.refused.ms <= RETRY_MS
-        and (
-            payment.payee != row.refused.payee
-            or payment.rail != row.refused.rail
-            or payment.amount_minor != row.refused.amount_minor
-            or payment.currency != row.refused.currency
-        )
-    )
-    row.retries_7d = row.retries_7d * factors[H_7D] + (1.0 if retried else 0.0)
-    if payment.status >= REFUSED:
-        remember_refused(row, effective_ms, payment)
-    row.adult_180d = decayed(row.adult_180d, elapsed_ms, _H180_MS) + (1.0 if payment.merchant == ADULT else 0.0)
     followed = row.remits >= TRAVEL_REMITTANCES_MIN and effective_ms - row.remit_ms <= TRAVEL_MS
     travels = payment.merchant == TRAVEL and followed
-    row.travel_180d = decayed(row.travel_180d, elapsed_ms, _H180_MS) + (1.0 if travels else 0.0)
+    retried = _is_retry(rare.rows[account.rare_at].refused, payment, effective_ms)
+    refused = payment.status >= REFUSED
+    if account.rare_at != 0 or retried or refused or travels or payment.merchant == ADULT:
+        account.rare_at = own(rare, account.rare_at)
+        habits, elapsed_ms = rare.rows[account.rare_at], effective_ms - account.last_ms
+        habits.retries_7d = habits.retries_7d * factors[H_7D] + (1.0 if retried else 0.0)
+        if refused:
+            remember_refused(habits, effective_ms, payment)
+        is_adult = payment.merchant == ADULT
+        habits.adult_180d = decayed(habits.adult_180d, elapsed_ms, _H180_MS) + (1.0 if is_adult else 0.0)
+        habits.travel_180d = decayed(habits.travel_180d, elapsed_ms, _H180_MS) + (1.0 if travels else 0.0)
     night = x[PAYER_AT.local_is_night]
     if x[PAYER_AT.is_remittance] == 0.0 and not np.isnan(night):
-        since_ms = effective_ms - row.other_ms
-        row.other_night = decayed(row.other_night, since_ms, _H180_MS) + night
-        row.other_night_known = decayed(row.other_night_known, since_ms, _H180_MS) + 1.0
-        row.other_ms = effective_ms
+        since_ms = effective_ms - account.other_ms
+        account.other_night = decayed(account.other_night, since_ms, _H180_MS) + night
+        account.other_night_known = decayed(account.other_night_known, since_ms, _H180_MS) + 1.0
+        account.other_ms = effective_ms
+
+
+@njit(cache=True)
+def _is_retry(refused: Any, payment: Any, effective_ms: int) -> bool:
+    """Whether the payment is another than the one that was refused a short while ago."""
+    return bool(
+        payment.status < REFUSED
+        and refused.known == 1
+        and effective_ms - refused.ms <= RETRY_MS
+        and (
+            payment.payee != refused.payee
+            or payment.rail != refused.rail
+            or payment.amount_minor != refused.amount_minor
+            or payment.currency != refused.currency
+        )
+    )
 
 
 @njit(cache=True)

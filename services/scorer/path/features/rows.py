@@ -1,6 +1,12 @@
-"""What is remembered of an account: the layout of its row at either hop."""
+"""What is remembered of an account at either hop: a row that every account has, and rows of pools for what few have.
+
+A field that ends with ``_at`` is a slot of the pool of that name (``POOLS``); 0 is the pool's zero row, which is read
+like any other and never written, so that an account without one needs no branch.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +15,12 @@ from services.scorer.path.features.definitions.feature import HALF_LIFE_MS, RECE
 HALF_LIVES = len(HALF_LIFE_MS)
 PARTNERS = 12
 """Counterparties remembered per account, least recently used first forgotten."""
+NEAR_PARTNERS = 4
+"""Of these, how many stand in the account's own row. Half of all payees have no more; the rest come in rows of four."""
+NEAR_COUNTRIES = 4
+"""Countries that an account's own row holds one by one, before its set of bits."""
+NEAR_RANKS = 12
+"""Ranks of its two HyperLogLogs that it holds one by one, before their registers."""
 PAYMENT_IDS = 32
 """Recent payment ids remembered per payer: a repeat among them is a duplicate."""
 REGISTERS = 64
@@ -46,18 +58,24 @@ _COUNTRY = np.dtype([("country", "i8"), ("count", "f8"), ("used", "i8")], align=
 _TEXT = np.dtype([("digest", "u8"), ("payer", "u8"), ("ms", "i8"), ("used", "i8")], align=True)
 _RISKY = np.dtype([("payer", "u8"), ("ms", "i8"), ("used", "i8"), ("payees", "u2", (RECENT_PAYEES,))], align=True)
 _COMMON = [
-    *_all("i8", "first_ms", "last_ms", "payments"),
+    *_all("i8", "first_ms", "last_ms"),
     ("count", "f8", (HALF_LIVES,)),
     ("value", "f8", (HALF_LIVES,)),
     *_all("f8", "small_30d", "small_known_30d", "cross_border_30d", "cross_border_known_30d", "round_30d"),
     *_all("f8", "log_amount_weight", "log_amount_sum", "log_amount_squares"),
-    ("log_amounts", "i8"),
     *_all("f8", "gap_mean", "gap_variance", "new_partners_1d", "new_partners_7d"),
-    ("block", "i8"),
-    ("countries", "u8", (COUNTRY_WORDS,)),
-    ("partners", _PARTNER, (PARTNERS,)),
-    ("registers", "u1", (2, REGISTERS)),
+    *_all("u4", "payments", "log_amounts"),
+    ("block", "i4"),
+    ("near_countries", "u2", (NEAR_COUNTRIES,)),  # one more than the country, 0 for none
+    ("near_ranks", "u2", (NEAR_RANKS,)),  # as ``kernels.add_distinct`` packs them, 0 for none
+    ("partners", _PARTNER, (NEAR_PARTNERS,)),
+    ("partners_at", "u4", (PARTNERS // NEAR_PARTNERS - 1,)),
+    *_all("u4", "crowd_at", "labels_at", "remits_at"),
 ]
+PARTNERS_ROW = np.dtype([("partners", _PARTNER, (NEAR_PARTNERS,))], align=True)
+"""Further counterparties."""
+CROWD_ROW = np.dtype([("countries", "u8", (COUNTRY_WORDS,)), ("registers", "u1", (2, REGISTERS))], align=True)
+"""Of an account with more countries or counterparties than its own row holds one by one: all of them."""
 # What labels say (``confirmed.py``): all zero while an account has none.
 PAYER_LABELS = np.dtype(
     [
@@ -85,7 +103,6 @@ PAYEE_LABELS = np.dtype(
     ],
     align=True,
 )
-# Entries of the changelog end with the last word that is not zero, so what most accounts lack stands last.
 PAYER_ROW = np.dtype(
     [
         *_COMMON,
@@ -94,11 +111,20 @@ PAYER_ROW = np.dtype(
         ("payment_ids_next", "i8"),
         ("other_ms", "i8"),
         *_all("f8", "other_night", "other_night_known"),  # of other payments, as of ``other_ms``
-        ("retries_7d", "f8"),
-        ("refused", _REFUSED),
-        *_all("f8", "adult_180d", "travel_180d"),
         ("devices", "u8", (DEVICES,)),
-        # Remittances. Their sums are as of ``remit_ms``, and decay when they are read.
+        ("rare_at", "u4"),
+    ],
+    align=True,
+)
+PAYEE_ROW = np.dtype([*_COMMON, ("out_value_1d", "f8"), ("out_ms", "i8")], align=True)
+RARE_ROW = np.dtype(
+    [("retries_7d", "f8"), ("refused", _REFUSED), *_all("f8", "adult_180d", "travel_180d")],
+    align=True,
+)
+"""What few payers have: all sums as of the account's latest payment."""
+# Sums over remittances are as of ``remit_ms``, and decay when they are read.
+PAYER_REMITS = np.dtype(
+    [
         *_all("i8", "remit_ms", "remits"),
         *_all(
             "f8", "remit_30d", "remit_180d", "remit_small", "remit_small_known", "remit_amount", "remit_amount_known"
@@ -113,20 +139,22 @@ PAYER_ROW = np.dtype(
         ("rail_ms", "i8", (RAILS,)),
         *_all("u8", "excuse_kinds", "excuse_payees"),
         ("remit_payees", _PARTNER, (REMIT_PAYEES,)),
-        ("labels", PAYER_LABELS),
     ],
     align=True,
 )
-PAYEE_ROW = np.dtype(
+PAYEE_REMITS = np.dtype(
     [
-        *_COMMON,
-        ("out_value_1d", "f8"),
-        *_all("i8", "out_ms", "remits", "remit_ms"),
+        *_all("i8", "remits", "remit_ms"),
         *_all("f8", "remit_180d", "remit_small", "remit_small_known", "small_new_payers", "collisions"),
         ("payer_countries", _COUNTRY, (PRICES,)),
         ("texts", _TEXT, (PRICES,)),
         ("risky_payers", _RISKY, (PRICES,)),
-        ("labels", PAYEE_LABELS),
     ],
     align=True,
 )
+_POOLS = {"partners": PARTNERS_ROW, "crowd": CROWD_ROW}
+POOLS: dict[np.dtype[Any], dict[str, np.dtype[Any]]] = {
+    PAYER_ROW: {**_POOLS, "labels": PAYER_LABELS, "remits": PAYER_REMITS, "rare": RARE_ROW},
+    PAYEE_ROW: {**_POOLS, "labels": PAYEE_LABELS, "remits": PAYEE_REMITS},
+}
+"""The pools that a row's ``_at`` fields point into."""

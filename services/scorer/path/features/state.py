@@ -1,26 +1,35 @@
-"""Columnar state: one fixed-size row per account, and a dict from account to row.
+"""What a hop remembers of one partition: a row for each account, pools of what few accounts have, and baselines.
 
-Rows are NumPy records, so a row's bytes are its changelog entry, and restoring is copying bytes back. Growth doubles
-the arrays; accounts idle beyond the retention horizon are evicted and leave a tombstone.
+Tables of NumPy records, whose changed rows are written as checkpoints (``checkpoints.py``). A checkpoint stands for the
+log up to an offset; whoever restores it takes the log since into it, and has the state of a worker that never died.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.fields import EVENT_TIME_MS_MAX
-from services.contract.identity import hash_of
-from services.contract.units import DAY_MS
-from services.scorer.path.features.corridors import CORRIDOR_ROW, Corridors, doubled
+from services.contract.identity import Digests, hash_of
+from services.scorer.path.features.accounts import ACCOUNT_ROW, Accounts
+from services.scorer.path.features.checkpoints import RECORD_PREFIX, Checkpoints
+from services.scorer.path.features.corridors import CORRIDOR_ROW, Corridors
 from services.scorer.path.features.definitions.feature import HALF_LIFE_MS
-from services.scorer.path.features.rows import PAYMENT_IDS
+from services.scorer.path.features.rows import PAYMENT_IDS, POOLS
 from services.scorer.path.features.state_format import refused
+from services.scorer.path.features.tables import NOWHERE, Pool, Table
 from services.scorer.path.features.tokens import TOKEN_ROW, Tokens
+
+ACCOUNTS_MAX = 1_000_000
+"""Accounts of one partition and side, unless a deployment chooses: at most about a gigabyte, most of it hardly filled."""
+PARTITION_KEY = b"\x00partition"
+"""Changelog key of the partition's own entry."""
+_NO_LABELS = np.empty((0, 2), dtype=np.uint64), np.empty(0, dtype=np.int64)
+_FIXED = 5
+"""Numbers that a partition's entry begins with; the others are ``origins``."""
 
 
 class AccountState:
@@ -32,15 +41,26 @@ class AccountState:
         ``PAYER_ROW`` or ``PAYEE_ROW``.
     idle_ms
         Retention horizon in event time.
+    sources
+        Number of partitions of the topic whose records may repeat (see ``origins``).
     schema
         What else the rows' meaning depends on (the feature schema, the key of digests); part of the format of the
         changelog.
-    sources
-        Number of partitions of the topic whose records may repeat (see ``origins``).
+    accounts_max
+        Accounts remembered at most.
     """
 
-    def __init__(self, row: np.dtype[Any], idle_ms: int, sources: int = 0, schema: bytes = b"") -> None:
-        self.rows: NDArray[Any] = np.zeros(1024, dtype=(np.record, row))
+    is_written_each_batch = False
+
+    def __init__(
+        self,
+        row: np.dtype[Any],
+        idle_ms: int,
+        sources: int = 0,
+        schema: bytes = b"",
+        accounts_max: int = ACCOUNTS_MAX,
+    ) -> None:
+        self.accounts = Accounts(accounts_max, idle_ms)
         self.watermark: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
         """Latest event time of the partition, ms."""
         self.origins: NDArray[np.int64] = np.full(sources, -1, dtype=np.int64)
@@ -49,159 +69,188 @@ class AccountState:
         self.tokens = Tokens()
         self.generation = 0
         """How often another input log has taken this one's place."""
-        self._idle_ms = idle_ms
-        self._slots: dict[bytes, int] = {}
-        self._keys: list[bytes | None] = []
-        self._free: list[int] = []
-        self._swept_ms = 0
-        layout = repr((row.descr, CORRIDOR_ROW.descr, TOKEN_ROW.descr, HALF_LIFE_MS, schema))
+        self._table = Table(row)
+        self._pools = {name: Table(layout, reserved=1) for name, layout in POOLS[row].items()}
+        layouts = (ACCOUNT_ROW, row, *POOLS[row].values(), CORRIDOR_ROW, TOKEN_ROW)
+        layout = repr(([each.descr for each in layouts], HALF_LIFE_MS, schema))
         self._format = bytes.fromhex(hash_of(layout.encode())[:16])
+        self._tables = (
+            self.accounts.table, self._table, *self._pools.values(), self.corridors.table, self.tokens.table,
+        )  # fmt: skip
+        self._checkpoints = Checkpoints(self._tables, self._format)
+        self._stands_for: tuple[int, int] | None = None
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self.accounts)
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """The accounts' own rows, by slot."""
+        return self._table.rows
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that the rows occupy, spare ones included."""
-        return int(self.rows.nbytes + self.corridors.rows.nbytes + self.tokens.rows.nbytes)
+        """Bytes of memory, spare rows and the accounts' index included."""
+        return self.accounts.nbytes + sum(table.nbytes for table in self._tables[1:])
+
+    @property
+    def log_bytes(self) -> int:
+        """Bytes of the changelog's records, before compression."""
+        return self._checkpoints.log_bytes
+
+    @property
+    def evicted(self) -> int:
+        """Accounts that had to make room for others since this object was made."""
+        return self.accounts.evicted
 
     @property
     def latest_event_ms(self) -> int:
         """Latest event time of the partition."""
         return int(self.watermark[0])
 
-    def begin_at(self, offset: int, generation: int) -> None:
-        """The log goes on at ``offset``, and is the ``generation``-th that people accepted in another's place."""
-        self.generation = generation
-
     def times(self, event_ms: NDArray[np.int64]) -> NDArray[np.int64]:
         """int64[n]: the partition's event time as of each of the payments that come next."""
         return np.maximum.accumulate(np.maximum(event_ms, self.watermark[0]))
 
-    def slots(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
-        """int64[n]: the rows of ``keys``, in order; an unknown account gets a fresh row."""
-        known = self._slots
-        return np.array([known[key] if key in known else self._allocate(key) for key in keys], dtype=np.int64)
+    def slots(
+        self,
+        digests: NDArray[np.uint64],
+        event_ms: NDArray[np.int64],
+        labelled: NDArray[np.uint64] = _NO_LABELS[0],
+        before: NDArray[np.int64] = _NO_LABELS[1],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows of the next records of the log and of the labels among them; an unknown account gets a fresh row.
 
-    def known_slots(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
-        """int64[n]: the rows of ``keys``, in order; -1 where an account has none."""
-        return np.array([self._slots.get(key, -1) for key in keys], dtype=np.int64)
-
-    def payee_slots(self, keys: Sequence[bytes], outflow: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """The same for a batch with outflows: an outflow makes no row, and is -1 while its account has none."""
-        known = self._slots
-        return np.array(
-            [
-                known.get(key, -1) if is_outflow else known[key] if key in known else self._allocate(key)
-                for key, is_outflow in zip(keys, outflow.tolist(), strict=True)
-            ],
-            dtype=np.int64,
-        )
-
-    def _allocate(self, key: bytes) -> int:
-        if self._free:
-            slot = self._free.pop()
-            self._keys[slot] = key
-            self.rows[slot] = np.zeros((), dtype=self.rows.dtype)
-        else:
-            slot = len(self._keys)
-            if slot == len(self.rows):
-                self.rows = doubled(self.rows)
-            self._keys.append(key)
-        self._slots[key] = slot
-        return slot
-
-    def evict_idle(self) -> list[bytes]:
-        """Free the rows that are beyond the horizon, at most once per day of event time; returns their keys.
-
-        When this runs changes no result: the kernels treat such a row as fresh anyway.
+        Parameters and what is returned: as of ``Accounts.find``. They hold until the next call.
         """
-        now_ms = int(self.watermark[0])
-        if now_ms < self._swept_ms + DAY_MS:
-            return []
-        self._swept_ms = now_ms
-        used = self.rows[: len(self._keys)]
-        # A row without payments was forgotten by a kernel (an outflow that found its account idle).
-        idle = np.flatnonzero((now_ms - used["last_ms"] > self._idle_ms) | (used["payments"] == 0))
-        return [self._release(int(slot)) for slot in idle if self._keys[slot] is not None]
+        return self._found(digests, event_ms, np.ones(len(digests), dtype=np.bool_), labelled, before)
 
-    def _release(self, slot: int) -> bytes:
-        key = self._keys[slot]
-        assert key is not None, "only rows in use are released"
-        del self._slots[key]
-        self._keys[slot] = None
-        self.rows[slot] = np.zeros((), dtype=self.rows.dtype)
-        self._free.append(slot)
-        return key
+    def payee_slots(
+        self,
+        digests: NDArray[np.uint64],
+        event_ms: NDArray[np.int64],
+        outflow: NDArray[np.bool_],
+        labelled: NDArray[np.uint64] = _NO_LABELS[0],
+        before: NDArray[np.int64] = _NO_LABELS[1],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The same of records with outflows: one makes no row, and is -1 while its account has none."""
+        return self._found(digests, event_ms, ~outflow, labelled, before)
 
-    def changelog(self, touched: NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
-        """Changelog entries of the rows in ``touched`` (repeats allowed), of evicted accounts, of corridors, of
-        shared tokens and of the partition."""
-        evicted = self.evict_idle()
-        entries: list[tuple[bytes, bytes | None]] = [(key, None) for key in evicted]
-        unique = np.unique(touched[touched >= 0])
-        size = self.rows.dtype.itemsize
-        starts, ends = unique * size, _ends(self.rows.view(np.uint64).reshape(len(self.rows), size // 8), unique)
-        packed = self.rows.view(np.uint8).data
-        for slot, start, stop in zip(unique.tolist(), starts.tolist(), (starts + ends).tolist(), strict=True):
-            key = self._keys[slot]
-            if key is not None:
-                entries.append((key, b"".join((self._format, packed[start:stop]))))
-        entries += [(CORRIDOR_PREFIX + key, self._format + row) for key, row in self.corridors.changelog()]
-        shared = self.tokens.changelog(int(self.watermark[0]))
-        entries += [(TOKEN_PREFIX + key, None if row is None else self._format + row) for key, row in shared]
-        entries.append((PARTITION_KEY, self._format + self.watermark.tobytes() + self.origins.tobytes()))
+    def known_slots(self, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """int64[n]: the rows of the accounts uint64[n, 2] as they are now; -1 where an account has none."""
+        return self.accounts.known(digests)
+
+    def _found(
+        self,
+        digests: NDArray[np.uint64],
+        event_ms: NDArray[np.int64],
+        makes: NDArray[np.bool_],
+        labelled: NDArray[np.uint64],
+        before: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        self._let_go()
+        slots, label_slots = self.accounts.find(digests, event_ms, makes, self.latest_event_ms, labelled, before)
+        self._table.extend(self.accounts.table.used)
+        for each in (slots, label_slots):
+            self._table.changed[each[each >= 0]] = True
+        return slots, label_slots
+
+    def pools(self, room: int) -> dict[str, Pool]:
+        """The pools for compiled code, each with room for ``room`` further rows."""
+        return {name: table.pool(room) for name, table in self._pools.items()}
+
+    def _let_go(self) -> None:
+        """Give back the rows of accounts that are gone."""
+        gone = self.accounts.take_gone()
+        if len(gone):
+            for name, table in self._pools.items():
+                refs = self.rows[f"{name}_at"][gone].ravel().astype(np.int64)
+                table.release(refs[refs > 0])
+            self._table.release(gone)
+
+    def checkpoint(self, next_offset: int) -> list[tuple[bytes, bytes | None]]:
+        """Changelog entries of what changed since the last call: with them, the log stands for the input before
+        ``next_offset``. The partition's own entry comes last."""
+        self._let_go()
+        self.tokens.forget_idle(self.latest_event_ms)
+        entries = self._checkpoints.write()
+        fixed = [next_offset, self.generation, self.latest_event_ms, *self.accounts.clock.tolist()]
+        numbers = np.array([*fixed, *self.origins.tolist()], dtype="<i8")
+        entries.append((PARTITION_KEY, self._format + numbers.tobytes()))
         return entries
 
     def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Apply changelog entries, oldest first.
+        """Apply changelog entries, oldest first; ``begin_at`` follows the last.
 
         Raises
         ------
         StateFormatError
             When an entry has another layout than this code's; it must be rebuilt from the input topic.
         """
-        restored: set[int] = set()
         for key, value in entries:
             if value is not None and value[:8] != self._format:
                 raise refused(
                     f"state was written as {value[:8].hex()}, under another layout, feature schema or TOCSIN_HASH_KEY "
                     f"than this one's {self._format.hex()}"
                 )
-            content = None if value is None else value[8:]
-            if key.startswith(TOKEN_PREFIX):
-                self.tokens.restore(key[len(TOKEN_PREFIX) :], content)
-            elif content is None:
-                if key in self._slots:
-                    self._release(self._slots[key])
-            elif key == PARTITION_KEY:
-                self._restore_partition(content)
-            elif key.startswith(CORRIDOR_PREFIX):
-                self.corridors.restore(key[len(CORRIDOR_PREFIX) :], content)
+            if key == PARTITION_KEY and value is not None:
+                self._restore_partition(value[8:])
+            elif key.startswith(RECORD_PREFIX):
+                self._checkpoints.restore(key, value)
             else:
-                restored.add(self._restore_row(key, content))
-        self._check_rows(np.array(sorted(restored), dtype=np.int64))
-
-    def _restore_row(self, key: bytes, content: bytes) -> int:
-        size = self.rows.dtype.itemsize
-        if len(content) > size:
-            raise refused("an entry of the changelog is longer than an account's row")
-        slot = self._slots[key] if key in self._slots else self._allocate(key)
-        self.rows[slot] = np.frombuffer(content.ljust(size, b"\0"), dtype=self.rows.dtype)[0]
-        return slot
+                raise refused("the changelog holds an entry of no kind that this code writes")
 
     def _restore_partition(self, value: bytes) -> None:
-        numbers = np.frombuffer(value[: len(value) // 8 * 8], dtype=np.int64)
-        if len(value) % 8 or not 1 <= len(numbers) <= 1 + len(self.origins):
+        numbers = np.frombuffer(value[: len(value) // 8 * 8], dtype="<i8")
+        if len(value) % 8 or not _FIXED <= len(numbers) <= _FIXED + len(self.origins):
             raise refused("the partition's entry of the changelog has another length than this code's")
-        if not 0 <= numbers[0] <= EVENT_TIME_MS_MAX or (numbers[1:] < -1).any():
+        offset, generation, watermark_ms, order, day = numbers[:_FIXED].tolist()
+        sound = offset >= 0 and generation >= 0 and 0 <= watermark_ms <= EVENT_TIME_MS_MAX and order >= 0 and day >= -1
+        if not sound or (numbers[_FIXED:] < -1).any():
             raise refused("the partition's entry of the changelog tells of no time, or of no offset")
-        self.watermark[0] = numbers[0]
-        self.origins[: len(numbers) - 1] = numbers[1:]
+        self._stands_for = offset, generation
+        self.watermark[0] = watermark_ms
+        self.accounts.clock[:] = order, day
+        self.origins[: len(numbers) - _FIXED] = numbers[_FIXED:]
 
-    def _check_rows(self, slots: NDArray[np.int64]) -> None:
+    def begin_at(self, offset: int, generation: int) -> int:
+        """All of the changelog is restored: the log goes on, and is the ``generation``-th that people accepted in
+        another's place. Returns from which offset on it is to be taken into the state; ``offset``, unless a checkpoint
+        of this log says better.
+
+        Raises
+        ------
+        StateFormatError
+            When what was restored is not whole, or nothing that a kernel wrote.
+        """
+        self._settle()
+        self.generation = generation
+        if self._stands_for is not None and self._stands_for[1] == generation:
+            return self._stands_for[0]
+        return offset
+
+    def _settle(self) -> None:
+        in_use = self.accounts.settle()
+        self._table.extend(len(in_use))
+        if self._table.used > len(in_use) or (self._table.homes[: len(in_use)][in_use] == NOWHERE).any():
+            raise refused("the changelog does not hold an account's row")
+        self._table.settle(in_use)
+        self._check_rows(self.rows[: len(in_use)][in_use])
+        for name, table in self._pools.items():
+            refs = self.rows[f"{name}_at"][: len(in_use)].ravel().astype(np.int64)
+            refs = refs[refs > 0]
+            owned = np.zeros(max(1, table.used), dtype=np.bool_)
+            if (refs >= table.used).any() or (table.homes[refs] == NOWHERE).any():
+                raise refused("the changelog does not hold all of an account's rows")
+            owned[refs] = True
+            if np.count_nonzero(owned) != len(refs):
+                raise refused("the changelog holds a row that two accounts have")
+            table.settle(owned)
+        self.corridors.settle()
+        self.tokens.settle()
+
+    def _check_rows(self, rows: NDArray[Any]) -> None:
         """Refuse what a kernel would take as an index beyond its row, or as a time that no payment has."""
-        rows = self.rows[slots]
         sound = (rows["first_ms"] >= 0) & (rows["last_ms"] >= 0) & (rows["last_ms"] <= EVENT_TIME_MS_MAX)
         if "payment_ids_next" in (rows.dtype.names or ()):
             sound &= (rows["payment_ids_next"] >= 0) & (rows["payment_ids_next"] < PAYMENT_IDS)
@@ -209,26 +258,10 @@ class AccountState:
             raise refused("the changelog holds a row that no kernel of this code has written")
 
 
-PARTITION_KEY = b"\x00partition"
-"""Changelog key of the partition's own entry. No account has it: account keys start with a tenant."""
-CORRIDOR_PREFIX = b"\x01"
-"""What changelog keys of corridors begin with; no tenant does."""
-TOKEN_PREFIX = b"\x02"
-"""The same of shared tokens."""
-
-
-@njit(cache=True)
-def _ends(words: Any, slots: Any) -> Any:
-    """int64[n]: up to which byte each row ``slots`` (int64[n]) of ``words`` (uint64[m, w]) holds anything."""
-    ends = np.zeros(len(slots), dtype=np.int64)
-    for i in range(len(slots)):
-        last = words.shape[1]
-        while last > 0 and words[slots[i], last - 1] == 0:
-            last -= 1
-        ends[i] = 8 * last
-    return ends
-
-
 def account_key(tenant: bytes, account: bytes) -> bytes:
-    """Key of an account (both in UTF-8) in state and changelog. Tenants never share a row."""
+    """What an account (both in UTF-8) is digested from. Tenants never share a row."""
     return b"%b\x1f%b" % (tenant, account)
+
+
+PLAIN_KEY = Digests().key
+"""Of a deployment without one."""

@@ -9,7 +9,6 @@ batches. The free row with the lowest slot is taken first, so slots, too, are a 
 from __future__ import annotations
 
 import heapq
-import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from services.contract.payment import Payment
 from services.contract.units import DAY_MS
 from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.features.state_format import refused
+from services.scorer.path.features.tables import Table
 
 KINDS = ("device", "phone", "pickup")
 """In the order in which a remittance joins its payee's tokens: the one that is shared most comes last."""
@@ -30,12 +30,10 @@ LINKED_PAYEES_MAX = 24.0
 IDLE_DAYS = 360
 TOKENS_MAX = 1_000_000
 """Tokens remembered in one partition; while there are so many a further one joins nobody."""
-TOKEN_ROW = np.dtype([("parent", "i8"), ("ms", "i8"), ("payees", "u8"), ("payers", "u8")])
-"""``parent`` is a slot, the own one in a root and -1 in a free row. The rest is the root's: the partition's time when
-the group was used last, and sets of its payees and payers, 6 bits of each one's digest."""
+TOKEN_ROW = np.dtype([("token", "u8"), ("parent", "i8"), ("ms", "i8"), ("payees", "u8"), ("payers", "u8")])
+"""``token`` is a digest, 0 in a free row; ``parent`` a slot, the own one in a root. The rest is the root's: the
+partition's time when the group was used last, and sets of its payees and payers, 6 bits of each one's digest."""
 
-_VALUE = struct.Struct("<q")
-_KEY_BYTES = 8
 _BITS = 64
 _COMMON = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 """Stands for the payees of a group that too many share. No other group has that many."""
@@ -46,18 +44,18 @@ class Tokens:
     """The tokens of one partition, told apart by 64 bits of the digest of tenant, kind and token."""
 
     def __init__(self) -> None:
-        self.rows: NDArray[Any] = _free_rows(64)
-        self.changed: NDArray[np.bool_] = np.zeros(64, dtype=np.bool_)
-        """Rows that were written since the last ``changelog``."""
+        self.table = Table(TOKEN_ROW)
         self._slots: dict[int, int] = {}
-        self._tokens: list[int | None] = []
         self._free: list[int] = []
-        self._forgotten: list[int] = []
         self._swept_day = -1
-        self._is_checked = True
 
     def __len__(self) -> int:
         return len(self._slots)
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """``TOKEN_ROW[...]``, by slot."""
+        return self.table.rows
 
     def slot(self, token: int) -> int:
         """The row of a token, made when it is new; -1 while there are too many."""
@@ -69,31 +67,16 @@ class Tokens:
     def _allocate(self, token: int) -> int:
         if len(self._slots) >= TOKENS_MAX:
             return -1
-        slot = len(self._tokens)
-        while self._free:
-            lowest = heapq.heappop(self._free)
-            if self._tokens[lowest] is None:
-                slot = lowest
-                break
-        self._place(token, slot)
-        self.rows[slot]["parent"] = slot
+        slot = heapq.heappop(self._free) if self._free else self.table.used
+        self.table.extend(slot + 1)
+        self.rows[slot]["token"], self.rows[slot]["parent"] = token, slot
+        self._slots[token] = slot
         return slot
 
-    def _place(self, token: int, slot: int) -> None:
-        while slot >= len(self.rows):
-            self.rows = np.concatenate([self.rows, _free_rows(len(self.rows))])
-            self.changed = np.concatenate([self.changed, np.zeros_like(self.changed)])
-        for free in range(len(self._tokens), slot):
-            heapq.heappush(self._free, free)
-        self._tokens += [None] * (slot + 1 - len(self._tokens))
-        self._tokens[slot] = token
-        self._slots[token] = slot
-
-    def _release(self, token: int) -> None:
-        slot = self._slots.pop(token)
-        self._tokens[slot] = None
-        self.rows[slot] = _free_rows(1)[0]
-        self.changed[slot] = False
+    def _release(self, slot: int) -> None:
+        del self._slots[int(self.rows[slot]["token"])]
+        self.rows[slot] = np.zeros((), dtype=TOKEN_ROW)
+        self.table.changed[slot] = True
         heapq.heappush(self._free, slot)
 
     def is_sweep_due(self, now_ms: int) -> bool:
@@ -106,69 +89,34 @@ class Tokens:
         if not self.is_sweep_due(now_ms):
             return
         self._swept_day = now_ms // DAY_MS
-        for slot in np.flatnonzero(_idle(self.rows[: len(self._tokens)], self._swept_day)).tolist():
-            token = self._tokens[slot]
-            assert token is not None, "a row in use has a token"
-            self._release(token)
-            self._forgotten.append(token)
+        for slot in np.flatnonzero(_idle(self.rows[: self.table.used], self._swept_day)).tolist():
+            self._release(slot)
 
-    def items(self) -> list[tuple[bytes, bytes]]:
-        """Every token's key and entry, by slot."""
-        return [self._entry(slot) for slot in sorted(self._slots.values())]
+    def items(self) -> list[bytes]:
+        """Every row as bytes, by slot."""
+        return [row.tobytes() for row in self.rows[: self.table.used]]
 
-    def changelog(self, now_ms: int) -> list[tuple[bytes, bytes | None]]:
-        """Entries of the tokens forgotten, then of those whose rows were written, since the last call."""
-        self.forget_idle(now_ms)
-        entries: list[tuple[bytes, bytes | None]] = [(_key(token), None) for token in self._forgotten]
-        self._forgotten.clear()
-        entries += [self._entry(slot) for slot in np.flatnonzero(self.changed).tolist()]
-        self.changed[:] = False
-        return entries
-
-    def _entry(self, slot: int) -> tuple[bytes, bytes]:
-        token = self._tokens[slot]
-        assert token is not None, "a row in use has a token"
-        return _key(token), _VALUE.pack(slot) + self.rows[slot].tobytes()
-
-    def restore(self, key: bytes, value: bytes | None) -> None:
-        """Apply one entry; ``None`` forgets the token.
+    def settle(self) -> None:
+        """After rows were put back: find them again.
 
         Raises
         ------
         StateFormatError
-            When it is not one of a token.
+            When they are none that this code wrote: a kernel might look for a root without end.
         """
-        token = int.from_bytes(key, "big")
-        if token in self._slots:
-            self._release(token)
-        if value is None:
-            return
-        if len(key) != _KEY_BYTES or len(value) != _VALUE.size + TOKEN_ROW.itemsize:
-            raise refused("an entry of the changelog is not as long as a token's")
-        (slot,) = _VALUE.unpack_from(value)
-        row = np.frombuffer(value, dtype=TOKEN_ROW, offset=_VALUE.size)[0]
-        if not 0 <= row["parent"] <= slot < TOKENS_MAX or not 0 <= row["ms"] <= EVENT_TIME_MS_MAX:
+        rows = self.rows[: self.table.used]
+        slots = np.arange(len(rows))
+        in_use = rows["token"] != 0
+        parents = rows["parent"]
+        sound = (parents >= 0) & (parents <= slots) & (rows["ms"] >= 0) & (rows["ms"] <= EVENT_TIME_MS_MAX)
+        if not sound[in_use].all() or not in_use[parents[in_use]].all():
             raise refused("the changelog holds a token that no kernel of this code has written")
-        if slot < len(self._tokens) and self._tokens[slot] is not None:
-            raise refused("the changelog holds two tokens in one place")
-        self._place(token, slot)
-        self.rows[slot] = row
-        self._is_checked = False
-
-    def check_restored(self) -> None:
-        """Once all entries are applied: whether the whole group of every token is there.
-
-        Raises
-        ------
-        StateFormatError
-            When one is not: a kernel would look for its root without end.
-        """
-        if self._is_checked:
-            return
-        slots = np.array(list(self._slots.values()), dtype=np.int64)
-        if (self.rows["parent"][self.rows["parent"][slots]] < 0).any():
-            raise refused("the changelog holds a token whose group is missing")
-        self._is_checked = True
+        tokens = rows["token"][in_use].tolist()
+        self._slots = dict(zip(tokens, slots[in_use].tolist(), strict=True))
+        if len(self._slots) != len(tokens) or len(tokens) > TOKENS_MAX:
+            raise refused("the changelog holds tokens twice, or too many")
+        self._free = slots[~in_use].tolist()
+        self._swept_day = -1
 
 
 def write_linked(
@@ -195,7 +143,6 @@ def write_linked(
     digest
         The deployment's.
     """
-    tokens.check_restored()
     features[:, PAYER_AT.payee_linked_payees] = features[:, PAYER_AT.payee_linked_payers] = np.nan
     rows: list[int] = []
     asked: list[tuple[int, ...]] = []
@@ -206,7 +153,7 @@ def write_linked(
         payees, payers = (digests[rows] % np.uint64(_BITS) for digests in members)
         found = np.empty((len(rows), 2), dtype=np.float64)
         met = np.array(asked, dtype=np.int64)
-        _tokens_kernel(tokens.rows, tokens.changed, met, payees, payers, now_ms[rows], found)
+        _tokens_kernel(tokens.rows, tokens.table.changed, met, payees, payers, now_ms[rows], found)
         features[rows, PAYER_AT.payee_linked_payees] = found[:, 0]
         features[rows, PAYER_AT.payee_linked_payers] = found[:, 1]
         rows.clear()
@@ -232,16 +179,6 @@ def _tokens_of(payment: Payment, digest: Callable[[str], int]) -> list[int]:
         return []
     told = zip(KINDS, (payee.device, payee.phone, payee.pickup), strict=True)
     return [digest(f"{payment.tenant}\x1f{kind}\x1f{token}") for kind, token in told if token is not None]
-
-
-def _free_rows(count: int) -> NDArray[Any]:
-    rows = np.zeros(count, dtype=(np.record, TOKEN_ROW))
-    rows["parent"] = -1
-    return rows
-
-
-def _key(token: int) -> bytes:
-    return token.to_bytes(_KEY_BYTES, "big")
 
 
 @njit(cache=True)
@@ -327,8 +264,7 @@ def _idle(rows: Any, day: int) -> Any:
     idle = np.zeros(len(rows), dtype=np.bool_)
     for slot in range(len(rows)):
         parent = rows[slot].parent
-        if parent == slot:
-            idle[slot] = day - rows[slot].ms // DAY_MS > IDLE_DAYS
-        elif parent >= 0:
-            idle[slot] = idle[parent]
+        if rows[slot].token == 0:
+            continue
+        idle[slot] = day - rows[slot].ms // DAY_MS > IDLE_DAYS if parent == slot else idle[parent]
     return idle
