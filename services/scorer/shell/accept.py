@@ -22,7 +22,7 @@ from services.kafka.identity import accepted_as
 from services.kafka.possession import Possession
 from services.kafka.reading import read_log
 from services.runtime.settings import Settings
-from services.scorer.path.frame import GENERATIONS_MAX
+from services.scorer.path.handover_reading import GENERATIONS_MAX
 from services.scorer.shell.delivery import ExactlyOnce
 from services.scorer.shell.position import (
     POSITION_KEY,

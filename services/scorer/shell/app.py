@@ -82,8 +82,8 @@ def warm_up(ruleset: Ruleset) -> None:
     """Compile the kernels, or load them from numba's cache, so that no payment waits for it."""
     payment = Payment("warm-up", 0, 1, "EUR", Party("a"), Party("b"))
     model = untrained_model(feature_schema_hash(ruleset.parameters))
-    frames = PayerHop(ruleset, "", 0, 1).process([Record(0, 0, b"a", encode(payment))], model)
-    records = [Record(at, 0, each.key, each.value) for at, each in enumerate(frames.outputs["payments_by_payee"])]
+    handed_over = PayerHop(ruleset, "", 0, 1).process([Record(0, 0, b"a", encode(payment))], model)
+    records = [Record(at, 0, each.key, each.value) for at, each in enumerate(handed_over.outputs["payments_by_payee"])]
     PayeeHop(ruleset, "", 0, 1, 1).process(records, model)
 
 
