@@ -12,9 +12,10 @@ import numpy as np
 from numba import njit
 
 from services.contract.units import DAY_MS, HOUR_MS
+from services.scorer.path.features.crowd import bits
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import ADULT, NO_MERCHANT, REFUSED, TRAVEL
-from services.scorer.path.features.kernels import DEVIATION_MIN, H_7D, ROUND_MIN, bits, decayed
+from services.scorer.path.features.kernels import DEVIATION_MIN, H_7D, ROUND_MIN, decayed
 from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.features.rows import PRICES, RAILS, REMIT_PAYEES, REMIT_TIMES
 from services.scorer.path.features.tables import Pool, own
@@ -236,9 +237,7 @@ def remember_refused(rare: Any, at_ms: int, payment: Any) -> None:
 
 
 @njit(cache=True)
-def remember_other(
-    account: Any, row: Any, rare: Pool, x: Any, payment: Any, effective_ms: int, factors: Any
-) -> None:
+def remember_other(account: Any, row: Any, rare: Pool, x: Any, payment: Any, effective_ms: int, factors: Any) -> None:
     """Take any payment into what is known of the payer besides remittances."""
     followed = row.remits >= TRAVEL_REMITTANCES_MIN and effective_ms - row.remit_ms <= TRAVEL_MS
     travels = payment.merchant == TRAVEL and followed
