@@ -58,7 +58,7 @@ def create_baseline(settings: Settings, metrics: Metrics) -> faust.App:
             for role, produced in result.outputs.items():
                 for each in produced:
                     await out[role].send(key=each.key, value=each.value, partition=each.partition, headers=each.headers)
-            for key, row in hop.state.changelog(result.touched):
+            for key, row in hop.state.checkpoint(records[-1].offset + 1):
                 await out[changelog].send(key=key, value=row, partition=partition)
         return counts
 

@@ -160,6 +160,8 @@ class Metrics:
         self.state_accounts = make.gauge("tocsin_state_accounts", ("hop", "partition"),
             "Accounts in state; of the alerter, subjects: with an open alert, with what is left of one, or snoozed")
         self.state_bytes = make.gauge("tocsin_state_bytes", ("hop", "partition"), "Memory of the state's rows")
+        self.accounts_evicted = make.counter("tocsin_accounts_evicted_total", ("hop",),
+            "Accounts forgotten to make room for others (TOCSIN_ACCOUNTS_MAX)")
         self.model = make.gauge("tocsin_model_info", ("version", "hash"), "1 for the model in use")
         self.models_refused = make.counter("tocsin_models_refused_total", (), "Announced models that could not be used")
         self.labels = make.counter("tocsin_labels_total", ("result",),

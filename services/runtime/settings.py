@@ -107,6 +107,12 @@ class Settings(BaseSettings):
     """File of a private lexicon's keyed hashes, one term a line."""
     account_idle_days: int = Field(400, ge=1, le=3_650)
     """Event time after which an account is forgotten."""
+    accounts_max: int = Field(1_000_000, ge=1, le=16_000_000)
+    """Accounts remembered in a partition at either hop, about 700 bytes each; the longest idle make room."""
+    checkpoint_payments: int = Field(50_000, ge=1, le=10_000_000)
+    """Records of a partition after which what changed in its state is written; fewer are read again after a crash."""
+    checkpoint_s: int = Field(10, ge=1, le=3_600)
+    """Seconds after which it is written all the same."""
     pinned_model: str = Field("", pattern=r"^([0-9a-f]{64})?$")
     """Hash of the only model to score with."""
     shadow_challengers_max: int = Field(8, ge=1, le=64)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from services.contract.codec import DECISION_BYTES_MAX, Rejection, encode, read
 from services.contract.events import cloud_event
@@ -37,15 +36,18 @@ class NoState:
     """What shadow remembers of its log: nothing."""
 
     nbytes = 0
+    evicted = 0
     latest_event_ms = 0
+    is_written_each_batch = True
 
-    def begin_at(self, offset: int, generation: int) -> None:
-        """Nothing to forget."""
+    def begin_at(self, offset: int, generation: int) -> int:
+        """Nothing to forget, and nothing to take again."""
+        return offset
 
     def __len__(self) -> int:
         return 0
 
-    def changelog(self, touched: NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
+    def checkpoint(self, next_offset: int) -> list[tuple[bytes, bytes | None]]:
         """Nothing to write."""
         return []
 
@@ -66,6 +68,9 @@ class Shadow:
     def __init__(self, feature_schema_hash: str, partition: int) -> None:
         self._schema_hash, self._partition = feature_schema_hash, partition
         self.state = NoState()
+
+    def take(self, records: list[Inbound]) -> None:
+        """Nothing: there is no state."""
 
     def process(self, records: list[Inbound], model: Sequence[Challenger], mark: Mark) -> HopResult:
         """One record of ``shadow-scores.v1`` for each decision of ``records``, by the challengers ``model``."""

@@ -91,9 +91,10 @@ class HopTarget:
         if self._batches % LIFE_BATCHES == 0:
             self._hop = self._make()
             self._hop.state.restore(self._changelog.items())
+            self._hop.state.begin_at(self._offset, 0)
         result = self._hop.process(log, seeds.scorer(), no_mark)
         check_result(result)
-        self._changelog.update(self._hop.state.changelog(result.touched))
+        self._changelog.update(self._hop.state.checkpoint(self._offset))
         for role, reader in self._readers.items():
             outputs = result.outputs.get(role, [])
             for start in range(0, len(outputs), BATCH):
@@ -244,8 +245,8 @@ class ChangelogTarget:
         draw = random.Random(3)
         hop = make()
         log = [record(draw)._replace(offset=at) for at in range(400)]
-        result = hop.process(log, seeds.scorer(), no_mark)
-        self._entries = hop.state.changelog(result.touched)
+        hop.process(log, seeds.scorer(), no_mark)
+        self._entries = hop.state.checkpoint(len(log))
         self._log = [record(draw)._replace(offset=400 + at) for at in range(8)]
 
     def feed(self, count: int, draw: random.Random) -> Counter[str]:
@@ -257,10 +258,11 @@ class ChangelogTarget:
             hop = self._make()
             try:
                 hop.state.restore([*draw.sample(self._entries, min(3, len(self._entries))), entry])
+                hop.state.begin_at(400, 0)
                 if draw.random() < 0.3:
                     result = hop.process(self._log, seeds.scorer(), no_mark)
                     check_result(result)
-                    hop.state.changelog(result.touched)
+                    hop.state.checkpoint(408)
                 fates["used"] += 1
             except StateFormatError as error:
                 check_message(error)

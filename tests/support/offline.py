@@ -15,8 +15,9 @@ from aiokafka import ConsumerRecord
 from services.contract.events import PAYMENT_LABEL, SNOOZE, is_event
 from services.contract.topics import Topic
 from services.runtime.settings import Settings
+from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.registry import feature_schema_hash
-from services.scorer.path.features.state import CORRIDOR_PREFIX, PARTITION_KEY, TOKEN_PREFIX, AccountState
+from services.scorer.path.features.state import AccountState, whole
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import HopResult, Outbound
 from services.scorer.path.scoring.model import LogisticModel, untrained_model
@@ -26,6 +27,7 @@ from services.scorer.shell.position import POSITION_KEY
 from tests.support.deployment import Deployment, Logs, read_logs
 from tests.support.hostile import PLANTED
 from tests.support.payments import Expected
+from tests.support.states import contents
 
 _FRAME_HEADER = struct.Struct("<4sIHHHH")  # magic, size, kind, lengths of tenant and id, partition
 _PAYMENT = 0
@@ -123,7 +125,7 @@ def _assert_alerts_are_computed(run: Run, partition: int, draw: random.Random) -
         result = alerter.process(batch, model)
         alerts += result.outputs["alerts"]
         dead += result.outputs["dead_letters"]
-        alerter.state.changelog(result.touched)
+        alerter.state.checkpoint(0)
     _assert_same(alerts, run.alerts[partition], f"alerts.v1[{partition}]")
     _assert_same(dead, _put_aside_from(run, topic, partition), f"dead letters of reviews.by-subject[{partition}]")
     one, other = alerter.state, restored.state
@@ -141,15 +143,13 @@ class _Side:
     decisions: list[Outbound] = field(default_factory=list)
     reviews: list[Outbound] = field(default_factory=list)
     dead_letters: list[Outbound] = field(default_factory=list)
-    changelog: dict[bytes, bytes | None] = field(default_factory=dict)
 
-    def take(self, result: HopResult, state: AccountState) -> None:
+    def take(self, result: HopResult) -> None:
         """Add the outcome of a batch."""
         self.frames += result.outputs.get("payments_by_payee", ())
         self.decisions += result.outputs.get("decisions", ())
         self.reviews += result.outputs.get("reviews", ())
         self.dead_letters += result.outputs["dead_letters"]
-        self.changelog.update(state.changelog(result.touched))
 
 
 def _payer_side(run: Run, partition: int, draw: random.Random) -> _Side:
@@ -158,11 +158,9 @@ def _payer_side(run: Run, partition: int, draw: random.Random) -> _Side:
     model = next(iter(run.models.values()))
     side = _Side()
     for batch in _chopped(run.payments[partition], draw):
-        side.take(hop.process(batch, model), hop.state)
+        side.take(hop.process(batch, model))
     _assert_same(side.dead_letters, _put_aside_from(run, topic, partition), f"dead letters of payments.v1[{partition}]")
-    restored = PayerHop(ruleset, topic, partition, run.settings.partitions).state
-    idle_ms = ruleset.parameters.account_idle_ms
-    _assert_same_state(side, restored, hop.state, run.payer_state[partition], idle_ms, f"payer state [{partition}]")
+    assert_same_state(restored(run, "payer", partition), hop.state, ruleset.parameters, f"payer state [{partition}]")
     return side
 
 
@@ -176,12 +174,10 @@ def _payee_side(run: Run, partition: int, draw: random.Random) -> _Side:
     side = _Side()
     for model, stretch in _by_model(run, partition):
         for batch in _chopped(stretch, draw):
-            side.take(hop.process(batch, model), hop.state)
+            side.take(hop.process(batch, model))
     _assert_same(side.decisions, run.decisions[partition], f"decisions.v1[{partition}]")
     _assert_same(side.dead_letters, _put_aside_from(run, topic, partition), f"dead letters of by-payee[{partition}]")
-    restored = PayeeHop(ruleset, topic, partition, count, count, run.settings.repeats_possible).state
-    idle_ms = ruleset.parameters.account_idle_ms
-    _assert_same_state(side, restored, hop.state, run.payee_state[partition], idle_ms, f"payee state [{partition}]")
+    assert_same_state(restored(run, "payee", partition), hop.state, ruleset.parameters, f"payee state [{partition}]")
     return side
 
 
@@ -250,40 +246,25 @@ def _assert_same(expected: Sequence[Outbound], found: Sequence[ConsumerRecord], 
     assert len(found) == len(expected), f"{what}: {len(found)} records, the path computes {len(expected)}"
 
 
-def _assert_same_state(
-    side: _Side,
-    restored: AccountState,
-    computed: AccountState,
-    changelog: list[ConsumerRecord],
-    idle_ms: int,
-    what: str,
-) -> None:
-    """The changelog restores the state that the path ends in.
-
-    Accounts beyond the retention horizon may be gone from one and not from the other: they are as good as new in both.
-    """
-    restored.restore((record.key, record.value) for record in changelog)
-    for key, row in computed.corridors.items():
-        assert row == dict(restored.corridors.items())[key], f"{what}: a corridor's baseline differs"
-    assert restored.tokens.items() == computed.tokens.items(), f"{what}: shared tokens differ"
-    assert restored.watermark.tolist() == computed.watermark.tolist(), what
-    assert restored.origins.tolist() == computed.origins.tolist(), what
-    keys = accounts_of(record.key for record in changelog)
-    assert keys == accounts_of(side.changelog), f"{what}: not the same accounts"
-    compared = 0
-    for account in sorted(keys):
-        one, other = (state.rows[state.slots([account])[0]] for state in (restored, computed))
-        if is_live(one, computed, idle_ms) or is_live(other, computed, idle_ms):
-            assert one.tobytes() == other.tobytes(), f"{what}: a row differs"
-            compared += 1
-    assert compared, f"{what}: nothing to compare"
+def restored(run: Run, name: str, partition: int) -> AccountState:
+    """The state of a hop (``payer`` or ``payee``) at the end of its log, as a worker would have it: the latest
+    checkpoint, then the records since."""
+    ruleset, count = load_ruleset(run.settings), run.settings.partitions
+    hop: PayerHop | PayeeHop = PayerHop(ruleset, "", partition, count)
+    changelog, log = run.payer_state[partition], run.payments[partition]
+    if name == "payee":
+        hop = PayeeHop(ruleset, "", partition, count, count, run.settings.repeats_possible)
+        changelog, log = run.payee_state[partition], run.by_payee[partition]
+    hop.state.restore(whole({record.key: record.value for record in changelog}))
+    offset = hop.state.begin_at(0, 0)
+    hop.take([record for record in log if record.offset >= offset])
+    return hop.state
 
 
-def accounts_of(keys: Iterable[bytes]) -> set[bytes]:
-    """The keys of accounts among those of a changelog."""
-    return {key for key in keys if key != PARTITION_KEY and not key.startswith((CORRIDOR_PREFIX, TOKEN_PREFIX))}
-
-
-def is_live(row: Any, state: AccountState, idle_ms: int) -> bool:
-    """Whether an account has a history within the retention horizon."""
-    return bool(row["payments"] > 0 and state.watermark[0] - row["last_ms"] <= idle_ms)
+def assert_same_state(known: AccountState, computed: AccountState, parameters: Parameters, what: str) -> None:
+    """Everything that is remembered of accounts, corridors, tokens and time, to the bit."""
+    one, other = contents(known, parameters), contents(computed, parameters)
+    assert one.keys() == other.keys(), f"{what}: not the same accounts"
+    assert len(one) > 3, f"{what}: nothing to compare"
+    for name, content in one.items():
+        assert content == other[name], f"{what}: {name if len(name) < 16 else 'an account'} differs"

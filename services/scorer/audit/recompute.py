@@ -154,7 +154,7 @@ async def _payer_side(
 ) -> None:
     """The frames that the payer hop makes of the targets' payments, from the payer partition's log."""
     topic, partitions = settings.topics.payments.name, settings.partitions
-    hop = PayerHop(ruleset, topic, partition, partitions)
+    hop = PayerHop(ruleset, topic, partition, partitions, settings.accounts_max)
     model = models[targets[0].decision.model_hash]
     open_targets = sorted(targets, key=lambda each: each.decision.origin.offset)
     read = 0
@@ -185,7 +185,7 @@ async def _payee_side(
     A batch is cut behind each target, so that each can be decided by the model that it names; state knows no model.
     """
     topic, partitions = settings.topics.payments_by_payee.name, settings.partitions
-    hop = PayeeHop(ruleset, topic, partition, partitions, partitions, settings.repeats_possible)
+    hop = PayeeHop(ruleset, topic, partition, partitions, partitions, settings.repeats_possible, settings.accounts_max)
     other = models[targets[0].decision.model_hash]
     wanted = {each.frame: each for each in targets}
     read = 0

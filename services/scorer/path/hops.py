@@ -199,7 +199,8 @@ class PayeeHop:
         )
         mark("state")
         features = payee_features(inputs, slots, self.state, self._parameters, found.labels, label_slots)
-        return features[~inputs["outflow"]]
+        on_payee_side: NDArray[np.float64] = features[~inputs["outflow"]]
+        return on_payee_side
 
 
 def schema_of(ruleset: Ruleset) -> bytes:

@@ -28,6 +28,7 @@ from services.scorer.shell.position import (
     POSITION_KEY,
     Input,
     Position,
+    going_on_at,
     look_at,
     position_entry,
     read_position,
@@ -122,9 +123,10 @@ async def _accept_one(
     if why is None:
         return []
     generation = 0 if known is None else min(known.generation + 1, GENERATIONS_MAX)
-    position = Position(now.topic_id, now.begin, generation, now.begin, now.epoch)
+    next_offset = going_on_at(known, now)
+    position = Position(now.topic_id, next_offset, generation, next_offset, now.epoch)
     await _write(settings, consumer, reader, source, position)
-    return [Accepted(group, source.partition, why, now.begin)]
+    return [Accepted(group, source.partition, why, next_offset)]
 
 
 def _group_of(settings: Settings, reader: _Reader) -> str:

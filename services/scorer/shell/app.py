@@ -47,12 +47,13 @@ class Scorer(Together):
         self._ruleset = ruleset
         models = ModelFollower(settings, metrics, feature_schema_hash(ruleset.parameters))
         topics, count, repeats = settings.topics, settings.partitions, settings.repeats_possible
+        most = settings.accounts_max
         payments, by_payee, reviews = topics.payments.name, topics.payments_by_payee.name, topics.reviews.name
         lanes: dict[str, tuple[str, str, Callable[[int], Hop[Model]]]] = {
-            "payer": (payments, topics.payer_state.name, lambda at: PayerHop(ruleset, payments, at, count)),
+            "payer": (payments, topics.payer_state.name, lambda at: PayerHop(ruleset, payments, at, count, most)),
             "payee": (
                 by_payee, topics.payee_state.name,
-                lambda at: PayeeHop(ruleset, by_payee, at, count, count, repeats),
+                lambda at: PayeeHop(ruleset, by_payee, at, count, count, repeats, most),
             ),
             "alerter": (reviews, topics.alerter_state.name, lambda at: make_alerter(settings, ruleset, at)),
         }  # fmt: skip

@@ -14,7 +14,6 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 from msgspec import structs
-from numpy.typing import NDArray
 
 from services import kafka
 from services.runtime.clock import now_ms
@@ -22,7 +21,7 @@ from services.runtime.health import Loop
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from services.runtime.supervisor import is_own_cancellation, supervise, within
-from services.scorer.path.records import HopResult, Inbound, Mark, Outbound
+from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
 from services.scorer.shell.delivery import ChangelogEntry, Delivery
 from services.scorer.shell.position import InputChanged, Position, look_at, position_entry, require_same
 from services.scorer.shell.restore import restore_state
@@ -40,21 +39,31 @@ M_contra = TypeVar("M_contra", contravariant=True)
 
 
 class State(Protocol):
-    """What a hop remembers of its log: as large as ``nbytes``, and rebuilt from its changelog."""
+    """What a hop remembers of its log: as large as ``nbytes``, and rebuilt from its changelog and the log since.
+
+    ``evicted`` counts accounts that had to make room for others. A state that ``is_written_each_batch`` has a
+    ``checkpoint`` with every batch, the others at intervals; ``begin_at`` says from where on the log is to be taken
+    into what was restored.
+    """
+
+    is_written_each_batch: bool
 
     @property
     def nbytes(self) -> int: ...
     @property
+    def evicted(self) -> int: ...
+    @property
     def latest_event_ms(self) -> int: ...
     def __len__(self) -> int: ...
-    def begin_at(self, offset: int, generation: int) -> None: ...
-    def changelog(self, touched: NDArray[np.int64]) -> list[ChangelogEntry]: ...
+    def begin_at(self, offset: int, generation: int) -> int: ...
+    def checkpoint(self, next_offset: int) -> list[ChangelogEntry]: ...
     def restore(self, entries: Iterable[ChangelogEntry]) -> None: ...
 
 
 class Hop(Protocol[M_contra]):
     """A pure function of an input log, with the state it keeps (``PayerHop``, ``PayeeHop``, ``Alerter``; ``Shadow``
-    keeps none). ``model`` is what the lane's follower has at the time: one for a batch."""
+    keeps none). ``model`` is what the lane's follower has at the time: one for a batch. ``take`` takes records whose
+    outputs are written already into the state."""
 
     name: str
 
@@ -62,22 +71,24 @@ class Hop(Protocol[M_contra]):
     def state(self) -> State: ...
 
     def process(self, records: list[Inbound], model: M_contra, mark: Mark) -> HopResult: ...
+    def take(self, records: list[Inbound]) -> None: ...
 
 
 class PartitionLane(Generic[M]):
     """Runs one hop on one partition.
 
-    The six steps of its protocol:
+    The seven steps of its protocol:
 
     1. Take possession: opening the delivery fences the previous owner, and ends its last transaction wherever the
        broker left it open.
     2. Restore the state and its position from the changelog, up to the last committed transaction; a hop without one
        has no state, and its position is the committed offset.
     3. Look at the input. What was deleted and made again, or has lost its end, is not read before people have decided.
-    4. Seek to the position.
-    5. Batch after batch: read, compute, write outputs, state and position in one transaction; look again every few
-       seconds.
-    6. On any failure: forget the state and begin again at 1. Nothing uncommitted was visible, so nothing is lost, and
+    4. Take the input between the state's latest checkpoint and the position into the state; its outputs are written.
+    5. Batch after batch: read, compute, write outputs and position in one transaction, and with some the state; look
+       again every few seconds.
+    6. When the partition leaves, or its input is no longer what it was: write the state as it is.
+    7. On any failure: forget the state and begin again at 1. Nothing uncommitted was visible, so nothing is lost, and
        nothing counts twice.
     """
 
@@ -97,6 +108,10 @@ class PartitionLane(Generic[M]):
         self._changelog, self._count_more = changelog, count_more
         self._make_hop, self._make_delivery, self._current_model = make_hop, make_delivery, current_model
         self._position = Position("", 0)
+        self._unwritten = 0
+        """Records in the state and not in its changelog."""
+        self._written_s = 0.0
+        self._evicted = 0
         self._answered_ms = 0
         self._looked_s = 0.0
         self._stopping = False
@@ -124,11 +139,12 @@ class PartitionLane(Generic[M]):
         try:
             await asyncio.wait_for(delivery.open(), OPEN_S)
             hop = await self._restored(loop)
-            await self._take_up(hop)
+            await self._take_up(hop, loop)
             while not self._stopping:
                 if time.monotonic() - self._looked_s > LOOK_S:
-                    await self._look_again(loop)
+                    await self._look_again(hop, delivery, loop)
                 await self._batch(hop, delivery, loop)
+            await self._write_state(hop, delivery)
         except InputChanged:
             self._show_stopped(True)
             raise
@@ -145,9 +161,10 @@ class PartitionLane(Generic[M]):
             )
         if position is None:
             position = Position("", await self._consumer.committed(self._source) or 0)
-        else:
-            hop.state.begin_at(position.next_offset, position.generation)
-        self._position = position
+        state_offset = hop.state.begin_at(position.resume_offset, position.generation)
+        next_offset = max(position.next_offset, state_offset)  # without transactions state comes before position
+        self._position = position = structs.replace(position, next_offset=next_offset, state_offset=state_offset)
+        self._unwritten, self._evicted, self._written_s = 0, 0, time.monotonic()
         seconds = time.perf_counter() - started
         self._metrics.restore.observe(seconds, hop.name)
         logger.info(
@@ -155,14 +172,26 @@ class PartitionLane(Generic[M]):
         )
         return hop
 
-    async def _take_up(self, hop: Hop[M]) -> None:
+    async def _take_up(self, hop: Hop[M], loop: Loop) -> None:
         await self._look()
         with suppress(NoOffsetForPartitionError, OffsetOutOfRangeError):  # what it held against the position before
             await self._read(wait_ms=0)
-        self._consumer.seek(self._source, self._position.next_offset)
+        self._consumer.seek(self._source, self._position.resume_offset)
         self._consumer.resume(self._source)
+        await self._catch_up(hop, loop)
         self._show_stopped(False)
         self._show_state(hop)
+
+    async def _catch_up(self, hop: Hop[M], loop: Loop) -> None:
+        """Take what lies between the latest checkpoint and the position into the state."""
+        end = self._position.next_offset
+        while not self._stopping and await self._consumer.position(self._source) < end:
+            records = [record for record in await self._read(self._settings.batch_wait_ms) if record.offset < end]
+            if records:
+                hop.take(records)
+                self._unwritten += len(records)
+                loop.step()
+        self._consumer.seek(self._source, end)
 
     async def _look(self) -> None:
         """See that the input is the one that the position is of, and note under which leader.
@@ -172,16 +201,25 @@ class PartitionLane(Generic[M]):
         known = self._position
         now = await look_at(self._consumer, self._source, known)
         if not known.topic_id and now.topic_id:
-            known = structs.replace(known, topic_id=now.topic_id, next_offset=max(known.next_offset, now.begin))
+            known = structs.replace(
+                known,
+                topic_id=now.topic_id,
+                next_offset=max(known.next_offset, now.begin),
+                state_offset=max(known.state_offset, now.begin),
+            )
         require_same(self._source, known, now)
         self._position = structs.replace(known, anchor_offset=known.next_offset, anchor_epoch=now.epoch)
         self._looked_s = time.monotonic()
 
-    async def _look_again(self, loop: Loop) -> None:
-        """Look, if the cluster answers: where it does not, reading will tell."""
+    async def _look_again(self, hop: Hop[M], delivery: Delivery, loop: Loop) -> None:
+        """Look, if the cluster answers: where it does not, reading will tell. What can no longer be read again is kept
+        before the partition stands still."""
         self._looked_s = time.monotonic()
         try:
             await self._look()
+        except InputChanged:
+            await self._write_state(hop, delivery)
+            raise
         except KafkaError as error:
             self._metrics.count_fault(loop.name, type(error).__name__)
 
@@ -192,19 +230,52 @@ class PartitionLane(Generic[M]):
             if answered_ms != self._answered_ms:  # an idle broker answers; one that stands still does not
                 self._answered_ms = answered_ms
                 loop.step()
+            if self._is_state_due(hop):
+                await self._write_state(hop, delivery)
             return
         clock = StageClock(self._metrics, hop.name)
         result = hop.process(records, self._current_model(), clock.mark)
-        changelog = hop.state.changelog(result.touched)
-        clock.mark("state")
+        self._unwritten += len(records)
         position = structs.replace(self._position, next_offset=records[-1].offset + 1)
-        if self._changelog is not None:
-            changelog.append(position_entry(position))
-        await delivery.write(self._by_topic(result), changelog, position.next_offset)
+        await self._write(hop, delivery, self._by_topic(result), position, self._is_state_due(hop), clock.mark)
         clock.mark("commit")
-        self._position = position
         loop.step()
         self._account(hop, result, len(records))
+
+    def _is_state_due(self, hop: Hop[M]) -> bool:
+        settings = self._settings
+        return self._unwritten > 0 and (
+            hop.state.is_written_each_batch
+            or self._unwritten >= settings.checkpoint_payments
+            or time.monotonic() - self._written_s >= settings.checkpoint_s
+        )
+
+    async def _write_state(self, hop: Hop[M], delivery: Delivery) -> None:
+        """Write the state by itself, if any of it is not written."""
+        if self._unwritten:
+            await self._write(hop, delivery, {}, self._position, True, no_mark)
+
+    async def _write(
+        self,
+        hop: Hop[M],
+        delivery: Delivery,
+        outputs: dict[str, list[Outbound]],
+        position: Position,
+        with_state: bool,
+        mark: Mark,
+    ) -> None:
+        """Make a batch durable: its outputs, the position after it, and the state if it is to be written."""
+        changelog: list[ChangelogEntry] = []
+        if self._changelog is not None:
+            if with_state:
+                changelog = hop.state.checkpoint(position.next_offset)
+                position = structs.replace(position, state_offset=position.next_offset)
+            changelog.append(position_entry(position))
+        mark("state")
+        await delivery.write(outputs, changelog, position.next_offset)
+        self._position = position
+        if with_state:
+            self._unwritten, self._written_s = 0, time.monotonic()
 
     async def _read(self, wait_ms: int) -> list[ConsumerRecord]:
         """The next records, if any come within ``wait_ms``.
@@ -266,6 +337,8 @@ class PartitionLane(Generic[M]):
         partition = str(self._source.partition)
         self._metrics.state_accounts.labels(hop.name, partition).set(len(hop.state))
         self._metrics.state_bytes.labels(hop.name, partition).set(hop.state.nbytes)
+        self._metrics.accounts_evicted.labels(hop.name).inc(hop.state.evicted - self._evicted)
+        self._evicted = hop.state.evicted
         self._metrics.event_time.labels(f"{self._source.topic}[{partition}]").set(hop.state.latest_event_ms / 1_000)
 
     def _show_stopped(self, stopped: bool) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from services.contract.codec import Rejection, encode, read
 from services.kafka.identity import UNKNOWN_EPOCH, client_of, end_of_epoch, identity_of
@@ -36,6 +36,14 @@ class Position(Struct, frozen=True, omit_defaults=True):
     anchor_offset: int = 0
     anchor_epoch: int = UNKNOWN_EPOCH
     """Every record before ``anchor_offset`` was written under a leader of this epoch or an earlier one."""
+    state_offset: int = -1
+    """The first record that is not in the state as the changelog has it; -1: that is ``next_offset``. The records from
+    here to ``next_offset`` are taken into the state again after a crash, and give nothing."""
+
+    @property
+    def resume_offset(self) -> int:
+        """Where the input is needed from."""
+        return self.next_offset if self.state_offset < 0 else min(self.state_offset, self.next_offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,26 @@ def what_changed(known: Position, now: Input) -> str | None:
         return f"its leader has other records from {now.anchor_end} on than were taken: its end was lost"
     if now.begin > known.next_offset:
         return f"it begins at {now.begin} and {known.next_offset} was not taken yet: records were deleted unread"
+    if now.begin > known.resume_offset:
+        return (
+            f"it begins at {now.begin} and the latest checkpoint stands for {known.resume_offset}: records were "
+            "deleted that the state needs again"
+        )
     return None
+
+
+def going_on_at(known: Position | None, now: Input) -> int:
+    """Where reading goes on once people have accepted what changed: at the beginning, unless it is only the state that
+    lacks what was deleted, and payments would be decided again.
+
+    >>> going_on_at(Position("a1", 90, state_offset=7), Input("a1", 9, 120))
+    90
+    >>> going_on_at(Position("a1", 7), Input("b2", 0, 9))
+    0
+    """
+    if known is not None and what_changed(structs.replace(known, state_offset=-1), now) is None:
+        return max(known.next_offset, now.begin)
+    return now.begin
 
 
 async def look_at(consumer: AIOKafkaConsumer, source: TopicPartition, known: Position | None) -> Input:
@@ -107,10 +134,10 @@ def require_same(source: TopicPartition, known: Position, now: Input) -> None:
     if changed is not None:
         raise InputChanged(
             f"{source.topic}[{source.partition}]: {changed}. Nothing of it is read until you decide. "
-            f"`tocsin topics accept {source.topic} --partition {source.partition}` goes on at its beginning "
-            f"({now.begin}) with the state as it is: what was lost with the old records and not yet decided stays "
-            "undecided, what is sent again counts as a repeat only while it is remembered, and decisions from here on "
-            "cannot be recomputed from the logs"
+            f"`tocsin topics accept {source.topic} --partition {source.partition}` goes on at "
+            f"{going_on_at(known, now)} with the state as its latest checkpoint has it: what was lost with the "
+            "old records and not yet decided stays undecided, what is sent again counts as a repeat only while it is "
+            "remembered, and decisions from here on cannot be recomputed from the logs"
         )
 
 

@@ -10,6 +10,7 @@ from services import kafka
 from services.runtime.health import Loop
 from services.runtime.settings import Settings
 from services.runtime.supervisor import within
+from services.scorer.path.features.state import whole
 from services.scorer.shell.delivery import ChangelogEntry
 from services.scorer.shell.position import POSITION_KEY, Position, read_position
 
@@ -29,12 +30,14 @@ async def restore_state(
     which is not given to ``apply``.
 
     Ends early once ``stopped()``; ``loop`` takes a step with every batch. Call it only once the previous owner is
-    fenced: then the end of the log can no longer move.
+    fenced: then the end of the log can no longer move. Without transactions the last checkpoint may be cut short, so
+    the whole log is read before any of it is applied.
     """
     source = TopicPartition(topic, partition)
     reader = kafka.consumer(settings, fetch_max_wait_ms=100, max_partition_fetch_bytes=8 * 1024 * 1024)
     position: Position | None = None
     read = 0
+    latest: dict[bytes, bytes | None] = {}
     try:
         await reader.start()
         reader.assign([source])
@@ -48,7 +51,11 @@ async def restore_state(
             if reached and not records:  # the memory broker tells of an end that lies within the last batch
                 break
             for batch in records.values():
-                apply((record.key, record.value) for record in batch if record.key not in (None, POSITION_KEY))
+                entries = [(record.key, record.value) for record in batch if record.key not in (None, POSITION_KEY)]
+                if settings.repeats_possible:
+                    latest.update(entries)
+                else:
+                    apply(entries)
                 for record in batch:
                     if record.key == POSITION_KEY:
                         position = read_position(record.value)
@@ -56,4 +63,5 @@ async def restore_state(
                 loop.step()
     finally:
         await within(_CLOSE_S, reader.stop(), "closing a reader")
+    apply(whole(latest))
     return read, position

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.contract.identity import digest64
+from services.contract.identity import Digests, digest64
 from services.contract.label import PaymentLabel
 from services.contract.payment import Payment
+from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import corridor_slots, label_rows, payer_rows
 from services.scorer.path.features.parameters import Parameters
@@ -21,7 +22,7 @@ from services.scorer.path.features.payer import DUPLICATE, FORWARD, payer_featur
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash, term_of
 from services.scorer.path.features.registry import PAYEE_HOP, PAYER_HOP
 from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
-from services.scorer.path.features.state import CORRIDOR_PREFIX, PARTITION_KEY, TOKEN_PREFIX, AccountState, account_key
+from services.scorer.path.features.state import ACCOUNTS_MAX, AccountState, account_key
 from services.scorer.path.features.tokens import write_linked
 from services.scorer.path.frame import HEADER, Frames, Source, headers_of, told_of
 from services.scorer.path.replay import on_payee_side
@@ -29,6 +30,7 @@ from tests.scorer.path.features.twin_arithmetic import money_of
 from tests.scorer.path.features.twin_views import Outflow
 from tests.scorer.path.features.typology_twin import CONFIRMED_ACCOUNTS, LEXICON
 from tests.scorer.path.logs import PARAMETERS
+from tests.support.states import contents
 
 Entries = list[tuple[bytes, bytes | None]]
 PRIVATE = PrivateLists(
@@ -40,17 +42,37 @@ PayeeRecord = tuple[Payment, bytes] | Outflow | PaymentLabel
 """At the payee hop: a payment with what its frame carries, a note of money paid out, or a label."""
 LABELLED = 9
 """Stands for the verdict on a label that is no repeat."""
+KEY = Digests().key
 FEATURE_BYTES = 8 * len(PAYER_HOP)
 CARRIED_BYTES = FEATURE_BYTES + 2 * RECENT_PAYEES
 """Of a payment: its payer-hop features, then the marks of its payer's recent payees."""
 
 
-def payer_state(parameters: Parameters) -> AccountState:
-    return AccountState(PAYER_ROW, parameters.account_idle_ms)
+def payer_state(parameters: Parameters, accounts_max: int = ACCOUNTS_MAX) -> AccountState:
+    return AccountState(PAYER_ROW, parameters.account_idle_ms, accounts_max=accounts_max)
 
 
-def payee_state(parameters: Parameters) -> AccountState:
-    return AccountState(PAYEE_ROW, parameters.account_idle_ms, sources=2)
+def payee_state(parameters: Parameters, accounts_max: int = ACCOUNTS_MAX) -> AccountState:
+    return AccountState(PAYEE_ROW, parameters.account_idle_ms, sources=2, accounts_max=accounts_max)
+
+
+def restored(state: AccountState, entries: Entries) -> AccountState:
+    """``state``, fresh, as the changelog ``entries`` leave it."""
+    state.restore(entries)
+    state.begin_at(0, 0)
+    return state
+
+
+def digests(*accounts: tuple[str, str]) -> NDArray[np.uint64]:
+    """Of accounts, each with its tenant before it."""
+    return digests_of_keys([account_key(tenant.encode(), account.encode()) for tenant, account in accounts], KEY)
+
+
+def row_of(state: AccountState, account: str, tenant: str = "default") -> Any:
+    """The row of an account."""
+    (slot,) = state.known_slots(digests((tenant, account)))
+    assert slot >= 0, "nothing is known of it"
+    return state.rows[slot]
 
 
 @dataclass
@@ -78,22 +100,27 @@ def run_payer(
     state: AccountState | None = None,
     log_state: bool = True,
 ) -> Run:
-    """The payer hop over ``log``, cut into batches at ``cuts``; without ``log_state`` nothing is ever evicted."""
+    """The payer hop over ``log``, cut into batches at ``cuts``, with a checkpoint after each if ``log_state``."""
     run = Run([], [], [], payer_state(parameters) if state is None else state)
     for batch in batches(len(log), cuts):
         payments, told, before = parted(log[batch])
         inputs = payer_rows(payments, parameters.eur_per_minor_unit(), PRIVATE)
-        slots = run.state.slots([account_key(p.tenant.encode(), p.payer.account.encode()) for p in payments])
+        labels = label_rows(told, before, PRIVATE.texts.digest)
+        slots, label_slots = run.state.slots(
+            digests(*((each.tenant, each.payer.account) for each in payments)),
+            inputs["event_ms"],
+            digests(*((each.tenant, each.payer) for each in told)),
+            labels["before"],
+        )
         corridors = corridor_slots(payments, inputs, run.state.corridors)
         now_ms = run.state.times(inputs["event_ms"])
-        label_slots = run.state.known_slots([account_key(each.tenant.encode(), each.payer.encode()) for each in told])
         features, verdicts, recent, fresh = payer_features(
             inputs,
             slots,
             corridors,
             run.state,
             parameters,
-            label_rows(told, before, PRIVATE.texts.digest),
+            labels,
             label_slots,
         )
         members, digest = (inputs["payee"], inputs["payer"]), PRIVATE.texts.digest
@@ -109,7 +136,7 @@ def run_payer(
             run.rows.append(b"" if is_label else next(rows))
             run.verdicts.append((LABELLED if next(known) else DUPLICATE) if is_label else next(said))
         if log_state:
-            run.entries += run.state.changelog(np.concatenate([slots, label_slots]))
+            run.entries += run.state.checkpoint(batch.stop)
     return run
 
 
@@ -161,8 +188,8 @@ def plain(log: Sequence[PayeeRecord]) -> list[Payment | Outflow | PaymentLabel]:
 
 def inputs_of(
     log: Sequence[tuple[Payment, bytes] | Outflow], parameters: Parameters
-) -> tuple[NDArray[Any], list[bytes]]:
-    """``PAYEE_INPUT`` and account keys of a batch of the payee hop."""
+) -> tuple[NDArray[Any], NDArray[np.uint64]]:
+    """``PAYEE_INPUT`` and account digests of a batch of the payee hop."""
     paid = [record for record in log if not isinstance(record, Outflow)]
     inputs = payer_rows([payment for payment, _ in paid], parameters.eur_per_minor_unit(), PRIVATE)
     carried = b"".join(row for _, row in paid)
@@ -180,8 +207,7 @@ def inputs_of(
         (record.tenant, record.account) if isinstance(record, Outflow) else (record[0].tenant, record[0].payee.account)
         for record in log
     ]
-    keys = [account_key(tenant.encode(), account.encode()) for tenant, account in accounts]
-    return Frames([], headers, told, []).inputs(), keys
+    return Frames([], headers, told, []).inputs(), digests(*accounts)
 
 
 def run_payee(
@@ -204,16 +230,21 @@ def run_payee(
             else:
                 paid.append(each)
         inputs, keys = inputs_of(paid, parameters)
-        slots = run.state.payee_slots(keys, inputs["outflow"])
-        label_slots = run.state.known_slots([account_key(each.tenant.encode(), each.payee.encode()) for each in labels])
         told = on_payee_side(labels, np.array(before, dtype=np.int64))
+        slots, label_slots = run.state.payee_slots(
+            keys,
+            inputs["event_ms"],
+            inputs["outflow"],
+            digests(*((each.tenant, each.payee) for each in labels)),
+            told["before"],
+        )
         features = payee_features(inputs, slots, run.state, parameters, told, label_slots)
         rows = iter(features)
         for each in log[batch]:
             row = None if isinstance(each, PaymentLabel) else next(rows)
             run.rows.append(row.tobytes() if row is not None and isinstance(each, tuple) else b"")
         if log_state:
-            run.entries += run.state.changelog(np.concatenate([slots, label_slots]))
+            run.entries += run.state.checkpoint(batch.stop)
     return run
 
 
@@ -235,17 +266,6 @@ def compacted(entries: Entries) -> Entries:
 
 
 def living(entries: Entries, state: AccountState, parameters: Parameters) -> dict[bytes, bytes]:
-    """The bytes of every account in a changelog that is within the horizon, and of the partition.
-
-    When idle rows are dropped physically is free, so they are dropped here.
-    """
-    found: dict[bytes, bytes] = {}
-    for key, value in compacted(entries):
-        if value is None:
-            continue
-        if key != PARTITION_KEY and not key.startswith((CORRIDOR_PREFIX, TOKEN_PREFIX)):
-            row = np.frombuffer(value[8:].ljust(state.rows.dtype.itemsize, b"\0"), dtype=state.rows.dtype)[0]
-            if row["payments"] == 0 or state.watermark[0] - row["last_ms"] > parameters.account_idle_ms:
-                continue
-        found[key] = bytes(value)
-    return found
+    """What a changelog brings back (``contents``), into a state like ``state``."""
+    make = payer_state if state.rows.dtype == payer_state(parameters).rows.dtype else payee_state
+    return contents(restored(make(parameters), compacted(entries)), parameters)

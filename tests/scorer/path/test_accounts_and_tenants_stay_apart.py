@@ -24,6 +24,7 @@ from services.scorer.path.features.tokens import write_linked
 from tests.scorer.path.logs import NO_HORIZON, PARAMETERS, SEEDED, START_MS, Log, after, logs, payment, seeded_log
 from tests.scorer.path.runs import (
     PRIVATE,
+    digests,
     inputs_of,
     nothing_labelled,
     onward,
@@ -40,7 +41,8 @@ def test_the_arrays_that_a_kernel_reads_are_left_as_they_were() -> None:
     log = seeded_log(seed=9, length=200)
     inputs = payer_rows(log, PARAMETERS.eur_per_minor_unit(), PRIVATE)
     state = payer_state(PARAMETERS)
-    slots = state.slots([account_key(p.tenant.encode(), p.payer.account.encode()) for p in log])
+    accounts = digests(*((p.tenant, p.payer.account) for p in log))
+    slots, _ = state.slots(accounts, inputs["event_ms"])
     before, slots_before = inputs.tobytes(), slots.copy()
     now_ms = state.times(inputs["event_ms"])
     corridors = corridor_slots(log, inputs, state.corridors)
@@ -53,7 +55,7 @@ def test_the_arrays_that_a_kernel_reads_are_left_as_they_were() -> None:
     unlabelled = [each for each in onward(log) if not isinstance(each, PaymentLabel)]
     noted, keys = inputs_of(unlabelled, PARAMETERS)
     seen = payee_state(PARAMETERS)
-    slots = seen.payee_slots(keys, noted["outflow"])
+    slots, _ = seen.payee_slots(keys, noted["event_ms"], noted["outflow"])
     before, slots_before = noted.tobytes(), slots.copy()
     payee_features(noted, slots, seen, PARAMETERS, *nothing_labelled())
     assert noted.tobytes() == before

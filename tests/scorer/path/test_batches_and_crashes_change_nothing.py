@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from services.contract.payment import Party
 from services.scorer.path.features.registry import INDEX, PAYER_HOP
-from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
-from services.scorer.path.features.state import PARTITION_KEY, AccountState, account_key
+from services.scorer.path.features.rows import PAYEE_ROW
+from services.scorer.path.features.state import AccountState
 from services.scorer.path.features.state_format import StateFormatError
 from tests.scorer.path.features.twin_views import Outflow
 from tests.scorer.path.logs import (
@@ -34,12 +34,14 @@ from tests.scorer.path.runs import (
     PayeeRecord,
     Run,
     compacted,
+    digests,
     living,
     onward,
     payee_matrix,
     payee_state,
     payer_matrix,
     payer_state,
+    restored,
     run_payee,
     run_payer,
 )
@@ -90,8 +92,7 @@ def test_a_payer_hop_restored_from_its_changelog_goes_on_as_if_nothing_had_happe
     log: Mixed, cuts: list[int], crash: int, compact: bool
 ) -> None:
     before = run_payer(log[:crash], PARAMETERS, cuts)
-    state = payer_state(PARAMETERS)
-    state.restore(compacted(before.entries) if compact else before.entries)
+    state = restored(payer_state(PARAMETERS), compacted(before.entries) if compact else before.entries)
     after = run_payer(log[crash:], PARAMETERS, cuts, state)
     assert_crash_is_invisible(run_payer(log, PARAMETERS), before, after)
 
@@ -103,8 +104,7 @@ def test_a_payee_hop_restored_from_its_changelog_goes_on_as_if_nothing_had_happe
 ) -> None:
     records = onward(log)
     before = run_payee(records[:crash], PARAMETERS, cuts)
-    state = payee_state(PARAMETERS)
-    state.restore(compacted(before.entries) if compact else before.entries)
+    state = restored(payee_state(PARAMETERS), compacted(before.entries) if compact else before.entries)
     after = run_payee(records[crash:], PARAMETERS, cuts, state)
     assert_crash_is_invisible(run_payee(records, PARAMETERS), before, after)
 
@@ -114,8 +114,7 @@ def test_a_worker_that_dies_after_every_batch_loses_nothing(log: Mixed) -> None:
     entries: Entries = []
     rows: list[bytes] = []
     for start in range(0, len(log), 7):
-        state = payer_state(PARAMETERS)
-        state.restore(compacted(entries))
+        state = restored(payer_state(PARAMETERS), compacted(entries))
         run = run_payer(log[start : start + 7], PARAMETERS, state=state)
         entries += run.entries
         rows += run.rows
@@ -127,8 +126,7 @@ def test_a_payee_worker_that_dies_after_every_batch_loses_nothing() -> None:
     entries: Entries = []
     rows: list[bytes] = []
     for start in range(0, len(records), 7):
-        state = payee_state(PARAMETERS)
-        state.restore(compacted(entries))
+        state = restored(payee_state(PARAMETERS), compacted(entries))
         run = run_payee(records[start : start + 7], PARAMETERS, state=state)
         entries += run.entries
         rows += run.rows
@@ -142,47 +140,40 @@ def test_the_crowd_knows_its_corridors() -> None:
 
 
 def test_the_partitions_own_entry_brings_watermark_and_origins_back() -> None:
-    state, restored = payee_state(PARAMETERS), payee_state(PARAMETERS)
+    state = payee_state(PARAMETERS)
     state.watermark[0], state.origins[:] = START_MS, [17, -1]
-    restored.restore(state.changelog(np.array([], dtype=np.int64)))
-    assert restored.watermark.tolist() == [START_MS]
-    assert restored.origins.tolist() == [17, -1]
-
-
-def test_a_tombstone_of_an_account_that_was_never_seen_is_harmless() -> None:
-    state = payer_state(PARAMETERS)
-    state.restore([(b"nobody", None)])
-    assert len(state) == 0
+    back = restored(payee_state(PARAMETERS), state.checkpoint(0))
+    assert back.watermark.tolist() == [START_MS]
+    assert back.origins.tolist() == [17, -1]
 
 
 @SEEDED
 @given(log=mixed_logs(), cuts=CUTS)
 def test_when_idle_rows_are_physically_freed_changes_no_bit(log: Mixed, cuts: list[int]) -> None:
     records = onward(log)
-    assert run_payer(log, PARAMETERS, cuts).rows == run_payer(log, PARAMETERS, log_state=False).rows
-    assert run_payee(records, PARAMETERS, cuts).rows == run_payee(records, PARAMETERS, log_state=False).rows
+    never = payer_state(NO_HORIZON), payee_state(NO_HORIZON)
+    assert run_payer(log, PARAMETERS, cuts).rows == run_payer(log, PARAMETERS, state=never[0]).rows
+    assert run_payee(records, PARAMETERS, cuts).rows == run_payee(records, PARAMETERS, state=never[1]).rows
 
 
-def test_an_idle_account_leaves_a_tombstone_and_its_row_is_reused_clean() -> None:
+def test_an_idle_account_is_gone_and_its_row_is_reused_clean() -> None:
     used = [payment(at, payer=Party("old"), payee=Party(f"B{at}", country="PH")) for at in range(20)]
     state = payer_state(PARAMETERS)
     run_payer(used, PARAMETERS, state=state)
-    later = run_payer([after(91, 50, payer=Party("new"))], PARAMETERS, state=state)
-    assert (account_key(b"default", b"old"), None) in later.entries
-    size, entries = state.nbytes, len(state)
+    run_payer([after(91, 50, payer=Party("new"))], PARAMETERS, state=state)
+    assert len(state) == 1
+    assert state.known_slots(digests(("default", "old"))).tolist() == [-1]
+    size = state.nbytes
     log = [after(92, at, payer=Party("newest"), payee=Party("B1", country="PH")) for at in range(60, 64)]
     reused = run_payer(log, PARAMETERS, state=state)
-    assert (state.nbytes, len(state)) == (size, entries + 1)
+    assert (state.nbytes, len(state)) == (size, 2)
     assert reused.rows == run_payer(log, PARAMETERS).rows
 
 
-def test_an_account_that_is_evicted_in_the_batch_that_touched_it_stays_evicted_after_a_restore() -> None:
+def test_an_account_that_is_gone_by_the_end_of_the_batch_that_touched_it_is_gone_after_a_restore() -> None:
     log = [payment(0, payer=Party("old")), after(91, 1, payer=Party("new"))]
     run = run_payer(log, PARAMETERS)
-    restored = payer_state(PARAMETERS)
-    restored.restore(run.entries)
-    assert len(restored) == len(run.state) == 1
-    assert account_key(b"default", b"old") in {key for key, value in run.entries if value is None}
+    assert len(restored(payer_state(PARAMETERS), run.entries)) == len(run.state) == 1
 
 
 def test_memory_is_bounded_by_the_accounts_within_the_horizon() -> None:
@@ -197,14 +188,13 @@ def test_memory_is_bounded_by_the_accounts_within_the_horizon() -> None:
     assert len(state.rows) <= 2_048
 
 
-def test_a_row_has_the_same_size_whatever_the_account_does() -> None:
+def test_memory_is_bounded_whatever_an_account_does() -> None:
     state = payer_state(NO_HORIZON)
-    size = state.nbytes
     log = [payment(at, payee=Party(f"B{at}", country="PH")) for at in range(3_000)]
-    run = run_payer(log, NO_HORIZON, range(100, 3_000, 100), state)
-    assert state.nbytes == size
-    lengths = {len(value) for key, value in run.entries if value is not None and key != PARTITION_KEY}
-    assert max(lengths) <= 8 + PAYER_ROW.itemsize
+    run_payer(log[:100], NO_HORIZON, state=state)
+    size = state.nbytes
+    run_payer(log[100:], NO_HORIZON, range(100, 3_000, 100), state)
+    assert state.nbytes < 1.05 * size
 
 
 def test_a_payee_row_that_an_outflow_found_idle_is_freed() -> None:
@@ -215,7 +205,7 @@ def test_a_payee_row_that_an_outflow_found_idle_is_freed() -> None:
     run_payee([Outflow("default", "old", late, 10.0)], PARAMETERS, state=state)
     run_payee([(after(200, 1, payee=Party("other")), row)], PARAMETERS, state=state)
     run_payee([(after(400, 2, payee=Party("another")), row)], PARAMETERS, state=state)
-    assert state.payee_slots([account_key(b"default", b"old")], np.array([True])).tolist() == [-1]
+    assert state.known_slots(digests(("default", "old"))).tolist() == [-1]
 
 
 def test_state_of_another_layout_is_refused_with_the_way_out() -> None:

@@ -19,8 +19,7 @@ from services.contract.events import PAYMENT_LABEL, cloud_event
 from services.contract.label import PaymentLabel
 from services.contract.payment import Party, Payment
 from services.scorer.path.features.registry import INDEX, NAMES, PAYER_HOP
-from services.scorer.path.features.rows import LABEL_IDS, PAYEE_ROW, PAYER_ROW
-from services.scorer.path.features.state import account_key
+from services.scorer.path.features.rows import LABEL_IDS
 from services.scorer.path.frame import HEADER, LABEL, OUTFLOW
 from services.scorer.path.frame import PAYMENT as PAID
 from services.scorer.path.hops import PayeeHop, PayerHop
@@ -28,7 +27,7 @@ from services.scorer.path.records import Outbound, Record
 from services.scorer.path.replay import Replay, label_record
 from services.scorer.path.scoring.model import untrained_model
 from tests.scorer.path.logs import DAY_MS, NO_HORIZON, PARAMETERS, START_MS, Mixed, labelled, payment, seeded_log
-from tests.scorer.path.runs import LABELLED, payee_log, payee_matrix, payer_matrix, run_payee, run_payer
+from tests.scorer.path.runs import LABELLED, payee_log, payee_matrix, payer_matrix, row_of, run_payee, run_payer
 from tests.scorer.path.test_hops import APPENDED_MS, RULESET, SCHEMA
 
 MODEL = untrained_model(SCHEMA)
@@ -149,8 +148,8 @@ def test_a_label_frame_that_comes_again_counts_once() -> None:
     for again in range(2):
         read = [Record(3 * again + at, each.timestamp, each.key, each.value) for at, each in enumerate(frames)]
         hop.process(read[: 3 if again else None], MODEL)
-    row = hop.state.rows[hop.state.known_slots([account_key(b"default", b"B")])[0]]
-    assert (row["labels"]["labels"], row["payments"]) == (1, 2)
+    row = row_of(hop.state, "B")
+    assert (hop.state.pools(0)["labels"].rows[row["labels_at"]]["labels"], row["payments"]) == (1, 2)
 
 
 # --- what cannot be read, and what is forged -------------------------------------------------------------------------
@@ -206,17 +205,13 @@ def test_a_label_from_the_future_moves_no_time() -> None:
 # --- state -----------------------------------------------------------------------------------------------------------
 
 
-def test_without_labels_rows_hold_nothing_of_them_so_their_entries_grow_by_no_byte() -> None:
+def test_without_labels_nobody_has_a_row_for_them() -> None:
     log = seeded_log(seed=11, length=400)
     run = run_payer(log, NO_HORIZON)
     payee = run_payee(payee_log(log, run, NO_HORIZON), NO_HORIZON)
-    for state, row in ((run.state, PAYER_ROW), (payee.state, PAYEE_ROW)):
-        assert not any(state.rows["labels"].tobytes())
-        offset = row.fields["labels"][1] if row.fields else 0
-        lengths = [len(value) for key, value in state.changelog(np.arange(len(state))) if key[:1] > b"\x02" and value]
-        assert lengths
-        assert max(lengths) <= 8 + offset
-        assert offset + row["labels"].itemsize == row.itemsize, "labels stand last"
+    for state in (run.state, payee.state):
+        assert len(state) > 0
+        assert not state.rows["labels_at"].any()
 
 
 def test_a_label_of_an_account_that_is_not_known_makes_no_row() -> None:

@@ -10,9 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
 from msgspec import Struct, structs
-from numpy.typing import NDArray
 
 from services.contract.alert import Alert
 from services.contract.codec import TOPIC_BYTES_MAX, Rejection, decode, encode, read
@@ -84,6 +82,8 @@ class AlertState:
     changes nothing: ``get`` tells of what is left anyway.
     """
 
+    is_written_each_batch = True
+
     def __init__(self, horizon: Horizon | None = None) -> None:
         self.next_offset = 0
         """The first offset of the log that is not in the state."""
@@ -92,10 +92,11 @@ class AlertState:
         self.horizon = horizon or Horizon()
         self.nbytes = 0
         """Memory of the standings, in bytes."""
+        self.evicted = 0
         self._standings: dict[bytes, bytes] = {}
         self._changes_ms: dict[bytes, int] = {}
         self._changed: set[bytes] = set()
-        """Subjects of whom something was kept since the last ``changelog``."""
+        """Subjects of whom something was kept since the last ``checkpoint``."""
         self._swept_ms = 0
 
     def __len__(self) -> int:
@@ -106,9 +107,10 @@ class AlertState:
         """The partition's clock."""
         return self.clock_ms
 
-    def begin_at(self, offset: int, generation: int) -> None:
+    def begin_at(self, offset: int, generation: int) -> int:
         """The log goes on at ``offset``, which lies before what was seen where another log has taken its place."""
         self.next_offset = min(self.next_offset, offset)
+        return offset
 
     def get(self, subject: bytes) -> Standing | None:
         """How ``subject`` stands now, if anything is known of it."""
@@ -125,7 +127,7 @@ class AlertState:
         return {subject: standing for subject, standing in found if standing is not None}
 
     def put(self, subject: bytes, standing: Standing) -> None:
-        """Keep ``standing`` as that of ``subject``; counts as changed until ``changelog`` is taken."""
+        """Keep ``standing`` as that of ``subject``; counts as changed until the next ``checkpoint``."""
         self._keep(subject, standing, encode(standing))
         self._changed.add(subject)
 
@@ -154,9 +156,9 @@ class AlertState:
                 self.put(subject, left)
         return gone
 
-    def changelog(self, touched: NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
+    def checkpoint(self, next_offset: int) -> list[tuple[bytes, bytes | None]]:
         """Changelog entries of the subjects that are gone, of those changed since the last call, and of the partition.
-        ``touched``, rows of state, is for hops that have such."""
+        They stand for the log up to the state's own ``next_offset``."""
         entries: list[tuple[bytes, bytes | None]] = [(subject, None) for subject in self._sweep()]
         entries += [(subject, self._standings[subject]) for subject in sorted(self._changed)]
         self._changed.clear()

@@ -97,6 +97,9 @@ class Alerter:
         result.thresholds = {queue: budget.threshold(queue) for queue in named}
         return result
 
+    def take(self, records: Sequence[Inbound]) -> None:
+        """Nothing: the state is written with every batch, and lacks no record whose alerts are."""
+
     def _put_aside(self, record: Inbound, why: Rejection, result: HopResult) -> None:
         result.outputs["dead_letters"].append(dead_letter(record, why, self._topic, self._partition))
         result.reasons[why.reason] += 1

@@ -70,7 +70,7 @@ class Accounts:
     @property
     def nbytes(self) -> int:
         """Bytes of memory, spare rows and the table included."""
-        return self.table.nbytes + int(self._slots.nbytes + self._gone.nbytes)
+        return self.table.nbytes + int(self._slots.nbytes)
 
     @property
     def evicted(self) -> int:
@@ -258,7 +258,7 @@ def _place(table: Any, rows: Any, digest: Any) -> int:
         if row.low == digest[0] and row.high == digest[1]:
             break
         at = (at + 1) & mask
-    return at
+    return int(at)
 
 
 @njit(cache=True)

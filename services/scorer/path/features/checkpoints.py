@@ -1,9 +1,9 @@
 """The changelog of tables: rows that changed, in columns, in numbered records; and its cleaning.
 
-A record holds rows of one table and is never written again under its number. When the log holds more than about twice
-what the state does, its oldest records go: rows that are still where they were written last are written again, and a
-tombstone follows with the *next* checkpoint, when that one is whole. So the topic may be compacted at any time and never
-grows for ever. docs/internals/state.md has the bytes.
+A record holds rows of one table, and its number is never used again. When the log holds more than about twice what the
+state does, its oldest records go: rows that are still where they were written last are written again, and a tombstone
+follows with the *next* checkpoint, when that one is whole. So the topic may be compacted at any time and does not grow
+for ever. docs/internals/state.md has the bytes.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from services.contract.units import DAY_MS, HOUR_MS
 from services.scorer.path.features.confirmed import EXCESS_MIN, add_excess, label_payer, write_payer_confirmed
+from services.scorer.path.features.crowd import has_country
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import REFUSED, STATUS_CODE, UNKNOWN_OFFSET
 from services.scorer.path.features.kernels import (
@@ -19,7 +20,6 @@ from services.scorer.path.features.kernels import (
     ROUND_MIN,
     Act,
     decay_factors,
-    has_country,
     partner_position,
     remember_partner,
     roundness,

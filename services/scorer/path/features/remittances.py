@@ -12,9 +12,10 @@ import numpy as np
 from numba import njit
 
 from services.contract.units import DAY_MS, HOUR_MS
+from services.scorer.path.features.crowd import bits
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import ADULT, NO_MERCHANT, REFUSED, TRAVEL
-from services.scorer.path.features.kernels import DEVIATION_MIN, H_7D, ROUND_MIN, bits, decayed
+from services.scorer.path.features.kernels import DEVIATION_MIN, H_7D, ROUND_MIN, decayed
 from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.features.rows import PRICES, RAILS, REMIT_PAYEES, REMIT_TIMES
 from services.scorer.path.features.tables import Pool, own

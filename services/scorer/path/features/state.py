@@ -6,14 +6,14 @@ log up to an offset; whoever restores it takes the log since into it, and has th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.fields import EVENT_TIME_MS_MAX
-from services.contract.identity import Digests, hash_of
+from services.contract.identity import hash_of
 from services.scorer.path.features.accounts import ACCOUNT_ROW, Accounts
 from services.scorer.path.features.checkpoints import RECORD_PREFIX, Checkpoints
 from services.scorer.path.features.corridors import CORRIDOR_ROW, Corridors
@@ -24,11 +24,11 @@ from services.scorer.path.features.tables import NOWHERE, Pool, Table
 from services.scorer.path.features.tokens import TOKEN_ROW, Tokens
 
 ACCOUNTS_MAX = 1_000_000
-"""Accounts of one partition and side, unless a deployment chooses: at most about a gigabyte, most of it hardly filled."""
+"""Accounts of one partition and side, unless a deployment chooses: about 700 megabytes."""
 PARTITION_KEY = b"\x00partition"
 """Changelog key of the partition's own entry."""
 _NO_LABELS = np.empty((0, 2), dtype=np.uint64), np.empty(0, dtype=np.int64)
-_FIXED = 5
+_FIXED = 6
 """Numbers that a partition's entry begins with; the others are ``origins``."""
 
 
@@ -69,7 +69,7 @@ class AccountState:
         self.tokens = Tokens()
         self.generation = 0
         """How often another input log has taken this one's place."""
-        self._table = Table(row)
+        self._table = Table(row)  # its slots are those of the accounts
         self._pools = {name: Table(layout, reserved=1) for name, layout in POOLS[row].items()}
         layouts = (ACCOUNT_ROW, row, *POOLS[row].values(), CORRIDOR_ROW, TOKEN_ROW)
         layout = repr(([each.descr for each in layouts], HALF_LIFE_MS, schema))
@@ -166,7 +166,7 @@ class AccountState:
             for name, table in self._pools.items():
                 refs = self.rows[f"{name}_at"][gone].ravel().astype(np.int64)
                 table.release(refs[refs > 0])
-            self._table.release(gone)
+            self._table.clear(gone)
 
     def checkpoint(self, next_offset: int) -> list[tuple[bytes, bytes | None]]:
         """Changelog entries of what changed since the last call: with them, the log stands for the input before
@@ -174,8 +174,8 @@ class AccountState:
         self._let_go()
         self.tokens.forget_idle(self.latest_event_ms)
         entries = self._checkpoints.write()
-        fixed = [next_offset, self.generation, self.latest_event_ms, *self.accounts.clock.tolist()]
-        numbers = np.array([*fixed, *self.origins.tolist()], dtype="<i8")
+        fixed = [self._checkpoints.next_number, next_offset, self.generation, self.latest_event_ms]
+        numbers = np.array([*fixed, *self.accounts.clock.tolist(), *self.origins.tolist()], dtype="<i8")
         entries.append((PARTITION_KEY, self._format + numbers.tobytes()))
         return entries
 
@@ -204,10 +204,18 @@ class AccountState:
         numbers = np.frombuffer(value[: len(value) // 8 * 8], dtype="<i8")
         if len(value) % 8 or not _FIXED <= len(numbers) <= _FIXED + len(self.origins):
             raise refused("the partition's entry of the changelog has another length than this code's")
-        offset, generation, watermark_ms, order, day = numbers[:_FIXED].tolist()
-        sound = offset >= 0 and generation >= 0 and 0 <= watermark_ms <= EVENT_TIME_MS_MAX and order >= 0 and day >= -1
+        number, offset, generation, watermark_ms, order, day = numbers[:_FIXED].tolist()
+        sound = (
+            0 <= number < 2**31
+            and offset >= 0
+            and generation >= 0
+            and 0 <= watermark_ms <= EVENT_TIME_MS_MAX
+            and order >= 0
+            and day >= -1
+        )
         if not sound or (numbers[_FIXED:] < -1).any():
             raise refused("the partition's entry of the changelog tells of no time, or of no offset")
+        self._checkpoints.next_number = max(self._checkpoints.next_number, number)
         self._stands_for = offset, generation
         self.watermark[0] = watermark_ms
         self.accounts.clock[:] = order, day
@@ -234,7 +242,7 @@ class AccountState:
         self._table.extend(len(in_use))
         if self._table.used > len(in_use) or (self._table.homes[: len(in_use)][in_use] == NOWHERE).any():
             raise refused("the changelog does not hold an account's row")
-        self._table.settle(in_use)
+        self._table.clear(np.flatnonzero(~in_use))
         self._check_rows(self.rows[: len(in_use)][in_use])
         for name, table in self._pools.items():
             refs = self.rows[f"{name}_at"][: len(in_use)].ravel().astype(np.int64)
@@ -263,5 +271,10 @@ def account_key(tenant: bytes, account: bytes) -> bytes:
     return b"%b\x1f%b" % (tenant, account)
 
 
-PLAIN_KEY = Digests().key
-"""Of a deployment without one."""
+def whole(latest: Mapping[bytes, bytes | None]) -> list[tuple[bytes, bytes | None]]:
+    """Of a changelog written without transactions, the latest entry of each key: what is left without a checkpoint
+    that was cut short. The partition's entry, the last of every checkpoint, says how many records are whole."""
+    partition = latest.get(PARTITION_KEY)
+    number = 0 if partition is None else int.from_bytes(partition[8:16], "little")
+    end = RECORD_PREFIX + min(number, 2**31).to_bytes(4, "big")
+    return sorted(entry for entry in latest.items() if not entry[0].startswith(RECORD_PREFIX) or entry[0] < end)

@@ -49,9 +49,6 @@ class Table:
         self._counts: NDArray[np.int64] = np.array([reserved, 0], dtype=np.int64)
         self._reserved = reserved
 
-    def __len__(self) -> int:
-        return int(self._counts[USED] - self._counts[FREE]) - self._reserved
-
     @property
     def used(self) -> int:
         """Slots given out so far, free ones included."""
@@ -78,12 +75,16 @@ class Table:
         self.homes = _grown(self.homes, size, NOWHERE)
         self._free = _grown(self._free, size, 0)
 
-    def release(self, slots: NDArray[np.int64]) -> None:
-        """Free ``slots``, none of them twice. Their rows are zeroed, and no record has to hold them."""
-        count = int(self._counts[FREE])
+    def clear(self, slots: NDArray[np.int64]) -> None:
+        """Zero the rows ``slots``; no record has to hold them."""
         self.rows[slots] = np.zeros((), dtype=self.rows.dtype)
         self.changed[slots] = False
         self.homes[slots] = NOWHERE
+
+    def release(self, slots: NDArray[np.int64]) -> None:
+        """Clear ``slots``, none of them twice, to be given out again."""
+        self.clear(slots)
+        count = int(self._counts[FREE])
         self._free[count : count + len(slots)] = slots
         self._counts[FREE] += len(slots)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from services.contract.decision import Evidence, Finding
 from services.contract.identity import hash_of
 from services.contract.payment import Role
-from services.scorer.path.features.kernels import bits
+from services.scorer.path.features.crowd import bits
 from services.scorer.path.features.registry import FEATURES, INDEX
 from services.scorer.path.rules.condition import Condition
 from services.scorer.path.rules.pack_format import ROLES, STRONG_FAMILIES, Indicator, Pack

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,7 +28,6 @@ MODEL = untrained_model("f" * 64)
 SUBJECTS = 7
 COUNT = 90
 
-NO_ROWS = np.arange(0)
 LOG = [
     Record(at, 1_000 + at, b"k", encode(review(at, probability=at * 37 % 101 / 101, account=f"a{at * at % SUBJECTS}")))
     for at in range(COUNT)
@@ -50,7 +48,7 @@ def run(
     hop, changelog, results = alerter(), dict[bytes, bytes | None](), []
     for number, (start, stop) in enumerate(pairwise([0, *sorted(set(cuts)), len(log)])):
         results.append(hop.process(log[start:stop], MODEL))
-        changelog.update(hop.state.changelog(results[-1].touched))
+        changelog.update(hop.state.checkpoint(0))
         if number in crash_after:
             hop = alerter()
             hop.state.restore(changelog.items())
@@ -132,10 +130,10 @@ def test_records_read_again_change_nothing() -> None:
     """Without transactions: the state was written, the position was not."""
     hop = alerter()
     hop.process(LOG, MODEL)
-    before, entries = hop.state.all(), hop.state.changelog(NO_ROWS)
+    before, entries = hop.state.all(), hop.state.checkpoint(0)
     again = hop.process(LOG[COUNT // 2 :], MODEL)
     assert again.outputs == {"alerts": [], "dead_letters": []}
-    assert (hop.state.all(), hop.state.changelog(NO_ROWS)) == (before, entries[-1:])
+    assert (hop.state.all(), hop.state.checkpoint(0)) == (before, entries[-1:])
 
 
 def test_a_review_written_again_changes_nothing() -> None:
@@ -162,7 +160,7 @@ def test_what_is_no_review_is_put_aside_with_its_bytes_and_its_field() -> None:
 def test_its_state_says_how_large_it_is() -> None:
     hop, restored = alerter(), AlertState()
     hop.process(LOG, MODEL)
-    entries = hop.state.changelog(NO_ROWS)
+    entries = hop.state.checkpoint(0)
     restored.restore(entries)
     assert len(hop.state) == len(restored) == len({value for _, value in entries[:-1]}) == 4
     assert hop.state.nbytes == restored.nbytes == sum(len(value or b"") for _, value in entries[:-1])

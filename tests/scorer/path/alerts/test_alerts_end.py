@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -110,7 +109,7 @@ def run(
     hop, changelog, results = make(), dict[bytes, bytes | None](), []
     for number, (start, stop) in enumerate(pairwise([0, *sorted(set(cuts)), len(log)])):
         results.append(hop.process(log[start:stop], MODEL))
-        changelog.update(hop.state.changelog(results[-1].touched))
+        changelog.update(hop.state.checkpoint(0))
         if number in crash_after:
             hop = make()
             hop.state.restore(changelog.items())
@@ -222,7 +221,8 @@ def test_what_is_remembered_of_a_subject_shrinks_to_a_stub_and_then_to_nothing()
         [_at(99 + days, log_of(reviewed(days, START_MS + days * DAY_MS + 99, "b"))[0])] for days in (1, 2, 9, 12, 36)
     ]
     for log in (of_subject, *of_others):
-        entries = dict(hop.state.changelog(hop.process(log, MODEL).touched))
+        hop.process(log, MODEL)
+        entries = dict(hop.state.checkpoint(0))
         sizes.append(hop.state.nbytes)
         changed.append(entries.get(subject, b""))
     whole, *still, reduced, gone = changed
@@ -252,7 +252,8 @@ def test_of_ever_new_subjects_only_the_recent_are_kept() -> None:
                 )
             )
         ]
-        hop.state.changelog(hop.process(log, MODEL).touched)
+        hop.process(log, MODEL)
+        hop.state.checkpoint(0)
     assert 30 <= len(hop.state) <= 45
     assert hop.state.nbytes < 45 * 1_000
 
@@ -374,7 +375,7 @@ def test_state_of_another_format_is_refused() -> None:
 def test_its_size_counts_stubs_and_comes_back_with_the_changelog() -> None:
     hop, restored = alerter(), AlertState(HORIZON)
     hop.process(log_of(reviewed(0, START_MS), reviewed(1, START_MS + 12 * DAY_MS, "b")), MODEL)
-    restored.restore(hop.state.changelog(np.arange(0)))
+    restored.restore(hop.state.checkpoint(0))
     assert len(restored) == len(hop.state) == 2
     assert restored.nbytes == hop.state.nbytes
     assert restored.all() == hop.state.all()

@@ -48,7 +48,7 @@ def payer_hop(key: bytes) -> PayerHop:
 def process(key: bytes) -> tuple[dict[str, list[Outbound]], Entries]:
     hop = payer_hop(key)
     result = hop.process(records_of(seeded_log(seed=3, length=120)), MODEL)
-    return result.outputs, hop.state.changelog(result.touched)
+    return result.outputs, hop.state.checkpoint(120)
 
 
 def test_chosen_accounts_count_as_one_without_a_key_and_as_what_they_are_under_one() -> None:
@@ -73,7 +73,7 @@ def test_the_same_log_under_the_same_key_gives_the_same_bytes_and_under_another_
 @pytest.mark.parametrize(("written", "read"), [(b"one", b"other"), (b"", b"one"), (b"one", b"")])
 def test_state_and_frames_of_another_key_are_refused(written: bytes, read: bytes) -> None:
     outputs, entries = process(written)
-    assert len(entries) > 10
+    assert len(entries) > 3
     hop = payer_hop(read)
     with pytest.raises(StateFormatError, match="TOCSIN_HASH_KEY"):
         hop.state.restore(entries)

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from services.contract.payment import Party, Payment
 from services.scorer.path.features import tokens as tokens_module
 from services.scorer.path.features.registry import INDEX
-from services.scorer.path.features.state import TOKEN_PREFIX, AccountState
+from services.scorer.path.features.state import AccountState
 from services.scorer.path.features.tokens import TOKEN_ROW
 from tests.scorer.path.features.test_features_equal_their_twins import assert_equal, both
 from tests.scorer.path.features.token_twin import groups_before
 from tests.scorer.path.features.twin_views import payer_views
 from tests.scorer.path.logs import DAY_MS, NO_HORIZON, START_MS, Log, payment, sharing_log
-from tests.scorer.path.runs import Entries, Run, compacted, living, payer_matrix, payer_state, run_payer
+from tests.scorer.path.runs import Entries, Run, compacted, living, payer_matrix, payer_state, restored, run_payer
 
 SEEDED = settings(
     derandomize=True, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow], database=None
@@ -40,14 +40,12 @@ def told(
     )
 
 
-def of_tokens(entries: Entries) -> Entries:
-    return [(key, value) for key, value in entries if key.startswith(TOKEN_PREFIX)]
+def tokens_of(state: AccountState) -> set[int]:
+    return set(state.tokens.rows["token"].tolist()) - {0}
 
 
-def restored(entries: Entries) -> AccountState:
-    state = payer_state(NO_HORIZON)
-    state.restore(entries)
-    return state
+def again(entries: Entries) -> AccountState:
+    return restored(payer_state(NO_HORIZON), entries)
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
@@ -95,12 +93,12 @@ def test_how_the_log_is_cut_changes_no_bit_and_no_slot(log: Log, cuts: list[int]
 @given(log=SHARING, cuts=CUTS, crash=st.integers(0, 90), compact=st.booleans())
 def test_a_crash_is_invisible(log: Log, cuts: list[int], crash: int, compact: bool) -> None:
     whole, before = run_payer(log, NO_HORIZON), run_payer(log[:crash], NO_HORIZON, cuts)
-    state = restored(compacted(before.entries) if compact else before.entries)
+    state = again(compacted(before.entries) if compact else before.entries)
     assert_same_state(state, before.state)
     after = run_payer(log[crash:], NO_HORIZON, cuts, state)
     assert before.rows + after.rows == whole.rows
     assert_same_state(after.state, whole.state)
-    assert_same_state(restored(before.entries + after.entries), whole.state)
+    assert_same_state(again(before.entries + after.entries), whole.state)
 
 
 def test_a_worker_that_dies_after_every_batch_loses_no_token() -> None:
@@ -108,12 +106,12 @@ def test_a_worker_that_dies_after_every_batch_loses_no_token() -> None:
     entries: Entries = []
     rows: list[bytes] = []
     for start in range(0, len(log), 9):
-        run = run_payer(log[start : start + 9], NO_HORIZON, state=restored(compacted(entries)))
+        run = run_payer(log[start : start + 9], NO_HORIZON, state=again(compacted(entries)))
         entries += run.entries
         rows += run.rows
     whole = run_payer(log, NO_HORIZON)
     assert rows == whole.rows
-    assert_same_state(restored(compacted(entries)), whole.state)
+    assert_same_state(again(compacted(entries)), whole.state)
 
 
 @SEEDED
@@ -125,24 +123,23 @@ def test_whether_idle_groups_are_dropped_between_batches_changes_no_bit(log: Log
 # --- bounds ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_forgotten_group_leaves_a_tombstone_of_each_token_and_its_rows_are_taken_lowest_first() -> None:
+def test_the_tokens_of_a_forgotten_group_are_gone_and_their_rows_are_taken_lowest_first() -> None:
     state = payer_state(NO_HORIZON)
-    first = run_payer([told(0, phone="1", device="2"), told(1, days=200, phone="3")], NO_HORIZON, state=state)
+    run_payer([told(0, phone="1", device="2"), told(1, days=200, phone="3")], NO_HORIZON, state=state)
+    first = state.tokens.rows["token"][:3].tolist()
     later = run_payer([told(2, days=362, phone="4"), told(3, days=362, phone="5")], NO_HORIZON, state=state)
-    keys = [key for key, _ in of_tokens(first.entries)]
-    assert [key for key, value in of_tokens(later.entries) if value is None] == keys[:2]
     assert len(state.tokens) == 3
-    assert len(state.tokens.rows) == 64
-    slots = [int.from_bytes(value[8:16], "little") for _, value in of_tokens(later.entries) if value is not None]
-    assert slots == [0, 1]
+    assert tokens_of(state).isdisjoint(first[:2])
+    assert state.tokens.rows["token"][2] == first[2]
+    assert state.tokens.table.used == 3
+    assert len(later.state.tokens.rows) == 64
 
 
 def test_idle_groups_are_dropped_where_nobody_tells_a_token_any_more() -> None:
     state = payer_state(NO_HORIZON)
     run_payer([told(0, phone="1")], NO_HORIZON, state=state)
-    run = run_payer([told(1, days=400)], NO_HORIZON, state=state)
-    assert [value for _, value in of_tokens(run.entries)] == [None]
-    assert len(state.tokens) == 0
+    run_payer([told(1, days=400)], NO_HORIZON, state=state)
+    assert (len(state.tokens), tokens_of(state)) == (0, set())
 
 
 def shared_of(run: Run) -> list[float]:
@@ -169,14 +166,14 @@ def test_beyond_the_most_tokens_a_new_one_joins_nobody_until_there_is_room(monke
 
 def test_tokens_that_payments_without_them_do_not_need_cost_no_row() -> None:
     run = run_payer([told(0), payment(1, payee=Party("B", phone="1"))], NO_HORIZON)
-    assert (len(run.state.tokens), of_tokens(run.entries)) == (0, [])
+    assert (len(run.state.tokens), run.state.tokens.table.used) == (0, 0)
 
 
 def test_rows_grow_and_keep_what_they_hold() -> None:
     log = [told(at, phone=f"{at % 500}", payee=f"B{at}") for at in range(1_000)]
     run = run_payer(log, NO_HORIZON, range(100, 1_000, 100))
     assert len(run.state.tokens) == 500
-    assert TOKEN_ROW.itemsize == 32
+    assert TOKEN_ROW.itemsize == 40
     found = payer_matrix(run)[:, INDEX["payee_linked_payees"]]
     assert np.all(found[:500] == 1.0)
     assert np.count_nonzero(found[500:] > 2.0) > 480  # but for those whose payees' bits are the same
@@ -185,4 +182,4 @@ def test_rows_grow_and_keep_what_they_hold() -> None:
 def test_what_a_changelog_holds_of_a_token_is_no_text_of_it() -> None:
     phone = "+46701234567"
     entries = run_payer([told(0, phone=phone)], NO_HORIZON).entries
-    assert not any(phone.encode() in key + (value or b"") for key, value in of_tokens(entries))
+    assert not any(phone.encode() in key + (value or b"") for key, value in entries)

@@ -1,0 +1,28 @@
+"""Comparing the states of hops."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from services.scorer.path.features.parameters import Parameters
+from services.scorer.path.features.state import AccountState
+
+
+def contents(state: AccountState, parameters: Parameters) -> dict[bytes, bytes]:
+    """All that a state holds, whatever slots its rows have: by account, of those within the horizon; and the rest."""
+    index = state.accounts.table.rows
+    names = [name for name in state.rows.dtype.names or () if not name.endswith("_at")]
+    found = {
+        b"corridors": b"".join(state.corridors.items()),
+        b"tokens": b"".join(state.tokens.items()),
+        b"clock": state.watermark.tobytes() + state.origins.tobytes() + state.accounts.clock.tobytes(),
+    }
+    for slot in np.flatnonzero(index["low"][: state.accounts.table.used]):
+        row = state.rows[slot]
+        if row["payments"] == 0 or state.watermark[0] - row["last_ms"] > parameters.account_idle_ms:
+            continue
+        pooled = (
+            pool.rows[at].tobytes() for name, pool in state.pools(0).items() for at in np.atleast_1d(row[f"{name}_at"])
+        )
+        found[index[slot].tobytes()] = b"".join([*(row[name].tobytes() for name in names), *pooled])
+    return found
