@@ -98,7 +98,7 @@ class _Reading:
     """n records, and which of them are sound: what is wrong with the others is in ``why``, by place."""
 
     def __init__(self, records: Sequence[Inbound], schema: int, sources: int) -> None:
-        self.records = records
+        self.records = list(records)
         self.values = [record.value or b"" for record in records]
         size = HEADER.itemsize
         heads = b"".join([value[:size].ljust(size, b"\0") for value in self.values])

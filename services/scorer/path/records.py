@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -77,6 +77,20 @@ class Records(Sequence[Record]):
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def __iter__(self) -> Iterator[Record]:
+        data = memoryview(self.data)
+        columns = (self.offsets, self.timestamps, *self.keys.T, *self.values.T)
+        for offset, timestamp, key, key_bytes, value, value_bytes, headers in zip(
+            *(column.tolist() for column in columns), self.headers, strict=True
+        ):
+            yield Record(
+                offset,
+                timestamp,
+                None if key_bytes < 0 else bytes(data[key : key + key_bytes]),
+                None if value_bytes < 0 else bytes(data[value : value + value_bytes]),
+                headers,
+            )
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):

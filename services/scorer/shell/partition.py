@@ -10,22 +10,24 @@ from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 from msgspec import structs
 from numpy.typing import NDArray
 
 from services import kafka
+from services.kafka.fetching import read_columns
 from services.runtime.clock import now_ms
 from services.runtime.health import Loop
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from services.runtime.supervisor import is_own_cancellation, supervise, within
-from services.scorer.path.records import HopResult, Inbound, Mark, Outbound
+from services.scorer.path.records import HopResult, Mark, Outbound, Records
 from services.scorer.shell.delivery import ChangelogEntry, Delivery
 from services.scorer.shell.position import InputChanged, Position, look_at, position_entry, require_same
 from services.scorer.shell.restore import restore_state
+from services.wire.columns import Columns
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ class Hop(Protocol[M_contra]):
     @property
     def state(self) -> State: ...
 
-    def process(self, records: list[Inbound], model: M_contra, mark: Mark) -> HopResult: ...
+    def process(self, records: Records, model: M_contra, mark: Mark) -> HopResult: ...
 
 
 class PartitionLane(Generic[M]):
@@ -100,7 +102,7 @@ class PartitionLane(Generic[M]):
         self._answered_ms = 0
         self._looked_s = 0.0
         self._stopping = False
-        self._reading: asyncio.Future[dict[TopicPartition, list[ConsumerRecord]]] | None = None
+        self._reading: asyncio.Future[Records] | None = None
 
     def stop(self) -> None:
         """Ask the lane to end after the batch in hand."""
@@ -197,7 +199,7 @@ class PartitionLane(Generic[M]):
         result = hop.process(records, self._current_model(), clock.mark)
         changelog = hop.state.changelog(result.touched)
         clock.mark("state")
-        position = structs.replace(self._position, next_offset=records[-1].offset + 1)
+        position = structs.replace(self._position, next_offset=int(records.offsets[-1]) + 1)
         if self._changelog is not None:
             changelog.append(position_entry(position))
         await delivery.write(self._by_topic(result), changelog, position.next_offset)
@@ -206,25 +208,27 @@ class PartitionLane(Generic[M]):
         loop.step()
         self._account(hop, result, len(records))
 
-    async def _read(self, wait_ms: int) -> list[ConsumerRecord]:
+    async def _read(self, wait_ms: int) -> Records:
         """The next records, if any come within ``wait_ms``.
 
         ``stop`` ends the wait: while a group is dealt out anew, aiokafka's ``getmany`` waits for the outcome, and that
         waits for this lane to let go.
         """
         if self._stopping:
-            return []
-        self._reading = asyncio.ensure_future(
-            self._consumer.getmany(self._source, timeout_ms=wait_ms, max_records=self._settings.batch_payments_max)
-        )
+            return Records.of([])
+        self._reading = asyncio.ensure_future(self._fetched(wait_ms))
         try:
-            return (await self._reading).get(self._source, [])
+            return await self._reading
         except asyncio.CancelledError as error:
             if is_own_cancellation(error):
                 raise
-            return []
+            return Records.of([])
         finally:
             self._reading = None
+
+    async def _fetched(self, wait_ms: int) -> Records:
+        columns = await read_columns(self._consumer, self._source, wait_ms, self._settings.batch_payments_max)
+        return Records(*columns) if isinstance(columns, Columns) else Records.of(columns)
 
     def _by_topic(self, result: HopResult) -> dict[str, list[Outbound]]:
         topics = self._settings.topics
