@@ -16,6 +16,8 @@ from services.kafka.compression import decompressed
 from services.wire.columns import Columns, joined
 from services.wire.headers import NO_HEADERS, HeaderColumn
 from services.wire.reading import RecordsCorrupt, read_records
+from services.wire.texts import Texts
+from services.wire.varints import frozen
 
 LENGTH_FROM = 12
 """A batch's length counts the bytes behind its first two fields, whatever its magic."""
@@ -139,15 +141,17 @@ class Batches(Iterator[Columns | None]):
             batch, at = data[at:end], end
             yield from self._old(batch) if batch[_MAGIC_AT] < MAGIC else self._read(batch)
 
-    def _read(self, batch: memoryview) -> Iterator[Columns]:
+    def _read(self, batch: memoryview) -> list[Columns]:
+        """The records of a batch, if it is not left out; moves ``_behind``."""
         if len(batch) < HEADER.size:
             raise CorruptRecordException(f"Batch without records - {self._fetched.source}")
         header = BatchHeader(*HEADER.unpack_from(batch))
         if self._fetched.check_crcs and calc_crc32c(batch[CRC_FROM:]) != header.crc:
             raise CorruptRecordException(f"Invalid CRC - {self._fetched.source}")
-        if not self._is_left_out(header, batch):
-            yield self._columns(header, batch, self._behind)
-        self._behind = max(self._behind, header.next_offset)
+        records = [] if self._is_left_out(header, batch) else [self._columns(header, batch, self._behind)]
+        last = max((int(each.offsets[-1]) for each in records if len(each.offsets)), default=-1)
+        self._behind = max(self._behind, header.next_offset, last + 1)
+        return records
 
     def _is_left_out(self, header: BatchHeader, batch: memoryview) -> bool:
         is_control = bool(header.attributes & CONTROL_BIT)
@@ -176,27 +180,24 @@ class Batches(Iterator[Columns | None]):
             records.timestamps[:] = header.max_timestamp
         return records
 
-    def _old(self, batch: memoryview) -> Iterator[Columns]:
+    def _old(self, batch: memoryview) -> list[Columns]:
         """As ``_read``, of a batch from before Kafka 0.11, whose records aiokafka reads one by one."""
         found: Any = MemoryRecords(bytes(batch)).next_batch()
         if self._fetched.check_crcs and not found.validate_crc():
             raise CorruptRecordException(f"Invalid CRC - {self._fetched.source}")
-        yield columns_of([record for record in found if record.offset >= self._behind])
+        records = [record for record in found if record.offset >= self._behind]
         self._behind = max(self._behind, found.next_offset)
+        return [_columns_of(records)]
 
 
-def columns_of(records: Sequence[Any]) -> Columns:
-    """aiokafka's ``records``, which have no headers, in columns."""
-    texts = [text for record in records for text in (record.key, record.value)]
-    lengths = np.array([-1 if text is None else len(text) for text in texts], dtype=np.int64)
-    ends = np.cumsum(np.maximum(lengths, 0))
-    spans = np.stack([ends - np.maximum(lengths, 0), lengths], axis=1).reshape(-1, 2, 2)
-    data = np.frombuffer(b"".join(text or b"" for text in texts) + NO_HEADERS, dtype=np.uint8)
+def _columns_of(records: Sequence[Any]) -> Columns:
+    keys, values = Texts.of([each.key for each in records]), Texts.of([each.value for each in records])
+    data = frozen(np.concatenate([keys.data, values.data, frozen(NO_HEADERS)]))
     return Columns(
         data,
-        np.array([record.offset for record in records], dtype=np.int64),
-        np.array([record.timestamp for record in records], dtype=np.int64),
-        spans[:, 0],
-        spans[:, 1],
-        HeaderColumn(data, np.tile(np.array([len(data) - 1, 1], dtype=np.int64), (len(records), 1))),
+        np.array([each.offset for each in records], dtype=np.int64),
+        np.array([-1 if each.timestamp is None else each.timestamp for each in records], dtype=np.int64),
+        keys.spans,
+        values.spans + np.array([len(keys.data), 0]),
+        HeaderColumn(data, np.full((len(records), 2), [len(data) - 1, 1], dtype=np.int64)),
     )

@@ -10,7 +10,8 @@ from typing import Any
 import cramjam
 import numpy as np
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
-from numpy.typing import NDArray
+
+from services.wire.varints import Bytes, frozen
 
 NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
 NUMBERS = {"none": NONE, "gzip": GZIP, "snappy": SNAPPY, "lz4": LZ4, "zstd": ZSTD}
@@ -29,7 +30,7 @@ def compressed(payload: Any, codec: int) -> Any:
     return _COMPRESS[codec](memoryview(payload))
 
 
-def decompressed(payload: memoryview, codec: int) -> NDArray[np.uint8]:
+def decompressed(payload: memoryview, codec: int) -> Bytes:
     """What was compressed by ``codec``; over the same bytes if that is none.
 
     Raises
@@ -42,7 +43,7 @@ def decompressed(payload: memoryview, codec: int) -> NDArray[np.uint8]:
     if codec not in _DECOMPRESS:
         raise UnsupportedCodecError(f"Unknown compression codec {codec:#04x}")
     try:
-        return np.frombuffer(_DECOMPRESS[codec](payload), dtype=np.uint8)
+        return frozen(_DECOMPRESS[codec](payload))
     except (cramjam.DecompressionError, OSError, EOFError, ValueError, zlib.error) as error:
         raise CorruptRecordException(f"no data of compression codec {codec}") from error
 
@@ -82,7 +83,7 @@ def _blocks(payload: memoryview) -> list[memoryview]:
 
 def _lz4(payload: memoryview) -> Any:
     compressor = cramjam.lz4.Compressor(level=1, content_checksum=False, block_linked=False)  # all that brokers read
-    compressor.compress(payload)
+    compressor.compress(payload.tobytes())
     return compressor.finish()
 
 
@@ -91,7 +92,7 @@ _COMPRESS: dict[int, Callable[[memoryview], Any]] = {
     GZIP: lambda payload: gzip.compress(payload, 6),
     SNAPPY: _snappy,
     LZ4: _lz4,
-    ZSTD: lambda payload: cramjam.zstd.compress(payload, level=1),
+    ZSTD: lambda payload: cramjam.zstd.compress(payload, level=3),
 }
 _DECOMPRESS: dict[int, Callable[[memoryview], Any]] = {
     NONE: lambda payload: payload,

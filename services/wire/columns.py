@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.wire.headers import HeaderColumn
-from services.wire.varints import Bytes
+from services.wire.texts import Texts
+from services.wire.varints import Bytes, frozen
 
 
 class Columns(NamedTuple):
@@ -34,11 +35,20 @@ class Columns(NamedTuple):
         )
 
 
+class Outgoing(NamedTuple):
+    """n records to be written to one partition: ``timestamps`` (ms) is int64[n]."""
+
+    timestamps: NDArray[np.int64]
+    keys: Texts
+    values: Texts
+    headers: HeaderColumn
+
+
 def joined(parts: Sequence[Columns]) -> Columns:
     """The records of at least one part, one part after the other."""
     if len(parts) == 1:
         return parts[0]
-    data = np.concatenate([part.data for part in parts])
+    data = frozen(np.concatenate([part.data for part in parts]))
     starts = np.cumsum([0, *(len(part.data) for part in parts[:-1])])
     moved = np.array([[start, 0] for start in starts], dtype=np.int64)
     keys, values, headers = (

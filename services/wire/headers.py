@@ -10,11 +10,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.wire.varints import Bytes, read_varint
+from services.wire.texts import Texts
+from services.wire.varints import Bytes, copy, frozen, read_varint, write_text
 
 Header = tuple[str, bytes]
 NO_HEADERS = b"\x00"
 """What a record has for its headers if there are none: their number."""
+_NUMBER_BYTES_MAX = 5
+"""Of a length below 2 GiB, as a varint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class HeaderColumn(Sequence[Sequence[Header]]):
 
     def having(self, header: Header) -> NDArray[np.bool_]:
         """bool[n]: which records have ``header`` among theirs."""
-        name, value = (np.frombuffer(text, dtype=np.uint8) for text in (header[0].encode(), header[1]))
+        name, value = frozen(header[0].encode()), frozen(header[1])
         out = np.empty(len(self.spans), dtype=np.bool_)
         _having(self.data, self.spans, name, value, out)
         return out
@@ -91,6 +94,58 @@ class LazyHeaders(Sequence[Header]):
         return self._read
 
 
+def header_column(rows: Sequence[Sequence[Header]]) -> HeaderColumn:
+    """The headers of each record in a column; quick where they differ in one value, as events do in their ids."""
+    if not any(rows):
+        return same_headers([], len(rows))
+    if len(set(map(len, rows))) == 1:
+        columns = list(zip(*rows, strict=True))
+        varying = [at for at, column in enumerate(columns) if column.count(column[0]) < len(column)]
+        if not varying:
+            return same_headers(rows[0], len(rows))
+        at = varying[0]
+        names, values = zip(*columns[at], strict=True)
+        if len(varying) == 1 and names.count(names[0]) == len(names):
+            return headers_with(rows[0][:at], names[0], Texts.of(values), rows[0][at + 1 :])
+    encoded = Texts.of([_number(len(headers)) + b"".join(map(_encoded, headers)) for headers in rows])
+    return HeaderColumn(encoded.data, encoded.spans)
+
+
+def same_headers(headers: Sequence[Header], count: int) -> HeaderColumn:
+    """``headers`` for each of ``count`` records, kept once."""
+    encoded = _number(len(headers)) + b"".join(map(_encoded, headers))
+    spans = np.full((count, 2), [0, len(encoded)], dtype=np.int64)
+    return HeaderColumn(frozen(encoded), spans)
+
+
+def headers_with(before: Sequence[Header], name: str, values: Texts, after: Sequence[Header]) -> HeaderColumn:
+    """Of each record the headers ``before``, then ``name`` with the record's own value, then those ``after``."""
+    text = name.encode()
+    start = _number(len(before) + 1 + len(after)) + b"".join(map(_encoded, before)) + _number(len(text)) + text
+    end = b"".join(map(_encoded, after))
+    count = len(values.spans)
+    out = np.empty(count * (len(start) + _NUMBER_BYTES_MAX + len(end)) + values.bytes_in_all(), dtype=np.uint8)
+    spans = np.empty((count, 2), dtype=np.int64)
+    _write(frozen(start), Texts(frozen(values.data), values.spans), frozen(end), out, spans)
+    return HeaderColumn(frozen(out), spans)
+
+
+def _encoded(header: Header) -> bytes:
+    name, value = header[0].encode(), header[1]
+    return _number(len(name)) + name + _number(len(value)) + value
+
+
+def _number(number: int) -> bytes:
+    """As a zigzag varint."""
+    raw = (number << 1) ^ (number >> 63)
+    out = bytearray()
+    while raw >= 0x80:
+        out.append(raw & 0x7F | 0x80)
+        raw >>= 7
+    out.append(raw)
+    return bytes(out)
+
+
 def _headers(raw: bytes) -> Sequence[Header]:
     return () if raw == NO_HEADERS else LazyHeaders(raw)
 
@@ -117,6 +172,18 @@ def _varint(raw: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return (number >> 1) ^ -(number & 1), at
         shift += 7
+
+
+@njit(cache=True)
+def _write(start: Bytes, values: Texts, end: Bytes, out: Bytes, spans: NDArray[np.int64]) -> None:
+    at = 0
+    for row in range(len(spans)):
+        spans[row, 0] = at
+        copy(out, at, start, 0, len(start))
+        at = write_text(out, at + len(start), values.data, values.spans[row, 0], values.spans[row, 1])
+        copy(out, at, end, 0, len(end))
+        at += len(end)
+        spans[row, 1] = at - spans[row, 0]
 
 
 @njit(cache=True)

@@ -1,4 +1,4 @@
-"""Zigzag varints, as Kafka's records and Protocol Buffers have them."""
+"""Zigzag varints, as Kafka's records and Protocol Buffers have them, and texts behind their length."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
+
+
+def frozen(data: Any) -> Bytes:
+    """A buffer of bytes as an array that nobody writes to: kernels are compiled for such, and only once."""
+    array = np.frombuffer(data, dtype=np.uint8)
+    array.flags.writeable = False
+    return array
+
 
 _MORE, _LOW, _ONE, _SEVEN = np.uint64(0x80), np.uint64(0x7F), np.uint64(1), np.uint64(7)
 
@@ -48,3 +56,20 @@ def varint_size(number: int) -> int:
         raw >>= _SEVEN
         size += 1
     return size
+
+
+@njit(cache=True)
+def write_text(out: Bytes, at: int, data: Bytes, start: int, length: int) -> int:
+    """Write a text of ``data`` behind its length, which is negative where there is none; returns where it ends."""
+    at = write_varint(out, at, length)
+    size = max(length, 0)
+    copy(out, at, data, start, size)
+    return at + size
+
+
+@njit(cache=True)
+def copy(out: Bytes, at: int, data: Bytes, start: int, length: int) -> None:
+    """Copy ``length`` bytes from ``start`` of ``data`` to ``at`` of ``out``; none of the three is negative."""
+    to, begin = np.uint64(at), np.uint64(start)  # numba turns negative indices round, which keeps loops from being fast
+    for i in range(np.uint64(length)):
+        out[to + i] = data[begin + i]

@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from services import kafka
 from services.contract.events import Headers
+from services.kafka.building import batches_of, outgoing_of
 from services.kafka.identity import client_of
 from services.kafka.possession import Possession
+from services.runtime.clock import now_ms
 from services.scorer.path.records import Outbound
+from services.wire.columns import Outgoing
 
 ChangelogEntry = tuple[bytes, bytes | None]
 Offset: TypeAlias = int | OffsetAndMetadata
 Sent = list[asyncio.Future[object]]
 """Done when the broker has what was sent."""
-Row = tuple[int | None, bytes | None, bytes | None, Headers]
-"""Timestamp (``None``: of its append), key, value and headers of a record to be written."""
+Row = tuple[int, bytes | None, bytes | None, Headers]
+"""Timestamp (ms), key, value and headers of a record to be written."""
 
 
 class Delivery(ABC):
@@ -55,13 +58,18 @@ class Delivery(ABC):
         return sent
 
     async def _send_changelog(self, entries: Iterable[ChangelogEntry]) -> Sent:
-        rows: Iterable[Row] = ((None, key, value, []) for key, value in entries)
+        appended_ms = now_ms()
+        rows: list[Row] = [(appended_ms, key, value, []) for key, value in entries]
         return await self._send_rows(self._log, self._source.partition, rows)
 
-    async def _send_rows(self, topic: str, partition: int, rows: Iterable[Row]) -> Sent:
+    async def _send_rows(self, topic: str, partition: int, rows: Sequence[Row]) -> Sent:
+        return await self._send_columns(topic, partition, outgoing_of(*zip(*rows, strict=True))) if rows else []
+
+    async def _send_columns(self, topic: str, partition: int, records: Outgoing) -> Sent:
+        """Send ``records``, in order. For a hop whose outputs are columns: nothing is made for each."""
         return [
             kafka.looked_at(await self._producer.send_batch(batch, topic, partition=partition))
-            for batch in filled(rows, self._producer.create_batch)
+            for batch in batches_of(records, self._producer)
         ]
 
 
@@ -121,19 +129,3 @@ def rows_by_partition(outputs: Mapping[str, Sequence[Outbound]]) -> dict[tuple[s
         for each in records:
             found[topic, each.partition].append((each.timestamp, each.key, each.value, each.headers))
     return found
-
-
-def filled(rows: Iterable[Row], create: Callable[[], Any]) -> Iterator[Any]:
-    """``rows`` in as few batches as have room for them, in order; none without a row.
-
-    ``create`` begins a batch (aiokafka's ``BatchBuilder``), whose ``append`` takes a record, or gives ``None`` where
-    there is no room for it. An empty batch has room for any.
-    """
-    batch = create()
-    for timestamp, key, value, headers in rows:
-        if batch.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
-            yield batch
-            batch = create()
-            batch.append(timestamp=timestamp, key=key, value=value, headers=headers)
-    if batch.record_count():
-        yield batch
