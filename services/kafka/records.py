@@ -22,7 +22,7 @@ class Records:
 
     def __init__(self, data: bytes) -> None:
         self._records: Any = MemoryRecords(data)
-        self._data, self._at = memoryview(data), 0
+        self.data, self._at = memoryview(data), 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._records, name)
@@ -30,8 +30,8 @@ class Records:
     def next_batch(self) -> _Batch:
         """As ``MemoryRecords``."""
         start = self._at
-        self._at += _OVERHEAD + int.from_bytes(self._data[start + _LENGTH_AT : start + _OVERHEAD], "big")
-        return _Batch(self._records.next_batch(), self._data[start : self._at])
+        self._at += _OVERHEAD + int.from_bytes(self.data[start + _LENGTH_AT : start + _OVERHEAD], "big")
+        return _Batch(self._records.next_batch(), self.data[start : self._at])
 
 
 class _Batch:

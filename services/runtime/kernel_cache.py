@@ -28,7 +28,7 @@ from pathlib import Path
 from services.runtime.folders import cache_folder
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("services/contract", "services/scorer/path")
+SOURCES = ("services/contract", "services/scorer/path", "services/wire")
 """Where cached kernels may stand, and all of ours that those files import. A test holds it to that."""
 COMPILERS = ("llvmlite", "numba", "numpy")
 FOLDERS_MAX = 16

@@ -69,10 +69,10 @@ class Shadow:
         self._schema_hash, self._partition = feature_schema_hash, partition
         self.state = NoState()
 
-    def take(self, records: list[Inbound]) -> None:
+    def take(self, records: Sequence[Inbound]) -> None:
         """Nothing: there is no state."""
 
-    def process(self, records: list[Inbound], model: Sequence[Challenger], mark: Mark) -> HopResult:
+    def process(self, records: Sequence[Inbound], model: Sequence[Challenger], mark: Mark) -> HopResult:
         """One record of ``shadow-scores.v1`` for each decision of ``records``, by the challengers ``model``."""
         found = [(record, read(record.value, Decided, "decision_invalid", DECISION_BYTES_MAX)) for record in records]
         sound = [(record, decided) for record, decided in found if not isinstance(decided, Rejection)]

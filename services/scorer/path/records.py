@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -39,6 +39,70 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Records(Sequence[Record]):
+    """n records of one partition in columns, their bytes where they came in. As a sequence it gives each as a record.
+
+    ``offsets`` and ``timestamps`` are int64[n]; ``keys`` and ``values`` int64[n, 2]: where in ``data`` (uint8) each
+    begins, and its length, which is -1 where there is none.
+    """
+
+    data: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    timestamps: NDArray[np.int64]
+    keys: NDArray[np.int64]
+    values: NDArray[np.int64]
+    headers: Sequence[Sequence[tuple[str, bytes]]]
+
+    @classmethod
+    def of(cls, records: Iterable[Inbound]) -> Records:
+        """The same records in columns."""
+        if isinstance(records, cls):
+            return records
+        several = list(records)
+        texts = [text for record in several for text in (record.key, record.value)]
+        lengths = np.array([-1 if text is None else len(text) for text in texts], dtype=np.int64)
+        ends = np.cumsum(np.maximum(lengths, 0))
+        spans = np.stack([ends - np.maximum(lengths, 0), lengths], axis=1).reshape(-1, 2, 2)
+        return cls(
+            np.frombuffer(b"".join(text or b"" for text in texts), dtype=np.uint8),
+            np.array([record.offset for record in several], dtype=np.int64),
+            np.array([record.timestamp for record in several], dtype=np.int64),
+            spans[:, 0],
+            spans[:, 1],
+            [record.headers for record in several],
+        )
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def __iter__(self) -> Iterator[Record]:
+        data = memoryview(self.data)
+        columns = (self.offsets, self.timestamps, *self.keys.T, *self.values.T)
+        for offset, timestamp, key, key_bytes, value, value_bytes, headers in zip(
+            *(column.tolist() for column in columns), self.headers, strict=True
+        ):
+            yield Record(
+                offset,
+                timestamp,
+                None if key_bytes < 0 else bytes(data[key : key + key_bytes]),
+                None if value_bytes < 0 else bytes(data[value : value + value_bytes]),
+                headers,
+            )
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self[each] for each in range(*at.indices(len(self)))]
+        return Record(
+            int(self.offsets[at]), int(self.timestamps[at]), self._text(self.keys[at]), self._text(self.values[at]),
+            self.headers[at],
+        )  # fmt: skip
+
+    def _text(self, span: NDArray[np.int64]) -> bytes | None:
+        start, length = span.tolist()
+        return None if length < 0 else self.data[start : start + length].tobytes()
 
 
 class Outbound(NamedTuple):
@@ -82,6 +146,17 @@ class OutboundColumns(Sequence[Outbound]):
         return Outbound(self.partition, int(self.timestamps[at]), key, value, [])
 
 
+def timestamps_of(records: Sequence[Outbound]) -> NDArray[np.int64]:
+    """int64[n]: the timestamps of ``records``."""
+    if isinstance(records, OutboundColumns):
+        return records.timestamps
+    return np.array([record.timestamp for record in records], dtype=np.int64)
+
+
+Outputs = dict[str, list[Outbound] | OutboundColumns]
+"""Records to be written, by a topic or by its role (an attribute of ``Topics``)."""
+
+
 def no_mark(stage: str) -> None:
     """Measure nothing."""
 
@@ -95,9 +170,15 @@ class HopResult:
     status, ``thresholds`` the risk that alerts must reach, per queue.
     """
 
-    outputs: dict[str, list[Outbound] | OutboundColumns]
+    outputs: Outputs
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     rules: Counter[tuple[str, str]] = field(default_factory=Counter)
     alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
     thresholds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, role: str, record: Outbound) -> None:
+        """One more record of a topic whose records are not columns."""
+        records = self.outputs.setdefault(role, [])
+        assert isinstance(records, list), role
+        records.append(record)

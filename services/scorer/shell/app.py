@@ -10,6 +10,7 @@ import faust
 from services.contract.codec import encode
 from services.contract.payment import Party, Payment
 from services.contract.units import DAY_MS, HOUR_MS
+from services.kafka import building
 from services.kafka.start import start
 from services.runtime.faust_app import create_app
 from services.runtime.metrics import Metrics
@@ -61,6 +62,7 @@ class Scorer(Together):
 
     async def on_start(self) -> None:
         warm_up(self._ruleset)
+        building.warm_up()
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)

@@ -5,24 +5,31 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from numpy.typing import NDArray
 
 from services import kafka
 from services.contract.events import Headers
+from services.kafka.building import batches_of, outgoing_of
 from services.kafka.identity import client_of
 from services.kafka.possession import Possession
-from services.scorer.path.records import Outbound
+from services.runtime.clock import now_ms
+from services.scorer.path.records import Outbound, OutboundColumns, Outputs
+from services.wire.columns import Outgoing
+from services.wire.headers import same_headers
+from services.wire.texts import Texts
 
 ChangelogEntry = tuple[bytes, bytes | None]
 Offset: TypeAlias = int | OffsetAndMetadata
 Sent = list[asyncio.Future[object]]
 """Done when the broker has what was sent."""
-Row = tuple[int | None, bytes | None, bytes | None, Headers]
-"""Timestamp (``None``: of its append), key, value and headers of a record to be written."""
+Row = tuple[int, bytes | None, bytes | None, Headers]
+"""Timestamp (ms), key, value and headers of a record to be written."""
 
 
 class Delivery(ABC):
@@ -38,30 +45,37 @@ class Delivery(ABC):
         """Take possession: after this no earlier owner of the partition can write."""
 
     @abstractmethod
-    async def write(
-        self, outputs: Mapping[str, Sequence[Outbound]], changelog: Sequence[ChangelogEntry], next_offset: Offset
-    ) -> None:
+    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset) -> None:
         """Make ``outputs`` (by topic), ``changelog`` and the input position ``next_offset`` durable."""
 
     async def close(self) -> None:
         """Let go. What was not written stays unwritten."""
         await self._producer.stop()
 
-    async def _send(self, outputs: Mapping[str, Sequence[Outbound]]) -> Sent:
+    async def _send(self, outputs: Outputs) -> Sent:
         """Send records by topic, in order within each partition."""
         sent: Sent = []
-        for (topic, partition), rows in rows_by_partition(outputs).items():
-            sent += await self._send_rows(topic, partition, rows)
+        for topic, records in outputs.items():
+            if isinstance(records, OutboundColumns):
+                sent += await self._send_columns(topic, records.partition, columns_of(records))
+                continue
+            for partition, rows in rows_by_partition(records).items():
+                sent += await self._send_rows(topic, partition, rows)
         return sent
 
     async def _send_changelog(self, entries: Iterable[ChangelogEntry]) -> Sent:
-        rows: Iterable[Row] = ((None, key, value, []) for key, value in entries)
+        appended_ms = now_ms()
+        rows: list[Row] = [(appended_ms, key, value, []) for key, value in entries]
         return await self._send_rows(self._log, self._source.partition, rows)
 
-    async def _send_rows(self, topic: str, partition: int, rows: Iterable[Row]) -> Sent:
+    async def _send_rows(self, topic: str, partition: int, rows: Sequence[Row]) -> Sent:
+        return await self._send_columns(topic, partition, outgoing_of(*zip(*rows, strict=True))) if rows else []
+
+    async def _send_columns(self, topic: str, partition: int, records: Outgoing) -> Sent:
+        """Send ``records``, in order. For a hop whose outputs are columns: nothing is made for each."""
         return [
             kafka.looked_at(await self._producer.send_batch(batch, topic, partition=partition))
-            for batch in filled(rows, self._producer.create_batch)
+            for batch in batches_of(records, self._producer)
         ]
 
 
@@ -87,9 +101,7 @@ class ExactlyOnce(Delivery):
     async def open(self) -> None:
         await self._possession.take(self._producer, client_of(self._consumer))
 
-    async def write(
-        self, outputs: Mapping[str, Sequence[Outbound]], changelog: Sequence[ChangelogEntry], next_offset: Offset
-    ) -> None:
+    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset) -> None:
         async with kafka.transaction(self._producer):
             sent = await self._send(outputs) + await self._send_changelog(changelog)
             await self._producer.send_offsets_to_transaction({self._source: next_offset}, self._group)
@@ -106,34 +118,27 @@ class AtLeastOnce(Delivery):
     async def open(self) -> None:
         await self._producer.start()
 
-    async def write(
-        self, outputs: Mapping[str, Sequence[Outbound]], changelog: Sequence[ChangelogEntry], next_offset: Offset
-    ) -> None:
+    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset) -> None:
         await asyncio.gather(*await self._send(outputs))
         await asyncio.gather(*await self._send_changelog(changelog))
         await self._consumer.commit({self._source: next_offset})
 
 
-def rows_by_partition(outputs: Mapping[str, Sequence[Outbound]]) -> dict[tuple[str, int], list[Row]]:
-    """Records of each topic and partition that has any, in order within each."""
-    found: dict[tuple[str, int], list[Row]] = defaultdict(list)
-    for topic, records in outputs.items():
-        for each in records:
-            found[topic, each.partition].append((each.timestamp, each.key, each.value, each.headers))
+def rows_by_partition(records: Sequence[Outbound]) -> dict[int, list[Row]]:
+    """Records of each partition that has any, in order within each."""
+    found: dict[int, list[Row]] = defaultdict(list)
+    for each in records:
+        found[each.partition].append((each.timestamp, each.key, each.value, each.headers))
     return found
 
 
-def filled(rows: Iterable[Row], create: Callable[[], Any]) -> Iterator[Any]:
-    """``rows`` in as few batches as have room for them, in order; none without a row.
+def columns_of(records: OutboundColumns) -> Outgoing:
+    """The same records as they are framed."""
+    keys, values = Texts(records.key_data, spans_of(records.key_ends)), Texts(records.data, spans_of(records.ends))
+    return Outgoing(records.timestamps, keys, values, same_headers((), len(records)))
 
-    ``create`` begins a batch (aiokafka's ``BatchBuilder``), whose ``append`` takes a record, or gives ``None`` where
-    there is no room for it. An empty batch has room for any.
-    """
-    batch = create()
-    for timestamp, key, value, headers in rows:
-        if batch.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
-            yield batch
-            batch = create()
-            batch.append(timestamp=timestamp, key=key, value=value, headers=headers)
-    if batch.record_count():
-        yield batch
+
+def spans_of(ends: NDArray[Any]) -> NDArray[np.int64]:
+    """int64[n, 2]: begin and length of texts that stand one after the other up to ``ends`` (n + 1)."""
+    wide = ends.astype(np.int64)
+    return np.stack([wide[:-1], np.diff(wide)], axis=1)

@@ -10,21 +10,23 @@ from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 from msgspec import structs
 
 from services import kafka
+from services.kafka.fetching import read_columns
 from services.runtime.clock import now_ms
 from services.runtime.health import Loop
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from services.runtime.supervisor import is_own_cancellation, supervise, within
-from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
+from services.scorer.path.records import HopResult, Mark, Outputs, Records, no_mark, timestamps_of
 from services.scorer.shell.delivery import ChangelogEntry, Delivery
 from services.scorer.shell.position import InputChanged, Position, look_at, position_entry, require_same
 from services.scorer.shell.restore import restore_state
+from services.wire.columns import Columns
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +72,8 @@ class Hop(Protocol[M_contra]):
     @property
     def state(self) -> State: ...
 
-    def process(self, records: list[Inbound], model: M_contra, mark: Mark) -> HopResult: ...
-    def take(self, records: list[Inbound]) -> None: ...
+    def process(self, records: Records, model: M_contra, mark: Mark) -> HopResult: ...
+    def take(self, records: Records) -> None: ...
 
 
 class PartitionLane(Generic[M]):
@@ -115,7 +117,7 @@ class PartitionLane(Generic[M]):
         self._answered_ms = 0
         self._looked_s = 0.0
         self._stopping = False
-        self._reading: asyncio.Future[dict[TopicPartition, list[ConsumerRecord]]] | None = None
+        self._reading: asyncio.Future[Records] | None = None
 
     def stop(self) -> None:
         """Ask the lane to end after the batch in hand."""
@@ -188,7 +190,7 @@ class PartitionLane(Generic[M]):
         while not self._stopping and await self._consumer.position(self._source) < end:
             records = [record for record in await self._read(self._settings.batch_wait_ms) if record.offset < end]
             if records:
-                hop.take(records)
+                hop.take(Records.of(records))
                 self._unwritten += len(records)
                 loop.step()
         self._consumer.seek(self._source, end)
@@ -236,7 +238,7 @@ class PartitionLane(Generic[M]):
         clock = StageClock(self._metrics, hop.name)
         result = hop.process(records, self._current_model(), clock.mark)
         self._unwritten += len(records)
-        position = structs.replace(self._position, next_offset=records[-1].offset + 1)
+        position = structs.replace(self._position, next_offset=int(records.offsets[-1]) + 1)
         await self._write(hop, delivery, self._by_topic(result), position, self._is_state_due(hop), clock.mark)
         clock.mark("commit")
         loop.step()
@@ -259,7 +261,7 @@ class PartitionLane(Generic[M]):
         self,
         hop: Hop[M],
         delivery: Delivery,
-        outputs: dict[str, list[Outbound]],
+        outputs: Outputs,
         position: Position,
         with_state: bool,
         mark: Mark,
@@ -277,27 +279,29 @@ class PartitionLane(Generic[M]):
         if with_state:
             self._unwritten, self._written_s = 0, time.monotonic()
 
-    async def _read(self, wait_ms: int) -> list[ConsumerRecord]:
+    async def _read(self, wait_ms: int) -> Records:
         """The next records, if any come within ``wait_ms``.
 
         ``stop`` ends the wait: while a group is dealt out anew, aiokafka's ``getmany`` waits for the outcome, and that
         waits for this lane to let go.
         """
         if self._stopping:
-            return []
-        self._reading = asyncio.ensure_future(
-            self._consumer.getmany(self._source, timeout_ms=wait_ms, max_records=self._settings.batch_payments_max)
-        )
+            return Records.of([])
+        self._reading = asyncio.ensure_future(self._fetched(wait_ms))
         try:
-            return (await self._reading).get(self._source, [])
+            return await self._reading
         except asyncio.CancelledError as error:
             if is_own_cancellation(error):
                 raise
-            return []
+            return Records.of([])
         finally:
             self._reading = None
 
-    def _by_topic(self, result: HopResult) -> dict[str, list[Outbound]]:
+    async def _fetched(self, wait_ms: int) -> Records:
+        columns = await read_columns(self._consumer, self._source, wait_ms, self._settings.batch_payments_max)
+        return Records(*columns) if isinstance(columns, Columns) else Records.of(columns)
+
+    def _by_topic(self, result: HopResult) -> Outputs:
         topics = self._settings.topics
         return {getattr(topics, role).name: records for role, records in result.outputs.items() if records}
 
@@ -328,7 +332,7 @@ class PartitionLane(Generic[M]):
             review = result.counts["review"]
             metrics.decisions.labels("review").inc(review)
             metrics.decisions.labels("pass").inc(len(decided) - review)
-            appended = np.array([record.timestamp for record in decided], dtype=np.float64)
+            appended = timestamps_of(decided)
             metrics.end_to_end.observe_many(np.maximum(now_ms() - appended, 0.0) / 1_000.0)
         self._count_more(result)
         self._show_state(hop)

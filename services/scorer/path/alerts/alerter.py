@@ -101,7 +101,7 @@ class Alerter:
         """Nothing: the state is written with every batch, and lacks no record whose alerts are."""
 
     def _put_aside(self, record: Inbound, why: Rejection, result: HopResult) -> None:
-        result.outputs["dead_letters"].append(dead_letter(record, why, self._topic, self._partition))
+        result.add("dead_letters", dead_letter(record, why, self._topic, self._partition))
         result.reasons[why.reason] += 1
 
     def _take_review(self, review: Review, record: Inbound, result: HopResult) -> None:
@@ -160,7 +160,7 @@ class Alerter:
 
     def _publish(self, alert: Alert, record: Inbound, result: HopResult) -> None:
         headers = cloud_event("alert.v1", f"{alert.alert_id}/{alert.revision}")
-        result.outputs["alerts"].append(Outbound(self._partition, record.timestamp, record.key, encode(alert), headers))
+        result.add("alerts", Outbound(self._partition, record.timestamp, record.key, encode(alert), headers))
         result.alerts[self._counted(alert.queue), alert.status] += 1
 
     def _is_news(self, alert: Alert, known: Alert | None, review: Review, asleep: bool) -> bool:
