@@ -200,7 +200,7 @@ def _phrase(data: Any, at: int, phrase: Any) -> int:
 
 
 @njit(cache=True)
-def _copied(data: Any, at: int, text: Any, start: int, stop: int) -> int:
+def _copied(data: Any, at: int, text: Any, start: int, stop: int) -> Any:
     for place in range(start, stop):
         data[at + place - start] = text[place]
     return at + stop - start
