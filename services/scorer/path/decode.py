@@ -150,7 +150,7 @@ def decode(records: Iterable[Inbound], reading: Reading, topic: str, partition: 
         data = _take_typed(typed, walked, data, reading)
     places = np.flatnonzero(walked.plain)
     if len(places) < n:
-        walked = Walked(*(column[places] for column in walked))
+        walked = walked.chosen(places)
     decoded = Decoded(
         batch,
         data,

@@ -85,6 +85,10 @@ class Walked(NamedTuple):
     """[n, 2]: digest of tenant and account, like the next."""
     payees: NDArray[np.uint64]
 
+    def chosen(self, at: NDArray[Any]) -> Walked:
+        """Some of the records."""
+        return Walked(self.plain[at], self.spans[at], self.rows[at], self.payers[at], self.payees[at])
+
 
 @njit(cache=True)
 def walk_all(log: Log, deployment: Deployment, out: Walked) -> None:

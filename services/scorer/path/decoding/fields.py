@@ -116,11 +116,13 @@ def _kind(kind: Any) -> int:
 
 def _bounds(kind: Any) -> tuple[int, int]:
     if isinstance(kind, inspect.IntType):
-        return int(kind.ge), int(kind.le)
+        assert kind.ge is not None and kind.le is not None, "every number has its limits"
+        return kind.ge, kind.le
     if isinstance(kind, inspect.StrType):
-        return kind.min_length or 0, int(kind.max_length)
+        assert kind.max_length is not None, "every text has its limit"
+        return kind.min_length or 0, kind.max_length
     if isinstance(kind, inspect.LiteralType):
-        lengths = [len(code) for code in kind.values]
+        lengths = [len(str(code)) for code in kind.values]
         return min(lengths), max(lengths)
     return 0, 0
 
