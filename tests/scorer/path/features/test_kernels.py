@@ -255,9 +255,6 @@ def test_an_account_begins_with_its_first_payment() -> None:
     row = account()
     plain(kernels.start_row)(row, 3 * DAY + 5)
     assert (row.first_ms, row.last_ms, row.block) == (3 * DAY + 5, 3 * DAY + 5, 3)
-    rows = np.ones(2, dtype=(np.record, PAYER_ROW))
-    plain(kernels.forget)(rows, 1)
-    assert (rows[1].tobytes(), rows[0].payments) == (bytes(PAYER_ROW.itemsize), 1)
 
 
 def test_gaps_have_a_mean_and_a_variance_from_the_second_payment_on() -> None:
