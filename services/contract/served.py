@@ -6,6 +6,7 @@ What machines read of decisions: the learner, challengers, data sets, drift, rec
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from services.contract.codec import Rejection
 from services.contract.columns import Column, Columns, Layout, Texts
+from services.contract.fields import EVENT_TIME_MS_MAX
 
 PASS, REVIEW = 0, 1
 NO_HIT, HIT, ERROR = range(3)
@@ -126,15 +128,30 @@ def read_served(value: bytes | None) -> Served | Rejection:
         return found
     said, arrays = found.said, found.arrays
     names, rules, packs = (tuple(filter(None, said[each].split(","))) for each in _LISTS)
-    if not said["model_version"].isdecimal():
+    version = said["model_version"]
+    if not (version.isascii() and version.isdecimal() and len(version) <= _DIGITS_MAX):
         return Rejection("features_invalid", "model_version", "Not a number")
     widths = arrays["features"].shape[1], arrays["rules"].shape[1], arrays["packs"].shape[1]
     if widths != (len(names), len(rules), 2 * len(packs)):
         return Rejection("features_invalid", "features", "Of another number than there are names")
     if (arrays["outcome"] > REVIEW).any() or (arrays["rules"] > ERROR).any():
         return Rejection("features_invalid", "outcome", "Not one of the allowed codes")
+    out_of_bounds = next((name for name, most in _MOST.items() if not _is_within(arrays[name], most)), "")
+    if out_of_bounds:
+        return Rejection("features_invalid", out_of_bounds, "Beyond what there can be")
+    if not (np.isfinite(arrays["score"]).all() and np.isfinite(arrays["probability"]).all()):
+        return Rejection("features_invalid", "score", "Not a number")
+    if np.isinf(arrays["features"]).any():
+        return Rejection("features_invalid", "features", "Infinite")
     hashes = said["model_hash"], said["ruleset_hash"], said["feature_schema_hash"]
-    return Served(ServedBy(int(said["model_version"]), *hashes, names, rules, packs), **arrays)
+    return Served(ServedBy(int(version), *hashes, names, rules, packs), **arrays)
 
 
+def _is_within(values: NDArray[Any], most: int) -> bool:
+    return bool(values.min(initial=0) >= 0 and values.max(initial=0) <= most)
+
+
+_DIGITS_MAX = 16
+_MOST = {"event_time_ms": EVENT_TIME_MS_MAX, "partition": 2**31 - 1, "offset": 2**63 - 1}
+"""None of them is negative, either."""
 _LISTS = ("feature_names", "rule_ids", "pack_names")
