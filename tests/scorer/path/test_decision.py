@@ -112,12 +112,20 @@ PACK_WRITER = DecisionWriter(WITH_PACK, SCHEMA)
 
 def lean(said: Verdicts, writer: DecisionWriter = WRITER, of: LogisticModel | None = None) -> Decision:
     """The decision on ``PAYMENT`` as it is written."""
-    names = (Texts.of([name.encode()]) for name in (PAYMENT.tenant, PAYMENT.payer.account, PAYMENT.payment_id))
     made = Decided(
-        *names, np.array([PAYMENT.event_time_ms]), np.array([0], dtype=np.int32), np.array([7]), said.scores,
-        said.probabilities, said.review, said.leading[:, :REASONS_SHOWN].copy(), said.results.outcome,
-        Texts.of([writer.detail(0, said, [], encode(PAYMENT)) if said.review[0] else b""]),
-    )  # fmt: skip
+        tenant=Texts.of([PAYMENT.tenant.encode()]),
+        payer=Texts.of([PAYMENT.payer.account.encode()]),
+        payment_id=Texts.of([PAYMENT.payment_id.encode()]),
+        event_ms=np.array([PAYMENT.event_time_ms]),
+        partition=np.array([0], dtype=np.int32),
+        offset=np.array([7]),
+        scores=said.scores,
+        probabilities=said.probabilities,
+        review=said.review,
+        leading=said.leading[:, :REASONS_SHOWN].copy(),
+        outcomes=said.results.outcome,
+        details=Texts.of([writer.detail(0, said, [], encode(PAYMENT)) if said.review[0] else b""]),
+    )
     return decode(writer.lines(made, of or said.model).data.tobytes(), Decision)
 
 

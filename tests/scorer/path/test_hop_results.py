@@ -80,7 +80,7 @@ def test_a_decision_is_lean_and_stands_under_the_account_of_its_payee_at_the_tim
     for each in decisions:
         read = decode(each.value, Decision)
         assert read.decision_id == decision_id("default", "a", read.payment_id, RULESET.hash)
-        assert read.review or len(each.value) < 700
+        assert read.review or len(each.value) < 512
 
 
 def test_a_review_is_an_event_named_after_its_decision_and_subject() -> None:
