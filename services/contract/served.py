@@ -152,6 +152,6 @@ def _is_within(values: NDArray[Any], most: int) -> bool:
 
 
 _DIGITS_MAX = 16
-_MOST = {"event_time_ms": EVENT_TIME_MS_MAX, "partition": 2**31 - 1, "offset": 2**63 - 1}
+_MOST = {"event_time_ms": EVENT_TIME_MS_MAX, "partition": 2**31 - 1, "offset": 2**53}
 """None of them is negative, either."""
 _LISTS = ("feature_names", "rule_ids", "pack_names")

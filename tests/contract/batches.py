@@ -72,7 +72,7 @@ def served(rows: int, features: int = 4, rules: int = 3, packs: int = 1, seed: i
         event_time_ms=rng.integers(0, 4 * 10**12, rows),
         appended_ms=rng.integers(-1, 4 * 10**12, rows),
         partition=rng.integers(0, 99, rows, dtype=np.int32),
-        offset=rng.integers(0, 2**60, rows),
+        offset=rng.integers(0, 2**53, rows),
         outcome=rng.integers(0, 2, rows, dtype=np.uint8),
         score=rng.normal(size=rows),
         probability=rng.random(rows),

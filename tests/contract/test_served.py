@@ -70,7 +70,8 @@ def put(**changes: Any) -> Rejection | Served:
         ({"event_time_ms": np.array([0, EVENT_TIME_MS_MAX + 1])}, "event_time_ms"),
         ({"event_time_ms": np.array([0, 2**63 - 1])}, "event_time_ms"),
         ({"partition": np.array([0, -1], dtype=np.int32)}, "partition"),
-        ({"offset": np.array([-(2**63), 0])}, "offset"),
+        ({"offset": np.array([-1, 0])}, "offset"),
+        ({"offset": np.array([0, 2**53 + 1])}, "offset"),
         ({"score": np.array([0.0, np.nan])}, "score"),
         ({"score": np.array([0.0, -np.inf])}, "score"),
         ({"probability": np.array([np.nan, 0.5])}, "score"),
@@ -91,7 +92,7 @@ def test_what_no_decision_can_have_is_refused_by_its_column(changes: dict[str, A
 def test_what_is_at_the_edge_of_what_there_can_be_is_taken() -> None:
     found = put(
         event_time_ms=np.array([0, EVENT_TIME_MS_MAX]),
-        offset=np.array([0, 2**63 - 1]),
+        offset=np.array([0, 2**53]),
         partition=np.array([0, 2**31 - 1], dtype=np.int32),
         score=np.array([-0.0, 1.7976931348623157e308]),
         features=np.full((2, 4), np.nan),
