@@ -7,7 +7,7 @@ columns of a record; what holds for all rows stands in the schema's metadata.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
@@ -47,6 +47,11 @@ class Texts(NamedTuple):
         ends = np.zeros(len(texts) + 1, dtype=np.int32)
         np.cumsum(np.fromiter(map(len, texts), dtype=np.int32, count=len(texts)), out=ends[1:])
         return cls(b"".join(texts), ends)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """int64[n], bytes."""
+        return np.diff(self.ends).astype(np.int64)
 
     def part(self, rows: slice) -> Texts:
         """Those of some neighbouring rows."""
@@ -124,9 +129,14 @@ class Layout:
         return Columns(batch.num_rows, arrays, {name: (text or b"").decode() for name, text in said.items()})
 
 
-def rows_a_record(bytes_a_row: int) -> int:
-    """How many rows of so many bytes go into one record."""
-    return max(1, BATCH_BYTES // max(bytes_a_row, 1))
+def parts(sizes: NDArray[np.int64]) -> Iterator[slice]:
+    """Neighbouring rows that go into one record, of rows of ``sizes`` bytes each: as many as fit, and one at least."""
+    ends = np.cumsum(sizes)
+    start = written = 0
+    while start < len(sizes):
+        stop = max(start + 1, int(np.searchsorted(ends, written + BATCH_BYTES, side="right")))
+        yield slice(start, stop)
+        start, written = stop, int(ends[stop - 1])
 
 
 def _only_batch(value: bytes) -> Any:

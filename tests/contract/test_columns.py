@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as arrow
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from services.contract.codec import TOPIC_BYTES_MAX, Rejection
-from services.contract.columns import BATCH_BYTES, Columns, Texts, rows_a_record
+from services.contract.columns import BATCH_BYTES, Columns, Texts, parts
 from tests.contract.batches import EVERY_KIND, any_columns, texts
 from tests.contract.payloads import SEEDED
 
@@ -286,8 +288,18 @@ def test_rows_of_a_column_need_not_stand_side_by_side() -> None:
     assert found.arrays["real"].tolist() == wide[:, 3].tolist()
 
 
-@pytest.mark.parametrize("bytes_a_row", [0, 1, 7, 1_352, BATCH_BYTES - 1, BATCH_BYTES, BATCH_BYTES + 1, 10**9])
-def test_a_record_takes_as_many_rows_as_fit_and_one_at_least(bytes_a_row: int) -> None:
-    rows = rows_a_record(bytes_a_row)
-    assert rows == 1 or rows * bytes_a_row <= BATCH_BYTES
-    assert (rows + 1) * max(bytes_a_row, 1) > BATCH_BYTES
+@SEEDED
+@given(
+    sizes=st.lists(st.sampled_from((0, 1, 1_000, 300_000, BATCH_BYTES - 1, BATCH_BYTES, BATCH_BYTES + 1)), max_size=30)
+)
+def test_a_record_takes_as_many_rows_as_fit_and_one_at_least(sizes: list[int]) -> None:
+    cuts = [sizes[rows] for rows in parts(np.array(sizes, dtype=np.int64))]
+    assert [size for each in cuts for size in each] == sizes
+    assert all(len(each) == 1 or sum(each) <= BATCH_BYTES for each in cuts)
+    for one, following in pairwise(cuts):
+        assert sum(one) + following[0] > BATCH_BYTES, "another row would have fitted"
+
+
+def test_each_text_has_its_length() -> None:
+    assert texts(["", "ä", "abc"]).lengths.tolist() == [0, 2, 3]
+    assert texts([]).lengths.tolist() == []

@@ -6,9 +6,11 @@ from collections import Counter
 from dataclasses import replace
 
 import msgspec
+import pytest
 
 from services.contract.alert import Review
 from services.contract.codec import decode, encode
+from services.contract.columns import BATCH_BYTES
 from services.contract.decision import Decision
 from services.contract.events import cloud_event
 from services.contract.identity import Digests, decision_id
@@ -22,6 +24,7 @@ from services.scorer.path.records import HopResult, Record
 from services.scorer.path.replay import label_record
 from services.scorer.path.rules.ruleset import Ruleset
 from tests.scorer.path.test_hops import APPENDED_MS, RULESET, START_MS, model, seeded_log
+from tests.support.served import rows_of
 
 FIRST = Payment("p-0", START_MS, 5_000, "EUR", Party("a", country="DE"), Party("b", country="PH"))
 SECOND = msgspec.structs.replace(FIRST, payment_id="p-1", event_time_ms=START_MS + 1)
@@ -116,6 +119,20 @@ def test_of_the_rules_a_review_tells_those_that_hit_or_could_not_run() -> None:
         assert all(rule.missing for rule in each.review.rules if rule.outcome == "error")
         told.update(rule.outcome for rule in each.review.rules)
     assert told == {"hit", "error"}
+
+
+@pytest.mark.parametrize("name", ["p", "\U0001f3e6" * 120])
+def test_no_record_of_features_is_larger_than_a_mebibyte_however_long_names_are(name: str) -> None:
+    payments = [
+        Payment(f"{name}{at:08}", START_MS + at, 100, "EUR", Party(f"{name}{at % 3:08}"), Party(name), tenant=name)
+        for at in range(1_500)
+    ]
+    log = [record(at, each, each.payer.account.encode()) for at, each in enumerate(payments)]
+    frames = frames_of(payer_hop().process(log, model()))
+    features = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model()).outputs["features"]
+    assert [row.payment_id for row in rows_of(features)] == [each.payment_id for each in payments]
+    assert max(len(each.value) for each in features) <= 1_048_576
+    assert len(features) <= sum(len(each.value) for each in features) / BATCH_BYTES + 1, "records are full"
 
 
 def test_each_stage_is_marked_when_it_is_over() -> None:
