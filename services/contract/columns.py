@@ -22,7 +22,7 @@ Kind = Literal["f8", "i8", "i4", "u1", "text", "uuid"]
 BATCH_BYTES = 917_504
 """What the rows of one record come to at most, as a rule: below 1 MiB, whatever stands around them."""
 _TYPES = {"f8": arrow.float64(), "i8": arrow.int64(), "i4": arrow.int32(), "u1": arrow.uint8()}
-_LAYOUT, _ROWS_MAX = b"layout", 1_000_000
+_LAYOUT = "layout"
 
 
 class Column(NamedTuple):
@@ -113,7 +113,7 @@ class Layout:
         if batch is None:
             return Rejection(reason, "", "Not an Arrow IPC stream of one batch, uncompressed")
         metadata = batch.schema.metadata or {}
-        if metadata.get(_LAYOUT) != self.name.encode():
+        if metadata.get(_LAYOUT.encode()) != self.name.encode():
             return Rejection(reason, "layout", f"Not a batch of {self.name}")
         said = {name: metadata.get(name.encode()) for name in self.metadata}
         absent = [name for name, text in said.items() if text is None or not _is_text(text)]

@@ -137,7 +137,7 @@ def assert_safe(found: Served, value: bytes) -> None:
             assert held.ends.min() >= 0
             assert held.ends.max() <= len(data)
             assert len(found.texts(column.name)) == len(found)
-            arrays = [held.ends, data] if len(found) else []
+            arrays: list[NDArray[Any]] = [held.ends, data] if len(found) else []
         else:
             assert len(held) == len(found)
             arrays = [held]

@@ -180,7 +180,7 @@ def _ruled(data: Any, at: int, phrase: Any, rules: Any, rule_ends: Any, outcomes
 
 
 @njit(cache=True)
-def _listed(data: Any, at: int, texts: Any, ends: Any, which: int, is_further: bool) -> int:
+def _listed(data: Any, at: int, texts: Any, ends: Any, which: int, is_further: bool) -> Any:
     """The next text of a list, whose first quotation mark stands there already."""
     if is_further:
         data[at], data[at + 1], data[at + 2] = 0x22, 0x2C, 0x22
@@ -195,7 +195,7 @@ def _closed(data: Any, at: int) -> int:
 
 
 @njit(cache=True)
-def _phrase(data: Any, at: int, phrase: Any) -> int:
+def _phrase(data: Any, at: int, phrase: Any) -> Any:
     return _copied(data, at, phrase, 0, len(phrase))
 
 
