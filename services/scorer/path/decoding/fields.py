@@ -116,8 +116,9 @@ def _kind(kind: Any) -> int:
 
 def _bounds(kind: Any) -> tuple[int, int]:
     if isinstance(kind, inspect.IntType):
-        assert kind.ge is not None and kind.le is not None, "every number has its limits"
-        return kind.ge, kind.le
+        limits = kind.ge, kind.le
+        assert None not in limits, "every number has its limits"
+        return limits  # type: ignore[return-value]
     if isinstance(kind, inspect.StrType):
         assert kind.max_length is not None, "every text has its limit"
         return kind.min_length or 0, kind.max_length
