@@ -47,6 +47,7 @@ def fill_scorer(metrics: Metrics) -> None:
         metrics.transactions.labels(hop, "committed").inc()
         metrics.state_accounts.labels(hop, "0").inc(3)
         metrics.state_bytes.labels(hop, "0").inc(3 * 400)
+        metrics.accounts_evicted.labels(hop).inc(2)
         for stage in _STAGES:
             metrics.stage.observe_many(_RANDOM.exponential(0.002, 4), hop, stage)
     metrics.payments.labels("payer", "status_update").inc(1)
