@@ -50,10 +50,10 @@ class Delivery(ABC):
         """Let go. What was not written stays unwritten."""
         await self._producer.stop()
 
-    async def _send(self, outputs: Mapping[str, Sequence[Outbound]]) -> Sent:
-        """Send records by topic, in order within each partition."""
+    async def _send(self, written: Mapping[tuple[str, int], Sequence[Row]]) -> Sent:
+        """Send records by topic and partition, in order within each."""
         sent: Sent = []
-        for (topic, partition), rows in rows_by_partition(outputs).items():
+        for (topic, partition), rows in written.items():
             sent += await self._send_rows(topic, partition, rows)
         return sent
 
@@ -98,9 +98,14 @@ class ExactlyOnce(Delivery):
     async def write(
         self, outputs: Mapping[str, Sequence[Outbound]], changelog: Sequence[ChangelogEntry], next_offset: Offset
     ) -> None:
+        written = rows_by_partition(outputs)
+        partitions = [TopicPartition(*place) for place in written]
+        if changelog:
+            partitions.append(TopicPartition(self._log, self._source.partition))
         async with kafka.transaction(self._producer):
-            sent = await self._send(outputs) + await self._send_changelog(changelog)
+            kafka.enlist(self._producer, partitions)
             await self._producer.send_offsets_to_transaction({self._source: next_offset}, self._group)
+            sent = await self._send(written) + await self._send_changelog(changelog)
             await asyncio.gather(*sent)
 
 
@@ -117,7 +122,7 @@ class AtLeastOnce(Delivery):
     async def write(
         self, outputs: Mapping[str, Sequence[Outbound]], changelog: Sequence[ChangelogEntry], next_offset: Offset
     ) -> None:
-        await asyncio.gather(*await self._send(outputs))
+        await asyncio.gather(*await self._send(rows_by_partition(outputs)))
         await asyncio.gather(*await self._send_changelog(changelog))
         await self._consumer.commit({self._source: next_offset})
 
