@@ -79,7 +79,7 @@ class Records(Sequence[Record]):
         return len(self.offsets)
 
     def __iter__(self) -> Iterator[Record]:
-        data = memoryview(self.data)
+        data = memoryview(self.data)  # type: ignore[arg-type]
         columns = (self.offsets, self.timestamps, *self.keys.T, *self.values.T)
         for offset, timestamp, key, key_bytes, value, value_bytes, headers in zip(
             *(column.tolist() for column in columns), self.headers, strict=True
