@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 from msgspec import structs
+from services.scorer.path.frame import HEADER, LABEL, LABEL_FRAME, PAYMENT, PAYMENT_HEAD
 
 from services.contract.codec import encode
 from services.contract.payment import Party
@@ -17,7 +18,6 @@ from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert_state import Horizon
 from services.scorer.path.alerts.alerter import Alerter
 from services.scorer.path.features.state_format import StateFormatError
-from services.scorer.path.frame import HEADER, LABEL, LABEL_FRAME, PAYMENT, PAYMENT_HEAD
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import HopResult, Outbound, Record, no_mark
 from services.shadow.roster import Challenger
