@@ -44,6 +44,21 @@ def partitions_of(keys: Sequence[bytes], partition_count: int) -> NDArray[np.int
     return out
 
 
+def partitions_of_spans(
+    data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64], partition_count: int
+) -> NDArray[np.int64]:
+    """The same of keys that stand anywhere in ``data``."""
+    out = np.empty(len(starts), dtype=np.int64)
+    _spans_kernel(data, starts, lengths, partition_count, out)
+    return out
+
+
+@njit(cache=True)
+def _spans_kernel(data: Any, starts: Any, lengths: Any, partition_count: int, out: Any) -> None:
+    for i in range(len(starts)):
+        out[i] = (_murmur2(data, starts[i], lengths[i]) & 0x7FFFFFFF) % partition_count
+
+
 @njit(cache=True)
 def _partitions_kernel(data: Any, lengths: Any, partition_count: int, out: Any) -> None:
     start = 0

@@ -267,4 +267,4 @@ def assert_same_state(known: AccountState, computed: AccountState, parameters: P
     assert one.keys() == other.keys(), f"{what}: not the same accounts"
     assert len(one) > 3, f"{what}: nothing to compare"
     for name, content in one.items():
-        assert content == other[name], f"{what}: {name if len(name) < 16 else 'an account'} differs"
+        assert content == other[name], f"{what}: {name.decode() if name.isalpha() else 'an account'} differs"

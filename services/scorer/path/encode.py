@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.codec import Rejection, decode_payment
-from services.contract.columns import Texts, rows_a_record
+from services.contract.columns import Texts, parts
 from services.contract.events import cloud_event
 from services.contract.partitioner import partitions_of
 from services.contract.payment import Payment
@@ -21,8 +21,8 @@ from services.scorer.path.handover_reading import Handover
 from services.scorer.path.lean import Decided
 from services.scorer.path.records import Outbound, OutboundColumns, Outputs, Record
 
-_OTHER_BYTES = 320
-"""Of a row of served features besides the features, roughly."""
+_OTHER_BYTES = 80
+"""Of a row of served features besides texts, rules, packs and features, roughly."""
 
 
 def decisions(
@@ -67,10 +67,10 @@ def _features(
     """What decisions were made of, in as few records as hold them. A record's time is the latest append of its rows."""
     by, risk = writer.served_by(verdicts.model), verdicts.packs.risk
     packs = risk.reshape(len(ids), risk.shape[1] * risk.shape[2])
+    texts = (found.tenant, found.payment_id, found.payer, found.payee)
+    wide = 8 * verdicts.features.shape[1] + 8 * packs.shape[1] + decided.outcomes.shape[1]
     out = []
-    size = rows_a_record(verdicts.features.itemsize * verdicts.features.shape[1] + _OTHER_BYTES)
-    for start in range(0, len(ids), size):
-        rows = slice(start, start + size)
+    for rows in parts(sum((each.lengths for each in texts), start=np.full(len(ids), _OTHER_BYTES + wide))):
         served = Served(
             by, ids[rows], found.tenant.part(rows), found.payment_id.part(rows), found.payer.part(rows),
             found.payee.part(rows), decided.event_ms[rows], found.appended_ms[rows], found.partition[rows],

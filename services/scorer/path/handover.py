@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.contract.columns import Column, Layout, Some, Texts, rows_a_record
+from services.contract.columns import BATCH_BYTES, Column, Layout, Some, Texts
 from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.records import Outbound
 
@@ -210,9 +210,9 @@ def _parts(entries: _Entries, payments: Onward) -> Iterator[_Entries]:
     is_payment = entries.kind == PAYMENT
     sizes[is_payment] += per_payment[entries.row[is_payment]]
     ends = np.cumsum(sizes)
-    limit, start = rows_a_record(1), 0
+    start = 0
     while start < len(sizes):
-        stop = max(start + 1, int(np.searchsorted(ends, (ends[start - 1] if start else 0) + limit, side="right")))
+        stop = max(start + 1, int(np.searchsorted(ends, (ends[start - 1] if start else 0) + BATCH_BYTES, side="right")))
         while stop < len(sizes) and entries.kind[stop] == OUTFLOW:
             stop += 1
         yield _Entries(entries.kind[start:stop], entries.row[start:stop], entries.to[start:stop])

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
 from services.scorer.path.decision import DecisionWriter, decide
-from services.scorer.path.decode import decode
+from services.scorer.path.decode import Reading, decode
 from services.scorer.path.encode import decisions
 from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.definitions.derived import with_derived
-from services.scorer.path.features.inputs import corridor_slots, label_rows, payer_rows
+from services.scorer.path.features.inputs import corridor_slots, label_rows
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
 from services.scorer.path.features.registry import NAMES, feature_schema_hash
@@ -52,7 +52,7 @@ class PayerHop:
         accounts_max: int = ACCOUNTS_MAX,
     ) -> None:
         self._parameters, self._private = ruleset.parameters, ruleset.private
-        self._eur = ruleset.parameters.eur_per_minor_unit()
+        self._reading = Reading(ruleset.parameters.eur_per_minor_unit(), ruleset.private)
         self._schema = schema_of(ruleset)
         idle_ms = ruleset.parameters.account_idle_ms
         self.state = AccountState(PAYER_ROW, idle_ms, payee_partitions, self._schema, accounts_max)
@@ -84,7 +84,7 @@ class PayerHop:
         found = self._measure(records, mark)
         key, partitions = self._private.texts.digests.key, self._payee_partitions
         handed_over = hand_over(
-            payments_onward(found, key, partitions),
+            payments_onward(found, partitions),
             labels_onward(found, key, partitions),
             Source(self._partition, self._schema, self.state.generation),
             (records[0].offset, records[-1].offset + 1),
@@ -94,30 +94,27 @@ class PayerHop:
         return found, handed_over
 
     def _measure(self, records: Sequence[Inbound], mark: Mark) -> Measured:
-        batch = decode(records, self._topic, self._partition)
+        batch = decode(records, self._reading, self._topic, self._partition)
         mark("decode")
-        inputs = payer_rows(batch.payments, self._eur, self._private)
-        texts = self._private.texts
-        digest, key = texts.digest, texts.digests.key
-        labels = label_rows(batch.labels, batch.payments_before, digest)
-        payers = zip(batch.payments, batch.records, strict=True)
-        accounts = digests_of_keys([account_key(p.tenant.encode(), r.key or b"") for p, r in payers], key)
+        inputs, texts = batch.rows, self._private.texts
+        key = texts.digests.key
+        labels = label_rows(batch.labels, batch.payments_before(), texts.digest)
         slots, label_slots = self.state.slots(
-            accounts,
+            batch.payers,
             inputs["event_ms"],
             digests_of_keys([account_key(each.tenant.encode(), each.payer.encode()) for each in batch.labels], key),
             labels["before"],
         )
-        corridors = corridor_slots(batch.payments, inputs, self.state.corridors)
+        corridors = corridor_slots(inputs, batch.corridor, self.state.corridors)
         mark("state")
         now_ms = self.state.times(inputs["event_ms"])
         features, verdicts, recent, fresh = payer_features(
             inputs, slots, corridors, self.state, self._parameters, labels, label_slots
         )
         members = (inputs["payee"], inputs["payer"])
-        write_linked(features, verdicts == FORWARD, batch.payments, members, self.state.tokens, now_ms, digest)
+        write_linked(features, verdicts == FORWARD, batch.payments, members, self.state.tokens, now_ms, texts.digest)
         mark("kernel")
-        return Measured(batch, inputs, accounts, features, recent, verdicts, fresh)
+        return Measured(batch, features, recent, verdicts, fresh)
 
 
 class PayeeHop:

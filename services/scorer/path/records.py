@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.events import Headers
+from services.wire.headers import HeaderColumn
 
 Mark = Callable[[str], None]
 """Called with a stage's name when a batch leaves that stage; the shell measures, the path only tells."""
@@ -79,7 +80,7 @@ class Records(Sequence[Record]):
         return len(self.offsets)
 
     def __iter__(self) -> Iterator[Record]:
-        data = memoryview(self.data)
+        data = memoryview(self.data)  # type: ignore[arg-type]
         columns = (self.offsets, self.timestamps, *self.keys.T, *self.values.T)
         for offset, timestamp, key, key_bytes, value, value_bytes, headers in zip(
             *(column.tolist() for column in columns), self.headers, strict=True
@@ -99,6 +100,16 @@ class Records(Sequence[Record]):
             int(self.offsets[at]), int(self.timestamps[at]), self._text(self.keys[at]), self._text(self.values[at]),
             self.headers[at],
         )  # fmt: skip
+
+    def value(self, at: int) -> bytes | None:
+        """The value of one record."""
+        return self._text(self.values[at])
+
+    def having(self, header: tuple[str, bytes]) -> NDArray[np.bool_]:
+        """bool[n]: which records have ``header`` among theirs."""
+        if isinstance(self.headers, HeaderColumn):
+            return self.headers.having(header)
+        return np.array([header in headers for headers in self.headers], dtype=np.bool_)
 
     def _text(self, span: NDArray[np.int64]) -> bytes | None:
         start, length = span.tolist()

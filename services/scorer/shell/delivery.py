@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +19,7 @@ from services.kafka.building import batches_of, outgoing_of
 from services.kafka.identity import client_of
 from services.kafka.possession import Possession
 from services.runtime.clock import now_ms
-from services.scorer.path.records import Outbound, OutboundColumns, Outputs
+from services.scorer.path.records import OutboundColumns, Outputs
 from services.wire.columns import Outgoing
 from services.wire.headers import same_headers
 from services.wire.texts import Texts
@@ -52,24 +52,20 @@ class Delivery(ABC):
         """Let go. What was not written stays unwritten."""
         await self._producer.stop()
 
-    async def _send(self, outputs: Outputs) -> Sent:
-        """Send records by topic, in order within each partition."""
+    async def _send(self, written: Mapping[tuple[str, int], Outgoing]) -> Sent:
+        """Send records by topic and partition, in order within each."""
         sent: Sent = []
-        for topic, records in outputs.items():
-            if isinstance(records, OutboundColumns):
-                sent += await self._send_columns(topic, records.partition, columns_of(records))
-                continue
-            for partition, rows in rows_by_partition(records).items():
-                sent += await self._send_rows(topic, partition, rows)
+        for (topic, partition), records in written.items():
+            sent += await self._send_columns(topic, partition, records)
         return sent
 
-    async def _send_changelog(self, entries: Iterable[ChangelogEntry]) -> Sent:
-        appended_ms = now_ms()
-        rows: list[Row] = [(appended_ms, key, value, []) for key, value in entries]
-        return await self._send_rows(self._log, self._source.partition, rows)
-
-    async def _send_rows(self, topic: str, partition: int, rows: Sequence[Row]) -> Sent:
-        return await self._send_columns(topic, partition, outgoing_of(*zip(*rows, strict=True))) if rows else []
+    async def _send_changelog(self, entries: Sequence[ChangelogEntry]) -> Sent:
+        if not entries:
+            return []
+        keys, values = zip(*entries, strict=True)
+        count = len(entries)
+        records = outgoing_of([now_ms()] * count, keys, values, [()] * count)
+        return await self._send_columns(self._log, self._source.partition, records)
 
     async def _send_columns(self, topic: str, partition: int, records: Outgoing) -> Sent:
         """Send ``records``, in order. For a hop whose outputs are columns: nothing is made for each."""
@@ -102,9 +98,14 @@ class ExactlyOnce(Delivery):
         await self._possession.take(self._producer, client_of(self._consumer))
 
     async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset) -> None:
+        written = by_partition(outputs)
+        partitions = [TopicPartition(*place) for place in written]
+        if changelog:
+            partitions.append(TopicPartition(self._log, self._source.partition))
         async with kafka.transaction(self._producer):
-            sent = await self._send(outputs) + await self._send_changelog(changelog)
+            kafka.enlist(self._producer, partitions)
             await self._producer.send_offsets_to_transaction({self._source: next_offset}, self._group)
+            sent = await self._send(written) + await self._send_changelog(changelog)
             await asyncio.gather(*sent)
 
 
@@ -119,16 +120,22 @@ class AtLeastOnce(Delivery):
         await self._producer.start()
 
     async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset) -> None:
-        await asyncio.gather(*await self._send(outputs))
+        await asyncio.gather(*await self._send(by_partition(outputs)))
         await asyncio.gather(*await self._send_changelog(changelog))
         await self._consumer.commit({self._source: next_offset})
 
 
-def rows_by_partition(records: Sequence[Outbound]) -> dict[int, list[Row]]:
-    """Records of each partition that has any, in order within each."""
-    found: dict[int, list[Row]] = defaultdict(list)
-    for each in records:
-        found[each.partition].append((each.timestamp, each.key, each.value, each.headers))
+def by_partition(outputs: Outputs) -> dict[tuple[str, int], Outgoing]:
+    """The records of each topic and partition that has any, in order within each."""
+    found: dict[tuple[str, int], Outgoing] = {}
+    for topic, records in outputs.items():
+        if isinstance(records, OutboundColumns):
+            found[topic, records.partition] = columns_of(records)
+            continue
+        rows: dict[int, list[Row]] = defaultdict(list)
+        for each in records:
+            rows[each.partition].append((each.timestamp, each.key, each.value, each.headers))
+        found |= {(topic, partition): outgoing_of(*zip(*of, strict=True)) for partition, of in rows.items()}
     return found
 
 

@@ -9,6 +9,7 @@ from services.scorer.shell.position import (
     Input,
     InputChanged,
     Position,
+    going_on_at,
     position_entry,
     read_position,
     require_same,
@@ -42,6 +43,28 @@ def test_what_is_wrong_with_an_input(now: Input, why: str | None) -> None:
     else:
         assert found is not None
         assert why in found
+
+
+def test_what_the_state_needs_again_after_a_crash_must_still_be_there() -> None:
+    behind = Position("a1", 100, state_offset=60)
+    assert behind.resume_offset == 60
+    assert what_changed(behind, Input("a1", 60, 250, 3)) is None
+    why = what_changed(behind, Input("a1", 61, 250, 3))
+    assert why is not None
+    assert "begins at 61 and the latest checkpoint stands for 60" in why
+
+
+@pytest.mark.parametrize(
+    "known, now, offset",
+    [
+        (Position("a1", 100, state_offset=60), Input("a1", 80, 250), 100),  # only the state lacks something
+        (Position("a1", 100, state_offset=60), Input("a1", 120, 250), 120),
+        (Position("a1", 100, state_offset=60), Input("b2", 0, 250), 0),
+        (None, Input("a1", 7, 250), 7),
+    ],
+)
+def test_where_people_let_it_go_on(known: Position | None, now: Input, offset: int) -> None:
+    assert going_on_at(known, now) == offset
 
 
 def test_a_state_of_before_positions_goes_on_with_whatever_there_is() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,14 +39,14 @@ _MONEY_TRANSFER = "4829"
 _NO_REFERENCE = Reference(kind=-1, is_handle=False, digest=0)
 
 
-def _merchant_class(category: str) -> int:
+def merchant_class(category: str) -> int:
     """Which of the classes that features ask for a merchant category (ISO 18245) is in."""
     if category == _MONEY_TRANSFER:
         return NO_MERCHANT
     return ADULT if category in _ADULT else TRAVEL if category in _TRAVEL else OTHER_MERCHANT
 
 
-_class_of = remembered(_merchant_class, 4_096)
+_class_of = remembered(merchant_class, 4_096)
 
 
 PAYER_INPUT = np.dtype(
@@ -187,16 +187,34 @@ def known_or_nan(values: Iterable[float | None]) -> NDArray[np.float64]:
     return np.fromiter(_or_nan(values), dtype=np.float64)
 
 
-def corridor_slots(payments: Sequence[Payment], rows: NDArray[Any], corridors: Corridors) -> NDArray[np.int64]:
+class CorridorNames(NamedTuple):
+    """What names a corridor; ``None`` where it is not told."""
+
+    payer_country: str | None
+    payee_country: str | None
+    currency: str | None
+    received_currency: str | None
+    rail: str | None
+
+    @classmethod
+    def of(cls, payment: Payment) -> CorridorNames:
+        """That of a payment."""
+        countries = payment.payer.country, payment.payee.country
+        return cls(*countries, payment.currency, payment.received_currency, payment.rail)
+
+
+def corridor_slots(
+    rows: NDArray[Any], names: Callable[[int], CorridorNames], corridors: Corridors
+) -> NDArray[np.int64]:
     """int64[n]: the rows of the payments' corridors in ``corridors``; -1 for payments that are no remittance.
 
-    ``rows`` are those of ``payments``. A currency stands for a country that is not told.
+    ``rows`` are ``PAYER_INPUT[n]``; ``names`` tells of a row what names its corridor. A currency stands for a country
+    that is not told.
     """
-    out = np.full(len(payments), -1, dtype=np.int64)
+    out = np.full(len(rows), -1, dtype=np.int64)
     for at in np.flatnonzero((rows["cross_border"] == 1.0) & (rows["merchant"] == NO_MERCHANT)).tolist():
-        payment = payments[at]
-        payer, payee = payment.payer.country, payment.payee.country
-        out[at] = corridors.slot(payer or payment.currency, payee or str(payment.received_currency), payment.rail)
+        payer, payee, currency, received, rail = names(at)
+        out[at] = corridors.slot(payer or str(currency), payee or str(received), rail)
     return out
 
 

@@ -11,8 +11,8 @@ from services.contract.units import DAY_MS, HOUR_MS
 from services.scorer.path.features.crowd import add_country, add_distinct, count_countries, count_distinct, roll_block
 from services.scorer.path.features.definitions.feature import HALF_LIFE_MS
 from services.scorer.path.features.registry import ACTIVITY_AT
-from services.scorer.path.features.rows import HALF_LIVES, NEAR_PARTNERS
-from services.scorer.path.features.tables import Pool, own
+from services.scorer.path.features.rows import HALF_LIVES, PARTNERS
+from services.scorer.path.features.tables import Pool
 
 BLOCK_MS = 30 * DAY_MS
 """Distinct counterparties are counted in blocks of 30 days of event time: this one and the one before."""
@@ -69,58 +69,58 @@ def share(part: float, whole: float, payments: int) -> float:
 
 
 @njit(cache=True)
-def partner_position(row: Any, partners: Pool, digest: int) -> int:
-    """Where the counterparty stands among those remembered, or -1."""
-    for i in range(NEAR_PARTNERS):
-        if row.partners[i].digest == digest:
+def partner_position(partners: Any, digest: int) -> int:
+    """Where the counterparty stands among ``partners``, or -1."""
+    for i in range(len(partners)):
+        if partners[i].digest == digest:
             return i
-    for k in range(len(row.partners_at)):
-        further = partners.rows[row.partners_at[k]]
-        for i in range(NEAR_PARTNERS):
-            if further.partners[i].digest == digest:
-                return (k + 1) * NEAR_PARTNERS + i
     return -1
 
 
 @njit(cache=True)
-def remember_partner(row: Any, partners: Pool, position: int, digest: int, at_ms: int) -> None:
-    """Count a payment with the counterparty; the least recently used entry makes room for a new one."""
-    is_new = position < 0
-    if is_new:
-        position = _oldest_partner(row, partners)
-    used = row.payments + 1
-    if position < NEAR_PARTNERS:
-        _meet(row.partners[position], is_new, digest, at_ms, used)
-    else:
-        k = position // NEAR_PARTNERS - 1
-        row.partners_at[k] = own(partners, row.partners_at[k])
-        further = partners.rows[row.partners_at[k]]
-        _meet(further.partners[position % NEAR_PARTNERS], is_new, digest, at_ms, used)
-
-
-@njit(cache=True)
-def _oldest_partner(row: Any, partners: Pool) -> int:
-    position, least = 0, row.partners[0].used
-    for i in range(1, NEAR_PARTNERS):
-        if row.partners[i].used < least:
-            position, least = i, row.partners[i].used
-    for k in range(len(row.partners_at)):
-        further = partners.rows[row.partners_at[k]]
-        for i in range(NEAR_PARTNERS):
-            if further.partners[i].used < least:
-                position, least = (k + 1) * NEAR_PARTNERS + i, further.partners[i].used
+def oldest_partner(row: Any) -> int:
+    """The first place that is empty, or that of the counterparty used longest ago."""
+    position = 0
+    for i in range(1, PARTNERS):
+        if row.partners_used[i] < row.partners_used[position]:
+            position = i
     return position
 
 
 @njit(cache=True)
-def _meet(partner: Any, is_new: bool, digest: int, at_ms: int, used: int) -> None:
+def use_partner(row: Any, position: int) -> None:
+    """The counterparty in this place is now the one used last."""
+    rank = row.partners_used[position]
+    for i in range(PARTNERS):
+        if row.partners_used[i] > rank:
+            row.partners_used[i] -= 1
+    row.partners_used[position] = PARTNERS
+
+
+@njit(cache=True)
+def meet_partner(partner: Any, is_new: bool, digest: int, at_ms: int) -> None:
+    """Count a payment with the counterparty, which takes the place if it ``is_new``."""
+    low, high = at_ms & 0xFFFF_FFFF, at_ms >> 32
     if is_new:
         partner.digest = digest
-        partner.first_ms = at_ms
+        partner.first_low = low
+        partner.first_high = high
         partner.payments = 0
-    partner.last_ms = at_ms
+    partner.last_low = low
+    partner.last_high = high
     partner.payments += 1
-    partner.used = used
+
+
+@njit(cache=True)
+def first_ms_of(partner: Any) -> int:
+    """When the counterparty was met first."""
+    return (int(partner.first_high) << 32) + int(partner.first_low)
+
+
+@njit(cache=True)
+def last_ms_of(partner: Any) -> int:
+    """When it was met last."""
+    return (int(partner.last_high) << 32) + int(partner.last_low)
 
 
 @njit(cache=True)

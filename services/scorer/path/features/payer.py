@@ -20,12 +20,16 @@ from services.scorer.path.features.kernels import (
     ROUND_MIN,
     Act,
     decay_factors,
+    first_ms_of,
+    last_ms_of,
+    meet_partner,
+    oldest_partner,
     partner_position,
-    remember_partner,
     roundness,
     share,
     start_row,
     update_activity,
+    use_partner,
     write_activity,
 )
 from services.scorer.path.features.parameters import Parameters
@@ -39,7 +43,7 @@ from services.scorer.path.features.remittances import (
     write_remittances,
     write_typology_payment,
 )
-from services.scorer.path.features.rows import DEVICES, HALF_LIVES, NEAR_PARTNERS, PAYMENT_IDS
+from services.scorer.path.features.rows import DEVICES, HALF_LIVES, PAYMENT_IDS
 from services.scorer.path.features.state import AccountState
 from services.scorer.path.features.tables import Pool, disown, own
 
@@ -69,7 +73,6 @@ class _State(NamedTuple):
     """``CORRIDOR_ROW[...]``."""
     watermark: Any
     """int64[1]."""
-    partners: Pool
     crowd: Pool
     labels: Pool
     remits: Pool
@@ -165,11 +168,11 @@ def _payer_kernel(
         x = out.features[i]
         corridor = state.corridors[max(corridor_slots[i], 0)]
         remits = state.remits.rows[row.remits_at]
-        position = partner_position(row, state.partners, payment.payee)
+        position = partner_position(row.partners, payment.payee)
         _write_payment(x, payment, limits)
         write_activity(x, PAYER_AT.payer_payments_1h, row, state.crowd, effective_ms, factors, payment.amount)
         _write_payer_only(x, row, state.crowd, payment, factors)
-        _write_pair(x, row, state.partners, position, effective_ms)
+        _write_pair(x, row, position, effective_ms)
         write_typology_payment(x, payment, corridor)
         write_remittances(x, row, remits, effective_ms)
         write_context(x, row, state.rare.rows[row.rare_at], effective_ms, factors)
@@ -187,8 +190,6 @@ def _payer_kernel(
 def _forget(state: _State, slot: int) -> None:
     """Zero an account's row and free those of its pools: it starts afresh."""
     row = state.rows[slot]
-    for k in range(len(row.partners_at)):
-        disown(state.partners, row.partners_at[k])
     disown(state.crowd, row.crowd_at)
     disown(state.labels, row.labels_at)
     disown(state.remits, row.remits_at)
@@ -202,7 +203,9 @@ def _update(
     row: Any, state: _State, corridor: Any, x: Any, payment: Any, position: int, effective_ms: int, factors: Any
 ) -> None:
     """Take a payment, of which ``x`` are the features, into its payer's rows and its corridor's."""
-    remember_partner(row, state.partners, position, payment.payee, effective_ms)
+    partner_at = position if position >= 0 else oldest_partner(row)
+    meet_partner(row.partners[partner_at], position < 0, payment.payee, effective_ms)
+    use_partner(row, partner_at)
     _remember_device(row, payment.payer_device)
     remember_other(row, state.remits.rows[row.remits_at], state.rare, x, payment, effective_ms, factors)
     if x[PAYER_AT.is_remittance] == 1.0:
@@ -308,23 +311,16 @@ def _write_payer_only(x: Any, row: Any, crowd: Pool, payment: Any, factors: Any)
 
 
 @njit(cache=True)
-def _write_pair(x: Any, row: Any, partners: Pool, position: int, effective_ms: int) -> None:
+def _write_pair(x: Any, row: Any, position: int, effective_ms: int) -> None:
     if position < 0:
         x[PAYER_AT.pair_is_new] = 1.0
         x[PAYER_AT.pair_payments] = x[PAYER_AT.pair_age] = x[PAYER_AT.pair_gap] = 0.0
-    elif position < NEAR_PARTNERS:
-        _write_known_pair(x, row.partners[position], effective_ms)
-    else:
-        further = partners.rows[row.partners_at[position // NEAR_PARTNERS - 1]]
-        _write_known_pair(x, further.partners[position % NEAR_PARTNERS], effective_ms)
-
-
-@njit(cache=True)
-def _write_known_pair(x: Any, partner: Any, effective_ms: int) -> None:
+        return
+    partner = row.partners[position]
     x[PAYER_AT.pair_is_new] = 0.0
     x[PAYER_AT.pair_payments] = float(partner.payments)
-    x[PAYER_AT.pair_age] = (effective_ms - partner.first_ms) / DAY_MS
-    x[PAYER_AT.pair_gap] = (effective_ms - partner.last_ms) / DAY_MS
+    x[PAYER_AT.pair_age] = (effective_ms - first_ms_of(partner)) / DAY_MS
+    x[PAYER_AT.pair_gap] = (effective_ms - last_ms_of(partner)) / DAY_MS
 
 
 @njit(cache=True)

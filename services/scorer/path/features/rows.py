@@ -16,7 +16,7 @@ HALF_LIVES = len(HALF_LIFE_MS)
 PARTNERS = 12
 """Counterparties remembered per account, least recently used first forgotten."""
 NEAR_PARTNERS = 4
-"""Of these, how many stand in the account's own row. Half of all payees have no more; the rest come in rows of four."""
+"""Of these, how many stand in a payee's own row: most have no more. Most payers have, so all of theirs do."""
 NEAR_COUNTRIES = 4
 """Countries that an account's own row holds one by one, before its set of bits."""
 NEAR_RANKS = 12
@@ -47,7 +47,14 @@ def _all(kind: str, *names: str) -> list[tuple[str, str]]:
     return [(name, kind) for name in names]
 
 
+# Times in 48 bits, the lower 32 and the upper 16: exact in ms, and a third smaller where there are twelve a payer.
 _PARTNER = np.dtype(
+    [
+        ("digest", "u8"), *_all("u4", "first_low", "last_low", "payments"), *_all("u2", "first_high", "last_high")
+    ],
+    align=True,
+)  # fmt: skip
+_REMIT_PAYEE = np.dtype(
     [("digest", "u8"), ("first_ms", "i8"), ("last_ms", "i8"), ("payments", "i4"), ("used", "i4")], align=True
 )
 _PRICE = np.dtype([("amount_minor", "i8"), ("currency", "i8"), ("payees", "u8"), ("used", "i8")], align=True)
@@ -68,12 +75,11 @@ _COMMON = [
     ("block", "i4"),
     ("near_countries", "u2", (NEAR_COUNTRIES,)),  # one more than the country, 0 for none
     ("near_ranks", "u2", (NEAR_RANKS,)),  # as ``kernels.add_distinct`` packs them, 0 for none
-    ("partners", _PARTNER, (NEAR_PARTNERS,)),
-    ("partners_at", "u4", (PARTNERS // NEAR_PARTNERS - 1,)),
+    ("partners_used", "u1", (PARTNERS,)),  # ranks: PARTNERS for the one used last, 0 where there is none
     *_all("u4", "crowd_at", "labels_at", "remits_at"),
 ]
-PARTNERS_ROW = np.dtype([("partners", _PARTNER, (NEAR_PARTNERS,))], align=True)
-"""Further counterparties."""
+FURTHER_ROW = np.dtype([("partners", _PARTNER, (PARTNERS - NEAR_PARTNERS,))], align=True)
+"""A payee's further counterparties."""
 CROWD_ROW = np.dtype([("countries", "u8", (COUNTRY_WORDS,)), ("registers", "u1", (2, REGISTERS))], align=True)
 """Of an account with more countries or counterparties than its own row holds one by one: all of them."""
 # What labels say (``confirmed.py``): all zero while an account has none.
@@ -106,6 +112,7 @@ PAYEE_LABELS = np.dtype(
 PAYER_ROW = np.dtype(
     [
         *_COMMON,
+        ("partners", _PARTNER, (PARTNERS,)),
         *_all("f8", "night_30d", "night_known_30d", "near_threshold_7d", "refused_1d", "last_amount"),
         ("payment_ids", "u8", (PAYMENT_IDS,)),
         ("payment_ids_next", "i8"),
@@ -116,7 +123,16 @@ PAYER_ROW = np.dtype(
     ],
     align=True,
 )
-PAYEE_ROW = np.dtype([*_COMMON, ("out_value_1d", "f8"), ("out_ms", "i8")], align=True)
+PAYEE_ROW = np.dtype(
+    [
+        *_COMMON,
+        ("partners", _PARTNER, (NEAR_PARTNERS,)),
+        ("out_value_1d", "f8"),
+        ("out_ms", "i8"),
+        ("further_at", "u4"),
+    ],
+    align=True,
+)
 RARE_ROW = np.dtype(
     [("retries_7d", "f8"), ("refused", _REFUSED), *_all("f8", "adult_180d", "travel_180d")],
     align=True,
@@ -138,7 +154,7 @@ PAYER_REMITS = np.dtype(
         ("prices", _PRICE, (PRICES,)),
         ("rail_ms", "i8", (RAILS,)),
         *_all("u8", "excuse_kinds", "excuse_payees"),
-        ("remit_payees", _PARTNER, (REMIT_PAYEES,)),
+        ("remit_payees", _REMIT_PAYEE, (REMIT_PAYEES,)),
     ],
     align=True,
 )
@@ -152,9 +168,8 @@ PAYEE_REMITS = np.dtype(
     ],
     align=True,
 )
-_POOLS = {"partners": PARTNERS_ROW, "crowd": CROWD_ROW}
 POOLS: dict[np.dtype[Any], dict[str, np.dtype[Any]]] = {
-    PAYER_ROW: {**_POOLS, "labels": PAYER_LABELS, "remits": PAYER_REMITS, "rare": RARE_ROW},
-    PAYEE_ROW: {**_POOLS, "labels": PAYEE_LABELS, "remits": PAYEE_REMITS},
+    PAYER_ROW: {"crowd": CROWD_ROW, "labels": PAYER_LABELS, "remits": PAYER_REMITS, "rare": RARE_ROW},
+    PAYEE_ROW: {"crowd": CROWD_ROW, "labels": PAYEE_LABELS, "remits": PAYEE_REMITS, "further": FURTHER_ROW},
 }
 """The pools that a row's ``_at`` fields point into."""

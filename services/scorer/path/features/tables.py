@@ -13,8 +13,8 @@ USED, FREE = 0, 1
 NOWHERE = -1
 """Stands in ``homes`` for a row that no record of the log has to hold."""
 _ROWS_MIN = 64
-_GROWTH = 8
-"""A table that is full grows by an eighth: little is spare, and a row is copied nine times in all."""
+_GROWTH = 16
+"""A table that is full grows by a sixteenth: little is spare, and a row is copied some sixteen times in all."""
 
 
 class Pool(NamedTuple):
@@ -45,7 +45,7 @@ class Table:
         """Rows that were written since the last checkpoint."""
         self.homes: NDArray[np.int32] = np.full(_ROWS_MIN, NOWHERE, dtype=np.int32)
         """The record of the log in which each row was written last."""
-        self._free: NDArray[np.int32] = np.zeros(_ROWS_MIN, dtype=np.int32)
+        self._free: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
         self._counts: NDArray[np.int64] = np.array([reserved, 0], dtype=np.int64)
         self._reserved = reserved
 
@@ -62,6 +62,7 @@ class Table:
     def pool(self, room: int = 0) -> Pool:
         """The table for compiled code, with room for ``room`` further rows. Valid until the next call."""
         self.reserve(self.used + room)
+        self._free = _grown(self._free, int(self._counts[FREE]) + room, 0)
         return Pool(self.rows, self.changed, self.homes, self._free, self._counts)
 
     def reserve(self, slots: int) -> None:
@@ -73,7 +74,6 @@ class Table:
         self.rows = _grown(self.rows, size, 0)
         self.changed = _grown(self.changed, size, False)
         self.homes = _grown(self.homes, size, NOWHERE)
-        self._free = _grown(self._free, size, 0)
 
     def clear(self, slots: NDArray[np.int64]) -> None:
         """Zero the rows ``slots``; no record has to hold them."""
@@ -85,6 +85,7 @@ class Table:
         """Clear ``slots``, none of them twice, to be given out again."""
         self.clear(slots)
         count = int(self._counts[FREE])
+        self._free = _grown(self._free, count + len(slots), 0)
         self._free[count : count + len(slots)] = slots
         self._counts[FREE] += len(slots)
 
@@ -108,7 +109,9 @@ class Table:
 
 
 def _grown(array: NDArray[Any], size: int, fill: int) -> NDArray[Any]:
-    """``array`` and as many more of ``fill``; zeros take no memory before they are written."""
+    """``array``, and ``fill`` up to ``size`` where it is shorter; zeros take no memory before they are written."""
+    if size <= len(array):
+        return array
     grown = np.zeros(size, dtype=array.dtype)
     grown[: len(array)] = array
     if fill:

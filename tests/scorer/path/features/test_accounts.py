@@ -57,9 +57,8 @@ class Twin:
             if not makes:
                 return False
             if len(self.known) >= self.limit:
-                for each in sorted(self.known, key=lambda each: self.known[each])[
-                    : max(1, self.limit // EVICTED_SHARE)
-                ]:
+                by_age = sorted(self.known, key=lambda each: self.known[each])
+                for each in by_age[: max(1, self.limit // EVICTED_SHARE)]:
                     del self.known[each]
                     self.evicted += 1
         seen_ms = self.known.get(account, (0, 0))[1]

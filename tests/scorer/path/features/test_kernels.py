@@ -6,15 +6,19 @@ So no machine code that was kept from before has a say. That the compiled kernel
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from services.contract.fields import EVENT_TIME_MS_MAX
+from services.scorer.path.features import crowd as crowd_module
 from services.scorer.path.features import kernels
 from services.scorer.path.features.definitions.feature import HALF_LIFE_MS
-from services.scorer.path.features.rows import PARTNERS, PAYER_ROW, REGISTERS
+from services.scorer.path.features.rows import CROWD_ROW, PARTNERS, PAYER_ROW, REGISTERS
+from services.scorer.path.features.tables import Pool, Table, own
 
 DAY = 30 * 86_400_000
 """A block's length in ms."""
@@ -59,50 +63,88 @@ def test_a_share_is_nothing_without_history_and_missing_when_none_is_known() -> 
     assert (share(1.0, 4.0, 1), share(0.25, 0.5, 9)) == (0.25, 0.5)
 
 
+def met(row: Any, digest: int, at_ms: int) -> int:
+    """Where a counterparty stands once a payment with it is counted."""
+    position = plain(kernels.partner_position)(row.partners, digest)
+    at = position if position >= 0 else plain(kernels.oldest_partner)(row)
+    plain(kernels.meet_partner)(row.partners[at], position < 0, digest, at_ms)
+    plain(kernels.use_partner)(row, at)
+    return int(at)
+
+
 def test_the_counterparty_used_longest_ago_makes_room() -> None:
     row = account()
     for payment in range(PARTNERS + 2):
-        digest = 100 + payment
-        assert plain(kernels.partner_position)(row, digest) == -1
-        plain(kernels.remember_partner)(row, -1, digest, 1_000 + payment)
-        row.payments += 1
+        assert plain(kernels.partner_position)(row.partners, 100 + payment) == -1
+        met(row, 100 + payment, 1_000 + payment)
         if payment == PARTNERS - 1:  # the first is used again, so it is the second's turn to leave
-            position = plain(kernels.partner_position)(row, 100)
-            plain(kernels.remember_partner)(row, position, 100, 5_000)
-            row.payments += 1
-    left = {int(each.digest): (int(each.first_ms), int(each.last_ms), int(each.payments)) for each in row.partners}
+            met(row, 100, 5_000)
+    left = {
+        int(each.digest): (kernels.first_ms_of(each), kernels.last_ms_of(each), int(each.payments))
+        for each in row.partners
+    }
     assert sorted(left) == [100, *range(103, 100 + PARTNERS + 2)]
     assert left[100] == (1_000, 5_000, 2)
     assert left[103] == (1_003, 1_003, 1)
-    assert [plain(kernels.partner_position)(row, digest) for digest in (101, 102)] == [-1, -1]
-    assert row.partners[plain(kernels.partner_position)(row, 104)].digest == 104
+    assert [plain(kernels.partner_position)(row.partners, digest) for digest in (101, 102)] == [-1, -1]
+    assert row.partners[plain(kernels.partner_position)(row.partners, 104)].digest == 104
+    assert sorted(row.partners_used) == list(range(1, PARTNERS + 1))
 
 
 def test_a_counterparty_that_takes_a_place_begins_anew_there() -> None:
     row = account()
-    for _ in range(3):
-        plain(kernels.remember_partner)(row, 0, 7, 1_000)
-    plain(kernels.remember_partner)(row, -1, 8, 2_000)
-    assert [int(row.partners[at].digest) for at in range(3)] == [0, 8, 0], "the first place of those used least"
-    assert (int(row.partners[1].payments), int(row.partners[1].used)) == (1, 1)
+    assert [met(row, 7, 1_000), met(row, 7, 1_000), met(row, 8, 2_000)] == [0, 0, 1], "the first place that is empty"
+    assert [int(row.partners[at].payments) for at in range(3)] == [2, 1, 0]
 
 
-def with_registers(*told: tuple[int, int, int]) -> Any:
+def test_the_times_of_a_counterparty_are_exact_up_to_the_last_that_a_payment_may_have() -> None:
     row = account()
+    times = (EVENT_TIME_MS_MAX - 1, EVENT_TIME_MS_MAX)
+    for at_ms in times:
+        at = met(row, 7, at_ms)
+    partner = row.partners[at]
+    assert (plain(kernels.first_ms_of)(partner), plain(kernels.last_ms_of)(partner)) == times
+
+
+def crowd() -> Pool:
+    return Table(CROWD_ROW, reserved=1).pool(8)
+
+
+def with_ranks(pool: Pool, *told: tuple[int, int, int], dense: bool = False) -> Any:
+    """A row whose blocks' registers hold ranks: one by one, or in ``pool``."""
+    row = account()
+    if dense:
+        row.crowd_at = own(pool, 0)
+    for block, register, rank in sorted(told, reverse=True):  # the block before stands first
+        if dense:
+            pool.rows[row.crowd_at].registers[block, register] = rank
+        else:
+            row.near_ranks[np.count_nonzero(row.near_ranks)] = register + 64 * rank + 4_096 * block
     row.block = 10
-    for block, register, rank in told:
-        row.registers[block, register] = rank
     return row
 
 
-def test_a_block_becomes_the_one_before_when_the_next_begins_and_is_forgotten_after_it() -> None:
-    for block, registers in ((10, ([3], [4])), (11, ([0], [3])), (12, ([0], [0])), (9, ([0], [0]))):
-        row = with_registers((0, 5, 3), (1, 5, 4))
-        plain(kernels.roll_block)(row, block)
-        assert ([row.registers[0, 5]], [row.registers[1, 5]], row.block) == (*registers, block)
-        assert row.registers.sum() == sum(map(sum, registers))
+def registers_of(row: Any, pool: Pool) -> dict[tuple[int, int], int]:
+    """The ranks of a row's registers that hold one, by block and register."""
+    found = {}
+    for packed in row.near_ranks.tolist():
+        if packed:
+            found[packed // 4_096, packed % 64] = packed % 4_096 // 64
+    for block, register in np.argwhere(pool.rows[row.crowd_at].registers).tolist():
+        found[block, register] = int(pool.rows[row.crowd_at].registers[block, register])
+    return found
 
 
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_block_becomes_the_one_before_when_the_next_begins_and_is_forgotten_after_it(dense: bool) -> None:
+    for block, registers in ((10, {(0, 5): 3, (1, 5): 4}), (11, {(1, 5): 3}), (12, {}), (9, {})):
+        pool = crowd()
+        row = with_ranks(pool, (0, 5, 3), (1, 5, 4), dense=dense)
+        plain(crowd_module.roll_block)(row, pool, block)
+        assert (registers_of(row, pool), row.block) == (registers, block)
+
+
+@pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize(
     "digest, register, rank",
     [
@@ -115,45 +157,72 @@ def test_a_block_becomes_the_one_before_when_the_next_begins_and_is_forgotten_af
     ],
 )
 def test_a_digest_raises_the_register_of_its_low_bits_to_the_rank_of_the_others(
-    digest: int, register: int, rank: int
+    digest: int, register: int, rank: int, dense: bool
 ) -> None:
-    row = account()
-    plain(kernels.add_distinct)(row, np.uint64(digest))
-    assert (row.registers[0, register], row.registers.sum()) == (rank, rank)
-    plain(kernels.add_distinct)(row, np.uint64(register | 1 << 6))
-    assert row.registers[0, register] == rank, "a register never falls"
+    pool = crowd()
+    row = with_ranks(pool, dense=dense)
+    plain(crowd_module.add_distinct)(row, pool, np.uint64(digest))
+    assert registers_of(row, pool) == {(0, register): rank}
+    plain(crowd_module.add_distinct)(row, pool, np.uint64(register | 1 << 6))
+    assert registers_of(row, pool) == {(0, register): rank}, "a register never falls"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_ranks_count_the_same_one_by_one_and_in_registers(seed: int) -> None:
+    draw = random.Random(seed)
+    pool = crowd()
+    near, dense = with_ranks(pool), with_ranks(pool, dense=True)
+    block = 10
+    for _ in range(draw.randrange(60)):
+        block += draw.choice((0, 0, 0, 0, 0, 0, 1, 2))
+        digest = np.uint64(draw.getrandbits(64))
+        for row in (near, dense):
+            plain(crowd_module.roll_block)(row, pool, block)
+            plain(crowd_module.add_distinct)(row, pool, digest)
+        assert registers_of(near, pool) == registers_of(dense, pool)
+        for later in (0, 1, 2):
+            counts = [plain(crowd_module.count_distinct)(row, pool, block + later) for row in (near, dense)]
+            assert counts[0] == counts[1]
 
 
 def linear(registers: int) -> float:
     return REGISTERS * math.log(REGISTERS / (REGISTERS - registers))
 
 
-def test_a_few_distinct_are_counted_by_the_registers_that_are_left_empty() -> None:
-    count = plain(kernels.count_distinct)
-    assert count(with_registers(), 10) == 0.0
-    row = with_registers((0, 1, 1), (0, 2, 5), (1, 3, 1), (1, 2, 2))
-    assert count(row, 10) == pytest.approx(linear(3)), "of both blocks together"
-    assert count(row, 11) == pytest.approx(linear(2)), "the current block is then the one before"
-    assert count(row, 12) == 0.0
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_few_distinct_are_counted_by_the_registers_that_are_left_empty(dense: bool) -> None:
+    count, pool = plain(crowd_module.count_distinct), crowd()
+    assert count(with_ranks(pool, dense=dense), pool, 10) == 0.0
+    row = with_ranks(pool, (0, 1, 1), (0, 2, 5), (1, 3, 1), (1, 2, 2), dense=dense)
+    assert count(row, pool, 10) == pytest.approx(linear(3)), "of both blocks together"
+    assert count(row, pool, 11) == pytest.approx(linear(2)), "the current block is then the one before"
+    assert count(row, pool, 12) == 0.0
 
 
 def test_many_distinct_are_estimated_from_the_ranks() -> None:
-    row = with_registers(*((0, at, 4) for at in range(REGISTERS)))
-    assert plain(kernels.count_distinct)(row, 10) == pytest.approx(0.709 * REGISTERS * 2.0**4)
-    full = with_registers(*((0, at, 1) for at in range(REGISTERS)))
-    assert plain(kernels.count_distinct)(full, 10) == pytest.approx(0.709 * REGISTERS * 2.0)
-    one_empty = with_registers(*((0, at, 9) for at in range(1, REGISTERS)))
+    count, pool = plain(crowd_module.count_distinct), crowd()
+    row = with_ranks(pool, *((0, at, 4) for at in range(REGISTERS)), dense=True)
+    assert count(row, pool, 10) == pytest.approx(0.709 * REGISTERS * 2.0**4)
+    full = with_ranks(pool, *((0, at, 1) for at in range(REGISTERS)), dense=True)
+    assert count(full, pool, 10) == pytest.approx(0.709 * REGISTERS * 2.0)
+    one_empty = with_ranks(pool, *((0, at, 9) for at in range(1, REGISTERS)), dense=True)
     estimate = 0.709 * REGISTERS**2 / (1.0 + (REGISTERS - 1) * 2.0**-9)
     assert estimate > 2.5 * REGISTERS
-    assert plain(kernels.count_distinct)(one_empty, 10) == pytest.approx(estimate)
+    assert count(one_empty, pool, 10) == pytest.approx(estimate)
 
 
-def test_each_country_has_a_bit_of_its_own_and_counts_once() -> None:
-    row = account()
-    for country, total in ((0, 1), (63, 2), (64, 3), (675, 4), (64, 4), (0, 4)):
-        row.countries[country // 64] |= plain(kernels.country_bit)(country)
-        assert plain(kernels.count_countries)(row) == float(total)
-    assert [int(plain(kernels.country_bit)(country)) for country in (0, 1, 65)] == [1, 2, 2]
+def test_each_country_counts_once_however_many_there_are() -> None:
+    pool, row = crowd(), account()
+    for country, total in ((0, 1), (63, 2), (64, 3), (64, 3), (675, 4), (1, 5), (0, 5), (65, 6), (675, 6)):
+        assert plain(crowd_module.has_country)(row, pool, country) == (total == len(countries_of(row, pool)))
+        plain(crowd_module.add_country)(row, pool, country)
+        assert plain(crowd_module.count_countries)(row, pool) == float(total) == len(countries_of(row, pool))
+    assert countries_of(row, pool) == {0, 1, 63, 64, 65, 675}
+    assert [int(plain(crowd_module.country_bit)(country)) for country in (0, 1, 65)] == [1, 2, 2]
+
+
+def countries_of(row: Any, pool: Pool) -> set[int]:
+    return {country for country in range(676) if plain(crowd_module.has_country)(row, pool, country)}
 
 
 def with_amounts(*amounts: float) -> Any:
@@ -186,9 +255,6 @@ def test_an_account_begins_with_its_first_payment() -> None:
     row = account()
     plain(kernels.start_row)(row, 3 * DAY + 5)
     assert (row.first_ms, row.last_ms, row.block) == (3 * DAY + 5, 3 * DAY + 5, 3)
-    rows = np.ones(2, dtype=(np.record, PAYER_ROW))
-    plain(kernels.forget)(rows, 1)
-    assert (rows[1].tobytes(), rows[0].payments) == (bytes(PAYER_ROW.itemsize), 1)
 
 
 def test_gaps_have_a_mean_and_a_variance_from_the_second_payment_on() -> None:
