@@ -6,13 +6,13 @@ What machines read of decisions: the learner, challengers, data sets, drift, rec
 from __future__ import annotations
 
 from dataclasses import dataclass
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.codec import Rejection
-from services.contract.columns import Column, Columns, Layout, Texts
+from services.contract.columns import Column, Columns, Layout, Texts, ids_of
+from services.contract.fields import EVENT_TIME_MS_MAX
 
 PASS, REVIEW = 0, 1
 NO_HIT, HIT, ERROR = range(3)
@@ -91,13 +91,18 @@ class Served:
     def __len__(self) -> int:
         return len(self.event_time_ms)
 
+    def part(self, rows: slice) -> Served:
+        """Some neighbouring ones."""
+        values = (getattr(self, each.name) for each in SERVED.columns)
+        return Served(self.by, *(each.part(rows) if isinstance(each, Texts) else each[rows] for each in values))
+
     def texts(self, name: str) -> list[str]:
         """The texts of a column."""
         return Columns(len(self), {name: getattr(self, name)}).texts(name)
 
     def decision_ids(self) -> list[str]:
         """As decisions write them."""
-        return [str(UUID(bytes=each)) for each in self.decision_id.view("V16").ravel().tolist()]
+        return ids_of(self.decision_id)
 
 
 def write_served(served: Served) -> bytes:
@@ -126,15 +131,38 @@ def read_served(value: bytes | None) -> Served | Rejection:
         return found
     said, arrays = found.said, found.arrays
     names, rules, packs = (tuple(filter(None, said[each].split(","))) for each in _LISTS)
-    if not said["model_version"].isdecimal():
+    if not (said["model_version"].isdecimal() and len(said["model_version"]) <= _DIGITS_MAX):
         return Rejection("features_invalid", "model_version", "Not a number")
     widths = arrays["features"].shape[1], arrays["rules"].shape[1], arrays["packs"].shape[1]
     if widths != (len(names), len(rules), 2 * len(packs)):
         return Rejection("features_invalid", "features", "Of another number than there are names")
-    if (arrays["outcome"] > REVIEW).any() or (arrays["rules"] > ERROR).any():
-        return Rejection("features_invalid", "outcome", "Not one of the allowed codes")
+    for name, (low, high) in _BOUNDS.items():
+        if ((arrays[name] < low) | (arrays[name] > high)).any():
+            return Rejection("features_invalid", name, f"Not from {low} to {high}")
+    for name in _IDS:
+        if not _are_ids(arrays[name]):
+            return Rejection("features_invalid", name, "Empty, too long, or with control characters")
     hashes = said["model_hash"], said["ruleset_hash"], said["feature_schema_hash"]
     return Served(ServedBy(int(said["model_version"]), *hashes, names, rules, packs), **arrays)
 
 
 _LISTS = ("feature_names", "rule_ids", "pack_names")
+_DIGITS_MAX = 15
+_ID_BYTES_MAX = 4 * 128
+"""128 characters, in UTF-8."""
+_IDS = ("tenant", "payment_id", "payer", "payee")
+_BOUNDS = {
+    "event_time_ms": (0, EVENT_TIME_MS_MAX),
+    "appended_ms": (-1, 2**53),
+    "outcome": (PASS, REVIEW),
+    "probability": (0, 1),
+    "rules": (NO_HIT, ERROR),
+}
+
+
+def _are_ids(texts: Texts) -> bool:
+    """Whether each may be an ``Id`` (``services.contract.fields``), as far as its bytes tell."""
+    lengths = np.diff(texts.ends)
+    data = np.frombuffer(texts.data, dtype=np.uint8)[texts.ends[0] : texts.ends[-1]]
+    is_control = (data < ord(" ")) | (data == ord("\x7f"))
+    return bool(((lengths > 0) & (lengths <= _ID_BYTES_MAX)).all()) and not is_control.any()

@@ -23,10 +23,11 @@ from services.learner.health.judge import FILE
 from services.learner.health.prequential import NAMES, Prequential
 from services.runtime.settings import Settings
 from tests.learner.cluster import read_all, write
-from tests.learner.streams import START_MS, decision, features_of, label
+from tests.learner.streams import decision, features_of, label
 from tests.learner.test_learner_on_kafka import distinct, settings_for
 from tests.learner.worker import LearnerProcess
 from tests.support.scrape import Samples, exposition, samples, total
+from tests.support.served_batches import START_MS
 
 pytestmark = pytest.mark.kafka
 

@@ -36,8 +36,9 @@ from services.learner.training.trainer import TrainerService
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from tests.learner.cluster import Record, read_all, write
-from tests.learner.streams import MINUTE_MS, START_MS, MemoryStore, example, label, scenario
+from tests.learner.streams import MINUTE_MS, MemoryStore, example, label, scenario
 from tests.learner.worker import PATIENCE_S, POLL_S, LearnerProcess
+from tests.support.served_batches import START_MS
 
 pytestmark = pytest.mark.kafka
 
