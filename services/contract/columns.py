@@ -6,7 +6,8 @@ columns of a record; what holds for all rows stands in the schema's metadata.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
@@ -22,7 +23,7 @@ Kind = Literal["f8", "i8", "i4", "u1", "text", "uuid"]
 BATCH_BYTES = 917_504
 """What the rows of one record come to at most, as a rule: below 1 MiB, whatever stands around them."""
 _TYPES = {"f8": arrow.float64(), "i8": arrow.int64(), "i4": arrow.int32(), "u1": arrow.uint8()}
-_LAYOUT, _ROWS_MAX = b"layout", 1_000_000
+_LAYOUT = "layout"
 
 
 class Column(NamedTuple):
@@ -47,6 +48,11 @@ class Texts(NamedTuple):
         ends = np.zeros(len(texts) + 1, dtype=np.int32)
         np.cumsum(np.fromiter(map(len, texts), dtype=np.int32, count=len(texts)), out=ends[1:])
         return cls(b"".join(texts), ends)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """int64[n], bytes."""
+        return np.diff(self.ends).astype(np.int64)
 
     def part(self, rows: slice) -> Texts:
         """Those of some neighbouring rows."""
@@ -107,13 +113,13 @@ class Layout:
         if not value or len(value) > TOPIC_BYTES_MAX:
             return Rejection(reason, "", "The record has no value, or is larger than any of ours")
         try:
-            with arrow.ipc.open_stream(value) as stream:
-                batch = stream.read_next_batch()
-            batch.validate(full=True)
+            batch = _only_batch(value)
         except (arrow.ArrowException, OSError, StopIteration):
-            return Rejection(reason, "", "Not an Arrow IPC stream of one batch")
+            batch = None
+        if batch is None:
+            return Rejection(reason, "", "Not an Arrow IPC stream of one batch, uncompressed")
         metadata = batch.schema.metadata or {}
-        if metadata.get(_LAYOUT) != self.name.encode():
+        if metadata.get(_LAYOUT.encode()) != self.name.encode():
             return Rejection(reason, "layout", f"Not a batch of {self.name}")
         said = {name: metadata.get(name.encode()) for name in self.metadata}
         absent = [name for name, text in said.items() if text is None or not _is_text(text)]
@@ -138,9 +144,48 @@ def ids_of(uuids: NDArray[np.uint8]) -> list[str]:
     return [str(UUID(bytes=each)) for each in uuids.view("V16").ravel().tolist()]
 
 
-def rows_a_record(bytes_a_row: int) -> int:
-    """How many rows of so many bytes go into one record."""
-    return max(1, BATCH_BYTES // max(bytes_a_row, 1))
+def parts(sizes: NDArray[np.int64]) -> Iterator[slice]:
+    """Neighbouring rows that go into one record, of rows of ``sizes`` bytes each: as many as fit, and one at least."""
+    ends = np.cumsum(sizes)
+    start = written = 0
+    while start < len(sizes):
+        stop = max(start + 1, int(np.searchsorted(ends, written + BATCH_BYTES, side="right")))
+        yield slice(start, stop)
+        start, written = stop, int(ends[stop - 1])
+
+
+def _only_batch(value: bytes) -> Any:
+    """The batch of a stream that holds a schema and one batch, checked; ``None`` of another stream. A compressed batch
+    is left unread: a few kilobytes can be gigabytes."""
+    messages = arrow.ipc.MessageReader.open_stream(value)
+    schema, batch = messages.read_next_message(), messages.read_next_message()
+    if (schema.type, batch.type) != ("schema", "record batch") or _is_compressed(batch.metadata):
+        return None
+    try:
+        messages.read_next_message()
+    except StopIteration:
+        found = arrow.ipc.read_record_batch(batch, arrow.ipc.read_schema(schema))
+        found.validate(full=True)
+        return found
+    return None
+
+
+def _is_compressed(metadata: Any) -> bool:
+    """Whether a batch's message, a flatbuffer that Arrow has verified, names a compression: ``Message.header``, the
+    third field, is a ``RecordBatch``, whose fourth field that is (``format/Message.fbs``)."""
+    (message,) = struct.unpack_from("<I", metadata)
+    header = message + _field_at(metadata, message, 2)
+    (batch,) = struct.unpack_from("<I", metadata, header)
+    return _field_at(metadata, header + batch, 3) > 0
+
+
+def _field_at(metadata: Any, table: int, number: int) -> int:
+    """Where in a flatbuffer's table a field begins; 0 where it is absent."""
+    (back,) = struct.unpack_from("<i", metadata, table)
+    (size,) = struct.unpack_from("<H", metadata, table - back)
+    entry = 4 + 2 * number
+    at: int = struct.unpack_from("<H", metadata, table - back + entry)[0] if entry < size else 0
+    return at
 
 
 def _array(column: Column, rows: int, values: Any) -> Any:

@@ -1,8 +1,8 @@
 """Payments by 128 bits: what tables of the learner and the workbench know them by, and what samples draw from.
 
 A payment's digest is that of its tenant and its id by SipHash-2-4, under a key that everybody knows: what is kept,
-sampled or left out can be computed again by anybody. Of 10**9 payments two have the same digest with a probability below
-1e-20.
+sampled or left out can be computed again by anybody. That two of 10**9 payments have the same digest has a probability
+below 1e-20.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ What machines read of decisions: the learner, challengers, data sets, drift, rec
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,19 +132,22 @@ def read_served(value: bytes | None) -> Served | Rejection:
         return found
     said, arrays = found.said, found.arrays
     names, rules, packs = (tuple(filter(None, said[each].split(","))) for each in _LISTS)
-    if not (said["model_version"].isdecimal() and len(said["model_version"]) <= _DIGITS_MAX):
+    version = said["model_version"]
+    if not (version.isascii() and version.isdecimal() and len(version) <= _DIGITS_MAX):
         return Rejection("features_invalid", "model_version", "Not a number")
     widths = arrays["features"].shape[1], arrays["rules"].shape[1], arrays["packs"].shape[1]
     if widths != (len(names), len(rules), 2 * len(packs)):
         return Rejection("features_invalid", "features", "Of another number than there are names")
     for name, (low, high) in _BOUNDS.items():
-        if ((arrays[name] < low) | (arrays[name] > high)).any():
+        if not ((arrays[name] >= low) & (arrays[name] <= high)).all():
             return Rejection("features_invalid", name, f"Not from {low} to {high}")
     for name in _IDS:
         if not _are_ids(arrays[name]):
             return Rejection("features_invalid", name, "Empty, too long, or with control characters")
+    if np.isinf(arrays["features"]).any():
+        return Rejection("features_invalid", "features", "Infinite")
     hashes = said["model_hash"], said["ruleset_hash"], said["feature_schema_hash"]
-    return Served(ServedBy(int(said["model_version"]), *hashes, names, rules, packs), **arrays)
+    return Served(ServedBy(int(version), *hashes, names, rules, packs), **arrays)
 
 
 _LISTS = ("feature_names", "rule_ids", "pack_names")
@@ -151,18 +155,23 @@ _DIGITS_MAX = 15
 _ID_BYTES_MAX = 4 * 128
 """128 characters, in UTF-8."""
 _IDS = ("tenant", "payment_id", "payer", "payee")
+_REAL_MAX = sys.float_info.max
 _BOUNDS = {
     "event_time_ms": (0, EVENT_TIME_MS_MAX),
     "appended_ms": (-1, 2**53),
+    "partition": (0, 2**31 - 1),
+    "offset": (0, 2**53),
     "outcome": (PASS, REVIEW),
+    "score": (-_REAL_MAX, _REAL_MAX),
     "probability": (0, 1),
     "rules": (NO_HIT, ERROR),
 }
+"""Of numbers that each column is to have; NaN is none."""
 
 
 def _are_ids(texts: Texts) -> bool:
     """Whether each may be an ``Id`` (``services.contract.fields``), as far as its bytes tell."""
-    lengths = np.diff(texts.ends)
+    lengths = texts.lengths
     data = np.frombuffer(texts.data, dtype=np.uint8)[texts.ends[0] : texts.ends[-1]]
     is_control = (data < ord(" ")) | (data == ord("\x7f"))
     return bool(((lengths > 0) & (lengths <= _ID_BYTES_MAX)).all()) and not is_control.any()

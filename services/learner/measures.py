@@ -34,8 +34,8 @@ class Measures:
         )
         self.skipped = counter(
             "tocsin_learner_skipped_total",
-            "What teaches nothing: decision_too_old, decision_unscored (its score is no number), example_duplicate, "
-            "example_limited (beyond its account's limit), example_foreign_schema, example_invalid",
+            "What teaches nothing: decision_too_old, example_duplicate, example_limited (beyond its account's limit), "
+            "example_foreign_schema, example_invalid",
             ("reason",),
         )
         self.line_running = gauge(
@@ -67,8 +67,7 @@ class Measures:
         self.decisions.labels("matured").inc(counts.get("matured", 0))
         metrics.labels.labels("invalid").inc(rejected.get("label_invalid", 0))
         metrics.duplicates.labels(HOP).inc(counts.get("decision_duplicate", 0))
-        for reason in ("decision_too_old", "decision_unscored"):
-            self.skipped.labels(reason).inc(counts.get(reason, 0))
+        self.skipped.labels("decision_too_old").inc(counts.get("decision_too_old", 0))
         for reason, count in rejected.items():
             metrics.dead_letters.labels(HOP, reason).inc(count)
 

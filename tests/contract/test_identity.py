@@ -23,11 +23,12 @@ def test_ids_are_pythons_own_uuid5_of_the_joined_parts(parts: list[str]) -> None
 
 def test_ids_of_different_things_differ() -> None:
     ids = {
-        decision_id("t", "p", HASH), decision_id("t2", "p", HASH), decision_id("t", "p2", HASH),
-        decision_id("t", "p", "b" * 64), alert_id("t", "payer", "p", "q", "d"), alert_id("t", "payee", "p", "q", "d"),
+        decision_id("t", "a", "p", HASH), decision_id("t2", "a", "p", HASH), decision_id("t", "a2", "p", HASH),
+        decision_id("t", "a", "p2", HASH), decision_id("t", "a", "p", "b" * 64),
+        alert_id("t", "payer", "p", "q", "d"), alert_id("t", "payee", "p", "q", "d"),
         example_id("t", "p", "l"), uuid5("ab", "c"), uuid5("a", "bc"), uuid5("abc"),
     }  # fmt: skip
-    assert len(ids) == 10
+    assert len(ids) == 11
 
 
 @SEEDED

@@ -9,6 +9,7 @@ import orjson
 
 from services.contract.codec import Rejection
 from services.contract.dead_letter import WHOLE_BYTES_MAX, read_dead_letter
+from services.contract.served import Served, read_served
 from services.scorer.path.records import HopResult
 
 SECRET = "SECRET"
@@ -16,12 +17,15 @@ HEADERS_BYTES_MAX = 48 * 1024
 
 
 def check_result(result: HopResult) -> None:
-    """Every JSON value parses strictly, every dead letter can be read and written, and no counter repeats a record."""
+    """Every JSON value parses strictly, every batch and every dead letter can be read, and no counter repeats a
+    record."""
     for role, records in result.outputs.items():
         for record in records:
             check_headers(record.headers)
             if role == "dead_letters":
                 check_letter(record.key, record.value, record.headers)
+            elif role == "features":
+                assert isinstance(read_served(record.value), Served)
             elif role != "payments_by_payee":
                 orjson.loads(record.value)
     for counter in (result.counts, result.reasons, result.rules, result.alerts, result.thresholds):

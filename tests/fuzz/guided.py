@@ -23,6 +23,7 @@ def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
     """Each reader of one record's bytes, and its seeds."""
     from services.contract import announcement, codec
     from services.contract.alert import Alert
+    from services.contract.served import read_served
     from services.contract.shadow_scores import ShadowScores
     from services.learner.joining import records
     from services.scorer.path.hops import PayeeHop
@@ -43,6 +44,7 @@ def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
         (codec.decode_payment_label, seeds.payment_labels),
         (payee, seeds.frames),
         (records.decode_decision, lambda: seeds.decided()[0]),
+        (read_served, seeds.served),
         (records.decode_label, seeds.labels),
         (records.read_example, seeds.examples),
         (lambda data: announcement.read_announced(b"a/1", data), seeds.announced),

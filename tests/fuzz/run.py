@@ -14,7 +14,7 @@ import warnings
 from collections import Counter
 from typing import Any
 
-from tests.fuzz import hops, learning
+from tests.fuzz import columns, hops, learning
 
 BATCH = 100
 WEIGHTS = {
@@ -33,7 +33,7 @@ def run(records: int, seed: int, progress: Any = None) -> dict[str, Counter[str]
 
 def _run(records: int, seed: int, progress: Any) -> dict[str, Counter[str]]:
     draw = random.Random(seed)
-    targets = [*hops.targets(), *learning.targets()]
+    targets = [*hops.targets(), *learning.targets(), *columns.targets()]
     fates: dict[str, Counter[str]] = {target.name: Counter() for target in targets}
     fed = turns = 0
     while fed < records:

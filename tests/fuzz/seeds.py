@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -108,7 +109,7 @@ def payment_labels() -> list[Seed]:
     return made
 
 
-def seeded(outputs: list[Outbound]) -> list[Seed]:
+def seeded(outputs: Sequence[Outbound]) -> list[Seed]:
     """Outputs of one hop as seeds of the next."""
     return [Seed(each.key, each.value, each.headers) for each in outputs]
 
@@ -125,9 +126,22 @@ def frames() -> list[Seed]:
 @cache
 def decided() -> tuple[list[Seed], list[Seed]]:
     """Of ``decisions.v1`` and of ``reviews.by-subject.v1``."""
-    records = [Record(at, APPENDED_MS, each.key, each.value) for at, each in enumerate(frames())]
-    outputs = PayeeHop(ruleset(), "by-payee", 0, 1, 1).process(records, scorer()).outputs
+    outputs = PayeeHop(ruleset(), "by-payee", 0, 1, 1).process(framed(), scorer()).outputs
     return seeded(outputs["decisions"]), seeded(outputs["reviews"])
+
+
+@cache
+def served() -> list[Seed]:
+    """Of ``features.v1``: batches of a few decisions each."""
+    hop = PayeeHop(ruleset(), "by-payee", 0, 1, 1)
+    log = framed()
+    made = [hop.process(log[start : start + 20], scorer()) for start in range(0, len(log), 20)]
+    return [seed for each in made for seed in seeded(each.outputs["features"])]
+
+
+def framed() -> list[Record]:
+    """Frames as the payee hop reads them."""
+    return [Record(at, APPENDED_MS, each.key, each.value) for at, each in enumerate(frames())]
 
 
 @cache

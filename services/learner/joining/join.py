@@ -11,7 +11,7 @@ Rules, each a function of the records themselves:
 - Of what turns out not suspicious a share is learned, drawn by the same number of the same payment: the log would
   else be made of it. Scorers hear of every first label. A label of a payment that made an example makes another.
 - The first decision of a payment that is kept counts; a repeat changes nothing. How decisions are cut into batches does
-  not either. One whose score is no number is none to learn from, and counted.
+  not either.
 - A label id counts once for a payment. Another label of the same payment makes a further example if it outranks the
   one that stands (``models.labels.rank``), and else none. So the last example of a payment in the log is
   that of the label which ``models.labels.resolved`` takes of all of them.
@@ -101,8 +101,7 @@ class Taken(NamedTuple):
     joined: list[Joined]
     """What labels made that were waiting for them, in order."""
     is_new: Flags
-    """bool[n]: those with a score, kept or not, that are no repeats of kept ones and not older than what is
-    remembered."""
+    """bool[n]: those, kept or not, that are no repeats of kept ones and not older than what is remembered."""
 
 
 _encode, _decode_kept = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Kept).decode
@@ -166,13 +165,12 @@ class Join:
         latest_ms = np.maximum.accumulate(np.maximum(clock_ms, meta.latest_event_ms))
         meta.latest_event_ms = int(latest_ms.max(initial=meta.latest_event_ms))
         is_old = served.event_time_ms // DAY_MS < self._oldest_day(latest_ms)
-        is_new = ~is_old & np.isfinite(served.score)
+        is_new = ~is_old
         kept_with, cleared_with = (
             inclusion(served, share, limits.keep_probability) for share in (limits.keep_share, limits.learn_share)
         )
         is_kept = is_new & (all_drawn(decisions.digests) < kept_with)
         counts["decision_too_old"] += int(is_old.sum())
-        counts["decision_unscored"] += int((~is_old & ~is_new).sum())
         counts["decision_not_kept"] += int((is_new & ~is_kept).sum())
         keys, rows = keys_of(decisions.digests), np.flatnonzero(is_kept).tolist()
         kept_at = dict(zip(rows, kept_rows(served, rows, kept_with, np.minimum(kept_with, cleared_with)), strict=True))

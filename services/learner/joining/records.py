@@ -61,8 +61,8 @@ class Kept(Struct, frozen=True, array_like=True, gc=False):
     """With which it is learned if it turns out not suspicious; never more than ``inclusion``."""
 
     def numbers(self) -> tuple[float | None, ...]:
-        """The features, ``None`` where there is no number."""
-        return tuple(each if math.isfinite(each) else None for each in np.frombuffer(self.features, "<f8").tolist())
+        """The features, ``None`` where they are missing."""
+        return tuple(None if math.isnan(each) else each for each in np.frombuffer(self.features, "<f8").tolist())
 
 
 def kept_rows(served: Served, rows: Sequence[int], inclusion: Floats, inclusion_cleared: Floats) -> list[Kept]:

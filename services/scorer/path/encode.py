@@ -11,7 +11,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from services.contract.columns import Texts, rows_a_record
+from services.contract.columns import Texts, parts
 from services.contract.events import cloud_event
 from services.contract.label import PaymentLabel
 from services.contract.partitioner import partitions_of
@@ -24,8 +24,8 @@ from services.scorer.path.frame import Frames, Source, label_frames, outflow_fra
 from services.scorer.path.lean import Decided
 from services.scorer.path.records import Inbound, Outbound, OutboundColumns
 
-_OTHER_BYTES = 320
-"""Of a row of served features besides the features, roughly."""
+_OTHER_BYTES = 80
+"""Of a row of served features besides texts, rules, packs and features, roughly."""
 _Reviewed = tuple[int, str, Payment, int, list[Written]]
 """Row, decision id, payment, time of its append, findings."""
 
@@ -160,10 +160,10 @@ def _features(
     by = writer.served_by(verdicts.model)
     risk = verdicts.packs.risk
     packs = risk.reshape(len(ids), risk.shape[1] * risk.shape[2])
+    texts = (decided.tenant, decided.payment_id, decided.payer, payees)
+    wide = 8 * verdicts.features.shape[1] + 8 * packs.shape[1] + decided.outcomes.shape[1]
     out = []
-    size = rows_a_record(verdicts.features.itemsize * verdicts.features.shape[1] + _OTHER_BYTES)
-    for start in range(0, len(ids), size):
-        rows = slice(start, start + size)
+    for rows in parts(sum((each.lengths for each in texts), start=np.full(len(ids), _OTHER_BYTES + wide))):
         served = Served(
             by, ids[rows], decided.tenant.part(rows), decided.payment_id.part(rows), decided.payer.part(rows),
             payees.part(rows), decided.event_ms[rows], appended_ms[rows], decided.partition[rows],

@@ -86,13 +86,13 @@ def lines(decided: Decided, around: Phrases, begun: Begun, names: Sequence[str],
     begun
         How the names begin that ids are made of (``identity.decision_prefix``).
     names, rules
-        Of features and of rules, by which ``leading`` and ``outcomes`` are told.
+        Of features and of rules, by which ``leading`` and ``outcomes`` are told. Nothing in them is to be escaped.
     """
     n = len(decided.event_ms)
     told, named = _table(names), _table(rules)
     numbers = [np.frombuffer(_numbers(each), dtype=np.uint8) for each in (decided.scores, decided.probabilities)]
     fixed = sum(map(len, around)) + TEXT_BYTES + 3 * _DIGITS_MAX + 16
-    wordy = decided.leading.shape[1] * (3 + max(map(len, names), default=0)) + sum(3 + len(rule) for rule in rules)
+    wordy = decided.leading.shape[1] * (3 + int(np.diff(told.ends).max(initial=0))) + 3 * len(rules) + len(named.data)
     texts = [np.frombuffer(each.data, dtype=np.uint8) for each in (decided.tenant, decided.payer, decided.payment_id)]
     escaped = 2 * (len(texts[0]) + len(texts[2])) + sum(map(len, numbers)) + len(decided.details.data)
     room = n * (fixed + wordy) + escaped
@@ -180,7 +180,7 @@ def _ruled(data: Any, at: int, phrase: Any, rules: Any, rule_ends: Any, outcomes
 
 
 @njit(cache=True)
-def _listed(data: Any, at: int, texts: Any, ends: Any, which: int, is_further: bool) -> int:
+def _listed(data: Any, at: int, texts: Any, ends: Any, which: int, is_further: bool) -> Any:
     """The next text of a list, whose first quotation mark stands there already."""
     if is_further:
         data[at], data[at + 1], data[at + 2] = 0x22, 0x2C, 0x22
@@ -195,7 +195,7 @@ def _closed(data: Any, at: int) -> int:
 
 
 @njit(cache=True)
-def _phrase(data: Any, at: int, phrase: Any) -> int:
+def _phrase(data: Any, at: int, phrase: Any) -> Any:
     return _copied(data, at, phrase, 0, len(phrase))
 
 

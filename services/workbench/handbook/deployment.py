@@ -30,7 +30,7 @@ from models.learning.training import Plan, Snapshot, Trainer
 from models.measures import Floats
 from services.contract.announcement import CHAMPION, Promotion
 from services.contract.codec import Rejection, decode_payment_label, encode
-from services.contract.columns import Texts, rows_a_record
+from services.contract.columns import Texts, parts
 from services.contract.errors import TocsinError
 from services.contract.label import Label
 from services.contract.payment import Payment
@@ -239,7 +239,7 @@ class Deployment:
         by = ServedBy(0, model.hash, "", self._schema, NAMES, (), ())
         at_ms = np.array([each.event_time_ms for each in decided], dtype=np.int64)
         probabilities = np.array([probability(score) for score in scores.tolist()])
-        count, size = len(decided), rows_a_record(features.itemsize * features.shape[1])
+        count = len(decided)
         of_all = Served(
             by,
             np.zeros((count, 16), dtype=np.uint8),
@@ -255,8 +255,8 @@ class Deployment:
             packs=np.empty((count, 0)),
             features=features,
         )
-        parts = [of_all.part(slice(start, start + size)) for start in range(0, count, size)]
-        return [(int(part.appended_ms.max()), "", write_served(part)) for part in parts]
+        batches = [of_all.part(rows) for rows in parts(np.full(count, features.itemsize * features.shape[1]))]
+        return [(int(each.appended_ms.max()), "", write_served(each)) for each in batches]
 
     def _announce(self, now_ms: int) -> None:
         """All that was not announced yet, and the leader's latest version as the champion."""

@@ -165,7 +165,7 @@ rows_drawn = st.lists(
         served,
         payments(range(5)),
         st.sampled_from((0, 3, 8, 12, 40)).map(lambda day: START_MS + day * DAY_MS),
-        score=st.sampled_from((-9.0, -3.0, 2.0, float("nan"))),
+        score=st.sampled_from((-9.0, -3.0, 2.0)),
         outcome=st.sampled_from(("pass", "pass", "review")),
     ),
     max_size=10,
@@ -177,7 +177,7 @@ rows_drawn = st.lists(
 def test_how_decisions_are_cut_into_batches_changes_neither_examples_nor_store_nor_counts(
     rows: list[Row], waiting: list[Label], cuts: list[int]
 ) -> None:
-    """Repeats, old ones and such without a score among them, held against one at a time."""
+    """Repeats and old ones among them, held against one at a time."""
     limits = Limits(keep_share=0.5, keep_probability=1.0, decision_retention_ms=9 * DAY_MS, slack_ms=DAY_MS)
 
     def outcome(bounds: Sequence[int]) -> tuple[list[Joined], Changes, Counter[str]]:
@@ -191,13 +191,6 @@ def test_how_decisions_are_cut_into_batches_changes_neither_examples_nor_store_n
     one_by_one = outcome(range(len(rows) + 1))
     assert outcome([0, len(rows)]) == one_by_one
     assert outcome([0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]) == one_by_one
-
-
-def test_a_decision_whose_score_is_no_number_is_counted_and_teaches_nothing() -> None:
-    rows = [served("p"), served("q", score=float("nan")), served("r", score=float("inf"))]
-    made, join, counts = run([*rows, *(label(name, "l") for name in "pqr")])
-    assert [each.payment_id for each in made] == ["p"]
-    assert (counts["decision_unscored"], join.decisions, join.waiting_labels) == (2, 1, 2)
 
 
 def test_a_label_after_its_decision_makes_an_example_with_what_was_served() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 
 import numpy as np
@@ -18,7 +17,7 @@ from services.contract.label import Example, Label, PaymentLabel
 from services.contract.topics import Topics
 from services.learner.joining.batch import Output, Read, apply
 from services.learner.joining.join import Join
-from services.learner.joining.records import Decisions, Kept, decode_label, example_of, kept_rows, read_example
+from services.learner.joining.records import Decisions, Kept, decode_label, kept_rows
 from services.scorer.path.features.registry import INDEX
 from tests.learner.streams import MemoryStore, decision, features_of, label
 from tests.support.served_batches import MODEL, SCHEMA, START_MS, Row, served_batch
@@ -123,14 +122,6 @@ def test_what_is_kept_of_a_decision_is_what_was_served() -> None:
     )  # fmt: skip
     assert (second.payment_id, second.event_time_ms, second.numbers()) == ("p-2", START_MS + 5, features[::-1])
     assert kept_rows(batch, [], pi, pi_cleared) == []
-
-
-def test_a_feature_without_end_is_missing_in_an_example() -> None:
-    (kept,) = kept_rows(served_batch([Row("p", features=(math.inf, None, 1.0))]), [0], np.ones(1), np.ones(1))
-    made = example_of(label("p", "l"), kept)
-    assert made is not None
-    assert read_example(encode(made)) == made
-    assert made.features == (None, None, 1.0)
 
 
 def test_a_batch_without_append_times_has_the_time_at_which_it_was_written() -> None:

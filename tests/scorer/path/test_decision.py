@@ -7,15 +7,20 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-import orjson
 import pytest
+from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from services.contract.alert import Review
-from services.contract.codec import decode
+from services.contract.codec import decode, encode
+from services.contract.columns import Texts
+from services.contract.decision import HASH_SHOWN, Decision, ReviewDetail
+from services.contract.identity import decision_id
 from services.contract.payment import Party, Payment
-from services.scorer.path.decision import REASONS_MAX, DecisionWriter, Verdicts, decide
+from services.contract.served import ServedBy
+from services.scorer.path.decision import REASONS_MAX, REASONS_SHOWN, DecisionWriter, Verdicts, decide
 from services.scorer.path.features.registry import FEATURES, INDEX, NAMES
+from services.scorer.path.lean import Decided
 from services.scorer.path.rules.evaluate import Rules
 from services.scorer.path.rules.pack_parse import parse_pack
 from services.scorer.path.rules.ruleset import parse_ruleset, with_packs
@@ -105,6 +110,30 @@ WRITER = DecisionWriter(RULES, SCHEMA)
 PACK_WRITER = DecisionWriter(WITH_PACK, SCHEMA)
 
 
+def lean(said: Verdicts, writer: DecisionWriter = WRITER, of: LogisticModel | None = None) -> Decision:
+    """The decision on ``PAYMENT`` as it is written."""
+    made = Decided(
+        tenant=Texts.of([PAYMENT.tenant.encode()]),
+        payer=Texts.of([PAYMENT.payer.account.encode()]),
+        payment_id=Texts.of([PAYMENT.payment_id.encode()]),
+        event_ms=np.array([PAYMENT.event_time_ms]),
+        partition=np.array([0], dtype=np.int32),
+        offset=np.array([7]),
+        scores=said.scores,
+        probabilities=said.probabilities,
+        review=said.review,
+        leading=said.leading[:, :REASONS_SHOWN].copy(),
+        outcomes=said.results.outcome,
+        details=Texts.of([writer.detail(0, said, [], encode(PAYMENT)) if said.review[0] else b""]),
+    )
+    return decode(writer.lines(made, of or said.model).data.tobytes(), Decision)
+
+
+def shown(said: Verdicts) -> list[str]:
+    """The reasons that a decision shows."""
+    return list(lean(said).reasons)
+
+
 # --- the outcome -----------------------------------------------------------------------------------------------------
 
 
@@ -169,15 +198,15 @@ def test_reasons_are_the_largest_positive_contributions_and_ties_stand_in_canoni
     assert WRITER.reasons(0, said) == [
         {"feature": name, "value": 1.0, "contribution": weights[name]} for name in expected
     ]
-    assert orjson.loads(WRITER.written_reasons(0, said)) == WRITER.reasons(0, said)
-    assert REASONS_MAX == 5
+    assert shown(said) == expected[:3]
+    assert (REASONS_MAX, REASONS_SHOWN) == (5, 3)
 
 
 def test_what_lowered_a_score_or_left_it_alone_is_no_reason() -> None:
     said = decided(rows({LINEAR[0]: 1.0, LINEAR[1]: 1.0}), model({LINEAR[0]: -1.0, LINEAR[1]: 0.0}))
     assert said.leading.tolist() == [[-1] * REASONS_MAX]
     assert WRITER.reasons(0, said) == []
-    assert WRITER.written_reasons(0, said) == b"[]"
+    assert shown(said) == []
 
 
 @pytest.mark.parametrize("at", [0, K - 1])
@@ -186,7 +215,7 @@ def test_any_feature_can_be_the_only_reason(at: int) -> None:
     said = decided(table, model({NAMES[at]: 1.0}))
     assert said.leading.tolist() == [[at, -1, -1, -1, -1]]
     assert [each["feature"] for each in WRITER.reasons(0, said)] == [NAMES[at]]
-    assert orjson.loads(WRITER.written_reasons(0, said)) == WRITER.reasons(0, said)
+    assert shown(said) == [NAMES[at]]
 
 
 def test_the_first_feature_keeps_its_place_before_the_last_that_raised_the_score_less() -> None:
@@ -243,10 +272,9 @@ def test_a_review_is_addressed_to_its_subjects_and_to_those_of_each_finding() ->
     only_pack, both = (PACK_WRITER.addressed(row, said, found[row]) for row in range(2))
     assert only_pack == [("payee", found[0][0])]
     assert both == [("payer", None), ("payee", None), ("payee", found[1][0])]
-    more = [orjson.loads(b"{" + PACK_WRITER.of_review(row, said, found[row]) + b"}") for row in range(2)]
-    assert [each["subjects"] for each in more] == [[], ["payer", "payee"]]
-    assert [[each["role"] for each in row["findings"]] for row in more] == [["payee"], ["payee"]]
-    assert [len(each["contributions"]) for each in more] == [K, K]
+    more = [decode(PACK_WRITER.detail(row, said, found[row], b"{}"), ReviewDetail) for row in range(2)]
+    assert [each.subjects for each in more] == [(), ("payer", "payee")]
+    assert [each.findings for each in more] == [(found[row][0].finding,) for row in range(2)]
 
 
 @pytest.mark.parametrize("role, account", [("payer", "payer-1"), ("payee", "payee-1")])
@@ -271,16 +299,47 @@ def test_a_review_says_what_a_person_needs_of_its_subject(role: str, account: st
             assert (read.queue, read.finding) == (finding.finding.queue, finding.finding)
 
 
+def test_the_detail_of_a_review_is_what_was_measured_and_the_payment_as_it_came() -> None:
+    said = decided(rows(BUSY_PAYER | BUSY_PAYEE | {"amount_roundness": math.nan}), model({ON_PAYER: 0.5}))
+    raw = b'{ "payment_id":"p-1" ,"x":1.50}'
+    written = WRITER.detail(0, said, [], raw)
+    assert written.endswith(b'"payment":' + raw + b"}")
+    read = decode(written, ReviewDetail)
+    assert [(each.rule, each.outcome, each.missing) for each in read.rules] == [
+        ("of-the-payer", "hit", ()), ("of-the-payee", "hit", ()), ("of-the-payer-too", "error", ("amount_roundness",)),
+    ]  # fmt: skip
+    assert [(each.measured, each.threshold) for each in read.rules[:2]] == [(3.0, 3.0), (8.0, 8.0)]
+    assert (read.subjects, read.findings) == (("payer", "payee"), ())
+    assert [asdict(each) for each in read.reasons] == WRITER.reasons(0, said)
+
+
 def test_a_decision_names_what_it_was_made_by_and_has_the_id_of_its_payment() -> None:
     of = replace(model(), version=12)
-    assert orjson.loads(b"{" + WRITER.named(of) + b"}") == {
-        "model_version": 12, "model_hash": of.hash, "ruleset_hash": RULESET.hash, "feature_schema_hash": SCHEMA,
-    }  # fmt: skip
-    assert WRITER.decision_id("t", "p") == DecisionWriter(RULES, "other").decision_id("t", "p")
-    assert len({WRITER.decision_id("t", "p"), WRITER.decision_id("t", "q"), WRITER.decision_id("u", "p")}) == 3
+    made = lean(decided(rows({})), WRITER, of)
+    assert (made.model_version, made.model) == (12, of.hash[:HASH_SHOWN])
+    assert (made.ruleset, made.feature_schema) == (RULESET.hash[:HASH_SHOWN], SCHEMA[:HASH_SHOWN])
+    assert made.decision_id == decision_id("default", "payer-1", "p-1", RULESET.hash)
+    assert lean(decided(rows({})), DecisionWriter(RULES, "other")).decision_id == made.decision_id
+    assert lean(decided(rows({}), rules=WITH_PACK), PACK_WRITER).decision_id != made.decision_id
 
 
-def test_rules_are_written_for_every_payment() -> None:
-    said = decided(rows({}, BUSY_PAYER))
-    written = [orjson.loads(each) for each in WRITER.rules.written(said.results)]
-    assert [[each["outcome"] for each in row] for row in written] == [["no_hit"] * 3, ["hit", "no_hit", "no_hit"]]
+def test_what_decisions_of_a_batch_have_in_common() -> None:
+    of = replace(model(), version=12)
+    hashes = (of.hash, WITH_PACK.ruleset.hash, SCHEMA)
+    rules = ("of-the-payer", "of-the-payee", "of-the-payer-too")
+    assert PACK_WRITER.served_by(of) == ServedBy(12, *hashes, NAMES, rules, (PACK.name,))
+    assert WRITER.served_by(of).pack_names == ()
+
+
+def test_a_decision_lists_rules_that_hit_and_those_that_could_not_run() -> None:
+    said = [decided(rows(told)) for told in ({}, BUSY_PAYER, BUSY_PAYER | BUSY_PAYEE | {"amount_roundness": math.nan})]
+    assert [(made.rules, made.unmeasured) for made in map(lean, said)] == [
+        ((), ()), (("of-the-payer",), ()), (("of-the-payer", "of-the-payee"), ("of-the-payer-too",)),
+    ]  # fmt: skip
+
+
+def test_a_review_tells_no_rule_that_ran_and_did_not_hit() -> None:
+    said = decided(rows({}, BUSY_PAYER, {"amount_roundness": math.nan}))
+    told = [[each["outcome"] for each in RULES.described(said.results, row)] for row in range(3)]
+    assert told == [[], ["hit"], ["error"]]
+    assert [len(RULES.described(said.results, row, only_hits=True)) for row in range(3)] == [0, 1, 0]

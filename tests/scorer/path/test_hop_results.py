@@ -6,11 +6,14 @@ from collections import Counter
 from dataclasses import replace
 
 import msgspec
+import pytest
 
+from services.contract.alert import Review
 from services.contract.codec import decode, encode
+from services.contract.columns import BATCH_BYTES
 from services.contract.decision import Decision
 from services.contract.events import cloud_event
-from services.contract.identity import Digests
+from services.contract.identity import Digests, decision_id
 from services.contract.label import PaymentLabel
 from services.contract.payment import Party, Payment
 from services.scorer.path.features.private import PrivateLists
@@ -21,6 +24,7 @@ from services.scorer.path.records import HopResult, Record
 from services.scorer.path.replay import label_record
 from services.scorer.path.rules.ruleset import Ruleset
 from tests.scorer.path.test_hops import APPENDED_MS, RULESET, START_MS, model, seeded_log
+from tests.support.served import rows_of
 
 FIRST = Payment("p-0", START_MS, 5_000, "EUR", Party("a", country="DE"), Party("b", country="PH"))
 SECOND = msgspec.structs.replace(FIRST, payment_id="p-1", event_time_ms=START_MS + 1)
@@ -71,23 +75,64 @@ def test_the_payee_hop_counts_what_became_of_each_frame() -> None:
     assert (some.counts["decided"], some.counts["review"]) == (2, 0)
 
 
-def test_a_decision_is_an_event_that_has_its_id() -> None:
+def test_a_decision_is_lean_and_stands_under_the_account_of_its_payee_at_the_time_of_its_append() -> None:
     frames = frames_of(payer_hop().process(LOG, model()))
-    for each in PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model()).outputs["decisions"]:
-        assert each.headers == cloud_event("decision.v1", decode(each.value, Decision).decision_id)
+    decisions = PayeeHop(RULESET, "by-payee", 7, 1, 1).process(frames, model()).outputs["decisions"]
+    assert [each[:3] for each in decisions] == [(7, APPENDED_MS, b"b")] * 2
+    assert [each.headers for each in decisions] == [[], []]
+    for each in decisions:
+        read = decode(each.value, Decision)
+        assert read.decision_id == decision_id("default", "a", read.payment_id, RULESET.hash)
+        assert read.review or len(each.value) < 512
+
+
+def test_a_review_is_an_event_named_after_its_decision_and_subject() -> None:
+    frames = frames_of(payer_hop().process(LOG, model()))
+    outputs = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model(review_probability=0.0)).outputs
+    reviews = [(each.headers, decode(each.value, Review)) for each in outputs["reviews"]]
+    assert len(reviews) >= 2
+    for headers, review in reviews:
+        assert headers == cloud_event("review.v1", f"{review.decision_id}/{review.subject.role}")
 
 
 def test_the_payee_hop_counts_by_rule_what_its_decisions_say() -> None:
     frames = frames_of(payer_hop().process(seeded_log(300), model()))
     result = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model())
-    said = Counter(
-        (each.rule, each.outcome)
-        for decision in result.outputs["decisions"]
-        for each in decode(decision.value, Decision).rules
-        if each.outcome != "no_hit"
-    )
+    decisions = [decode(each.value, Decision) for each in result.outputs["decisions"]]
+    said = Counter((rule, "hit") for each in decisions for rule in each.rules)
+    said.update((rule, "error") for each in decisions for rule in each.unmeasured)
     assert {outcome for _, outcome in said} == {"hit", "error"}
     assert result.rules == said
+
+
+def test_of_the_rules_a_review_tells_those_that_hit_or_could_not_run() -> None:
+    frames = frames_of(payer_hop().process(seeded_log(300), model()))
+    outputs = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model(review_probability=0.0)).outputs
+    told: set[str] = set()
+    for each in (decode(record.value, Decision) for record in outputs["decisions"]):
+        assert each.review is not None
+        by_outcome = {
+            outcome: tuple(rule.rule for rule in each.review.rules if rule.outcome == outcome)
+            for outcome in ("hit", "no_hit", "error")
+        }
+        assert by_outcome == {"hit": each.rules, "no_hit": (), "error": each.unmeasured}
+        assert all(rule.missing for rule in each.review.rules if rule.outcome == "error")
+        told.update(rule.outcome for rule in each.review.rules)
+    assert told == {"hit", "error"}
+
+
+@pytest.mark.parametrize("name", ["p", "\U0001f3e6" * 120])
+def test_no_record_of_features_is_larger_than_a_mebibyte_however_long_names_are(name: str) -> None:
+    payments = [
+        Payment(f"{name}{at:08}", START_MS + at, 100, "EUR", Party(f"{name}{at % 3:08}"), Party(name), tenant=name)
+        for at in range(1_500)
+    ]
+    log = [record(at, each, each.payer.account.encode()) for at, each in enumerate(payments)]
+    frames = frames_of(payer_hop().process(log, model()))
+    features = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model()).outputs["features"]
+    assert [row.payment_id for row in rows_of(features)] == [each.payment_id for each in payments]
+    assert max(len(each.value) for each in features) <= 1_048_576
+    assert len(features) <= sum(len(each.value) for each in features) / BATCH_BYTES + 1, "records are full"
 
 
 def test_each_stage_is_marked_when_it_is_over() -> None:

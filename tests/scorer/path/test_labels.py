@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +28,7 @@ from services.scorer.path.scoring.model import untrained_model
 from tests.scorer.path.logs import DAY_MS, NO_HORIZON, PARAMETERS, START_MS, Mixed, labelled, payment, seeded_log
 from tests.scorer.path.runs import LABELLED, payee_log, payee_matrix, payer_matrix, run_payee, run_payer
 from tests.scorer.path.test_hops import APPENDED_MS, RULESET, SCHEMA
+from tests.support.served import features_of, rows_of
 
 MODEL = untrained_model(SCHEMA)
 
@@ -57,15 +56,14 @@ def frames_of(records: Sequence[Record], cuts: Sequence[int] = (), partitions: i
     ]
 
 
-def decisions_of(frames: Sequence[Outbound], cuts: Sequence[int] = ()) -> list[bytes]:
+def decided(frames: Sequence[Outbound], cuts: Sequence[int] = ()) -> tuple[list[Outbound], list[Outbound]]:
+    """Decisions, and records of what they were made of."""
     hop = PayeeHop(RULESET, "by-payee", 0, 1, 1)
     read = [Record(at, each.timestamp, each.key, each.value) for at, each in enumerate(frames)]
     edges = sorted({0, len(read), *(cut for cut in cuts if cut < len(read))})
-    return [
-        each.value
-        for start, stop in pairwise(edges)
-        for each in hop.process(read[start:stop], MODEL).outputs["decisions"]
-    ]
+    outputs = [hop.process(read[start:stop], MODEL).outputs for start, stop in pairwise(edges)]
+    decisions, features = ([each for made in outputs for each in made[role]] for role in ("decisions", "features"))
+    return decisions, features
 
 
 def label_of(of: Payment, confirmed: bool = True, **changes: object) -> PaymentLabel:
@@ -83,7 +81,9 @@ def label_of(of: Payment, confirmed: bool = True, **changes: object) -> PaymentL
 def test_how_logs_with_labels_are_cut_changes_no_byte(cuts: list[int], others: list[int]) -> None:
     frames = frames_of(LOG)
     assert frames_of(LOG, cuts) == frames
-    assert decisions_of(frames, others) == decisions_of(frames)
+    (cut, cut_features), (whole, features) = decided(frames, others), decided(frames)
+    assert cut == whole
+    assert rows_of(cut_features) == rows_of(features)
 
 
 def test_labels_stand_among_frames_in_the_order_of_the_log() -> None:
@@ -100,16 +100,14 @@ def test_labels_stand_among_frames_in_the_order_of_the_log() -> None:
 @settings(derandomize=True, max_examples=10, deadline=None)
 @given(cuts=st.lists(st.integers(1, 600), max_size=6))
 def test_a_replay_with_labels_among_the_payments_serves_what_workers_serve(cuts: list[int]) -> None:
-    served = [orjson.loads(each) for each in decisions_of(frames_of(LOG))]
+    served = decided(frames_of(LOG))[1]
     replay, payments, rows = Replay(RULESET), [], []
     for start, stop in pairwise(sorted({0, len(LOG), *(cut for cut in cuts if cut < len(LOG))})):
         found, features = replay.measure(LOG[start:stop])
         payments += [each.payment_id for each in found]
-        rows += [[None if math.isnan(x) else x for x in row] for row in features.tolist()]
-    assert payments == [each["payment_id"] for each in served]
-    assert rows == [each["features"] for each in served]
-    column = [row[INDEX["payee_confirmed_share_30d"]] for row in rows]
-    assert len(set(column)) > 10
+        rows += [row.tobytes() for row in features]
+    assert [(each.payment_id, each.features) for each in rows_of(served)] == list(zip(payments, rows, strict=True))
+    assert len(set(features_of(served)[:, INDEX["payee_confirmed_share_30d"]].tolist())) > 10
 
 
 def test_a_label_feeds_the_payers_and_the_payees_next_payments_and_no_others() -> None:

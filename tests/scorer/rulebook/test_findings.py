@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from services.contract.alert import Alert, Review
 from services.contract.codec import decode
-from services.contract.decision import Decision
+from services.contract.decision import Decision, ReviewDetail
 from services.generator import AccountTruth, Configuration, Stream
 from services.runtime.settings import load_settings
 from services.scorer.path.alerts.alerter import Alerter
@@ -18,6 +20,7 @@ from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Record
 from services.scorer.path.scoring.model import untrained_model
 from services.scorer.rulebook.ruleset_file import load_ruleset
+from tests.support.served import served_in
 
 RULESET = load_ruleset(load_settings())
 MODEL = untrained_model(feature_schema_hash(RULESET.parameters))
@@ -28,7 +31,10 @@ class Seen:
     """All that one partition made of a stream."""
 
     truth: dict[tuple[str, str], AccountTruth]
-    decisions: dict[str, Decision]
+    decisions: dict[str, ReviewDetail]
+    """What a decision to review says, by its id."""
+    features: dict[str, NDArray[np.float64]]
+    """What it was made of."""
     reviews: list[Review]
     alerts: dict[str, Alert]
 
@@ -37,7 +43,8 @@ class Seen:
 def seen() -> Seen:
     stream = Stream(Configuration(payers=900, months=9, seed=4, base_rate=0.03, profile="remitter"))
     payer, payee, alerter = PayerHop(RULESET, "", 0, 1), PayeeHop(RULESET, "", 0, 1, 1), Alerter("", 0)
-    decisions: dict[str, Decision] = {}
+    decisions: dict[str, ReviewDetail] = {}
+    features: dict[str, NDArray[np.float64]] = {}
     reviews: list[Review] = []
     alerts: dict[str, Alert] = {}
     offset = framed = reviewed = 0
@@ -52,7 +59,9 @@ def seen() -> Seen:
         framed += len(inner)
         outputs = payee.process(inner, MODEL).outputs
         decided = [decode(each.value, Decision) for each in outputs["decisions"]]
-        decisions.update((each.decision_id, each) for each in decided if each.outcome == "review")
+        decisions.update((each.decision_id, each.review) for each in decided if each.review is not None)
+        for served in (served_in(each.value) for each in outputs["features"]):
+            features.update(zip(served.decision_ids(), served.features, strict=True))
         reviews += [decode(each.value, Review) for each in outputs["reviews"]]
         log = [
             Record(reviewed + at, each.timestamp, each.key, each.value) for at, each in enumerate(outputs["reviews"])
@@ -62,7 +71,7 @@ def seen() -> Seen:
             alert = decode(each.value, Alert)
             alerts[alert.alert_id] = alert
     truth = {(each.role, each.account): each for each in stream.accounts()}
-    return Seen(truth, decisions, reviews, alerts)
+    return Seen(truth, decisions, features, reviews, alerts)
 
 
 def test_packs_speak_of_payers_of_the_kind_and_of_their_payees(seen: Seen) -> None:
@@ -77,12 +86,12 @@ def test_packs_speak_of_payers_of_the_kind_and_of_their_payees(seen: Seen) -> No
 
 def test_every_finding_adds_up_and_its_measurements_are_the_decisions_features(seen: Seen) -> None:
     found = 0
-    for decision in seen.decisions.values():
+    for identity, decision in seen.decisions.items():
         for finding in decision.findings:
             total = finding.prior
             for each in (*finding.evidence, *finding.counter_evidence):
                 total += each.weight
-                assert decision.features[INDEX[each.feature]] == each.measured
+                assert seen.features[identity][INDEX[each.feature]] == each.measured
             assert total + finding.model == finding.score
             found += 1
     assert found > 20

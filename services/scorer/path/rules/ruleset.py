@@ -12,6 +12,7 @@ import orjson
 
 from services.contract.codes import CURRENCY_EXPONENT
 from services.contract.decision import Family
+from services.contract.fields import NAME_PATTERN
 from services.contract.identity import hash_of
 from services.contract.payment import Role
 from services.contract.units import DAY_MS
@@ -24,7 +25,8 @@ from services.scorer.path.rules.pack_format import Pack
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One rule: hits when ``measure`` and every one of ``conditions`` holds."""
 
-    id: Annotated[str, msgspec.Meta(min_length=1)]
+    id: Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
+    """Decisions list it, and batches of features, with a comma between."""
     statement: str
     family: Family
     subject: Role

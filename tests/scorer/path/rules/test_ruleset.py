@@ -122,6 +122,8 @@ MISTAKES = [
     ("an unknown currency", changed("GBP = 0.86", "GPB = 0.86"), "GPB"),
     ("two rules of one id", changed('id = "velocity"', 'id = "burst"'), "same id"),
     ("a rule without id", changed('id = "velocity"\n', ""), "id"),
+    *((f"a rule called {name!r}", changed('id = "velocity"', f"id = {name!r}"), "rule.*id")
+      for name in ("", "a,b", 'a"b', "v\u00e4", "two words", "-x", "x" * 65)),
     ("an unknown key in a rule", changed('id = "velocity"', 'id = "velocity"\nweight = 2'), "weight"),
     ("an unknown family", changed('family = "temporal"', 'family = "vibes"'), "family"),
     ("an unknown subject", changed('subject = "payer"', 'subject = "bank"'), "subject"),
