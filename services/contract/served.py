@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,8 +95,11 @@ class Served:
 
     def part(self, rows: slice) -> Served:
         """Some neighbouring ones."""
-        values = (getattr(self, each.name) for each in SERVED.columns)
-        return Served(self.by, *(each.part(rows) if isinstance(each, Texts) else each[rows] for each in values))
+        chosen: dict[str, Any] = {}
+        for column in SERVED.columns:
+            whole = getattr(self, column.name)
+            chosen[column.name] = whole.part(rows) if isinstance(whole, Texts) else whole[rows]
+        return Served(self.by, **chosen)
 
     def texts(self, name: str) -> list[str]:
         """The texts of a column."""

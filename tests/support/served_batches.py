@@ -46,11 +46,13 @@ def served_batch(rows: Sequence[Row], schema: str = SCHEMA, model: str = MODEL) 
     at_ms = [row.event_time_ms for row in rows]
     appended_ms = [row.event_time_ms if row.appended_ms is None else row.appended_ms for row in rows]
     ids = [decision_id(row.tenant, row.payer, row.payment_id, RULESET) for row in rows]
-    texts = [[getattr(row, name).encode() for row in rows] for name in ("tenant", "payment_id", "payer", "payee")]
     return Served(
         ServedBy(0, model, RULESET, schema, names, RULES, ()),
         np.array([list(UUID(each).bytes) for each in ids], dtype=np.uint8).reshape(count, 16),
-        *map(Texts.of, texts),
+        tenant=Texts.of([row.tenant.encode() for row in rows]),
+        payment_id=Texts.of([row.payment_id.encode() for row in rows]),
+        payer=Texts.of([row.payer.encode() for row in rows]),
+        payee=Texts.of([row.payee.encode() for row in rows]),
         event_time_ms=np.array(at_ms, dtype=np.int64),
         appended_ms=np.array(appended_ms, dtype=np.int64),
         partition=np.zeros(count, dtype=np.int32),

@@ -22,7 +22,6 @@ from services.scorer.path.features.registry import INDEX, NAMES
 
 EXAMPLE_WEIGHT_MAX = 1e6
 """As of a label: what a trainer takes."""
-_NAMES = ("payer", "payee", "payment_id", "tenant")
 
 
 class Decisions(NamedTuple):
@@ -68,16 +67,23 @@ class Kept(Struct, frozen=True, array_like=True, gc=False):
 def kept_rows(served: Served, rows: Sequence[int], inclusion: Floats, inclusion_cleared: Floats) -> list[Kept]:
     """What the store keeps of the decisions in ``rows``; the probabilities are those of all n."""
     by, features = served.by, served.features.astype("<f8", copy=False)
+    columns = zip(
+        served.event_time_ms[rows].tolist(),
+        served.score[rows].tolist(),
+        (features[row].tobytes() for row in rows),
+        served.payer.chosen(rows),
+        served.payee.chosen(rows),
+        served.payment_id.chosen(rows),
+        served.tenant.chosen(rows),
+        inclusion[rows].tolist(),
+        inclusion_cleared[rows].tolist(),
+        strict=True,
+    )
     return [
-        Kept(at_ms, score, features[row].tobytes(), by.model_hash, by.feature_schema_hash, *names, *probabilities)
-        for row, at_ms, score, names, probabilities in zip(
-            rows,
-            served.event_time_ms[rows].tolist(),
-            served.score[rows].tolist(),
-            zip(*(getattr(served, name).chosen(rows) for name in _NAMES), strict=True),
-            zip(inclusion[rows].tolist(), inclusion_cleared[rows].tolist(), strict=True),
-            strict=True,
+        Kept(
+            at_ms, score, numbers, by.model_hash, by.feature_schema_hash, payer, payee, payment_id, tenant, pi, cleared
         )
+        for at_ms, score, numbers, payer, payee, payment_id, tenant, pi, cleared in columns
     ]
 
 

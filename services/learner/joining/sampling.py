@@ -20,6 +20,7 @@ from services.contract.served import HIT, PASS, Served
 
 _BITS = 48
 """Of a digest, that make the number."""
+_NUMBERS = 1 << _BITS
 
 
 def inclusion(served: Served, share: float, certain: float) -> NDArray[np.float64]:
@@ -38,7 +39,7 @@ def drawn(payment: bytes) -> float:
     >>> drawn(bytes(16)), drawn(b"\\x80" + bytes(15)), drawn(b"\\xff" * 16) < 1.0
     (0.0, 0.5, True)
     """
-    return int.from_bytes(payment[: _BITS // 8], "big") / 2**_BITS
+    return int.from_bytes(payment[: _BITS // 8], "big") / _NUMBERS
 
 
 def all_drawn(digests: Digests) -> NDArray[np.float64]:
@@ -47,4 +48,5 @@ def all_drawn(digests: Digests) -> NDArray[np.float64]:
     >>> all_drawn(np.array([[1 << 63, 7]], dtype=np.uint64)).tolist()
     [0.5]
     """
-    return (digests[:, 0] >> np.uint64(64 - _BITS)) / 2**_BITS
+    numbers: NDArray[np.float64] = (digests[:, 0] >> np.uint64(64 - _BITS)) / _NUMBERS
+    return numbers

@@ -236,14 +236,16 @@ class Deployment:
         self, decided: Sequence[Payment], features: Floats, scores: Floats, model: Model
     ) -> list[tuple[int, str, bytes]]:
         """The day's decisions, as the learner reads them."""
-        by = ServedBy(0, model.hash, "", self._schema, NAMES, (), ())
         at_ms = np.array([each.event_time_ms for each in decided], dtype=np.int64)
         probabilities = np.array([probability(score) for score in scores.tolist()])
         count = len(decided)
         of_all = Served(
-            by,
+            ServedBy(0, model.hash, "", self._schema, NAMES, (), ()),
             np.zeros((count, 16), dtype=np.uint8),
-            *(Texts.of([text.encode() for text in texts]) for texts in zip(*map(_names_of, decided), strict=True)),
+            tenant=Texts.of([each.tenant.encode() for each in decided]),
+            payment_id=Texts.of([each.payment_id.encode() for each in decided]),
+            payer=Texts.of([each.payer.account.encode() for each in decided]),
+            payee=Texts.of([each.payee.account.encode() for each in decided]),
             event_time_ms=at_ms,
             appended_ms=at_ms,
             partition=np.zeros(count, dtype=np.int32),
@@ -274,10 +276,6 @@ class Deployment:
         refused = self._choice.take(key, value, now_ms)
         if refused is not None:
             raise UnfitError(f"{key.decode()}: {refused}")
-
-
-def _names_of(payment: Payment) -> tuple[str, str, str, str]:
-    return payment.tenant, payment.payment_id, payment.payer.account, payment.payee.account
 
 
 class _Memory:
