@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from uuid import UUID
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.codec import Rejection
-from services.contract.columns import Column, Columns, Layout, Texts
+from services.contract.columns import Column, Columns, Layout, Texts, ids_of
 from services.contract.fields import EVENT_TIME_MS_MAX
 
 PASS, REVIEW = 0, 1
@@ -93,13 +93,21 @@ class Served:
     def __len__(self) -> int:
         return len(self.event_time_ms)
 
+    def part(self, rows: slice) -> Served:
+        """Some neighbouring ones."""
+        chosen: dict[str, Any] = {}
+        for column in SERVED.columns:
+            whole = getattr(self, column.name)
+            chosen[column.name] = whole.part(rows) if isinstance(whole, Texts) else whole[rows]
+        return Served(self.by, **chosen)
+
     def texts(self, name: str) -> list[str]:
         """The texts of a column."""
         return Columns(len(self), {name: getattr(self, name)}).texts(name)
 
     def decision_ids(self) -> list[str]:
         """As decisions write them."""
-        return [str(UUID(bytes=each)) for each in self.decision_id.view("V16").ravel().tolist()]
+        return ids_of(self.decision_id)
 
 
 def write_served(served: Served) -> bytes:

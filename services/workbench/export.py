@@ -12,8 +12,8 @@ from msgspec import Struct
 from models.labels import resolved
 from services.contract.codec import DECISION_BYTES_MAX, Rejection, read
 from services.contract.label import Label
+from services.contract.payment_digests import payment_key
 from services.kafka.reading import read_log
-from services.learner.joining.join import payment_key
 from services.learner.joining.records import decode_label
 from services.runtime.settings import Settings
 from services.scorer.path.decode import FUTURE_MS_MAX
