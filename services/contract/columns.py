@@ -37,11 +37,11 @@ class Column(NamedTuple):
     unit: str
     meaning: str
     each: str = ""
-    some: bool = False
     named_by: str = ""
     """The entry of the metadata that names them in order, with a comma between."""
     codes: tuple[str, ...] = ()
     """What the numbers 0, 1, ... stand for."""
+    some: bool = False
 
 
 class Texts(NamedTuple):

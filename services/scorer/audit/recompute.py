@@ -256,8 +256,8 @@ async def _payer_side(
 
 
 def _handed(value: bytes, origin: Origin) -> dict[str, bytes] | None:
-    """What a record of the payer hop says of the payment that was read at ``origin``, by column; ``None`` where it holds
-    no such."""
+    """What a record of the payer hop says of the payment that was read at ``origin``, by column; ``None`` where it
+    holds no such."""
     found = HANDOVER.read(value, "handover_invalid")
     if isinstance(found, Rejection) or found.said["partition"] != str(origin.partition):
         return None
@@ -281,8 +281,8 @@ async def _payee_side(
 ) -> None:
     """The decisions that the payee hop makes, from the payee partition's log.
 
-    A batch is cut behind each record with a target, so that it can be decided by the model that it names; state knows no
-    model.
+    A batch is cut behind each record with a target, so that it can be decided by the model that it names; state knows
+    no model.
     """
     topic, partitions = settings.topics.payments_by_payee.name, settings.partitions
     hop = PayeeHop(ruleset, topic, partition, partitions, partitions, settings.repeats_possible, settings.accounts_max)
