@@ -93,8 +93,9 @@ class Served:
 
     def part(self, rows: slice) -> Served:
         """Some neighbouring ones."""
-        values: list[Any] = [getattr(self, each.name) for each in SERVED.columns]
-        return Served(self.by, *(each.part(rows) if isinstance(each, Texts) else each[rows] for each in values))
+        columns = {each.name: getattr(self, each.name) for each in SERVED.columns}
+        parts = {name: of.part(rows) if isinstance(of, Texts) else of[rows] for name, of in columns.items()}
+        return Served(self.by, **parts)
 
     def texts(self, name: str) -> list[str]:
         """The texts of a column."""
