@@ -93,11 +93,9 @@ class Served:
 
     def part(self, rows: slice) -> Served:
         """Some neighbouring ones."""
-        chosen: dict[str, Any] = {}
-        for column in SERVED.columns:
-            whole = getattr(self, column.name)
-            chosen[column.name] = whole.part(rows) if isinstance(whole, Texts) else whole[rows]
-        return Served(self.by, **chosen)
+        columns = {each.name: getattr(self, each.name) for each in SERVED.columns}
+        parts = {name: of.part(rows) if isinstance(of, Texts) else of[rows] for name, of in columns.items()}
+        return Served(self.by, **parts)
 
     def texts(self, name: str) -> list[str]:
         """The texts of a column."""

@@ -13,11 +13,11 @@ from services.scorer.path.features.definitions.feature import Feature
 from services.scorer.path.features.registry import FEATURES, PAYEE_HOP, PAYER_HOP
 
 OPENED_BY = {
-    "pyarrow": "table = pyarrow.ipc.open_stream(value).read_all()",
-    "polars": "table = polars.read_ipc_stream(value)",
-    "duckdb": "table = duckdb.from_arrow(pyarrow.ipc.open_stream(value).read_all())",
+    "pyarrow": "pyarrow.ipc.open_stream(value).read_all()",
+    "polars": "polars.read_ipc_stream(value)",
+    "duckdb": "duckdb.from_arrow(pyarrow.ipc.open_stream(value).read_all())",
 }
-"""By library, how it opens the value of a record."""
+"""By library, what opens the value of a record."""
 HEAD = """# Features and columns
 
 `tocsin topics columns --out docs/features.md` wrote this page from the code. Do not edit it.
@@ -39,7 +39,7 @@ _TYPES = {
 
 def features_page() -> str:
     """The whole page."""
-    lines = "\n".join(f"{line:<74}# {library}" for library, line in OPENED_BY.items())
+    lines = "\n".join(f"table = {line:<66}# {library}" for library, line in OPENED_BY.items())
     sections = [_layout_section(each) for each in LAYOUTS.values()]
     mathematics = inspect.cleandoc(registry.__doc__ or "").partition("\n\n")[2].replace("``", "`")
     rows = [
