@@ -1,4 +1,4 @@
-"""A worker under measurement: a real process on one core, watched through its metrics and the kernel's accounts."""
+"""A process under measurement: on a core of its own, watched through its metrics and the kernel's accounts."""
 
 from __future__ import annotations
 
@@ -9,15 +9,25 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from services.broker.probe import free_ports
 from services.runtime.settings import PREFIX, Settings
 
-POLL_S = 1.0
-"""Seldom: an exposition takes the worker some milliseconds."""
+DECIDED = 'tocsin_payments_total{hop="payee",result="decided"}'
+"""The beginning of the line by which a scorer, and each baseline, tells how many payments it has decided."""
+POLL_S = 0.5
+"""Seldom: an exposition takes a worker some milliseconds."""
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class MeasuringError(RuntimeError):
+    """A process under measurement ended, or did too little to be measured. Its message has the end of what it said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,14 @@ class Measured:
         payments = last.done - first.done
         return cls(payments / (last.wall_s - first.wall_s), 1e6 * (last.cpu_s - first.cpu_s) / payments)
 
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Rounded, by name."""
+        return {
+            "payments_per_second": round(self.payments_per_second),
+            "cpu_us_per_payment": round(self.cpu_us_per_payment, 1),
+        }
+
 
 def reserve_core() -> int | None:
     """Leave the last core to the worker that is measured, and take this process and all it will start (the broker) to
@@ -53,40 +71,68 @@ def reserve_core() -> int | None:
     return cores[-1]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a process under measurement tells how far it is, and may keep what it keeps."""
+
+    metrics_port: int
+    folder: Path
+
+
+def python(*arguments: str, interpreter: str = sys.executable) -> list[str]:
+    """The command that runs a module of ours."""
+    return [interpreter, "-m", *arguments]
+
+
+def environment_of(settings: Settings, place: Place) -> Mapping[str, str]:
+    """This process's environment, with what a worker under measurement is told in place of a command line."""
+    return os.environ | {
+        PREFIX + "BOOTSTRAP": settings.bootstrap,
+        PREFIX + "TOPIC_PREFIX": settings.topic_prefix,
+        PREFIX + "PARTITIONS": str(settings.partitions),
+        PREFIX + "DELIVERY": settings.delivery,
+        PREFIX + "COMPRESSION": settings.compression,
+        PREFIX + "METRICS_PORT": str(place.metrics_port),
+        PREFIX + "STATE_DIR": str(place.folder / "state"),
+        PREFIX + "REGISTRY": str(place.folder / "registry"),
+    }
+
+
 class MeasuredWorker:
-    """Runs ``arguments`` of this Python in a process of its own.
+    """Runs ``command`` in a process of its own, which counts at ``place.metrics_port`` what it has done.
 
     ``counter`` is the beginning of the line of its Prometheus exposition that counts payments done; ``core`` the core
-    it has to itself (``reserve_core``), or none.
+    it has to itself from its first moment (``reserve_core``), or none.
     """
 
     def __init__(
-        self, arguments: list[str], settings: Settings, counter: str, core: int | None, poll_s: float = POLL_S
+        self,
+        command: Sequence[str],
+        settings: Settings,
+        counter: str,
+        core: int | None,
+        place: Place | None = None,
+        poll_s: float = POLL_S,
     ) -> None:
         self._counter, self._poll_s = counter, poll_s
-        self._port = free_ports(1)[0]
         self._folder = tempfile.TemporaryDirectory(prefix="tocsin-bench-")
-        environment = os.environ | {
-            PREFIX + "BOOTSTRAP": settings.bootstrap,
-            PREFIX + "TOPIC_PREFIX": settings.topic_prefix,
-            PREFIX + "PARTITIONS": str(settings.partitions),
-            PREFIX + "DELIVERY": settings.delivery,
-            PREFIX + "COMPRESSION": settings.compression,
-            PREFIX + "METRICS_PORT": str(self._port),
-            PREFIX + "STATE_DIR": self._folder.name,
-        }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        if core is not None:
-            os.sched_setaffinity(self._process.pid, {core})
+        place = place or Place(free_ports(1)[0], Path(self._folder.name))
+        self._port, self._said = place.metrics_port, Path(self._folder.name, "said.log")
+        with self._said.open("wb") as said:
+            self._process = subprocess.Popen(
+                command,
+                env=environment_of(settings, place),
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                preexec_fn=None if core is None else partial(os.sched_setaffinity, 0, {core}),
+            )
 
     def measure(self, total: int, warm_share: float = 0.15, timeout_s: float = 300.0) -> Measured:
         """Wait until ``total`` payments are done; rates from when ``warm_share`` of them were to when few were left.
 
         Raises
         ------
-        RuntimeError
+        MeasuringError
             When the worker ends, or the time is up, with the end of what it said; or ``total`` is too small.
         """
         readings: list[Reading] = []
@@ -97,15 +143,15 @@ class MeasuredWorker:
             done = reading.done
             if total * warm_share <= done < total:
                 readings.append(reading)
-        if len(readings) > 1:
-            return Measured.between(readings[0], readings[-1])
+        moved = [each for each in readings if each.done > readings[0].done]
+        if moved:
+            return Measured.between(readings[0], next(each for each in moved if each.done == moved[-1].done))
         if done >= total:
-            raise RuntimeError(f"{total} payments are too few to measure a rate on")
+            raise MeasuringError(f"{total} payments are too few to measure a rate on")
         self._process.kill()
-        _, said = self._process.communicate()
-        raise RuntimeError(
-            f"too few payments to measure, or the worker ended: {said.decode(errors='replace')[-2_000:]}"
-        )
+        self._process.wait()
+        said = self._said.read_text(errors="replace")[-2_000:]
+        raise MeasuringError(f"too few payments to measure, or the worker ended: {said}")
 
     def _read(self) -> Reading:
         try:
@@ -125,10 +171,10 @@ class MeasuredWorker:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
-                self._process.communicate(timeout=30.0)
+                self._process.wait(timeout=30.0)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.communicate()
+                self._process.wait()
         self._folder.cleanup()
 
 

@@ -8,26 +8,43 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
+import orjson
 import typer
 from rich.console import Console
 
+from services.bench.champion import ChampionKind
 from services.broker import open_broker
-from services.cli.options import Bootstrap, Json, print_json, print_table
+from services.cli.options import Bootstrap, Json, file_to_write, plot_to_write, print_json, print_table
 from services.runtime.progress import Progress
 from services.runtime.settings import load_settings
 
 
 def bench(
     bootstrap: Bootstrap = None,
-    payments: Annotated[int, typer.Option(min=40_000, help="Payments in each scorer run.")] = 150_000,
-    baseline_payments: Annotated[int, typer.Option(min=2_000, help="Payments for the Faust agent.")] = 6_000,
+    only: Annotated[str, typer.Option(help="Parts to measure, separated by commas; 'all': all that follow.")] = "all",
+    payments: Annotated[int, typer.Option(min=400, help="Payments in each scorer run.")] = 150_000,
+    baseline_payments: Annotated[int, typer.Option(min=10, help="Payments for each slow baseline.")] = 6_000,
+    champion: Annotated[ChampionKind, typer.Option(help="What decides; drawn at random.")] = "boosting",
+    accounts: Annotated[int, typer.Option(min=10_000, help="Accounts of each side, at most.")] = 1_000_000,
+    latency_seconds: Annotated[float, typer.Option(min=1, help="How long each rate is held.")] = 20.0,
+    quix_python: Annotated[
+        Path, typer.Option(help="An interpreter that has Quix Streams.", show_default="var/quix/bin/python")
+    ] = Path("var/quix/bin/python"),
+    figures: Annotated[
+        Path | None,
+        typer.Option(callback=file_to_write, help="Keep the figures in this file: parts run later add to them."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(callback=plot_to_write, help="Renew the tables in this page, and the plots beside it."),
+    ] = None,
     soak: Annotated[
         int | None,
         typer.Option(min=10_000, help="Instead: so many decisions through the learner's join, without Kafka."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Measure one scorer process on one core, exactly once, on a real Kafka; and a Faust agent doing the same work.
+    """Measure one scorer process on one core, exactly once, on a real Kafka; and what users would pick instead.
 
     Rates are taken between two moments inside each run, so that starting up is not part of them. CPU times are those
     of the whole worker process: decoding, both hops, compression, the Kafka clients, metrics.
@@ -35,23 +52,41 @@ def bench(
     if soak is not None:
         _soak(soak, json)
         return
-    from services.bench.run import run_bench
+    from services.bench.report import write_report
+    from services.bench.run import Bench, Plan
     from services.bench.worker import reserve_core
 
+    parts = _parts(only)
     tell = partial(print, "bench:", file=sys.stderr)
+    before = orjson.loads(figures.read_bytes()) if figures is not None and figures.is_file() else {}
+    plan = Plan(payments, baseline_payments, champion, accounts, latency_seconds, quix_python.absolute())
     core = reserve_core()
     if bootstrap is not None:
-        figures = run_bench(load_settings(bootstrap=bootstrap), core, payments, baseline_payments, tell)
-        figures["broker"] = bootstrap
+        found = Bench(load_settings(bootstrap=bootstrap), plan, core, tell).run(parts, before)
+        found["broker"] = bootstrap
     else:
         with open_broker() as broker:
             settings = load_settings(bootstrap=broker.bootstrap, delivery=broker.delivery)
-            figures = run_bench(settings, core, payments, baseline_payments, tell)
-            figures["broker"] = broker.kind
+            found = Bench(settings, plan, core, tell).run(parts, before)
+            found["broker"] = broker.kind
+    if figures is not None:
+        figures.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    if report is not None:
+        write_report(found, report)
     if json:
-        print_json(figures)
+        print_json(found)
     else:
-        _show(figures)
+        _show(found)
+
+
+def _parts(only: str) -> tuple[str, ...]:
+    from services.bench.run import ALL, PARTS
+
+    chosen = ALL if only == "all" else tuple(only.split(","))
+    unknown = [part for part in chosen if part not in PARTS]
+    if unknown:
+        raise typer.BadParameter(f"no part {', '.join(unknown)}; expected some of {', '.join(PARTS)}, or all")
+    return tuple(part for part in PARTS if part in chosen)
 
 
 def _soak(decisions: int, json: bool) -> None:
@@ -83,22 +118,12 @@ def _soak(decisions: int, json: bool) -> None:
 
 
 def _show(figures: dict[str, Any]) -> None:
-    cpu, agent = figures["cpu_us_per_payment"], figures["baselines"]["faust_agent"]
-    rows = [
-        ("Tocsin, both hops", f"{figures['payments_per_second']:,}", f"{cpu['total']}"),
-        ("  payer hop alone", "", f"{cpu['payer_hop']}"),
-        ("  payee hop alone", "", f"{cpu['payee_hop']}"),
-        ("  typology packs, of the payee hop", "", f"{cpu['packs']}"),
-        *((f"  a model: {name.replace('_', ' ')}", "", f"{cost}") for name, cost in cpu["models"].items()),
-        ("Faust agents, same work", f"{agent['payments_per_second']:,}", f"{agent['cpu_us_per_payment']}"),
-    ]
-    print_table(("one process on one core", "payments/s", "CPU µs a payment"), rows)
+    from services.bench.report import tables
+
+    for columns, rows in tables(figures):
+        print_table(columns, rows)
+        Console().print()
     Console().print(
-        f"{figures['times_faust_agent']} times the Faust agents' rate; {figures['payments']:,} payments, "
-        f"{figures['partitions']} partitions, {figures['delivery']}, {figures['broker']}"
+        f"{figures['payments']:,} payments, {figures['partitions']} partitions, {figures['delivery']}, "
+        f"champion {figures['champion']}, {figures['broker']}"
     )
-    learning = figures["learning"]["cpu_us_per_example"].items()
-    said = ", ".join(f"{name.replace('_', ' ')} {cost:.0f}" for name, cost in learning)
-    Console().print(f"an example costs to learn, in CPU µs: {said}")
-    swap = figures["model_swap"]
-    Console().print(f"a model that is announced decides after {swap['median_ms']} ms, {swap['longest_ms']} ms at most")

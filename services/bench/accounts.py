@@ -1,0 +1,188 @@
+"""What accounts cost: memory, time to restore, and whether a payment costs more when there are many of them.
+
+All of it is the pure path, without Kafka. Each measurement runs in a process of its own, so that what it holds is gone
+after it, and nothing that others freed is reused.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.bench.champion import ChampionKind, champion_of
+from services.bench.figures import growth_of
+from services.runtime.settings import Settings
+from services.scorer.path.hops import PayeeHop, PayerHop
+from services.scorer.path.records import Record
+from services.scorer.rulebook.ruleset_file import load_ruleset
+
+R = TypeVar("R")
+
+BATCH = 2_000
+WARM_BATCHES, MEASURED_BATCHES = 10, 40
+FEW = 1_000
+"""Accounts of the side that is not measured, and of a state before it is filled."""
+START_MS, STEP_MS = 1_750_000_000_000, 50
+"""Event time of the first payment, and between two."""
+SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
+"""Accounts of each side at which a payment's cost is measured."""
+RESTORED_AT_ONCE = 5_000
+GROWING = 1.7
+"""Times what a state occupies that is needed while it grows: copies are made of it."""
+SCATTER = 2_654_435_761
+"""Coprime to every size: the busiest accounts lie all over the state."""
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_PAYMENT = (
+    b'{"payment_id":"p%013d","event_time_ms":%d,"amount_minor":%d,"currency":"EUR",'
+    b'"payer":{"account":"payer-%010d","country":"DE"},"payee":{"account":"payee-%010d","country":"DE"},"rail":"bank"}'
+)
+
+
+class Cost(NamedTuple):
+    """CPU seconds of each hop."""
+
+    payer_s: float
+    payee_s: float
+
+
+class Bank:
+    """Both hops of a deployment of one partition, and payments for them: account ``n`` is the n-th of its side."""
+
+    def __init__(self, settings: Settings, champion: ChampionKind) -> None:
+        ruleset = load_ruleset(settings)
+        self.model = champion_of(champion, settings)
+        self.payer, self.payee = PayerHop(ruleset, "", 0, 1), PayeeHop(ruleset, "", 0, 1, 1)
+        self._payments = self._frames = 0
+
+    def pay(self, payers: NDArray[np.int64], payees: NDArray[np.int64]) -> Cost:
+        """Process a batch of payments between accounts (both int64[n]), state written as for a changelog."""
+        records = self._records(payers, payees)
+        began_s = time.process_time()
+        forwarded = self.payer.process(records, self.model)
+        self.payer.state.changelog(forwarded.touched)
+        payer_s = time.process_time() - began_s
+        frames = [
+            Record(offset, each.timestamp, each.key, each.value, each.headers)
+            for offset, each in enumerate(forwarded.outputs["payments_by_payee"], self._frames)
+        ]
+        self._frames += len(frames)
+        began_s = time.process_time()
+        decided = self.payee.process(frames, self.model)
+        self.payee.state.changelog(decided.touched)
+        return Cost(payer_s, time.process_time() - began_s)
+
+    def fill(self, payers: int, payees: int) -> None:
+        """One payment at least of each of the first ``payers`` and of the first ``payees`` accounts."""
+        for first in range(0, max(payers, payees), BATCH):
+            numbers = np.arange(first, first + BATCH)
+            self.pay(numbers % payers, numbers % payees)
+
+    def _records(self, payers: NDArray[np.int64], payees: NDArray[np.int64]) -> list[Record]:
+        records = []
+        for offset, (payer, payee) in enumerate(zip(payers.tolist(), payees.tolist(), strict=True), self._payments):
+            event_ms = START_MS + STEP_MS * offset
+            value = _PAYMENT % (offset, event_ms, 1_000 + 37 * offset % 90_000, payer, payee)
+            records.append(Record(offset, event_ms, b"payer-%010d" % payer, value))
+        self._payments += len(records)
+        return records
+
+
+def zipf(rng: np.random.Generator, accounts: int, count: int) -> NDArray[np.int64]:
+    """int64[count]: accounts drawn with probabilities as ``1 / rank`` (Zipf's law, exponent 1), ranks scattered."""
+    shares = np.cumsum(1.0 / np.arange(1, accounts + 1))
+    ranks = np.searchsorted(shares, rng.random(count) * shares[-1])
+    scattered: NDArray[np.int64] = ranks.astype(np.int64) * SCATTER % accounts
+    return scattered
+
+
+def measure_accounts(settings: Settings, champion: ChampionKind, accounts: int, core: int | None) -> dict[str, Any]:
+    """``memory_bytes_per_account`` of each side, by what the process grew as ``accounts`` of them came, and
+    ``restore_seconds_per_million_accounts``: as long as the state takes to apply its own changelog, both sides one
+    after the other, without the reading of it from Kafka."""
+    payer = alone(core, _filled, settings, champion, (accounts, FEW))
+    payee = alone(core, _filled, settings, champion, (FEW, accounts))
+    return {
+        "memory_bytes_per_account": {"payer": round(payer[0]), "payee": round(payee[0]), "accounts": accounts},
+        "restore_seconds_per_million_accounts": round(1e6 * (payer[1] + payee[1]) / accounts, 2),
+    }
+
+
+def measure_growth(settings: Settings, champion: ChampionKind, accounts_max: int, core: int | None) -> dict[str, Any]:
+    """CPU microseconds a payment of both hops' pure path, by the number of accounts of each side, up to
+    ``accounts_max``; and how many times the least the most is. A size for which there is no memory is ``skipped``."""
+    costs: list[tuple[int, float]] = []
+    skipped: dict[str, str] = {}
+    bytes_an_account = 0.0
+    for size in SIZES:
+        needed = GROWING * bytes_an_account * size
+        if size > accounts_max:
+            skipped[str(size)] = "more accounts than --accounts asks for"
+        elif needed > available_bytes():
+            skipped[str(size)] = f"{needed / 1e9:.0f} GB of memory needed, {available_bytes() / 1e9:.0f} GB available"
+        else:
+            cost, bytes_an_account = alone(core, _grown, settings, champion, size)
+            costs.append((size, round(cost, 2)))
+    found: dict[str, Any] = {"cpu_us_per_payment": {str(size): cost for size, cost in costs}}
+    found["times"] = growth_of(costs)
+    return found | ({"skipped_sizes": skipped} if skipped else {})
+
+
+def alone(core: int | None, work: Callable[..., R], *arguments: Any) -> R:
+    """What ``work`` gives in a process of its own, on ``core``."""
+    with ProcessPoolExecutor(1, get_context("spawn"), _pin, (core,)) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def _pin(core: int | None) -> None:
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+
+
+def _filled(settings: Settings, champion: ChampionKind, accounts: tuple[int, int]) -> tuple[float, float]:
+    """Bytes an account of the side that has more than a few, and the seconds to restore that side."""
+    bank = Bank(settings, champion)
+    bank.fill(FEW, FEW)
+    before = resident_bytes()
+    bank.fill(*accounts)
+    gc.collect()
+    grown = resident_bytes() - before
+    other = Bank(settings, champion)
+    filled, empty = (bank.payer, other.payer) if accounts[0] > accounts[1] else (bank.payee, other.payee)
+    entries = filled.state.changelog(np.arange(len(filled.state)))
+    began_s = time.perf_counter()
+    for first in range(0, len(entries), RESTORED_AT_ONCE):
+        empty.state.restore(entries[first : first + RESTORED_AT_ONCE])
+    return grown / (max(accounts) - FEW), time.perf_counter() - began_s
+
+
+def _grown(settings: Settings, champion: ChampionKind, accounts: int) -> tuple[float, float]:
+    """CPU microseconds a payment among ``accounts``, and bytes that a pair of accounts occupies."""
+    bank, rng = Bank(settings, champion), np.random.default_rng(1)
+    bank.fill(FEW, FEW)
+    before = resident_bytes()
+    bank.fill(accounts, accounts)
+    grown = resident_bytes() - before
+    batches = WARM_BATCHES + MEASURED_BATCHES
+    payers, payees = (zipf(rng, accounts, batches * BATCH).reshape(batches, BATCH) for _ in range(2))
+    costs = [sum(bank.pay(*each)) for each in zip(payers, payees, strict=True)]
+    return 1e6 * float(np.median(costs[WARM_BATCHES:])) / BATCH, max(0.0, grown / accounts)
+
+
+def resident_bytes() -> int:
+    """What this process has in memory now."""
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * _PAGE_BYTES
+
+
+def available_bytes() -> int:
+    """What the machine could still give, by the kernel's estimate."""
+    lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
