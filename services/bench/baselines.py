@@ -11,7 +11,7 @@ from typing import Any
 
 from services.bench import kafka_streams
 from services.bench.champion import ChampionKind
-from services.bench.worker import DECIDED, MeasuredWorker, Place, python
+from services.bench.worker import BOTH_HOPS, MeasuredWorker, Place, python
 from services.broker.probe import free_ports
 from services.contract.errors import TocsinError
 from services.runtime.settings import Settings
@@ -67,18 +67,18 @@ BASELINES: dict[str, Baseline] = {
     ),
     "quix": Baseline("Quix Streams, one message at a time", _quix),
     "river_pipeline": Baseline(
-        "River pipeline in aiokafka", lambda *_: python("services.bench.river_pipeline"), weight=2
+        "River pipeline in aiokafka", lambda *_: python("services.bench.river_pipeline"), weight=8
     ),
     "kafka_streams": Baseline(
         "Kafka Streams, Java, state in memory",
         lambda conditions, place: kafka_streams.command(conditions.settings, place, "memory"),
-        weight=60,
+        weight=100,
         warm_share=0.5,
     ),
     "kafka_streams_rocksdb": Baseline(
         "Kafka Streams, Java, state in RocksDB",
         lambda conditions, place: kafka_streams.command(conditions.settings, place, "rocksdb"),
-        weight=60,
+        weight=100,
         warm_share=0.5,
     ),
 }
@@ -101,5 +101,5 @@ def measure_baseline(
             return {"skipped": str(missing)}
         total = payments * baseline.weight
         prepare(total)
-        with MeasuredWorker(command, conditions.settings, DECIDED, conditions.core, place) as worker:
+        with MeasuredWorker(command, conditions.settings, BOTH_HOPS, conditions.core, place) as worker:
             return worker.measure(total, baseline.warm_share).figures | {"payments": total}

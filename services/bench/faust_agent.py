@@ -45,9 +45,8 @@ def create_baseline(settings: Settings, metrics: Metrics, champion: ChampionKind
 
     def add_agent(name: str, topic: str, step: Callable[[int, Record], Step], result: str) -> None:
         accounts = app.Table(
-            f"{name}-accounts", partitions=settings.partitions, key_type=bytes, value_type=bytes,
-            key_serializer="raw", value_serializer="raw",
-        )  # fmt: skip
+            f"{name}-accounts", partitions=settings.partitions, key_type=bytes, value_type=bytes, schema=_raw()
+        )
 
         async def agent(stream: faust.StreamT[bytes]) -> None:
             async for event in stream.events():

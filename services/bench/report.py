@@ -80,7 +80,7 @@ def _rates(figures: dict[str, Any]) -> Table:
     rows: list[Sequence[str]] = []
     if "payments_per_second" in figures:
         cpu = figures["cpu_us_per_payment"]["total"]
-        rows.append(["Tocsin, both hops", f"{figures['payments_per_second']:,}", f"{cpu}"])
+        rows.append(["Tocsin, both hops", f"{figures['payments_per_second']:,}", f"{cpu}", f"{figures['core_share']}"])
     for name, each in _baselines(figures):
         if "skipped" in each:
             rows.append([BASELINES[name].title, f"skipped: {each['skipped']}"])
@@ -88,9 +88,8 @@ def _rates(figures: dict[str, Any]) -> Table:
         times = [
             f"{figures[ratio][name]} times" for ratio in ("ratios", "cpu_ratios") if name in figures.get(ratio, {})
         ]
-        rows.append(
-            [BASELINES[name].title, f"{each['payments_per_second']:,}", f"{each['cpu_us_per_payment']}", *times]
-        )
+        measured = [f"{each['payments_per_second']:,}", f"{each['cpu_us_per_payment']}", f"{each['core_share']}"]
+        rows.append([BASELINES[name].title, *measured, *times])
     return columns, rows
 
 

@@ -20,14 +20,13 @@ from services.bench.latency import measure_latency
 from services.bench.learning import learning_cost
 from services.bench.payments import prepare
 from services.bench.swap import swaps
-from services.bench.worker import DECIDED, Measured, MeasuredWorker, MeasuringError, python
+from services.bench.worker import BOTH_HOPS, DECIDED, FORWARDED, Measured, MeasuredWorker, MeasuringError, python
 from services.kafka.sizes import log_bytes
 from services.runtime.settings import Settings
 
 RATES = (100, 1_000, 5_000)
 """Payments a second at which latency is measured, besides ``SATURATION_SHARE`` of what the scorer does at most."""
 SATURATION_SHARE = 0.8
-_FORWARDED = 'tocsin_payments_total{hop="payer",result="forwarded"}'
 _JOINED = "tocsin_learner_decisions_total"
 _SHADOWED = "tocsin_shadow_decisions_total"
 
@@ -89,13 +88,14 @@ class Bench:
         """A deployment whose scorer has decided all payments, and what that took."""
         settings = self._prepared("scorer", self._plan.payments)
         self._tell("both hops in one process on one core")
-        return settings, self._measured(_scorer(), settings, DECIDED)
+        return settings, self._measured(_scorer(), settings, *BOTH_HOPS)
 
     def scorer(self) -> dict[str, Any]:
         """Throughput, CPU and bytes written of one scorer, all packs, exactly once."""
         settings, measured = self._scored
         return {
             "payments_per_second": round(measured.payments_per_second),
+            "core_share": round(measured.core_share, 2),
             "cpu_us_per_payment": {"total": round(measured.cpu_us_per_payment, 1)},
             "bytes_written_per_payment": self._bytes_written(settings),
         }
@@ -103,7 +103,7 @@ class Bench:
     def hops(self) -> dict[str, Any]:
         """CPU of each hop in a process of its own."""
         settings = self._prepared("hops", self._plan.payments)
-        payer = self._measured(_scorer("--hop", "payer"), settings, _FORWARDED)
+        payer = self._measured(_scorer("--hop", "payer"), settings, FORWARDED)
         payee = self._measured(_scorer("--hop", "payee"), settings, DECIDED)
         hops = {"payer_hop": payer, "payee_hop": payee}
         return {"cpu_us_per_payment": {name: round(each.cpu_us_per_payment, 1) for name, each in hops.items()}}
@@ -129,7 +129,7 @@ class Bench:
         saturation = self._scored[1].payments_per_second
         rates = {str(rate): float(rate) for rate in RATES} | {"80_percent": SATURATION_SHARE * saturation}
         settings, found = self._prepared("latency", 0), dict[str, Any]()
-        with MeasuredWorker(_scorer(), settings, DECIDED, self._core):
+        with MeasuredWorker(_scorer(), settings, BOTH_HOPS, self._core):
             for name, rate in rates.items():
                 self._tell(f"latency at {rate:,.0f} payments a second")
                 measured = measure_latency(settings, rate, self._plan.latency_s)
@@ -139,7 +139,7 @@ class Bench:
     def swap(self) -> dict[str, Any]:
         """From an announced model to the first decision by it."""
         settings = self._prepared("swap", 0)
-        with MeasuredWorker(_scorer(), settings, DECIDED, self._core):
+        with MeasuredWorker(_scorer(), settings, BOTH_HOPS, self._core):
             return {"model_swap": swaps(settings)}
 
     def kernels(self) -> dict[str, Any]:
@@ -181,8 +181,8 @@ class Bench:
         prepare(settings, payments, self._plan.champion)
         return settings
 
-    def _measured(self, command: list[str], settings: Settings, counter: str) -> Measured:
-        with MeasuredWorker(command, settings, counter, self._core) as worker:
+    def _measured(self, command: list[str], settings: Settings, *counters: str) -> Measured:
+        with MeasuredWorker(command, settings, counters, self._core) as worker:
             return worker.measure(self._plan.payments)
 
     def _bytes_written(self, settings: Settings) -> dict[str, float]:

@@ -19,8 +19,13 @@ from typing import Any
 from services.broker.probe import free_ports
 from services.runtime.settings import PREFIX, Settings
 
+FORWARDED = 'tocsin_payments_total{hop="payer",result="forwarded"}'
 DECIDED = 'tocsin_payments_total{hop="payee",result="decided"}'
-"""The beginning of the line by which a scorer, and each baseline, tells how many payments it has decided."""
+BOTH_HOPS = (FORWARDED, DECIDED)
+"""The beginnings of the lines by which a scorer, and each baseline, tells how many payments each of its hops has done.
+
+Rates are of the mean of both: one hop may run ahead of the other, and who looked at decisions alone would then see
+half the work as all of it."""
 POLL_S = 0.5
 """Seldom: an exposition takes a worker some milliseconds."""
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -32,25 +37,26 @@ class MeasuringError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How far a worker was at a moment: payments done, wall seconds, CPU seconds of its process."""
+    """How far a worker was at a moment: payments done (mean of its hops), wall seconds, CPU seconds of its process."""
 
-    done: int
+    done: float
     wall_s: float
     cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Rates between two readings."""
+    """Rates between two readings. ``core_share`` is how much of a core the process had: little where others were busy."""
 
     payments_per_second: float
     cpu_us_per_payment: float
+    core_share: float
 
     @classmethod
     def between(cls, first: Reading, last: Reading) -> Measured:
         """What happened from ``first`` to ``last``."""
-        payments = last.done - first.done
-        return cls(payments / (last.wall_s - first.wall_s), 1e6 * (last.cpu_s - first.cpu_s) / payments)
+        payments, wall_s, cpu_s = last.done - first.done, last.wall_s - first.wall_s, last.cpu_s - first.cpu_s
+        return cls(payments / wall_s, 1e6 * cpu_s / payments, cpu_s / wall_s)
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -58,6 +64,7 @@ class Measured:
         return {
             "payments_per_second": round(self.payments_per_second),
             "cpu_us_per_payment": round(self.cpu_us_per_payment, 1),
+            "core_share": round(self.core_share, 2),
         }
 
 
@@ -101,20 +108,20 @@ def environment_of(settings: Settings, place: Place) -> Mapping[str, str]:
 class MeasuredWorker:
     """Runs ``command`` in a process of its own, which counts at ``place.metrics_port`` what it has done.
 
-    ``counter`` is the beginning of the line of its Prometheus exposition that counts payments done; ``core`` the core
-    it has to itself from its first moment (``reserve_core``), or none.
+    ``counters`` are the beginnings of the lines of its Prometheus exposition that count payments done, one a hop;
+    ``core`` is the core it has to itself from its first moment (``reserve_core``), or none.
     """
 
     def __init__(
         self,
         command: Sequence[str],
         settings: Settings,
-        counter: str,
+        counters: Sequence[str],
         core: int | None,
         place: Place | None = None,
         poll_s: float = POLL_S,
     ) -> None:
-        self._counter, self._poll_s = counter, poll_s
+        self._counters, self._poll_s = tuple(counters), poll_s
         self._folder = tempfile.TemporaryDirectory(prefix="tocsin-bench-")
         place = place or Place(free_ports(1)[0], Path(self._folder.name))
         self._port, self._said = place.metrics_port, Path(self._folder.name, "said.log")
@@ -136,7 +143,7 @@ class MeasuredWorker:
             When the worker ends, or the time is up, with the end of what it said; or ``total`` is too small.
         """
         readings: list[Reading] = []
-        done, deadline = 0, time.monotonic() + timeout_s
+        done, deadline = 0.0, time.monotonic() + timeout_s
         while done < total and time.monotonic() < deadline and self._process.poll() is None:
             time.sleep(self._poll_s)
             reading = self._read()
@@ -159,8 +166,8 @@ class MeasuredWorker:
                 lines = answer.read().decode().splitlines()
         except OSError:
             lines = []
-        done = sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(self._counter))
-        return Reading(int(done), time.perf_counter(), _cpu_s(self._process.pid))
+        done = sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(self._counters))
+        return Reading(done / len(self._counters), time.perf_counter(), _cpu_s(self._process.pid))
 
     def __enter__(self) -> MeasuredWorker:
         return self

@@ -25,7 +25,7 @@ import org.apache.kafka.streams.state.Stores;
  * payee, payee's features, score, {@code decisions.v1}. Exactly once (v2), one thread, changelogs on.
  *
  * <p>Arguments: bootstrap servers, prefix of topics, partitions, port of metrics, folder of state, and {@code memory} or
- * {@code rocksdb}. The port tells how many payments are decided, as Tocsin's workers tell it.
+ * {@code rocksdb}. The port tells how many payments each side has done, as Tocsin's workers tell it.
  */
 public final class Application {
     private Application() {}
@@ -34,19 +34,20 @@ public final class Application {
         String bootstrap = arguments[0], prefix = arguments[1], stateFolder = arguments[4];
         int partitions = Integer.parseInt(arguments[2]);
         boolean inMemory = arguments[5].equals("memory");
-        AtomicLong decided = new AtomicLong();
+        AtomicLong forwarded = new AtomicLong(), decided = new AtomicLong();
         KafkaStreams streams = new KafkaStreams(
-                topology(prefix, partitions, inMemory, decided), configuration(bootstrap, prefix, stateFolder));
-        expose(Integer.parseInt(arguments[3]), decided);
+                topology(prefix, partitions, inMemory, forwarded, decided), configuration(bootstrap, prefix, stateFolder));
+        expose(Integer.parseInt(arguments[3]), forwarded, decided);
         Runtime.getRuntime().addShutdownHook(new Thread(streams::close));
         streams.start();
     }
 
-    private static Topology topology(String prefix, int partitions, boolean inMemory, AtomicLong decided) {
+    private static Topology topology(
+            String prefix, int partitions, boolean inMemory, AtomicLong forwarded, AtomicLong decided) {
         StreamsBuilder builder = new StreamsBuilder();
         builder.addStateStore(accounts(Sides.PAYERS, inMemory)).addStateStore(accounts(Sides.PAYEES, inMemory));
         builder.stream(prefix + "payments.v1", Consumed.with(Serdes.String(), Serdes.ByteArray()))
-                .process(Sides.Payer::new, Sides.PAYERS)
+                .process(() -> new Sides.Payer(forwarded), Sides.PAYERS)
                 .repartition(Repartitioned.<String, Forwarded>as("by-payee")
                         .withKeySerde(Serdes.String())
                         .withValueSerde(Forwarded.serde())
@@ -74,11 +75,12 @@ public final class Application {
         return chosen;
     }
 
-    private static void expose(int port, AtomicLong decided) throws IOException {
+    private static void expose(int port, AtomicLong forwarded, AtomicLong decided) throws IOException {
         HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", port), 0);
         server.createContext("/metrics", exchange -> {
-            String line = "tocsin_payments_total{hop=\"payee\",result=\"decided\"} " + decided.get() + "\n";
-            byte[] answer = line.getBytes(StandardCharsets.UTF_8);
+            String lines = "tocsin_payments_total{hop=\"payer\",result=\"forwarded\"} " + forwarded.get() + "\n"
+                    + "tocsin_payments_total{hop=\"payee\",result=\"decided\"} " + decided.get() + "\n";
+            byte[] answer = lines.getBytes(StandardCharsets.UTF_8);
             exchange.sendResponseHeaders(200, answer.length);
             exchange.getResponseBody().write(answer);
             exchange.close();

@@ -45,8 +45,11 @@ final class Sides {
 
     /** Reads a payment, and sends it to its payee with the payer's features. */
     static final class Payer extends Side<byte[], String, Forwarded> {
-        Payer() {
+        private final AtomicLong forwarded;
+
+        Payer(AtomicLong forwarded) {
             super(PAYERS);
+            this.forwarded = forwarded;
         }
 
         @Override
@@ -59,6 +62,7 @@ final class Sides {
             }
             double[] features = measure(payment.payer(), payment, payment.payee());
             context().forward(new Record<>(payment.payee(), new Forwarded(payment, features), record.timestamp()));
+            forwarded.incrementAndGet();
         }
     }
 
