@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -67,7 +66,7 @@ def measure_latency(settings: Settings, rate: float, seconds: float) -> dict[str
     run = f"{_MARK}{round(rate)}-{time.monotonic_ns()}-"
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    sender = context.Process(target=_send, args=(settings, run, rate, total, theirs))
+    sender = context.Process(target=_send, args=(settings, run, rate, total, warm, theirs))
     sender.start()
     try:
         ours.recv()  # its payments are made
@@ -117,38 +116,40 @@ async def _read(
     return seen_s, started_s
 
 
-def _send(settings: Settings, run: str, rate: float, total: int, reader: Connection) -> None:
+def _send(settings: Settings, run: str, rate: float, total: int, warm: int, reader: Connection) -> None:
     """In a process of its own: make the payments, wait for the reader, send each when it is due."""
-    payments = list(_marked(run, total))
+    payments = list(_marked(run, total, settings.partitions))
     reader.send(None)
     reader.recv()
-    started_s = time.monotonic() + HEAD_START_S
-    reader.send(started_s)
-    reader.send(asyncio.run(_keep_schedule(settings, payments, started_s, rate)))
+    reader.send(asyncio.run(_keep_schedule(settings, payments, rate, warm, reader)))
 
 
-def _marked(run: str, total: int) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of payments whose ids are ``run`` and their place in the schedule."""
-    for at, payment in enumerate(islice(bank_payments(total), total)):
+def _marked(run: str, total: int, partitions: int) -> Iterator[tuple[int, bytes, bytes]]:
+    """Partitions, keys and values of payments whose ids are ``run`` and their place in the schedule."""
+    for at, payment in enumerate(bank_payments(total)):
+        key = payment.payer.account.encode()
         named: Payment = msgspec.structs.replace(payment, payment_id=f"{run}{at}")
-        yield payment.payer.account.encode(), encode(named)
+        yield partition_of(key, partitions), key, encode(named)
 
 
 async def _keep_schedule(
-    settings: Settings, payments: list[tuple[bytes, bytes]], started_s: float, rate: float
+    settings: Settings, payments: list[tuple[int, bytes, bytes]], rate: float, warm: int, reader: Connection
 ) -> float:
-    """By how many seconds a payment left after it was due, at most."""
+    """By how many seconds a payment left after it was due, at most, the first ``warm`` aside. Tells the reader when the
+    first is due."""
     sent, late_s = 0, 0.0
     async with kafka.opened(kafka.producer(settings)) as producer:
         sender = BatchSender(producer)
         outlet = await sender.outlet(settings.topics.payments.name, lambda count: None)
+        started_s = time.monotonic() + HEAD_START_S
+        reader.send(started_s)
         while sent < len(payments):
             now_s = time.monotonic()
             due = due_count(now_s - started_s, rate, len(payments))
             if due > sent:
-                late_s = max(late_s, now_s - started_s - sent / rate)
-                for key, value in payments[sent:due]:
-                    sender.append(outlet, partition_of(key, outlet.partitions), key, value, [])
+                late_s = max(late_s, now_s - started_s - sent / rate if sent >= warm else 0.0)
+                for partition, key, value in payments[sent:due]:
+                    sender.append(outlet, partition, key, value, [])
                 await sender.flush()
                 sent = due
             await asyncio.sleep(TICK_S)

@@ -74,6 +74,7 @@ def _rates(figures: dict[str, Any]) -> Table:
         "one process on one core",
         "payments/s",
         "CPU, µs a payment",
+        "share of the core",
         "Tocsin's rate is",
         "Tocsin's CPU is",
     )

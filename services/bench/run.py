@@ -113,8 +113,8 @@ class Bench:
         shadow; and the sum of all with the scorer's."""
         settings, scored = self._scored
         announce_challenger(settings)
+        shadow = self._measured(_worker("shadow"), settings, _SHADOWED)  # before the learner announces challengers, too
         joiner = self._measured(_worker("learner"), settings, _JOINED)
-        shadow = self._measured(_worker("shadow"), settings, _SHADOWED)
         whole = scored.cpu_us_per_payment + joiner.cpu_us_per_payment + shadow.cpu_us_per_payment
         return {
             "cpu_us_per_payment": {

@@ -46,7 +46,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Rates between two readings. ``core_share`` is how much of a core the process had: little where others were busy."""
+    """Rates between two readings. ``core_share`` is how much of a core the process had: little where others ran."""
 
     payments_per_second: float
     cpu_us_per_payment: float
