@@ -18,8 +18,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from services.bench.champion import ChampionKind, champion_of
+from services.bench.champion import champion_of
 from services.bench.figures import growth_of
+from services.bench.plan import ChampionKind
 from services.runtime.settings import Settings
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Record

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from services.bench import kafka_streams
-from services.bench.champion import ChampionKind
+from services.bench.plan import ChampionKind
 from services.bench.worker import BOTH_HOPS, MeasuredWorker, Place, python
 from services.broker.probe import free_ports
+from services.broker.process import run_to_end
 from services.contract.errors import TocsinError
 from services.runtime.settings import Settings
 
-QUIX_PYTHON = Path("var/quix/bin/python")
-"""The interpreter that has Quix Streams: it wants other versions than Tocsin does."""
 _PROBE_S = 60.0
 
 
@@ -53,8 +52,11 @@ def _quix(conditions: Conditions, place: Place) -> list[str]:
     interpreter, how = conditions.quix_python, "make var/quix/bin/python installs it"
     if not interpreter.is_file():
         raise Absent(f"no Quix Streams: {interpreter} does not exist; {how}")
-    probe = [str(interpreter), "-c", "import quixstreams"]
-    if subprocess.run(probe, capture_output=True, timeout=_PROBE_S, check=False).returncode:
+    try:
+        answer = run_to_end([interpreter, "-c", "import quixstreams"], _PROBE_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Absent(f"no Quix Streams: {interpreter} does not run ({type(error).__name__}); {how}") from None
+    if answer.returncode:
         raise Absent(f"no Quix Streams: {interpreter} cannot import quixstreams; {how}")
     return python("services.bench.quix", conditions.champion, interpreter=str(interpreter))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
 
 import numpy as np
 
 from services import kafka
 from services.bench.kernels import random_forest, random_logistic
+from services.bench.plan import ChampionKind
 from services.kafka.announcing import send_announcement
 from services.runtime.settings import Settings
 from services.scorer.path.features.registry import FEATURES, feature_schema_hash
@@ -17,7 +17,6 @@ from services.scorer.path.scoring.ensemble import Deciding, EnsembleModel, annou
 from services.scorer.path.scoring.model import untrained_model
 from services.scorer.rulebook.ruleset_file import load_ruleset
 
-ChampionKind = Literal["untrained", "logistic", "boosting"]
 CORRECTED_FEATURES = 12
 LOG_ODDS = -6.0
 """Of an ordinary payment: a review is as rare as it should be."""

@@ -19,8 +19,8 @@ from typing import Any, cast
 
 import faust
 
-from services.bench.champion import ChampionKind
 from services.bench.one_by_one import OneByOne, Step
+from services.bench.plan import ChampionKind
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings, load_settings
 from services.scorer.path.records import Record

@@ -8,7 +8,8 @@ from itertools import chain, islice
 
 import msgspec
 
-from services.bench.champion import ChampionKind, announce_champion
+from services.bench.champion import announce_champion
+from services.bench.plan import ChampionKind
 from services.contract.payment import Payment
 from services.generator import Configuration, Stream
 from services.ingest.replay import send_payments

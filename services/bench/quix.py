@@ -18,8 +18,8 @@ from typing import Any, cast
 from quixstreams import Application, message_context
 from quixstreams.models import Serializer
 
-from services.bench.champion import ChampionKind
 from services.bench.one_by_one import OneByOne, Step
+from services.bench.plan import ChampionKind
 from services.runtime.metrics import Metrics
 from services.runtime.settings import load_settings
 from services.scorer.path.records import Outbound, Record

@@ -22,6 +22,7 @@ _CPU_ROWS = {
     "shadow": "one challenger in shadow",
     "deployment": "the whole deployment: scorer, learner, shadow",
     "packs": "typology packs, of the payee hop",
+    "one_by_one": "the pure path called with one record at a time, as Faust and Quix Streams call it",
 }
 _QUANTILES = ("p50", "p99", "p999", "max")
 
@@ -50,6 +51,21 @@ def markdown(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def around_block(page: Path) -> tuple[str, str]:
+    """What stands before and after the block in ``page``.
+
+    Raises
+    ------
+    NoBlock
+        When the page has none.
+    """
+    text = page.read_text("utf-8") if page.is_file() else ""
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(END) < text.index(BEGIN):
+        raise NoBlock(f"{page} has no block to renew; expected a line {BEGIN} and after it a line {END}")
+    before, _, rest = text.partition(BEGIN)
+    return before, rest.partition(END)[2]
+
+
 def write_report(figures: dict[str, Any], page: Path) -> None:
     """Renew the block in ``page``, and the plots beside it, named like it.
 
@@ -60,13 +76,10 @@ def write_report(figures: dict[str, Any], page: Path) -> None:
     ImportError
         Without matplotlib.
     """
-    text = page.read_text("utf-8") if page.is_file() else ""
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(END) < text.index(BEGIN):
-        raise NoBlock(f"{page} has no block to renew; expected a line {BEGIN} and after it a line {END}")
-    before, _, rest = text.partition(BEGIN)
+    before, after = around_block(page)
     drawn = [f"![{title}]({path.name})" for title, path in _plots(figures, page)]
     block = "\n\n".join([BEGIN, markdown(figures), *drawn, END])
-    page.write_text(before + block + rest.partition(END)[2], "utf-8")
+    page.write_text(before + block + after, "utf-8")
 
 
 def _rates(figures: dict[str, Any]) -> Table:

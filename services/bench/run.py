@@ -8,17 +8,18 @@ import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from services.bench.accounts import measure_accounts, measure_growth
-from services.bench.baselines import BASELINES, QUIX_PYTHON, Conditions, measure_baseline
-from services.bench.champion import ChampionKind, announce_challenger
+from services.bench.baselines import BASELINES, Conditions, measure_baseline
+from services.bench.champion import announce_challenger
 from services.bench.figures import merged, ratios
 from services.bench.kernels import models_us_per_payment, packs_us_per_payment
 from services.bench.latency import measure_latency
 from services.bench.learning import learning_cost
+from services.bench.one_by_one import one_by_one_us
 from services.bench.payments import prepare
+from services.bench.plan import Plan
 from services.bench.swap import swaps
 from services.bench.worker import BOTH_HOPS, DECIDED, FORWARDED, Measured, MeasuredWorker, MeasuringError, python
 from services.kafka.sizes import log_bytes
@@ -33,23 +34,6 @@ _SHADOWED = "tocsin_shadow_decisions_total"
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much is measured.
-
-    ``payments`` are those of each run of a scorer, ``baseline_payments`` of each slow baseline (faster ones take a
-    multiple); ``accounts`` are the most that growth, memory and restoring are measured with; ``latency_s`` is how long
-    each rate is held; ``quix_python`` is an interpreter that has Quix Streams.
-    """
-
-    payments: int = 150_000
-    baseline_payments: int = 6_000
-    champion: ChampionKind = "boosting"
-    accounts: int = 1_000_000
-    latency_s: float = 20.0
-    quix_python: Path = QUIX_PYTHON
-
-
 class Bench:
     """One run of the benchmark on one broker; each part's method returns its figures of ``tocsin bench --json``.
 
@@ -57,17 +41,22 @@ class Bench:
     ----------
     settings
         The broker to run on; topics are made under prefixes of their own.
+    broker
+        What people call it.
     core
         What workers run on (``services.bench.worker.reserve_core``).
     tell
         Told, in a few words, what is being measured.
     """
 
-    def __init__(self, settings: Settings, plan: Plan, core: int | None, tell: Tell) -> None:
-        self._settings, self._plan, self._core, self._tell = settings, plan, core, tell
+    def __init__(self, settings: Settings, broker: str, plan: Plan, core: int | None, tell: Tell) -> None:
+        self._settings, self._broker, self._plan, self._core, self._tell = settings, broker, plan, core, tell
 
-    def run(self, parts: Iterable[str], before: Mapping[str, Any]) -> dict[str, Any]:
+    def run(
+        self, parts: Iterable[str], before: Mapping[str, Any], keep: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
         """The figures of ``parts`` (keys of ``PARTS``) over those of an earlier run, with ratios and conditions.
+        ``keep`` is given what there is after every part.
 
         A part that cannot be measured is told of and left out; the others go on.
         """
@@ -75,13 +64,13 @@ class Bench:
         for part in parts:
             self._tell(PARTS[part].title)
             try:
-                figures = merged(figures, PARTS[part].measure(self))
+                figures = self._compared(merged(figures, PARTS[part].measure(self))) | self._conditions()
+                keep(figures)
             except MeasuringError as error:
                 failed.append(part)
                 self._tell(f"{part} was not measured: {error}")
-        if failed:
-            figures["not_measured"] = failed
-        return self._compared(figures) | self._conditions()
+        figures.pop("not_measured", None)
+        return figures | ({"not_measured": failed} if failed else {})
 
     @cached_property
     def _scored(self) -> tuple[Settings, Measured]:
@@ -143,10 +132,11 @@ class Bench:
             return {"model_swap": swaps(settings)}
 
     def kernels(self) -> dict[str, Any]:
-        """What packs and models cost, of the payee hop."""
+        """What packs and models cost, of the payee hop; and the pure path when it is called with one record at a time."""
         models = {name: round(cost, 2) for name, cost in models_us_per_payment().items()}
         packs = round(packs_us_per_payment(self._settings), 2)
-        return {"cpu_us_per_payment": {"packs": packs, "models": models}}
+        alone = round(one_by_one_us(self._settings.model_copy(update={"partitions": 1}), self._plan.champion), 1)
+        return {"cpu_us_per_payment": {"packs": packs, "models": models, "one_by_one": alone}}
 
     def learning(self) -> dict[str, Any]:
         """What an example costs to learn."""
@@ -213,6 +203,7 @@ class Bench:
             "champion": plan.champion,
             "partitions": settings.partitions,
             "delivery": settings.delivery,
+            "broker": self._broker,
             "machine": {
                 "cores": os.cpu_count(),
                 "load": round(os.getloadavg()[0], 1),

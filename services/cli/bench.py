@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,24 +13,26 @@ import orjson
 import typer
 from rich.console import Console
 
-from services.bench.champion import ChampionKind
+from services.bench.plan import ChampionKind, Plan
 from services.broker import open_broker
-from services.cli.options import Bootstrap, Json, file_to_write, plot_to_write, print_json, print_table
+from services.cli.options import Bootstrap, Json, fail, file_to_write, plot_to_write, print_json, print_table
 from services.runtime.progress import Progress
 from services.runtime.settings import load_settings
+
+_PLAN = Plan()
 
 
 def bench(
     bootstrap: Bootstrap = None,
-    only: Annotated[str, typer.Option(help="Parts to measure, separated by commas; 'all': all that follow.")] = "all",
-    payments: Annotated[int, typer.Option(min=400, help="Payments in each scorer run.")] = 150_000,
-    baseline_payments: Annotated[int, typer.Option(min=10, help="Payments for each slow baseline.")] = 6_000,
-    champion: Annotated[ChampionKind, typer.Option(help="What decides; drawn at random.")] = "boosting",
-    accounts: Annotated[int, typer.Option(min=10_000, help="Accounts of each side, at most.")] = 1_000_000,
-    latency_seconds: Annotated[float, typer.Option(min=1, help="How long each rate is held.")] = 20.0,
-    quix_python: Annotated[
-        Path, typer.Option(help="An interpreter that has Quix Streams.", show_default="var/quix/bin/python")
-    ] = Path("var/quix/bin/python"),
+    only: Annotated[str, typer.Option(help="Parts to measure, separated by commas; all, or none.")] = "all",
+    payments: Annotated[int, typer.Option(min=400, help="Payments in each scorer run.")] = _PLAN.payments,
+    baseline_payments: Annotated[
+        int, typer.Option(min=10, help="Payments for each slow baseline.")
+    ] = _PLAN.baseline_payments,
+    champion: Annotated[ChampionKind, typer.Option(help="What decides; drawn at random.")] = _PLAN.champion,
+    accounts: Annotated[int, typer.Option(min=10_000, help="Accounts of each side, at most.")] = _PLAN.accounts,
+    latency_seconds: Annotated[float, typer.Option(min=1, help="How long each rate is held.")] = _PLAN.latency_s,
+    quix_python: Annotated[Path, typer.Option(help="An interpreter that has Quix Streams.")] = _PLAN.quix_python,
     figures: Annotated[
         Path | None,
         typer.Option(callback=file_to_write, help="Keep the figures in this file: parts run later add to them."),
@@ -52,25 +55,18 @@ def bench(
     if soak is not None:
         _soak(soak, json)
         return
-    from services.bench.report import write_report
-    from services.bench.run import Bench, Plan
-    from services.bench.worker import reserve_core
+    from services.bench.report import around_block, write_report
 
     parts = _parts(only)
-    tell = partial(print, "bench:", file=sys.stderr)
-    before = orjson.loads(figures.read_bytes()) if figures is not None and figures.is_file() else {}
-    plan = Plan(payments, baseline_payments, champion, accounts, latency_seconds, quix_python.absolute())
-    core = reserve_core()
-    if bootstrap is not None:
-        found = Bench(load_settings(bootstrap=bootstrap), plan, core, tell).run(parts, before)
-        found["broker"] = bootstrap
-    else:
-        with open_broker() as broker:
-            settings = load_settings(bootstrap=broker.bootstrap, delivery=broker.delivery)
-            found = Bench(settings, plan, core, tell).run(parts, before)
-            found["broker"] = broker.kind
-    if figures is not None:
-        figures.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    if report is not None:
+        around_block(report)  # before anything is measured
+    found = _kept(figures)
+    if not parts and not found:
+        fail("--only none: there is nothing to show; expected --figures of an earlier run")
+    if parts:
+        plan = Plan(payments, baseline_payments, champion, accounts, latency_seconds, quix_python.absolute())
+        found = _measured(bootstrap, plan, parts, found, partial(_keep, figures))
+        _keep(figures, found)
     if report is not None:
         write_report(found, report)
     if json:
@@ -79,14 +75,46 @@ def bench(
         _show(found)
 
 
+def _measured(
+    bootstrap: str | None, plan: Plan, parts: tuple[str, ...], before: dict[str, Any], keep: Callable[[Any], None]
+) -> dict[str, Any]:
+    from services.bench.run import Bench
+    from services.bench.worker import reserve_core
+
+    tell, core = partial(print, "bench:", file=sys.stderr), reserve_core()
+    if bootstrap is not None:
+        return Bench(load_settings(bootstrap=bootstrap), bootstrap, plan, core, tell).run(parts, before, keep)
+    with open_broker() as broker:
+        settings = load_settings(bootstrap=broker.bootstrap, delivery=broker.delivery)
+        return Bench(settings, broker.kind, plan, core, tell).run(parts, before, keep)
+
+
+def _keep(figures: Path | None, found: dict[str, Any]) -> None:
+    if figures is not None:
+        figures.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+
+
 def _parts(only: str) -> tuple[str, ...]:
     from services.bench.run import ALL, PARTS
 
-    chosen = ALL if only == "all" else tuple(only.split(","))
+    chosen = ALL if only == "all" else () if only == "none" else tuple(only.split(","))
     unknown = [part for part in chosen if part not in PARTS]
     if unknown:
-        raise typer.BadParameter(f"no part {', '.join(unknown)}; expected some of {', '.join(PARTS)}, or all")
+        fail(f"--only {unknown[0]}: there is no such part; expected some of {', '.join(PARTS)}, all or none")
     return tuple(part for part in PARTS if part in chosen)
+
+
+def _kept(figures: Path | None) -> dict[str, Any]:
+    """The figures of an earlier run, if there was one."""
+    if figures is None or not figures.is_file():
+        return {}
+    try:
+        found = orjson.loads(figures.read_bytes())
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        fail(f"{figures}: no figures; expected a file that `tocsin bench --figures` wrote, or none")
+    return found
 
 
 def _soak(decisions: int, json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,10 @@ def test_every_payment_of_a_schedule_becomes_due() -> None:
 
 def test_ratios_are_ours_to_theirs() -> None:
     ours = {"payments_per_second": 45_000.0, "cpu_us_per_payment": 22.0}
-    theirs = {"a": {"payments_per_second": 15_000, "cpu_us_per_payment": 44.0}, "b": {"skipped": "no Java"}}
+    theirs: dict[str, dict[str, Any]] = {
+        "a": {"payments_per_second": 15_000, "cpu_us_per_payment": 44.0},
+        "b": {"skipped": "no Java"},
+    }
     assert ratios(ours, theirs, "payments_per_second") == {"a": 3.0}
     assert ratios(ours, theirs, "cpu_us_per_payment") == {"a": 0.5}
 

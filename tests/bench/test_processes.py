@@ -11,11 +11,11 @@ import orjson
 import pytest
 
 from services import kafka
-from services.bench import baselines
 from services.bench.baselines import BASELINES, Absent, Conditions
 from services.bench.kafka_streams import CannotBuild
 from services.bench.latency import measure_latency
 from services.bench.payments import bank_payments, prepare
+from services.bench.plan import QUIX_PYTHON
 from services.bench.worker import BOTH_HOPS, Measured, MeasuredWorker, MeasuringError, Place, Reading, python
 from services.broker.probe import free_ports
 from services.kafka.sizes import log_bytes
@@ -45,7 +45,7 @@ async def _decided(deployment: Deployment) -> Counter[str]:
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_decides_every_payment_once(deployment: Deployment, name: str, tmp_path: Path) -> None:
     settings = deployment.settings
-    conditions = Conditions(settings, "boosting", None, ROOT / baselines.QUIX_PYTHON)
+    conditions = Conditions(settings, "boosting", None, ROOT / QUIX_PYTHON)
     place = Place(free_ports(1)[0], tmp_path)
     try:
         command = BASELINES[name].command(conditions, place)
