@@ -132,7 +132,7 @@ class Bench:
             return {"model_swap": swaps(settings)}
 
     def kernels(self) -> dict[str, Any]:
-        """What packs and models cost, of the payee hop; and the pure path when it is called with one record at a time."""
+        """What packs and models cost, of the payee hop; and the pure path called with one record at a time."""
         models = {name: round(cost, 2) for name, cost in models_us_per_payment().items()}
         packs = round(packs_us_per_payment(self._settings), 2)
         alone = round(one_by_one_us(self._settings.model_copy(update={"partitions": 1}), self._plan.champion), 1)

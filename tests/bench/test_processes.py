@@ -10,7 +10,6 @@ from pathlib import Path
 import orjson
 import pytest
 
-from services import kafka
 from services.bench.baselines import BASELINES, Absent, Conditions
 from services.bench.kafka_streams import CannotBuild
 from services.bench.latency import measure_latency
@@ -18,7 +17,6 @@ from services.bench.payments import bank_payments, prepare
 from services.bench.plan import QUIX_PYTHON
 from services.bench.worker import BOTH_HOPS, Measured, MeasuredWorker, MeasuringError, Place, Reading, python
 from services.broker.probe import free_ports
-from services.kafka.sizes import log_bytes
 from tests.support.deployment import DEADLINE_S, POLL_S, Deployment, each_record
 
 PAYMENTS = 300
@@ -74,21 +72,6 @@ def test_a_worker_that_ends_is_quoted(deployment: Deployment) -> None:
         pytest.raises(MeasuringError, match="no_such_module"),
     ):
         worker.measure(10)
-
-
-@TWO
-def test_sizes_of_logs_are_those_of_what_was_written(deployment: Deployment) -> None:
-    settings, topics = deployment.settings, deployment.settings.topics
-
-    async def write() -> None:
-        async with kafka.opened(kafka.producer(settings.model_copy(update={"compression": "none"}))) as producer:
-            for partition in (0, 1):
-                await producer.send_and_wait(topics.labels.name, bytes(50_000), partition=partition)
-
-    asyncio.run(write())
-    sizes = asyncio.run(log_bytes(settings, [topics.labels.name, topics.alerts.name]))
-    assert 100_000 < sizes[topics.labels.name] < 101_000
-    assert sizes[topics.alerts.name] == 0
 
 
 def test_without_an_interpreter_for_quix_the_reason_names_the_remedy(tmp_path: Path) -> None:
