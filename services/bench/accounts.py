@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from services.bench.champion import champion_of
 from services.bench.figures import growth_of
 from services.bench.plan import ChampionKind
+from services.contract.units import DAY_MS
 from services.runtime.settings import Settings
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Record
@@ -32,8 +33,10 @@ BATCH = 2_000
 WARM_BATCHES, MEASURED_BATCHES = 10, 40
 FEW = 1_000
 """Accounts of the side that is not measured, and of a state before it is filled."""
-START_MS, STEP_MS = 1_750_000_000_000, 50
-"""Event time of the first payment, and between two."""
+START_MS = 1_750_000_000_000
+"""Event time of the first payment."""
+PERIOD_MS = 10 * DAY_MS
+"""Event time in which an account pays once on average, however many there are."""
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 """Accounts of each side at which a payment's cost is measured."""
 RESTORED_AT_ONCE = 5_000
@@ -44,8 +47,11 @@ SCATTER = 2_654_435_761
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _PAYMENT = (
     b'{"payment_id":"p%013d","event_time_ms":%d,"amount_minor":%d,"currency":"EUR",'
-    b'"payer":{"account":"payer-%010d","country":"DE"},"payee":{"account":"payee-%010d","country":"DE"},"rail":"bank"}'
+    b'"payer":{"account":"payer-%010d","country":"DE","opened_ms":1400000000000},'
+    b'"payee":{"account":"payee-%010d","country":"DE","opened_ms":1400000000000},'
+    b'"rail":"card","merchant_category":"5411"}'
 )
+"""A shop's customer: the busiest accounts would else be reviewed, and a review costs more than what is measured."""
 
 
 class Cost(NamedTuple):
@@ -56,13 +62,15 @@ class Cost(NamedTuple):
 
 
 class Bank:
-    """Both hops of a deployment of one partition, and payments for them: account ``n`` is the n-th of its side."""
+    """Both hops of a deployment of one partition, and payments for them: account ``n`` is the n-th of its side, of
+    which there are ``accounts``."""
 
-    def __init__(self, settings: Settings, champion: ChampionKind) -> None:
+    def __init__(self, settings: Settings, champion: ChampionKind, accounts: int) -> None:
         ruleset = load_ruleset(settings)
         self.model = champion_of(champion, settings)
         self.payer, self.payee = PayerHop(ruleset, "", 0, 1), PayeeHop(ruleset, "", 0, 1, 1)
-        self._payments = self._frames = 0
+        self._payments = self._frames = self.reviews = 0
+        self._step_ms = max(1, PERIOD_MS // accounts)
 
     def pay(self, payers: NDArray[np.int64], payees: NDArray[np.int64]) -> Cost:
         """Process a batch of payments between accounts (both int64[n]), state written as for a changelog."""
@@ -79,7 +87,9 @@ class Bank:
         began_s = time.process_time()
         decided = self.payee.process(frames, self.model)
         self.payee.state.changelog(decided.touched)
-        return Cost(payer_s, time.process_time() - began_s)
+        payee_s = time.process_time() - began_s
+        self.reviews += decided.counts["review"]
+        return Cost(payer_s, payee_s)
 
     def fill(self, payers: int, payees: int) -> None:
         """One payment at least of each of the first ``payers`` and of the first ``payees`` accounts."""
@@ -90,7 +100,7 @@ class Bank:
     def _records(self, payers: NDArray[np.int64], payees: NDArray[np.int64]) -> list[Record]:
         records = []
         for offset, (payer, payee) in enumerate(zip(payers.tolist(), payees.tolist(), strict=True), self._payments):
-            event_ms = START_MS + STEP_MS * offset
+            event_ms = START_MS + self._step_ms * offset
             value = _PAYMENT % (offset, event_ms, 1_000 + 37 * offset % 90_000, payer, payee)
             records.append(Record(offset, event_ms, b"payer-%010d" % payer, value))
         self._payments += len(records)
@@ -150,13 +160,13 @@ def _pin(core: int | None) -> None:
 
 def _filled(settings: Settings, champion: ChampionKind, accounts: tuple[int, int]) -> tuple[float, float]:
     """Bytes an account of the side that has more than a few, and the seconds to restore that side."""
-    bank = Bank(settings, champion)
+    bank = Bank(settings, champion, max(accounts))
     bank.fill(FEW, FEW)
     before = resident_bytes()
     bank.fill(*accounts)
     gc.collect()
     grown = resident_bytes() - before
-    other = Bank(settings, champion)
+    other = Bank(settings, champion, FEW)
     filled, empty = (bank.payer, other.payer) if accounts[0] > accounts[1] else (bank.payee, other.payee)
     entries = filled.state.changelog(np.arange(len(filled.state)))
     began_s = time.perf_counter()
@@ -167,7 +177,7 @@ def _filled(settings: Settings, champion: ChampionKind, accounts: tuple[int, int
 
 def _grown(settings: Settings, champion: ChampionKind, accounts: int) -> tuple[float, float]:
     """CPU microseconds a payment among ``accounts``, and bytes that a pair of accounts occupies."""
-    bank, rng = Bank(settings, champion), np.random.default_rng(1)
+    bank, rng = Bank(settings, champion, accounts), np.random.default_rng(1)
     bank.fill(FEW, FEW)
     before = resident_bytes()
     bank.fill(accounts, accounts)

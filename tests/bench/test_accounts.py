@@ -10,17 +10,26 @@ from services.runtime.settings import load_settings
 
 
 def test_every_account_of_a_filled_bank_is_there_once() -> None:
-    bank = Bank(load_settings(), "untrained")
+    bank = Bank(load_settings(), "boosting", 3_000)
     bank.fill(3_000, 100)
     assert (len(bank.payer.state), len(bank.payee.state)) == (3_000, 100)
 
 
 def test_more_payments_among_the_same_accounts_make_no_account() -> None:
-    bank, rng = Bank(load_settings(), "untrained"), np.random.default_rng(1)
+    bank, rng = Bank(load_settings(), "boosting", 3_000), np.random.default_rng(1)
     bank.fill(3_000, 3_000)
     cost = bank.pay(zipf(rng, 3_000, BATCH), zipf(rng, 3_000, BATCH))
     assert (len(bank.payer.state), len(bank.payee.state)) == (3_000, 3_000)
     assert min(cost) > 0.0
+
+
+def test_no_payment_of_the_bank_is_reviewed() -> None:
+    """Reviews cost several times a payment, and busy accounts would have more of them among few accounts."""
+    bank, rng = Bank(load_settings(), "boosting", 1_000), np.random.default_rng(1)
+    bank.fill(1_000, 1_000)
+    for _ in range(3):
+        bank.pay(zipf(rng, 1_000, BATCH), zipf(rng, 1_000, BATCH))
+    assert bank.reviews == 0
 
 
 @pytest.mark.parametrize("accounts", SIZES[:2])
