@@ -130,21 +130,21 @@ def measure_accounts(settings: Settings, champion: ChampionKind, accounts: int, 
 def measure_growth(settings: Settings, champion: ChampionKind, accounts_max: int, core: int | None) -> dict[str, Any]:
     """CPU microseconds a payment of both hops' pure path, by the number of accounts of each side, up to
     ``accounts_max``; and how many times the least the most is. A size for which there is no memory is ``skipped``."""
-    costs: list[tuple[int, float]] = []
-    skipped: dict[str, str] = {}
+    costs: dict[int, float] = {}
+    skipped: dict[int, dict[str, str]] = {}
     bytes_an_account = 0.0
     for size in SIZES:
         needed = GROWING * bytes_an_account * size
         if size > accounts_max:
-            skipped[str(size)] = "more accounts than --accounts asks for"
+            skipped[size] = {"skipped": "more accounts than --accounts asks for"}
         elif needed > available_bytes():
-            skipped[str(size)] = f"{needed / 1e9:.0f} GB of memory needed, {available_bytes() / 1e9:.0f} GB available"
+            why = f"{needed / 1e9:.0f} GB of memory needed, {available_bytes() / 1e9:.0f} GB available"
+            skipped[size] = {"skipped": why}
         else:
             cost, bytes_an_account = alone(core, _grown, settings, champion, size)
-            costs.append((size, round(cost, 2)))
-    found: dict[str, Any] = {"cpu_us_per_payment": {str(size): cost for size, cost in costs}}
-    found["times"] = growth_of(costs)
-    return found | ({"skipped_sizes": skipped} if skipped else {})
+            costs[size] = round(cost, 2)
+    figures = {str(size): figure for size, figure in {**costs, **skipped}.items()}
+    return {"cpu_us_per_payment": figures, "times": growth_of(costs)}
 
 
 def alone(core: int | None, work: Callable[..., R], *arguments: Any) -> R:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -64,11 +64,10 @@ def merged(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def growth_of(costs: Sequence[tuple[int, float]]) -> float:
-    """How many times the cost with the fewest accounts that with the most is; ``costs`` are pairs of the two.
+def growth_of(costs: Mapping[int, float]) -> float:
+    """How many times the cost with the fewest accounts that with the most is; ``costs`` are by number of accounts.
 
-    >>> growth_of([(10_000, 4.0), (100_000, 4.5), (1_000_000, 5.0)])
+    >>> growth_of({10_000: 4.0, 100_000: 4.5, 1_000_000: 5.0})
     1.25
     """
-    ordered = sorted(costs)
-    return round(ordered[-1][1] / ordered[0][1], 2)
+    return round(costs[max(costs)] / costs[min(costs)], 2)

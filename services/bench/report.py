@@ -149,9 +149,11 @@ def _accounts(figures: dict[str, Any]) -> Table:
 
 
 def _growth(figures: dict[str, Any]) -> Table:
-    growth = figures.get("growth", {})
-    rows = [(f"{int(size):,}", f"{cost}") for size, cost in growth.get("cpu_us_per_payment", {}).items()]
-    rows += [(f"{int(size):,}", f"skipped: {why}") for size, why in growth.get("skipped_sizes", {}).items()]
+    costs = figures.get("growth", {}).get("cpu_us_per_payment", {})
+    rows = [
+        (f"{int(size):,}", f"skipped: {cost['skipped']}" if isinstance(cost, dict) else f"{cost}")
+        for size, cost in costs.items()
+    ]
     return ("accounts of each side", "CPU of both hops' pure path, µs a payment"), rows
 
 
@@ -202,5 +204,6 @@ def _draw_latency(axes: Any, figures: dict[str, Any]) -> None:
 
 def _draw_growth(axes: Any, figures: dict[str, Any]) -> None:
     costs = figures["growth"]["cpu_us_per_payment"]
-    axes.plot([int(size) for size in costs], list(costs.values()), "o-", markersize=4)
+    measured = {int(size): cost for size, cost in costs.items() if not isinstance(cost, dict)}
+    axes.plot(list(measured), list(measured.values()), "o-", markersize=4)
     axes.set(xscale="log", xlabel="accounts of each side", ylabel="CPU, µs a payment, pure path", ylim=(0, None))

@@ -71,4 +71,4 @@ def test_a_later_run_adds_to_an_earlier_one(before: dict[str, object], now: dict
 
 
 def test_growth_is_of_the_most_accounts_to_the_fewest() -> None:
-    assert growth_of([(1_000_000, 6.0), (10_000, 4.0)]) == 1.5
+    assert growth_of({1_000_000: 6.0, 10_000: 4.0}) == 1.5
