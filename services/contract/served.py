@@ -93,9 +93,10 @@ class Served:
 
     def part(self, rows: slice) -> Served:
         """Some neighbouring ones."""
-        columns = {each.name: getattr(self, each.name) for each in SERVED.columns}
-        parts = {name: of.part(rows) if isinstance(of, Texts) else of[rows] for name, of in columns.items()}
-        return Served(self.by, **parts)
+        columns: dict[str, Any] = {each.name: getattr(self, each.name) for each in SERVED.columns}
+        for name, of in columns.items():
+            columns[name] = of.part(rows) if isinstance(of, Texts) else of[rows]
+        return Served(self.by, **columns)
 
     def texts(self, name: str) -> list[str]:
         """The texts of a column."""
