@@ -34,6 +34,10 @@ class Column(NamedTuple):
     unit: str
     meaning: str
     each: str = ""
+    named_by: str = ""
+    """The entry of the metadata that names them in order, with a comma between."""
+    codes: tuple[str, ...] = ()
+    """What the numbers 0, 1, ... stand for."""
 
 
 class Texts(NamedTuple):

@@ -26,6 +26,7 @@ from services.scorer.shell.position import POSITION_KEY
 from tests.support.deployment import Deployment, Logs, read_logs
 from tests.support.hostile import PLANTED
 from tests.support.payments import Expected
+from tests.support.served import Row, rows_of, served_in
 
 _FRAME_HEADER = struct.Struct("<4sIHHHH")  # magic, size, kind, lengths of tenant and id, partition
 _PAYMENT = 0
@@ -39,6 +40,7 @@ class Run:
     payments: Logs
     by_payee: Logs
     decisions: Logs
+    features: Logs
     reviews: Logs
     alerts: Logs
     dead_letters: Logs
@@ -46,19 +48,24 @@ class Run:
     payee_state: Logs
     alerter_state: Logs
     models: dict[str, LogisticModel]
-    """Those that decisions may name, by hash."""
+    """Those that may decide, by hash."""
 
     @property
     def records_decided(self) -> list[ConsumerRecord]:
         """Every decision, partition after partition."""
         return [record for log in self.decisions for record in log]
 
+    @property
+    def rows_served(self) -> list[Row]:
+        """What every decision was made of, partition after partition."""
+        return [row for log in self.features for row in rows_of(log)]
+
 
 async def read_run(deployment: Deployment, models: Iterable[LogisticModel] = ()) -> Run:
     """Read every log of ``deployment``, the changelogs included."""
     topics = deployment.settings.topics
     wanted: tuple[Topic, ...] = (
-        topics.payments, topics.payments_by_payee, topics.decisions, topics.reviews, topics.alerts,
+        topics.payments, topics.payments_by_payee, topics.decisions, topics.features, topics.reviews, topics.alerts,
         topics.dead_letters, topics.payer_state, topics.payee_state, topics.alerter_state,
     )  # fmt: skip
     logs = [
@@ -102,7 +109,7 @@ def assert_logs_are_computed(run: Run, seed: int) -> None:
     from_payer = [_payer_side(run, partition, draw) for partition in partitions]
     from_payee = [_payee_side(run, partition, draw) for partition in partitions]
     _assert_merged([each.frames for each in from_payer], genuine(run.by_payee), _origin_of, "payments.by-payee.v1")
-    homes = {record.headers[3][1].decode(): at for at, log in enumerate(run.decisions) for record in log}
+    homes = {row.decision_id: at for at, log in enumerate(run.features) for row in rows_of(log)}
     _assert_merged(
         [each.reviews for each in from_payee],
         [[record for record in log if not is_event(record.headers, SNOOZE)] for log in genuine(run.reviews)],
@@ -139,6 +146,7 @@ class _Side:
 
     frames: list[Outbound] = field(default_factory=list)
     decisions: list[Outbound] = field(default_factory=list)
+    features: list[Outbound] = field(default_factory=list)
     reviews: list[Outbound] = field(default_factory=list)
     dead_letters: list[Outbound] = field(default_factory=list)
     changelog: dict[bytes, bytes | None] = field(default_factory=dict)
@@ -147,6 +155,7 @@ class _Side:
         """Add the outcome of a batch."""
         self.frames += result.outputs.get("payments_by_payee", ())
         self.decisions += result.outputs.get("decisions", ())
+        self.features += result.outputs.get("features", ())
         self.reviews += result.outputs.get("reviews", ())
         self.dead_letters += result.outputs["dead_letters"]
         self.changelog.update(state.changelog(result.touched))
@@ -178,6 +187,7 @@ def _payee_side(run: Run, partition: int, draw: random.Random) -> _Side:
         for batch in _chopped(stretch, draw):
             side.take(hop.process(batch, model), hop.state)
     _assert_same(side.decisions, run.decisions[partition], f"decisions.v1[{partition}]")
+    _assert_same_rows(side.features, run.features[partition], f"features.v1[{partition}]")
     _assert_same(side.dead_letters, _put_aside_from(run, topic, partition), f"dead letters of by-payee[{partition}]")
     restored = PayeeHop(ruleset, topic, partition, count, count, run.settings.repeats_possible).state
     idle_ms = ruleset.parameters.account_idle_ms
@@ -187,7 +197,7 @@ def _payee_side(run: Run, partition: int, draw: random.Random) -> _Side:
 
 def _by_model(run: Run, partition: int) -> Iterator[tuple[LogisticModel, list[ConsumerRecord]]]:
     """The frames of a partition, in stretches whose decisions name one model."""
-    named = [orjson.loads(record.value)["model_hash"] for record in run.decisions[partition]]
+    named = [row.by.model_hash for row in rows_of(run.features[partition])]
     frames = run.by_payee[partition]
     payments = sum(_is_payment(record) for record in frames)
     assert payments == len(named), (
@@ -248,6 +258,15 @@ def _assert_same(expected: Sequence[Outbound], found: Sequence[ConsumerRecord], 
         written = (theirs.timestamp, theirs.key, theirs.value, tuple(theirs.headers))
         assert written == computed, f"{what}: record {at} (offset {theirs.offset}) is not what the path computes"
     assert len(found) == len(expected), f"{what}: {len(found)} records, the path computes {len(expected)}"
+
+
+def _assert_same_rows(expected: Sequence[Outbound], found: Sequence[ConsumerRecord], what: str) -> None:
+    """Every row to the bit, however they are cut into records; and of every record key, headers and timestamp."""
+    for record in found:
+        latest_ms = int(served_in(record.value).appended_ms.max())
+        assert (record.key, record.headers, record.timestamp) == (None, (), latest_ms), f"{what}@{record.offset}"
+    for at, (mine, theirs) in enumerate(zip(rows_of(expected), rows_of(found), strict=True)):
+        assert theirs == mine, f"{what}: row {at} is not what the path computes"
 
 
 def _assert_same_state(
