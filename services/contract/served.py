@@ -5,15 +5,15 @@ What machines read of decisions: the learner, challengers, data sets, drift, rec
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.codec import Rejection
-from services.contract.columns import Column, Columns, Layout, Texts
+from services.contract.columns import Column, Columns, Layout, Texts, ids_of
 from services.contract.fields import EVENT_TIME_MS_MAX
 
 PASS, REVIEW = 0, 1
@@ -93,10 +93,11 @@ class Served:
 
     def part(self, rows: slice) -> Served:
         """Some neighbouring ones."""
-        columns: dict[str, Any] = {each.name: getattr(self, each.name) for each in SERVED.columns}
-        for name, of in columns.items():
-            columns[name] = of.part(rows) if isinstance(of, Texts) else of[rows]
-        return Served(self.by, **columns)
+        columns = {each.name: getattr(self, each.name) for each in SERVED.columns}
+        parts: dict[str, Any] = {
+            name: of.part(rows) if isinstance(of, Texts) else of[rows] for name, of in columns.items()
+        }
+        return Served(self.by, **parts)
 
     def texts(self, name: str) -> list[str]:
         """The texts of a column."""
@@ -104,7 +105,7 @@ class Served:
 
     def decision_ids(self) -> list[str]:
         """As decisions write them."""
-        return [str(UUID(bytes=each)) for each in self.decision_id.view("V16").ravel().tolist()]
+        return ids_of(self.decision_id)
 
 
 def write_served(served: Served) -> bytes:
@@ -139,24 +140,40 @@ def read_served(value: bytes | None) -> Served | Rejection:
     widths = arrays["features"].shape[1], arrays["rules"].shape[1], arrays["packs"].shape[1]
     if widths != (len(names), len(rules), 2 * len(packs)):
         return Rejection("features_invalid", "features", "Of another number than there are names")
-    if (arrays["outcome"] > REVIEW).any() or (arrays["rules"] > ERROR).any():
-        return Rejection("features_invalid", "outcome", "Not one of the allowed codes")
-    out_of_bounds = next((name for name, most in _MOST.items() if not _is_within(arrays[name], most)), "")
-    if out_of_bounds:
-        return Rejection("features_invalid", out_of_bounds, "Beyond what there can be")
-    if not (np.isfinite(arrays["score"]).all() and np.isfinite(arrays["probability"]).all()):
-        return Rejection("features_invalid", "score", "Not a number")
+    for name, (low, high) in _BOUNDS.items():
+        if not ((arrays[name] >= low) & (arrays[name] <= high)).all():
+            return Rejection("features_invalid", name, f"Not from {low} to {high}")
+    for name in _IDS:
+        if not _are_ids(arrays[name]):
+            return Rejection("features_invalid", name, "Empty, too long, or with control characters")
     if np.isinf(arrays["features"]).any():
         return Rejection("features_invalid", "features", "Infinite")
     hashes = said["model_hash"], said["ruleset_hash"], said["feature_schema_hash"]
     return Served(ServedBy(int(version), *hashes, names, rules, packs), **arrays)
 
 
-def _is_within(values: NDArray[Any], most: int) -> bool:
-    return bool(values.min(initial=0) >= 0 and values.max(initial=0) <= most)
-
-
-_DIGITS_MAX = 16
-_MOST = {"event_time_ms": EVENT_TIME_MS_MAX, "partition": 2**31 - 1, "offset": 2**53}
-"""None of them is negative, either."""
 _LISTS = ("feature_names", "rule_ids", "pack_names")
+_DIGITS_MAX = 15
+_ID_BYTES_MAX = 4 * 128
+"""128 characters, in UTF-8."""
+_IDS = ("tenant", "payment_id", "payer", "payee")
+_REAL_MAX = sys.float_info.max
+_BOUNDS = {
+    "event_time_ms": (0, EVENT_TIME_MS_MAX),
+    "appended_ms": (-1, 2**53),
+    "partition": (0, 2**31 - 1),
+    "offset": (0, 2**53),
+    "outcome": (PASS, REVIEW),
+    "score": (-_REAL_MAX, _REAL_MAX),
+    "probability": (0, 1),
+    "rules": (NO_HIT, ERROR),
+}
+"""Of numbers that each column is to have; NaN is none."""
+
+
+def _are_ids(texts: Texts) -> bool:
+    """Whether each may be an ``Id`` (``services.contract.fields``), as far as its bytes tell."""
+    lengths = texts.lengths
+    data = np.frombuffer(texts.data, dtype=np.uint8)[texts.ends[0] : texts.ends[-1]]
+    is_control = (data < ord(" ")) | (data == ord("\x7f"))
+    return bool(((lengths > 0) & (lengths <= _ID_BYTES_MAX)).all()) and not is_control.any()

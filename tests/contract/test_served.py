@@ -18,7 +18,7 @@ from services.contract.codec import Rejection
 from services.contract.columns import Texts
 from services.contract.fields import EVENT_TIME_MS_MAX
 from services.contract.served import SERVED, Served, ServedBy, read_served, write_served
-from tests.contract.batches import served
+from tests.contract.batches import served, texts
 from tests.contract.payloads import SEEDED
 
 COUNTS = st.integers(0, 4)
@@ -65,7 +65,9 @@ def put(**changes: Any) -> Rejection | Served:
     ("changes", "field"),
     [
         ({"outcome": np.array([0, 2], dtype=np.uint8)}, "outcome"),
-        ({"rules": np.array([[0, 1, 2], [0, 1, 3]], dtype=np.uint8)}, "outcome"),
+        ({"rules": np.array([[0, 1, 2], [0, 1, 3]], dtype=np.uint8)}, "rules"),
+        ({"appended_ms": np.array([0, -2])}, "appended_ms"),
+        ({"appended_ms": np.array([0, 2**53 + 1])}, "appended_ms"),
         ({"event_time_ms": np.array([0, -1])}, "event_time_ms"),
         ({"event_time_ms": np.array([0, EVENT_TIME_MS_MAX + 1])}, "event_time_ms"),
         ({"event_time_ms": np.array([0, 2**63 - 1])}, "event_time_ms"),
@@ -74,7 +76,13 @@ def put(**changes: Any) -> Rejection | Served:
         ({"offset": np.array([0, 2**53 + 1])}, "offset"),
         ({"score": np.array([0.0, np.nan])}, "score"),
         ({"score": np.array([0.0, -np.inf])}, "score"),
-        ({"probability": np.array([np.nan, 0.5])}, "score"),
+        ({"probability": np.array([np.nan, 0.5])}, "probability"),
+        ({"probability": np.array([0.0, 1.0000001])}, "probability"),
+        ({"probability": np.array([-1e-9, 0.5])}, "probability"),
+        ({"tenant": texts(["SECRET", ""])}, "tenant"),
+        ({"payment_id": texts(["SECRET\x1f", "b"])}, "payment_id"),
+        ({"payer": texts(["a", "SECRET\x7f"])}, "payer"),
+        ({"payee": texts(["x" * 513, "b"])}, "payee"),
         ({"features": np.full((2, 4), np.inf)}, "features"),
         ({"features": np.full((2, 4), -np.inf)}, "features"),
         ({"features": np.zeros((2, 5))}, "features"),
@@ -87,6 +95,7 @@ def test_what_no_decision_can_have_is_refused_by_its_column(changes: dict[str, A
     found = put(**changes)
     assert isinstance(found, Rejection)
     assert (found.reason, found.field) == ("features_invalid", field)
+    assert "SECRET" not in str(found)
 
 
 def test_what_is_at_the_edge_of_what_there_can_be_is_taken() -> None:
@@ -94,14 +103,17 @@ def test_what_is_at_the_edge_of_what_there_can_be_is_taken() -> None:
         event_time_ms=np.array([0, EVENT_TIME_MS_MAX]),
         offset=np.array([0, 2**53]),
         partition=np.array([0, 2**31 - 1], dtype=np.int32),
+        appended_ms=np.array([-1, 2**53]),
         score=np.array([-0.0, 1.7976931348623157e308]),
+        probability=np.array([0.0, 1.0]),
+        payee=texts(["\U0001f3e6" * 128, '"\\\x80']),
         features=np.full((2, 4), np.nan),
     )
     assert isinstance(found, Served)
     assert np.signbit(found.score[0])
 
 
-@pytest.mark.parametrize("version", ["", " 1", "-1", "1.0", "x", "²", "٣", "9" * 17, "9" * 5_000])
+@pytest.mark.parametrize("version", ["", " 1", "-1", "1.0", "x", "²", "٣", "9" * 16, "9" * 5_000])
 def test_a_model_version_that_is_no_number_is_refused(version: str) -> None:
     batch = served(1)
     arrays = {column.name: getattr(batch, column.name) for column in SERVED.columns}

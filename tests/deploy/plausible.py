@@ -26,7 +26,7 @@ MODEL_HASH = "5f2c0d9b" * 8
 LOOPS = {
     "scorer": ("models", "lane payer", "payments.v1[0]", "payments.by-payee.v1[0]"),
     "learner": ("joiner", "trainer logistic"),
-    "shadow": ("models", "decisions.v1[0]"),
+    "shadow": ("models", "features.v1[0]"),
 }
 """Those of each worker, by name."""
 
@@ -107,7 +107,7 @@ def fill_learner(measures: Measures) -> None:
     measures.line_fits.labels("fitted").inc(1)
     measures.pending(decisions=4_000, labels=12)
     measures.lag("labels.v1", 0, int(_RANDOM.integers(0, 20)))
-    measures.lag("decisions.v1", 0, int(_RANDOM.integers(0, 500)))
+    measures.lag("features.v1", 0, int(_RANDOM.integers(0, 500)))
     metrics.event_time.labels("joiner").set(now_ms() / 1_000 - 60)
     _fill_health(measures.health)
 
@@ -138,7 +138,7 @@ def fill_shadow(metrics: Metrics, shadow: ShadowMetrics) -> None:
         shadow.cpu.labels(kind).inc(0.001)
         shadow.failed.labels(kind).inc(1)
         shadow.challengers.labels(kind).set(1)
-    metrics.lag.labels("decisions.v1", "0").set(float(_RANDOM.integers(0, 500)))
+    metrics.lag.labels("features.v1", "0").set(float(_RANDOM.integers(0, 500)))
 
 
 def main(role: str, port: int) -> None:

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from services.contract.codec import encode
 from services.contract.payment import Party
+from services.contract.shadow_scores import ShadowScores, read_shadow_scores
 from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert_state import Horizon
 from services.scorer.path.alerts.alerter import Alerter
@@ -23,6 +24,7 @@ from services.scorer.path.records import HopResult, Outbound, Record, no_mark
 from services.shadow.roster import Challenger
 from services.shadow.scoring import Shadow
 from tests.fuzz import seeds
+from tests.fuzz.batches import mutated_batch
 from tests.fuzz.checks import check_message, check_result
 from tests.fuzz.mutate import flipped, mutated
 from tests.fuzz.seeds import APPENDED_MS, Seed
@@ -217,7 +219,7 @@ def targets() -> list[Any]:
 
 
 class ShadowTarget:
-    """Decisions, as challengers read them."""
+    """Batches of decisions, as challengers read them."""
 
     name = "decisions, in shadow"
 
@@ -226,13 +228,15 @@ class ShadowTarget:
         self._challengers = (Challenger(seeds.scorer().hash, "logistic", seeds.scorer()),)
 
     def feed(self, count: int, draw: random.Random) -> Counter[str]:
-        """``count`` decisions."""
-        decisions = seeds.decided()[0]
-        log = [mutated_seed(decisions, draw, lambda value, seed: seed.key) for _ in range(count)]
-        result = self._shadow.process(list(log), self._challengers, no_mark)
-        check_result(result)
-        assert result.counts.total() == count
-        return Counter({f"counted: {name}" if name != "scored" else "used": n for name, n in result.counts.items()})
+        """``count`` batches."""
+        log = [Record(at, APPENDED_MS, None, mutated_batch(seeds.served(), draw)) for at in range(count)]
+        result = self._shadow.process(log, self._challengers, no_mark)
+        fates = Counter({"counted: invalid": result.counts["invalid"]})
+        for each in result.outputs["shadow_scores"]:
+            said = read_shadow_scores(each.value)
+            assert isinstance(said, ShadowScores)
+            fates[f"counted: {said.unscored}" if said.unscored else "used"] += 1
+        return +fates
 
 
 class ChangelogTarget:
