@@ -232,10 +232,12 @@ class ShadowTarget:
         """``count`` batches."""
         log = [Record(at, APPENDED_MS, None, mutated_batch(seeds.served(), draw)) for at in range(count)]
         result = self._shadow.process(log, self._challengers, no_mark)
-        said = [read_shadow_scores(each.value) for each in result.outputs["shadow_scores"]]
-        assert all(isinstance(each, ShadowScores) for each in said)
-        assert len(said) + result.counts["invalid"] == count
-        return Counter({f"counted: {name}" if name != "scored" else "used": n for name, n in result.counts.items()})
+        fates = Counter({"counted: invalid": result.counts["invalid"]})
+        for each in result.outputs["shadow_scores"]:
+            said = read_shadow_scores(each.value)
+            assert isinstance(said, ShadowScores)
+            fates[f"counted: {said.unscored}" if said.unscored else "used"] += 1
+        return +fates
 
 
 class ChangelogTarget:
