@@ -56,7 +56,7 @@ def last_bit(values: np.ndarray) -> np.ndarray:
 CHANGES: dict[str, Callable[[Served], Served]] = {
     "features": lambda row: replace(row, features=last_bit(row.features)),
     "packs": lambda row: replace(row, packs=last_bit(row.packs)),
-    "rules": lambda row: replace(row, rules=row.rules ^ 1),
+    "rules": lambda row: replace(row, rules=row.rules ^ np.uint8(1)),
     "score": lambda row: replace(row, score=last_bit(row.score)),
     "offset": lambda row: replace(row, offset=row.offset + 1),
     "payee": lambda row: replace(row, payee=Texts.of([b"somebody else"])),
