@@ -49,9 +49,9 @@ soak: $(BIN)/tocsin ## ten million decisions over four years through the learner
 
 lock: $(BIN)/tocsin ## resolve the lock files anew
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile -q pyproject.toml --extra parquet --extra broker --extra dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile -q pyproject.toml --extra broker --extra dev --universal --python-version 3.11 \
 	    --generate-hashes --no-header --no-annotate -o requirements-dev.lock --upgrade
-	$(BIN)/uv pip compile -q pyproject.toml --extra onnx --extra parquet --universal --python-version 3.11 \
+	$(BIN)/uv pip compile -q pyproject.toml --extra onnx --universal --python-version 3.11 \
 	    --generate-hashes --no-header --no-annotate -c requirements-dev.lock -o requirements.lock --upgrade
 
 clean: ## remove what was built here

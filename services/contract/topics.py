@@ -93,7 +93,7 @@ class Topics:
             records=("model-announcement.v1", "model-promotion.v1"),
         )  # fmt: skip
         self.shadow_scores = topic(
-            "shadow-scores.v1", "payee account", "what challengers say of each decision", records=("shadow-scores.v1",)
+            "shadow-scores.v1", "none", "what challengers say of decisions, in batches", columns="shadow-scores.v1"
         )
         self.dead_letters = topic("payments.dlq.v1", "as it came", "records that could not be processed, as they came")
         self.payer_state = changelog("payer", "account", "payer hop")

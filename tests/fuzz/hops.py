@@ -10,19 +10,21 @@ from typing import Any
 import numpy as np
 import orjson
 from msgspec import structs
+from services.scorer.path.frame import HEADER, LABEL, LABEL_FRAME, PAYMENT, PAYMENT_HEAD
 
 from services.contract.codec import encode
 from services.contract.payment import Party
+from services.contract.shadow_scores import ShadowScores, read_shadow_scores
 from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert_state import Horizon
 from services.scorer.path.alerts.alerter import Alerter
 from services.scorer.path.features.state_format import StateFormatError
-from services.scorer.path.frame import HEADER, LABEL, LABEL_FRAME, PAYMENT, PAYMENT_HEAD
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import HopResult, Outbound, Record, no_mark
 from services.shadow.roster import Challenger
 from services.shadow.scoring import Shadow
 from tests.fuzz import seeds
+from tests.fuzz.batches import mutated_batch
 from tests.fuzz.checks import check_message, check_result
 from tests.fuzz.mutate import flipped, mutated
 from tests.fuzz.seeds import APPENDED_MS, Seed
@@ -218,7 +220,7 @@ def targets() -> list[Any]:
 
 
 class ShadowTarget:
-    """Decisions, as challengers read them."""
+    """Batches of decisions, as challengers read them."""
 
     name = "decisions, in shadow"
 
@@ -227,12 +229,12 @@ class ShadowTarget:
         self._challengers = (Challenger(seeds.scorer().hash, "logistic", seeds.scorer()),)
 
     def feed(self, count: int, draw: random.Random) -> Counter[str]:
-        """``count`` decisions."""
-        decisions = seeds.decided()[0]
-        log = [mutated_seed(decisions, draw, lambda value, seed: seed.key) for _ in range(count)]
-        result = self._shadow.process(list(log), self._challengers, no_mark)
-        check_result(result)
-        assert result.counts.total() == count
+        """``count`` batches."""
+        log = [Record(at, APPENDED_MS, None, mutated_batch(seeds.served(), draw)) for at in range(count)]
+        result = self._shadow.process(log, self._challengers, no_mark)
+        said = [read_shadow_scores(each.value) for each in result.outputs["shadow_scores"]]
+        assert all(isinstance(each, ShadowScores) for each in said)
+        assert len(said) + result.counts["invalid"] == count
         return Counter({f"counted: {name}" if name != "scored" else "used": n for name, n in result.counts.items()})
 
 

@@ -21,13 +21,15 @@ from services.contract.payment import Party, Payment
 from services.runtime.settings import load_settings
 from services.scorer.path.features.registry import FEATURES, feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
-from services.scorer.path.records import Outbound, Record
+from services.scorer.path.records import Outbound, Record, no_mark
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.ensemble import EnsembleModel, announcement_of
 from services.scorer.path.scoring.halfspace import AnomalyModel
 from services.scorer.path.scoring.model import LogisticModel
 from services.scorer.path.scoring.votes import VotingModel
 from services.scorer.rulebook.ruleset_file import load_ruleset
+from services.shadow.roster import Challenger
+from services.shadow.scoring import Shadow
 from tests.learner.streams import features_of
 from tests.scorer.path.scoring.test_other_models import any_correction, any_halfspace, any_votes
 
@@ -137,6 +139,14 @@ def served() -> list[Seed]:
     log = framed()
     made = [hop.process(log[start : start + 20], scorer()) for start in range(0, len(log), 20)]
     return [seed for each in made for seed in seeded(each.outputs["features"])]
+
+
+@cache
+def shadow_scores() -> list[Seed]:
+    """Of ``shadow-scores.v1``."""
+    log = [Record(at, APPENDED_MS, each.key, each.value) for at, each in enumerate(served())]
+    challengers = [Challenger(scorer().hash, "logistic", scorer())]
+    return seeded(Shadow(schema(), 0).process(log, challengers, no_mark).outputs["shadow_scores"])
 
 
 def framed() -> list[Record]:

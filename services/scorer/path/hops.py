@@ -87,7 +87,7 @@ class PayerHop:
             payments_onward(found, partitions),
             labels_onward(found, key, partitions),
             Source(self._partition, self._schema, self.state.generation),
-            (records[0].offset, records[-1].offset + 1),
+            (records[0].offset, records[-1].offset + 1) if records else (0, 0),
             self.state.origins,
         )
         mark("encode")
