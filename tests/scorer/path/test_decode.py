@@ -1,4 +1,4 @@
-"""Whatever the bytes, a batch is read as by the contract's types: the same rows, texts, digests, rejections and order."""
+"""Whatever the bytes, a batch is read as by the contract's types: the same rows, texts, digests and rejections."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import json
 import random
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
 from services.contract.events import PAYMENT_LABEL, Headers, cloud_event
 from services.contract.identity import Digests
 from services.scorer.path.decode import FUTURE_MS_MAX, Reading, decode
-from services.scorer.path.decoding.fields import AT, OF_PARTY, OF_PAYMENT
+from services.scorer.path.decoding.fields import OF_PARTY, OF_PAYMENT
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash
 from services.scorer.path.features.references import Texts
 from services.scorer.path.records import Record
@@ -77,9 +76,7 @@ PLAIN_TEXT = st.sampled_from(["a", "own", "东京", "y" * 35])
 
 
 @st.composite
-def objects(
-    draw: st.DrawFn, names: tuple[str, ...], needed: tuple[str, ...], first: list[tuple[str, Any]]
-) -> Members:
+def objects(draw: st.DrawFn, names: tuple[str, ...], needed: tuple[str, ...], first: list[tuple[str, Any]]) -> Members:
     """An object with what it needs and some of what it can have; now and then something is wrong with it."""
     optional = [name for name in names if name not in (*needed, *(name for name, _ in first))]
     told = [*needed, *draw(st.lists(st.sampled_from(optional), unique=True))]
@@ -93,7 +90,9 @@ def objects(
         elif kind == 1:
             members.insert(at, (draw(st.sampled_from([name for name, _ in members])), draw(ANY)))
         elif kind == 2:
-            members.insert(at, (draw(st.sampled_from(["x", "", "é", "payment_i", "account", "payer_account"])), draw(ANY)))
+            members.insert(
+                at, (draw(st.sampled_from(["x", "", "é", "payment_i", "account", "payer_account"])), draw(ANY))
+            )
         elif kind == 3:
             members.insert(at, (draw(st.sampled_from(names)), None))
         else:
@@ -197,17 +196,42 @@ def fate_of(value: bytes, key: bytes = b"payer", timestamp: int = EVENT_MS) -> F
 def test_mutated_payments_are_read_as_by_the_contract(seed: int) -> None:
     draw = random.Random(seed)
     good = [plain(), plain(reference="rent", status="rejected", device="é", payee={"account": "b", "minor": True})]
-    fates([Record(at, EVENT_MS, b"payer", mutated(draw.choice(good), good, draw)) for at in range(20)], READINGS[seed % 2])
+    fates(
+        [Record(at, EVENT_MS, b"payer", mutated(draw.choice(good), good, draw)) for at in range(20)], READINGS[seed % 2]
+    )
 
 
-@pytest.mark.parametrize("value", [plain(), plain(reference="é", payer={"account": "payer", "minor": True, "opened_ms": 0})])
+@pytest.mark.parametrize(
+    "value", [plain(), plain(reference="é", payer={"account": "payer", "minor": True, "opened_ms": 0})]
+)
 def test_each_byte_of_a_payment_may_be_another_or_missing(value: bytes) -> None:
     others = b'"\\{}[],: \n\x00\x1f\x7f\x80\xc3\xe9\xff0-9.etfnx'
     variants = [value[:at] + bytes([byte]) + value[at + 1 :] for at in range(len(value)) for byte in others]
     variants += [value[:at] + value[at + 1 :] for at in range(len(value))]
     variants += [value[:at] + bytes([byte]) + value[at:] for at in range(len(value) + 1) for byte in b'" ,}0\\']
-    kinds = {fate[0] for fate in fates([Record(at, -1, b"payer", each) for at, each in enumerate(variants)], READINGS[1])}
+    kinds = {
+        fate[0] for fate in fates([Record(at, -1, b"payer", each) for at, each in enumerate(variants)], READINGS[1])
+    }
     assert kinds == {"payment", "dead"}
+
+
+def test_a_text_is_utf_8() -> None:
+    """Each first byte beyond ASCII, with a second one on either side of each limit, and too few or too many others."""
+    seconds = b"\x7f\x80\x8f\x90\x9f\xa0\xbf\xc0\xff"
+    texts = [bytes([first, second]) + b"\x80" * more for first in range(0x80, 0x100) for second in seconds
+             for more in range(4)]  # fmt: skip
+    texts += [bytes([first]) for first in range(0x80, 0x100)]
+    values = [plain(reference="@").replace(b"@", text) for text in texts]
+    kinds = [fate[0] for fate in fates([Record(at, -1, b"payer", each) for at, each in enumerate(values)], READINGS[1])]
+    assert kinds == ["payment" if is_text(text) else "dead" for text in texts]
+
+
+def is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("value", [plain(), plain(reference="é" * 9, tenant="north")])
