@@ -23,7 +23,7 @@ from tests.scorer.path.decode_twin import PARTITION, TOPIC, Fate, decoded, expec
 from tests.scorer.path.logs import PARAMETERS
 
 SEEDED = settings(
-    derandomize=True, deadline=None, max_examples=600, suppress_health_check=list(HealthCheck), database=None
+    derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck), database=None
 )
 EVENT_MS = 1_700_000_000_000
 PRIVATE = PrivateLists(
