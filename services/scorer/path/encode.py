@@ -29,8 +29,10 @@ def decisions(
     found: Handover, verdicts: Verdicts, writer: DecisionWriter, topic: str, partition: int, subjects: int
 ) -> dict[str, list[Outbound] | OutboundColumns]:
     """Decisions, and what they were made of, to the partition the batch was read from; reviews to their subjects'; and
-    payments to review that are not what their columns say, which only a forged record holds, as dead letters."""
+    payments to review that are not what their columns say, which only a forged record holds, as dead letters: they
+    are added to ``found.rejected``."""
     reviewed, forged = _reviewed(found, verdicts, writer)
+    found.rejected.extend(forged)
     details = [b""] * len(found.offset)
     for each in reviewed:
         details[each.row] = writer.detail(each.row, verdicts, each.findings, each.raw)
@@ -56,7 +58,7 @@ def decisions(
         ),
         "features": _features(decided, found, verdicts, lines.ids, writer, partition),
         "reviews": _reviews(reviewed, lines.ids, verdicts, writer, subjects),
-        "dead_letters": [dead_letter(*each, topic, partition) for each in (*found.rejected, *forged)],
+        "dead_letters": [dead_letter(*each, topic, partition) for each in found.rejected],
     }  # fmt: skip
 
 
