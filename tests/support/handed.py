@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiokafka import ConsumerRecord
 
@@ -11,7 +11,7 @@ from services.contract.columns import Columns, Some, Texts
 from services.scorer.path.handover import HANDOVER
 from services.scorer.path.records import Outbound
 
-Written = Outbound | ConsumerRecord
+Written: TypeAlias = Outbound | ConsumerRecord
 
 
 def columns_of(record: Written) -> Columns:
