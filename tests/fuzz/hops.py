@@ -21,7 +21,7 @@ from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert_state import Horizon
 from services.scorer.path.alerts.alerter import Alerter
 from services.scorer.path.features.state_format import StateFormatError
-from services.scorer.path.handover import HANDOVER
+from services.contract.handover import HANDOVER
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import HopResult, Outbound, Record, no_mark
 from services.shadow.roster import Challenger

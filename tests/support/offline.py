@@ -13,12 +13,12 @@ import orjson
 from aiokafka import ConsumerRecord
 
 from services.contract.events import PAYMENT_LABEL, SNOOZE, is_event
+from services.contract.handover import PAYMENT
 from services.contract.topics import Topic
 from services.runtime.settings import Settings
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.features.state import AccountState, whole
-from services.scorer.path.handover import PAYMENT
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import HopResult, Outbound
 from services.scorer.path.scoring.model import LogisticModel, untrained_model

@@ -17,11 +17,11 @@ from services.contract.announcement import model_of, read_announced
 from services.contract.codec import DECISION_BYTES_MAX, Rejection, read
 from services.contract.columns import Some, Texts
 from services.contract.decision import HASH_SHOWN, Decision, Origin
+from services.contract.handover import HANDOVER, PAYMENT
 from services.contract.served import SERVED, Served, read_served
 from services.kafka.reading import NotInLogs, read_batches, read_log
 from services.runtime.settings import Settings
 from services.scorer.path.features.registry import feature_schema_hash
-from services.scorer.path.handover import HANDOVER, PAYMENT
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Outputs
 from services.scorer.path.rules.ruleset import Ruleset

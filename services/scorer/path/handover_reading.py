@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from services.contract.codec import Rejection
 from services.contract.columns import Columns, Some, Texts
 from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX
+from services.contract.handover import HANDOVER, LABEL, OUTFLOW, PAYMENT
 from services.scorer.path.decode import FUTURE_MS_MAX
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import COUNTRY_CODE, LABEL_INPUT, PAYEE_INPUT, STATUS_CODE
 from services.scorer.path.features.registry import INDEX, PAYER_HOP
-from services.scorer.path.handover import HANDOVER, LABEL, OFFSET_MAX, OUTFLOW, PAYMENT, POSITIONS
+from services.scorer.path.handover import OFFSET_MAX, POSITIONS
 from services.scorer.path.records import Inbound
 
 GENERATIONS_MAX = 30_000

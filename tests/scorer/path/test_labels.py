@@ -13,12 +13,12 @@ from msgspec import structs
 from services.contract.codec import encode
 from services.contract.dead_letter import read_dead_letter
 from services.contract.events import PAYMENT_LABEL, cloud_event
+from services.contract.handover import LABEL, OUTFLOW
+from services.contract.handover import PAYMENT as PAID
 from services.contract.label import PaymentLabel
 from services.contract.payment import Party, Payment
 from services.scorer.path.features.registry import INDEX, NAMES, PAYER_HOP
 from services.scorer.path.features.rows import LABEL_IDS
-from services.scorer.path.handover import LABEL, OUTFLOW
-from services.scorer.path.handover import PAYMENT as PAID
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Outbound, Record
 from services.scorer.path.replay import Replay, label_record
