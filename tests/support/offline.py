@@ -182,7 +182,9 @@ def _payee_side(run: Run, partition: int, draw: random.Random) -> _Side:
     side = _Side()
     for model, stretch in _by_model(run, partition):
         for batch in _chopped(stretch, draw):
-            side.take(hop.process(batch, model))
+            result = hop.process(batch, model)
+            assert not result.counts["gap"], f"by-payee[{partition}]: something is missing before {batch[0].offset}"
+            side.take(result)
     _assert_same(side.decisions, run.decisions[partition], f"decisions.v1[{partition}]")
     _assert_same_rows(side.features, run.features[partition], f"features.v1[{partition}]")
     _assert_same(side.dead_letters, _put_aside_from(run, topic, partition), f"dead letters of by-payee[{partition}]")
