@@ -16,13 +16,13 @@ import numpy as np
 import orjson
 import pytest
 from aiokafka import ConsumerRecord
+from services.scorer.path.frame import HEADER, PAYMENT
 
 from services.contract.alert import Snooze, Subject
 from services.contract.codec import encode
 from services.contract.events import SNOOZE, Headers, cloud_event
 from services.contract.fields import EVENT_TIME_MS_MAX
 from services.contract.topics import Topic
-from services.scorer.path.frame import HEADER, PAYMENT
 from tests.faults.forms import Table
 from tests.faults.secrecy import assert_nobody_is_named
 from tests.faults.stage import Stage

@@ -42,7 +42,7 @@ def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
     return [
         (codec.decode_payment, seeds.payments),
         (codec.decode_payment_label, seeds.payment_labels),
-        (payee, seeds.frames),
+        (payee, seeds.handovers),
         (read_served, seeds.served),
         (records.decode_label, seeds.labels),
         (records.read_example, seeds.examples),
