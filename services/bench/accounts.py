@@ -77,7 +77,7 @@ class Bank:
         self._step_ms = max(1, PERIOD_MS // accounts)
 
     def pay(self, payers: NDArray[np.int64], payees: NDArray[np.int64]) -> Cost:
-        """Process a batch of payments between accounts (both int64[n]), checkpoints as often as a worker writes them."""
+        """Process a batch of payments between accounts (both int64[n]); checkpoints come as a worker writes them."""
         records = self._records(payers, payees)
         began_s = time.process_time()
         forwarded = self.payer.process(records, self.model)

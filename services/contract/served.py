@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +94,9 @@ class Served:
     def part(self, rows: slice) -> Served:
         """Some neighbouring ones."""
         columns = {each.name: getattr(self, each.name) for each in SERVED.columns}
-        parts = {name: of.part(rows) if isinstance(of, Texts) else of[rows] for name, of in columns.items()}
+        parts: dict[str, Any] = {
+            name: of.part(rows) if isinstance(of, Texts) else of[rows] for name, of in columns.items()
+        }
         return Served(self.by, **parts)
 
     def texts(self, name: str) -> list[str]:

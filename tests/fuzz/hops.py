@@ -109,14 +109,13 @@ def as_read(record: Outbound) -> Record:
 
 
 def fates(result: HopResult, count: int) -> Counter[str]:
-    """What became of ``count`` records: by reason, and the rest used."""
+    """What became of ``count`` records: by reason, and the rest used. Of batches nothing is said of single payments."""
     found: Counter[str] = Counter({f"dead letter: {reason}": each for reason, each in result.reasons.items()})
     used = count - result.reasons.total()
     assert len(result.outputs["dead_letters"]) == result.reasons.total()
-    if "decided" not in result.counts:  # the payee hop counts payments, and its records hold many
-        for kind in ("duplicate", "label_duplicate", "status_update"):
-            found[kind] += result.counts[kind]
-            used -= result.counts[kind]
+    for kind in () if "decided" in result.counts else ("duplicate", "label_duplicate", "status_update"):
+        found[kind] += result.counts[kind]
+        used -= result.counts[kind]
     assert used >= 0, "a record has two fates"
     found["used"] += used
     return +found
