@@ -159,7 +159,7 @@ class PayeeHop:
         mark("decode")
         features = self.measure(found, mark)
         verdicts = decide(features, self._rules, model, mark)
-        outputs = decisions(found, verdicts, self._writer, self._topic, self._partition, self._subjects)
+        outputs, reasons = decisions(found, verdicts, self._writer, self._topic, self._partition, self._subjects)
         mark("encode")
         hits = np.argwhere(verdicts.results.outcome > 0).tolist()
         named = self._rules.ruleset.rules
@@ -169,7 +169,7 @@ class PayeeHop:
                 decided=len(features), label=len(found.labels), duplicate=found.duplicates, gap=found.gaps,
                 dead_letter=len(outputs["dead_letters"]), review=int(verdicts.review.sum()),
             ),
-            reasons=Counter(why.reason for _, why in found.rejected),
+            reasons=reasons,
             rules=Counter((named[rule].id, OUTCOMES[verdicts.results.outcome[row, rule]]) for row, rule in hits),
         )  # fmt: skip
 
