@@ -16,7 +16,7 @@ from services.kafka.reading import read_log
 from services.learner.joining.join import payment_key
 from services.learner.joining.records import decode_label
 from services.runtime.settings import Settings
-from services.scorer.path.decode import FUTURE_MS_MAX
+from services.scorer.path.intake import AHEAD_MS_MAX
 from services.scorer.path.features.registry import NAMES
 from services.workbench.dataset import NEVER_MS, Dataset, joined, label_columns, texts
 
@@ -81,11 +81,11 @@ async def decisions(settings: Settings, chosen: Stretch) -> AsyncIterator[list[b
     """The records of ``decisions.v1`` among which those of ``chosen`` are, ``BATCH`` at a time, oldest first in each
     partition.
 
-    No payment is decided that is dated more than ``FUTURE_MS_MAX`` after its append, whose time its decision's record
+    No payment is decided that is dated more than ``AHEAD_MS_MAX`` after its append, whose time its decision's record
     has: what was appended earlier than that before ``chosen`` begins is not read. A late payment can come any time
     after it ends, so the log is read up to its present end.
     """
-    since_ms = max(0, chosen.from_ms - FUTURE_MS_MAX)
+    since_ms = max(0, chosen.from_ms - AHEAD_MS_MAX)
     for partition in range(settings.partitions):
         batch: list[bytes] = []
         log = read_log(settings, settings.topics.decisions.name, partition, "reading decisions", since_ms=since_ms)

@@ -21,7 +21,7 @@ from services.scorer.path.records import Outbound
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.ensemble import model_from
 from services.scorer.path.scoring.model import Model, ModelRefused, untrained_model
-from services.scorer.rulebook.ruleset_file import load_ruleset
+from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
 
 
 class CannotRecompute(NotInLogs):
@@ -154,7 +154,7 @@ async def _payer_side(
 ) -> None:
     """The frames that the payer hop makes of the targets' payments, from the payer partition's log."""
     topic, partitions = settings.topics.payments.name, settings.partitions
-    hop = PayerHop(ruleset, topic, partition, partitions, settings.accounts_max)
+    hop = PayerHop(ruleset, topic, partition, partitions, settings.accounts_max, intake_of(settings))
     model = models[targets[0].decision.model_hash]
     open_targets = sorted(targets, key=lambda each: each.decision.origin.offset)
     read = 0
