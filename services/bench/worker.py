@@ -72,6 +72,7 @@ class MeasuredWorker:
             PREFIX + "PARTITIONS": str(settings.partitions),
             PREFIX + "DELIVERY": settings.delivery,
             PREFIX + "COMPRESSION": settings.compression,
+            PREFIX + "EVENT_BEHIND_DAYS": "0",
             PREFIX + "METRICS_PORT": str(self._port),
             PREFIX + "STATE_DIR": self._folder.name,
         }

@@ -115,6 +115,11 @@ class Identities:
         """Number of the oldest chunk."""
         return int(self._counts[_OLDEST])
 
+    def items(self) -> list[bytes]:
+        """Every chunk as bytes, the oldest first."""
+        numbers = np.arange(self._counts[_OLDEST], self._counts[_NEXT])
+        return [self.table.rows[slot].tobytes() for slot in self._order[numbers % len(self._order)]]
+
     def recognise(self, rows: NDArray[Any], offsets: NDArray[np.int64], generation: int) -> First:
         """Write the verdicts on the next n payments of the log, and remember those that are new.
 
