@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
 from services.contract.events import PAYMENT_LABEL, Headers, cloud_event
 from services.contract.identity import Digests
-from services.scorer.path.decode import FUTURE_MS_MAX, Reading, decode
+from services.contract.units import DAY_MS as FUTURE_MS_MAX
+from services.scorer.path.decode import Reading, decode
 from services.scorer.path.decoding.fields import OF_PARTY, OF_PAYMENT
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash
 from services.scorer.path.features.references import Texts
