@@ -41,6 +41,9 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
     """
 
     reason: str
+    """One of a few codes. Of payments: ``empty``, ``oversized``, ``not_json``, ``not_a_payment``, ``field_missing``,
+    ``field_invalid``, ``key_mismatch``, ``wrong_partition``, ``event_time_unit``, ``event_time_in_future``,
+    ``event_time_in_past``, ``conflicting_repeat``."""
     field: str
     detail: str
     topic: str

@@ -62,7 +62,7 @@ def _spans_kernel(data: Any, starts: Any, lengths: Any, partition_count: int, ou
 @njit(cache=True)
 def partition_of_span(data: Any, start: int, length: int, partition_count: int) -> int:
     """The same of one, for compiled code."""
-    return (_murmur2(data, start, length) & 0x7FFFFFFF) % partition_count
+    return int((_murmur2(data, start, length) & 0x7FFFFFFF) % partition_count)
 
 
 @njit(cache=True)

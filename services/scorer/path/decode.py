@@ -83,8 +83,12 @@ class Decoded:
     def with_dead(self, at: list[int], dead: list[Outbound], reasons: list[str]) -> Decoded:
         """With further dead letters, which are the records ``at``."""
         whole = sorted(zip([*self.dead_at, *at], [*self.dead, *dead], [*self.reasons, *reasons], strict=True), key=_at)
-        places, letters, why = ([each[part] for each in whole] for part in range(3))
-        return replace(self, dead_at=places, dead=letters, reasons=why)
+        return replace(
+            self,
+            dead_at=[place for place, _, _ in whole],
+            dead=[letter for _, letter, _ in whole],
+            reasons=[reason for _, _, reason in whole],
+        )
 
     def payments_before(self) -> NDArray[np.int64]:
         """int64[k]: how many of the payments stand before each label."""

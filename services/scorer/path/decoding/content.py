@@ -59,7 +59,7 @@ def _written(value: Any, kind: int) -> bytes:
     if value is None:
         return b"\0"
     if kind == TEXT:
-        text = value.encode()
+        text: bytes = value.encode()
         return b"\1" + len(text).to_bytes(2, "little") + text
     return b"\1" + int(value).to_bytes(8 if kind == NUMBER else 1, "little", signed=True)
 

@@ -292,7 +292,7 @@ def _fill(index: Any, rows: Any, order: Any, counts: Any) -> None:
 @njit(cache=True)
 def _home(digest: Any, size: int) -> int:
     """Where in an index of ``size`` entries the search for a digest begins."""
-    return np.int64((digest >> np.uint64(32)) * np.uint64(size) >> np.uint64(32))
+    return int(np.int64((digest >> np.uint64(32)) * np.uint64(size) >> np.uint64(32)))
 
 
 @njit(cache=True)
@@ -305,7 +305,7 @@ def _place(index: Any, rows: Any, digest: Any) -> int:
             if rows[position // CHUNK].ids[position % CHUNK] == digest:
                 break
         at = _after(at, len(index))
-    return at
+    return int(at)
 
 
 @njit(cache=True)
@@ -342,9 +342,9 @@ def _from_home(index: Any, rows: Any, counts: Any, at: int) -> int:
     """How far from its home the entry at ``at`` stands."""
     size, entry = len(index), index[at]
     if counts[_FAR] == 0 and at >= _NEAR:
-        return (at - np.int64(entry >> _HOME_BITS)) & 0xFF
+        return int((at - np.int64(entry >> _HOME_BITS)) & 0xFF)
     position = np.int64(entry & _POSITION)
-    return _distance(_home(rows[position // CHUNK].ids[position % CHUNK], size), at, size)
+    return int(_distance(_home(rows[position // CHUNK].ids[position % CHUNK], size), at, size))
 
 
 @njit(cache=True)

@@ -78,7 +78,9 @@ def log_of(entries: list[Entry]) -> Log:
 def twin(entries: list[Entry], payments_max: int) -> list[tuple[int, int, bool]]:
     """Verdict, offset of the first record, and whether it is refused for the first time; over a list of lists."""
     chunks: list[list[tuple[int, int, set[int], int]]] = []
-    now, offset, ends, out = 0, 0, [], []
+    now, offset = 0, 0
+    ends: list[int] = []
+    out: list[tuple[int, int, bool]] = []
     for each in entries:
         now, offset = now + each.hours, offset + each.gap
         while chunks and now - ends[0] > 24 * DAYS:
