@@ -189,7 +189,7 @@ class PayeeHop:
         hits = np.argwhere(verdicts.results.outcome > 0).tolist()
         named = self._rules.ruleset.rules
         return HopResult(
-            outputs=outputs,
+            outputs=dict(outputs),
             counts=Counter(
                 decided=len(features), label=len(found.labels), duplicate=found.duplicates, gap=found.gaps,
                 dead_letter=len(outputs["dead_letters"]), review=int(verdicts.review.sum()),

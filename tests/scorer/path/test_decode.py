@@ -18,6 +18,7 @@ from services.scorer.path.decode import Reading, decode
 from services.scorer.path.decoding.fields import OF_PARTY, OF_PAYMENT
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash
 from services.scorer.path.features.references import Texts
+from services.scorer.path.intake import Intake
 from services.scorer.path.records import Record
 from tests.fuzz.mutate import mutated
 from tests.scorer.path.decode_twin import PARTITION, TOPIC, Fate, decoded, expected
@@ -30,7 +31,7 @@ EVENT_MS = 1_700_000_000_000
 PRIVATE = PrivateLists(
     KeyedList(b"k", [keyed_hash(b"k", "payee")]), KeyedList(b"k", [keyed_hash(b"k", "rent")]), Texts(Digests(b"secret"))
 )
-READINGS = [Reading(PARAMETERS.eur_per_minor_unit(), private) for private in (PrivateLists(), PRIVATE)]
+READINGS = [Reading(PARAMETERS.eur_per_minor_unit(), private, Intake()) for private in (PrivateLists(), PRIVATE)]
 LABEL_HEADERS = cloud_event(PAYMENT_LABEL, "x")
 
 
