@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from services.contract.codec import Rejection
 from services.contract.columns import Columns, Some, Texts
-from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX
+from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, ID_CHARACTERS_MAX, OVER_CLEARED_MAX
 from services.contract.handover import HANDOVER, LABEL, OUTFLOW, PAYMENT
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import COUNTRY_CODE, LABEL_INPUT, PAYEE_INPUT, STATUS_CODE
@@ -162,7 +162,7 @@ def _amiss_in_columns(found: Columns, appended_ms: int) -> Rejection | None:
         ("offset", (offset >= start) & (offset < stop)),
         ("offset", np.diff(position, prepend=-1) > 0),
         ("event_ms", (event_ms >= 0) & (event_ms <= latest_ms)),
-        ("appended_ms", arrays["appended_ms"] <= max(appended_ms, -1)),
+        ("appended_ms", (arrays["appended_ms"] >= -1) & (arrays["appended_ms"] <= max(appended_ms, -1))),
         ("value", ((value >= 0.0) & (value <= most)) | (np.isnan(value) & (kind != OUTFLOW))),
         ("status", (arrays["status"] >= 0) & (arrays["status"] < len(STATUS_CODE))),
         ("payer_country", (arrays["payer_country"] >= -1) & (arrays["payer_country"] <= _COUNTRY_MAX)),
@@ -171,6 +171,7 @@ def _amiss_in_columns(found: Columns, appended_ms: int) -> Rejection | None:
         ("in_lexicon", ~(np.abs(arrays["in_lexicon"]) > 1.0)),
         *((name, (lengths[name] > 0) == paid) for name in _TEXTS),
         *((name, _names(arrays[name])) for name in _TEXTS[:-1]),
+        *((name, _characters(arrays[name]) <= ID_CHARACTERS_MAX) for name in _TEXTS[:-1]),
         ("features", features.present == paid),
         ("features", ~(np.abs(features.values) > OVER_CLEARED_MAX)),
         ("features", np.array(not len(features.values) or features.values.shape[1] == len(PAYER_HOP))),
@@ -187,6 +188,13 @@ def _names(texts: Texts) -> NDArray[np.bool_]:
     data: NDArray[np.uint8] = np.frombuffer(texts.data, dtype=np.uint8)
     sound: NDArray[np.bool_] = (data >= 0x20) & (data != 0x7F)
     return sound
+
+
+def _characters(texts: Texts) -> NDArray[np.int64]:
+    """int64[n]: in UTF-8, a byte that goes on with a character is 10xxxxxx."""
+    data: NDArray[np.uint8] = np.frombuffer(texts.data, dtype=np.uint8)
+    begun = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum((data & 0xC0) != 0x80)])
+    return np.diff(begun[texts.ends])
 
 
 def _bound(appended_ms: NDArray[np.int64]) -> NDArray[np.int64]:
