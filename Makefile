@@ -41,17 +41,23 @@ lint: $(BIN)/tocsin ## ruff, mypy strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(BIN)/tocsin ## payments a second through both hops, beside a Faust agent doing the same work
-	$(BIN)/tocsin bench
+bench: $(BIN)/tocsin var/quix/bin/python ## one scorer on one core beside what users would pick instead (15 minutes)
+	$(BIN)/tocsin bench --figures var/bench/figures.json
+
+# Quix Streams in an environment of its own: it allows only an older pydantic-settings than Tocsin needs.
+var/quix/bin/python:
+	$(PYTHON) -m venv var/quix
+	var/quix/bin/python -m pip install --quiet --requirement services/bench/quix.txt
+	@touch $@
 
 soak: $(BIN)/tocsin ## ten million decisions over four years through the learner's join: nothing grows
 	$(BIN)/tocsin bench --soak 10000000
 
 lock: $(BIN)/tocsin ## resolve the lock files anew
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile -q pyproject.toml --extra parquet --extra broker --extra dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile -q pyproject.toml --extra broker --extra dev --universal --python-version 3.11 \
 	    --generate-hashes --no-header --no-annotate -o requirements-dev.lock --upgrade
-	$(BIN)/uv pip compile -q pyproject.toml --extra onnx --extra parquet --universal --python-version 3.11 \
+	$(BIN)/uv pip compile -q pyproject.toml --extra onnx --universal --python-version 3.11 \
 	    --generate-hashes --no-header --no-annotate -c requirements-dev.lock -o requirements.lock --upgrade
 
 clean: ## remove what was built here

@@ -12,7 +12,10 @@ import typer
 from services.cli import app_of
 from services.cli.demo import demo
 from services.contract.document import markdown
+from services.contract.served import SERVED, write_served
 from services.runtime.settings import NO_SETTINGS, Settings
+from services.workbench.features_page import OPENED_BY, features_page
+from tests.contract.batches import served
 
 APP = app_of()
 ROOT = Path(__file__).parents[1]
@@ -133,6 +136,19 @@ def test_what_is_found_on_synthetic_data_is_said_to_be_no_proof(name: str) -> No
 def test_the_page_of_topics_is_what_the_command_writes() -> None:
     page = (ROOT / "docs/topics.md").read_text("utf-8")
     assert page == markdown(), "out of date: tocsin topics document --out docs/topics.md"
+
+
+def test_the_page_of_features_and_columns_is_what_the_command_writes() -> None:
+    page = (ROOT / "docs/features.md").read_text("utf-8")
+    assert page == features_page(), "out of date: tocsin topics columns --out docs/features.md"
+
+
+@pytest.mark.parametrize("library", OPENED_BY)
+def test_a_record_of_columns_is_opened_as_the_page_says(library: str) -> None:
+    of_it = {name: pytest.importorskip(name) for name in ("pyarrow", library)}
+    pytest.importorskip("pyarrow.ipc")
+    names = of_it | {"value": write_served(served(3))}
+    assert eval(OPENED_BY[library], names).shape == (3, len(SERVED.columns))
 
 
 def test_makefile_readme_and_command_agree_on_the_size_of_the_demo() -> None:

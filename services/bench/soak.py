@@ -13,18 +13,22 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from services.contract.columns import Texts
 from services.contract.label import Label
+from services.contract.served import PASS, Served, ServedBy
 from services.contract.units import DAY_MS
 from services.learner.joining.join import Join, Limits
-from services.learner.joining.records import ServedDecision
+from services.learner.joining.records import Decisions
 from services.learner.joining.store import Store
 from services.scorer.path.features.registry import NAMES
+from services.scorer.path.scoring.model import probability
 
 SOAK_DAYS = 1_500.0
 """Of event time: more than three times what is remembered."""
@@ -34,39 +38,60 @@ VECTORS = 512
 """Different feature vectors; each decision has one of them."""
 TENTHS = 10
 _SOURCES = ("analyst", "chargeback", "report", "authority", "correction")
-_PAYMENT = '{{"payer":{{"account":"acc-{:010d}"}},"payee":{{"account":"acc-{:010d}"}}}}'
+ROWS = 100
+"""Decisions in a record of the log."""
+_SERVED_BY = ServedBy(0, "30" * 32, "44" * 32, "5c" * 32, NAMES, (), ())
 
 
 class SyntheticLog:
-    """Decisions in the order of their event time, spread over ``days``, and among them labels, one for about ``every``
-    decisions. Each payment is a function of its number, so nothing has to be remembered to label it later."""
+    """Decisions in the order of their event time, spread over ``days``, in batches, and before each the labels that
+    become known while it is decided, one for about ``every`` decisions. Each payment is a function of its number, so
+    nothing has to be remembered to label it later."""
 
     def __init__(self, decisions: int, days: float, seed: int = 1, every: int = 40) -> None:
         self._count, self._step_ms, self._every = decisions, days * DAY_MS / decisions, every
         self._draw = random.Random(seed)
         draw = self._draw
-        self._vectors = [tuple(draw.lognormvariate(0.0, 2.0) for _ in NAMES) for _ in range(VECTORS)]
+        self._vectors = np.array([[draw.lognormvariate(0.0, 2.0) for _ in NAMES] for _ in range(VECTORS)])
 
     def event_ms(self, number: int) -> int:
         """Event time of a payment."""
         return START_MS + int(number * self._step_ms)
 
-    def __iter__(self) -> Iterator[ServedDecision | Label]:
+    def __iter__(self) -> Iterator[Served | Label]:
         draw = self._draw
-        for number in range(self._count):
-            if draw.random() * self._every < 1.0:
-                yield from self._labels(number)
-            yield ServedDecision(
-                f"payment-{number:012d}",
-                "default",
-                self.event_ms(number),
-                min(4.0, draw.gauss(-7.0, 1.5)),
-                self._vectors[number % VECTORS],
-                "30" * 32,
-                "5c" * 32,
-                msgspec.Raw(_PAYMENT.format(number % 99_991, number % 88_883).encode()),
-                "pass",
-            )
+        for start in range(0, self._count, ROWS):
+            numbers = range(start, min(start + ROWS, self._count))
+            for number in numbers:
+                if draw.random() * self._every < 1.0:
+                    yield from self._labels(number)
+            yield self._decided(numbers, [min(4.0, draw.gauss(-7.0, 1.5)) for _ in numbers])
+
+    def _decided(self, numbers: Sequence[int], scores: Sequence[float]) -> Served:
+        count = len(numbers)
+        at_ms = np.array([self.event_ms(number) for number in numbers], dtype=np.int64)
+        payments, payers, payees = (
+            Texts.of([form % (number % every) for number in numbers])
+            for form, every in ((b"payment-%012d", self._count), (b"acc-%010d", 99_991), (b"acc-%010d", 88_883))
+        )
+        return Served(
+            _SERVED_BY,
+            np.zeros((count, 16), dtype=np.uint8),
+            Texts.of([b"default"] * count),
+            payments,
+            payers,
+            payees,
+            event_time_ms=at_ms,
+            appended_ms=at_ms,
+            partition=np.zeros(count, dtype=np.int32),
+            offset=np.array(numbers, dtype=np.int64),
+            outcome=np.full(count, PASS, dtype=np.uint8),
+            score=np.array(scores),
+            probability=np.array([probability(score) for score in scores]),
+            rules=np.empty((count, 0), dtype=np.uint8),
+            packs=np.empty((count, 0)),
+            features=self._vectors[np.array(numbers) % VECTORS],
+        )
 
     def _labels(self, now: int) -> Iterator[Label]:
         """Labels that become known when payment ``now`` is decided."""
@@ -108,12 +133,14 @@ def soak(
     for record in SyntheticLog(decisions, days, seed):
         if isinstance(record, Label):
             examples += join.take_label(record) is not None
+            taken += 1
         else:
-            examples += len(join.take_decision(record, record.event_time_ms))
-            done += 1
-        taken += 1
-        if taken % BATCH and done < decisions:
+            examples += len(join.take_decisions(Decisions.of(record, 0)).joined)
+            done += len(record)
+            taken += len(record)
+        if taken < BATCH and done < decisions:
             continue
+        taken = 0
         changes = join.seal()
         counts += join.counts
         store.write(changes)

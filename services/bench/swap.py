@@ -12,6 +12,7 @@ from aiokafka.structs import TopicPartition
 
 from services import kafka
 from services.contract.codec import encode
+from services.contract.decision import HASH_SHOWN
 from services.contract.payment import Party, Payment
 from services.kafka.announcing import send_announcement
 from services.runtime.clock import now_ms
@@ -28,7 +29,7 @@ PATIENCE_S = 60.0
 
 
 class _Named(msgspec.Struct):
-    model_hash: str
+    model: str
 
 
 async def swap_seconds(settings: Settings) -> list[float]:
@@ -74,7 +75,7 @@ async def _swap(
         got = await consumer.getmany(timeout_ms=round(1_000 * EVERY_S))
         for records in got.values():
             for record in records:
-                if msgspec.json.decode(record.value, type=_Named).model_hash == model.hash:
+                if msgspec.json.decode(record.value, type=_Named).model == model.hash[:HASH_SHOWN]:
                     return time.perf_counter() - began
     raise TimeoutError(f"no decision by model {model.version} within {PATIENCE_S:.0f} s")
 

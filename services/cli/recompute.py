@@ -16,10 +16,11 @@ def recompute(
     bootstrap: Bootstrap = None,
     json: Json = False,
 ) -> None:
-    """Compute a decision again from the logs, and compare it with the one on record, bit for bit.
+    """Compute a decision again from the logs, and compare it and what it was made of with the records, bit for bit.
 
     Reads payments.v1 and payments.by-payee.v1 from their beginning through the same pure path that scored the payment,
-    with the model that the decision names. Exit codes: 0 the same bytes; 1 they differ, or it cannot be done; 2 a
+    with the model that decided. What it is compared with are the decision's bytes in decisions.v1, and its row of
+    features.v1: features, scores, rules and packs. Exit codes: 0 the same; 1 they differ, or it cannot be done; 2 a
     setting is wrong. `tocsin alert recompute` does this for all that an alert rests on.
     """
     from services.scorer.audit.recompute import recompute_decision

@@ -1,20 +1,26 @@
-"""``tocsin topics``: create what the contract needs, or show what the cluster has."""
+"""``tocsin topics``: create what the contract needs, show what the cluster has, or what a topic says."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
+import orjson
 import typer
 
 from services.cli.options import Bootstrap, Json, file_to_write, print_json, print_table
+from services.contract.codec import Rejection
 from services.contract.document import markdown
 from services.kafka.topics import TopicState, amiss, create_topics, describe_topics, untold
-from services.runtime.settings import load_settings
+from services.runtime.settings import Settings, load_settings
 
-app = typer.Typer(help="Create, describe or document the topics of the contract.", no_args_is_help=True)
+Page = Annotated[Path | None, typer.Option(help="Write it here; not given: print it.", callback=file_to_write)]
+
+app = typer.Typer(help="Create, describe, read or document the topics of the contract.", no_args_is_help=True)
 
 
 @app.command()
@@ -33,16 +39,78 @@ def describe(bootstrap: Bootstrap = None, partitions: int | None = None, json: J
 
 
 @app.command()
-def document(
-    out: Annotated[
-        Path | None, typer.Option(help="Write it here; not given: print it.", callback=file_to_write)
-    ] = None,
+def read(
+    topic: Annotated[str, typer.Argument(help="Its name, such as decisions.v1 or features.v1.")],
+    payment: Annotated[str | None, typer.Option(help="Only what speaks of the payment with this id.")] = None,
+    decision: Annotated[str | None, typer.Option(help="Only what speaks of the decision with this id.")] = None,
+    partition: Annotated[int | None, typer.Option(min=0, help="Only this one.", show_default="all")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many.", show_default="all")] = None,
+    bootstrap: Bootstrap = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Each in an object with its partition, offset, timestamp and key.")
+    ] = False,
 ) -> None:
+    """Print what a topic says, one JSON object a line, oldest first in each partition.
+
+    Records of people's topics come as they are. Of a machines' topic each row comes with names: features by name, rules
+    by id, packs by name and role. It names accounts and payments: do not print it where they must not be read. Exit
+    codes: 0 printed, or nothing to print; 1 a record could not be read (standard error names it); 2 there is no such
+    topic, or an option is wrong.
+    """
+    settings = load_settings(bootstrap=bootstrap)
+    unread = asyncio.run(_print_contents(settings, topic, payment, _uuid(decision), partition, limit, json))
+    if unread:
+        raise typer.Exit(1)
+
+
+async def _print_contents(
+    settings: Settings, name: str, payment: str | None, decision: UUID | None, partition: int | None,
+    limit: int | None, located: bool,
+) -> int:  # fmt: skip
+    """Print at most ``limit`` of them; returns how many records could not be read."""
+    from services.kafka.contents import Asked, contents, readable_topic
+
+    topic = readable_topic(settings, name)
+    printed = unread = 0
+    async with aclosing(contents(settings, topic, Asked(payment, decision), partition)) as found:
+        async for each in found:
+            if isinstance(each.value, Rejection):
+                typer.echo(f"{topic.name}[{each.partition}]@{each.offset}: {each.value}", err=True)
+                unread += 1
+                continue
+            typer.echo(orjson.dumps(each._asdict() if located else each.value).decode())
+            printed += 1
+            if printed == limit:
+                break
+    return unread
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return None if text is None else UUID(text)
+    except ValueError:
+        raise typer.BadParameter("--decision: not the id of a decision, which is a UUID") from None
+
+
+@app.command()
+def document(out: Page = None) -> None:
     """Print the contract as a page of Markdown: every topic, and every field of every record."""
+    _write(markdown(), out)
+
+
+@app.command()
+def columns(out: Page = None) -> None:
+    """Print what machines' topics hold as a page of Markdown: every column of every layout, and every feature."""
+    from services.workbench.features_page import features_page
+
+    _write(features_page(), out)
+
+
+def _write(page: str, out: Path | None) -> None:
     if out is None:
-        typer.echo(markdown(), nl=False)
+        typer.echo(page, nl=False)
     else:
-        out.write_text(markdown(), "utf-8")
+        out.write_text(page, "utf-8")
 
 
 @app.command()

@@ -18,6 +18,7 @@ import orjson
 from services.contract.errors import TocsinError
 from services.contract.fields import EVENT_TIME_MS_MAX
 from services.contract.label import PaymentLabel
+from services.contract.outline import depth_of, outline_of
 from services.contract.payment import Payment
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -28,6 +29,8 @@ DECISION_BYTES_MAX = 2 * RECORD_BYTES_MAX
 """The same of a decision, which holds its payment."""
 TOPIC_BYTES_MAX = 2 * 1_048_576
 """No record of a topic is larger, unless it was compressed on its way: then it is refused unread."""
+PLAIN_BYTES_MAX = 4_096
+"""Of a payment that is read as it is; of a larger one only what a payment can hold (``outline_of``)."""
 NESTING_MAX = 250
 """A record that is nested deeper is refused: readers of what is made of it would run out of stack. A number of ours,
 since how deep a library can read depends on how deep its caller stands, and a replay must say the same."""
@@ -39,9 +42,6 @@ _TIME_INVALID = ("field_invalid", "event_time_ms")
 _encoder = msgspec.json.Encoder()
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING = re.compile(r"required field `([^`]+)`")
-_STEPS = np.zeros(256, dtype=np.int8)
-_STEPS[[ord("["), ord("{")]] = 1
-_STEPS[[ord("]"), ord("}")]] = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +134,16 @@ def decode_payment(value: bytes | None) -> Payment | Rejection:
         return Rejection("empty", "", "The record has no value")
     if len(value) > RECORD_BYTES_MAX:
         return Rejection("oversized", "", f"{len(value)} bytes, and {RECORD_BYTES_MAX} are allowed")
+    if len(value) > PLAIN_BYTES_MAX:
+        outline = outline_of(value)
+        if outline.fault >= 0:
+            return Rejection("not_json", "", f"Not valid JSON from byte {outline.fault} on")
+        deep, value = outline.nesting, outline.value
+    else:
+        deep = nesting(value)
     try:
         content = orjson.loads(value)
-        if nesting(value) > NESTING_MAX:
+        if deep > NESTING_MAX:
             return Rejection("not_a_payment", "", f"Nested more than {NESTING_MAX} deep")
         payment = msgspec.convert(content, Payment)
     except orjson.JSONDecodeError as error:
@@ -208,14 +215,7 @@ def nesting(value: bytes) -> int:
     """
     if len(value) <= 2 * NESTING_MAX:
         return len(value) // 2
-    opened = value.count(b"[") + value.count(b"{")
-    if opened <= NESTING_MAX:
-        return opened
-    plain = value.replace(b"\\\\", b"").replace(b'\\"', b"")  # what is left of quotes begins or ends a string
-    marks = np.frombuffer(plain, dtype=np.uint8)
-    steps = _STEPS[marks]
-    steps[np.logical_xor.accumulate(marks == ord('"'))] = 0
-    return int(np.cumsum(steps, dtype=np.int32).max(initial=0))
+    return int(depth_of(np.frombuffer(value, dtype=np.uint8)))
 
 
 @lru_cache

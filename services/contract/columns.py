@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
+from uuid import UUID
 
 import numpy as np
 import pyarrow as arrow
@@ -36,6 +37,10 @@ class Column(NamedTuple):
     unit: str
     meaning: str
     each: str = ""
+    named_by: str = ""
+    """The entry of the metadata that names them in order, with a comma between."""
+    codes: tuple[str, ...] = ()
+    """What the numbers 0, 1, ... stand for."""
     some: bool = False
 
 
@@ -65,6 +70,11 @@ class Texts(NamedTuple):
         """Those of some neighbouring rows."""
         ends = self.ends[rows.start : rows.stop + 1]
         return Texts(self.data[ends[0] : ends[-1]], ends - ends[0])
+
+    def chosen(self, rows: Sequence[int]) -> list[str]:
+        """Those of ``rows``, as texts."""
+        whole, ends = bytes(self.data), self.ends.tolist()
+        return [whole[ends[row] : ends[row + 1]].decode() for row in rows]
 
 
 class Some(NamedTuple):
@@ -143,6 +153,15 @@ class Layout:
                 return Rejection(reason, column.name, f"No column of {column.kind}")
             arrays[column.name] = found
         return Columns(batch.num_rows, arrays, {name: (text or b"").decode() for name, text in said.items()})
+
+
+def ids_of(uuids: NDArray[np.uint8]) -> list[str]:
+    """uint8[n, 16] as texts.
+
+    >>> ids_of(np.zeros((1, 16), dtype=np.uint8))
+    ['00000000-0000-0000-0000-000000000000']
+    """
+    return [str(UUID(bytes=each)) for each in uuids.view("V16").ravel().tolist()]
 
 
 def parts(sizes: NDArray[np.int64]) -> Iterator[slice]:

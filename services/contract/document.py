@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import cleandoc
 from typing import Any
 
 from services.contract.schema import RECORDS, json_schemas
@@ -17,10 +18,11 @@ HEAD = """# Topics
 
 `tocsin schema RECORD` prints a JSON Schema with all limits. `tocsin topics describe` shows what your cluster has.
 
-A record's value is one JSON object. Its headers hold CloudEvents attributes (`ce_type`, `ce_id`, ...). The value of a
-dead letter is the record as it came, and its headers are a [dead-letter.v1](#dead-letterv1). Times are milliseconds
-since 1970 in UTC. Amounts are integers in the minor unit of their currency. `TOCSIN_TOPIC_PREFIX` stands before every
-name.
+The value of a record in people's topics is one JSON object. Its headers hold CloudEvents attributes (`ce_type`,
+`ce_id`, ...); decisions, of which there are most, have none. Machines' topics hold batches of columns, which
+[features.md](features.md) explains. `tocsin topics read TOPIC` prints what either says. The value of a dead letter is
+the record as it came, and its headers are a [dead-letter.v1](#dead-letterv1). Times are milliseconds since 1970 in UTC.
+Amounts are integers in the minor unit of their currency. `TOCSIN_TOPIC_PREFIX` stands before every name.
 """
 
 
@@ -43,9 +45,10 @@ def markdown() -> str:
 def _topic_row(topic: Topic) -> str:
     partitions = "`TOCSIN_PARTITIONS`" if topic.partitions is None else str(topic.partitions)
     kept = "the latest of each key" if topic.compacted else "for ever"
-    records = ", ".join(f"[{each}](#{_anchor(each)})" for each in topic.records) or "bytes"
+    records = ", ".join(f"[{each}](#{_anchor(each)})" for each in topic.records)
+    columns = f"[{topic.columns}](features.md#{_anchor(topic.columns)})" if topic.columns else "bytes"
     purpose = topic.purpose + (" (internal)" if topic.internal else "")
-    return f"| `{topic.name}` | {topic.key} | {partitions} | {kept} | {records} | {purpose} |"
+    return f"| `{topic.name}` | {topic.key} | {partitions} | {kept} | {records or columns} | {purpose} |"
 
 
 def _section(name: str, schema: Mapping[str, Any]) -> str:
@@ -54,7 +57,7 @@ def _section(name: str, schema: Mapping[str, Any]) -> str:
         f"| `{field}` | {_type(of)} | {'yes' if field in required else _default(of)} |"
         for field, of in schema["properties"].items()
     ]
-    about = schema.get("description", "").replace("``", "`")
+    about = cleandoc(schema.get("description", "")).replace("``", "`")
     return "\n".join([f"### {name}", "", about, "", "| field | value | required |", "|---|---|---|", *rows, ""])
 
 

@@ -12,7 +12,6 @@ from services.contract.dead_letter import DeadLetter
 from services.contract.decision import Decision
 from services.contract.label import Example, Label, PaymentLabel
 from services.contract.payment import Payment
-from services.contract.shadow_scores import ShadowScores
 
 RECORDS: dict[str, type[msgspec.Struct]] = {
     "payment.v1": Payment,
@@ -24,7 +23,6 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "example.v1": Example,
     "model-announcement.v1": ModelAnnouncement,
     "model-promotion.v1": Promotion,
-    "shadow-scores.v1": ShadowScores,
     "dead-letter.v1": DeadLetter,
 }
 

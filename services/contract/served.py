@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from uuid import UUID
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.codec import Rejection
-from services.contract.columns import Column, Columns, Layout, Texts
+from services.contract.columns import Column, Columns, Layout, Texts, ids_of
 from services.contract.fields import EVENT_TIME_MS_MAX
 
 PASS, REVIEW = 0, 1
@@ -32,14 +32,12 @@ SERVED = Layout(
         Column("appended_ms", "i8", "ms", "When it was appended to `payments.v1`; -1 where brokers do not say"),
         Column("partition", "i4", "", "Of `payments.v1`, where the payment was read"),
         Column("offset", "i8", "", "The same"),
-        Column("outcome", "u1", "", "0 pass, 1 review"),
+        Column("outcome", "u1", "", "What was decided", codes=("pass", "review")),
         Column("score", "f8", "log-odds", "The model's bias plus the contributions of all features"),
         Column("probability", "f8", "", "That of the score"),
-        Column("rules", "u1", "", "Of each rule: 0 no hit, 1 hit, 2 could not run", each="rule"),
-        Column(
-            "packs", "f8", "log-odds", "Of each typology pack: its score of the payer, then of the payee", each="pack"
-        ),
-        Column("features", "f8", "see features.md", "As served; NaN where missing", each="feature"),
+        Column("rules", "u1", "", "`error`: it could not run", "rule", "rule_ids", ("no_hit", "hit", "error")),
+        Column("packs", "f8", "log-odds", "Of each pack: its score of payer, then of payee", "pack", "pack_names"),
+        Column("features", "f8", "its own", "As served; NaN where missing", "feature", "feature_names"),
     ),
     {
         "model_version": "Of the model that decided",
@@ -93,13 +91,21 @@ class Served:
     def __len__(self) -> int:
         return len(self.event_time_ms)
 
+    def part(self, rows: slice) -> Served:
+        """Some neighbouring ones."""
+        columns = {each.name: getattr(self, each.name) for each in SERVED.columns}
+        parts: dict[str, Any] = {
+            name: of.part(rows) if isinstance(of, Texts) else of[rows] for name, of in columns.items()
+        }
+        return Served(self.by, **parts)
+
     def texts(self, name: str) -> list[str]:
         """The texts of a column."""
         return Columns(len(self), {name: getattr(self, name)}).texts(name)
 
     def decision_ids(self) -> list[str]:
         """As decisions write them."""
-        return [str(UUID(bytes=each)) for each in self.decision_id.view("V16").ravel().tolist()]
+        return ids_of(self.decision_id)
 
 
 def write_served(served: Served) -> bytes:

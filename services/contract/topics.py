@@ -68,7 +68,11 @@ class Topics:
             records=("payment.v1", "payment-label.v1"),
         )  # fmt: skip
         self.payments_by_payee = topic(
-            "payments.by-payee.v1", "payee account", "payments with the payer's features, and labels", internal=True
+            "payments.by-payee.v1",
+            "none",
+            "payments with the payer's features, notes of money paid out, and labels",
+            internal=True,
+            columns="handover.v1",
         )
         self.decisions = topic(
             "decisions.v1", "payee account", "one decision for every payment", records=("decision.v1",)
@@ -93,7 +97,7 @@ class Topics:
             records=("model-announcement.v1", "model-promotion.v1"),
         )  # fmt: skip
         self.shadow_scores = topic(
-            "shadow-scores.v1", "payee account", "what challengers say of each decision", records=("shadow-scores.v1",)
+            "shadow-scores.v1", "none", "what challengers say of decisions, in batches", columns="shadow-scores.v1"
         )
         self.dead_letters = topic("payments.dlq.v1", "as it came", "records that could not be processed, as they came")
         self.payer_state = changelog("payer", "account", "payer hop")

@@ -97,7 +97,7 @@ WRITERS: dict[str, Callable[[Path, Iterable[Chunk]], int]] = {
     "pacs008": write_pacs008,
 }
 """Each writes all of ``chunks``, and returns how many records the format cannot say. Raises ``OutputError`` when a file
-cannot be written, or needs pyarrow and there is none; what could not be finished is not there."""
+cannot be written; what could not be finished is not there."""
 
 
 class TruthWriter:
@@ -144,11 +144,8 @@ def _whole(path: Path) -> Iterator[Path]:
 @contextmanager
 def _table(path: Path, fields: Callable[[Any], dict[str, Any]]) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
     """A Parquet file of the ``fields`` that pyarrow's types make; what is yielded writes rows into it."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise OutputError(f"{path}: writing Parquet needs pyarrow: pip install 'tocsin[parquet]'") from None
+    import pyarrow.parquet  # here, since it takes a tenth of a second, and most runs write another format
+
     schema = pyarrow.schema(list(fields(pyarrow).items()))
     with _whole(path) as partial, pyarrow.parquet.ParquetWriter(partial, schema, compression="zstd") as file:
         yield lambda rows: file.write_table(pyarrow.Table.from_pylist(rows, schema=schema))

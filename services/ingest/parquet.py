@@ -1,4 +1,4 @@
-"""Rows of a Parquet file, a bounded batch at a time. The only module that needs the extra ``parquet``."""
+"""Rows of a Parquet file, a bounded batch at a time."""
 
 from __future__ import annotations
 
@@ -23,15 +23,13 @@ class ParquetSource:
     Raises
     ------
     SourceError
-        When it cannot be read, or turns out to be damaged, or pyarrow is not installed; the message names the extra.
+        When it cannot be read, or turns out to be damaged.
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            import pyarrow
-            import pyarrow.parquet as parquet
-        except ImportError:
-            raise SourceError(f"{path}: reading Parquet needs pyarrow: pip install 'tocsin[parquet]'") from None
+        import pyarrow  # here, since it takes a tenth of a second, and most files are of other formats
+        from pyarrow import parquet
+
         self._arrow, self._path = pyarrow, path
         try:
             self._file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)

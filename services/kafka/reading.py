@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from aiokafka import ConsumerRecord
 from aiokafka.structs import TopicPartition
@@ -27,7 +27,7 @@ async def read_log(
     whole: bool = False,
     tail: int | None = None,
     since_ms: int = 0,
-) -> AsyncIterator[ConsumerRecord]:
+) -> AsyncGenerator[ConsumerRecord, None]:
     """The committed records of a partition, oldest first, up to its present end.
 
     Parameters

@@ -34,8 +34,8 @@ class Measures:
         )
         self.skipped = counter(
             "tocsin_learner_skipped_total",
-            "Records that teach nothing: decision_too_old, example_duplicate, example_limited (beyond its account's "
-            "limit), example_foreign_schema, example_invalid",
+            "What teaches nothing: decision_too_old, example_duplicate, example_limited (beyond its account's limit), "
+            "example_foreign_schema, example_invalid",
             ("reason",),
         )
         self.line_running = gauge(
@@ -55,11 +55,11 @@ class Measures:
             ("result",),
         )
 
-    def joined(self, counts: Mapping[str, int], rejected: Mapping[str, int], records: int) -> None:
-        """One batch of the joiner was committed: what became of its records."""
+    def joined(self, counts: Mapping[str, int], rejected: Mapping[str, int], taken: int) -> None:
+        """One batch of the joiner was committed: what became of the decisions and labels that it took."""
         metrics = self.metrics
         metrics.transactions.labels(HOP, "committed").inc()
-        metrics.batch.observe(records, HOP)
+        metrics.batch.observe(taken, HOP)
         for result in _LABEL_RESULTS:
             metrics.labels.labels(result).inc(counts.get(result, 0))
         for result in ("kept", "not_kept", "forgotten"):

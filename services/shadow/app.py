@@ -1,7 +1,7 @@
 """The shadow worker: challengers score what was decided, off the payments' path. It shares partitions as scorers do.
 
 It is a lane like the scorer's, of a consumer group of its own: batch after batch, the records and the position in
-``decisions.v1`` in one transaction. It keeps no state, so recovery is to go on at the committed position.
+``features.v1`` in one transaction. It keeps no state, so recovery is to go on at the committed position.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class ShadowService(Together):
         self._shadow = shadow
         follower = ChallengerFollower(settings, metrics, shadow, schema_hash)
         lane: Lane[tuple[Challenger, ...]] = Lane(
-            NAME, settings, metrics, follower, settings.topics.decisions.name, None,
+            NAME, settings, metrics, follower, settings.topics.features.name, None,
             lambda partition: Shadow(schema_hash, partition), self._count,
         )  # fmt: skip
         super().__init__(follower, lane)

@@ -1,35 +1,21 @@
-"""A batch of decisions through the challengers: one record a decision. Pure."""
+"""Batches of decisions through the challengers: a record of theirs for each. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from msgspec import Struct
+from numpy.typing import NDArray
 
-from services.contract.codec import DECISION_BYTES_MAX, Rejection, encode, read
-from services.contract.events import cloud_event
-from services.contract.fields import EventTimeMs, Id, Name
-from services.contract.shadow_scores import ShadowScores
+from services.contract.codec import Rejection
+from services.contract.served import Served, read_served
+from services.contract.shadow_scores import ShadowScores, write_shadow_scores
 from services.scorer.path.features.registry import NAMES
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound
 from services.shadow.roster import Challenger
 
 NAME = "shadow"
 RESULTS = ("scored", "failed", "feature_schema", "no_challenger", "invalid")
-
-
-class Decided(Struct, frozen=True, gc=False):
-    """A decision, as far as challengers need it. The rest of the record is skipped unread."""
-
-    decision_id: Name
-    payment_id: Id
-    tenant: Id
-    event_time_ms: EventTimeMs
-    score: float
-    features: tuple[float | None, ...]
-    model_hash: Name
-    feature_schema_hash: Name
 
 
 class NoState:
@@ -56,11 +42,11 @@ class NoState:
 
 
 class Shadow:
-    """Scores a partition of ``decisions.v1``: a function of its log and of the challengers of each batch.
+    """Scores a partition of ``features.v1``: a function of its log and of the challengers of each batch.
 
-    A record under another feature schema than ``feature_schema_hash`` gets a record without scores, so that every
-    decision that can be read has exactly one and a lost one shows. What cannot be read is counted only: the learner,
-    which reads the same log, puts it aside with its bytes.
+    A batch under another feature schema than ``feature_schema_hash`` gets a record without scores, so that every one
+    that can be read has exactly one and a lost one shows. What cannot be read is counted only: the learner, which reads
+    the same log, puts it aside with its bytes.
     """
 
     name = NAME
@@ -73,33 +59,56 @@ class Shadow:
         """Nothing: there is no state."""
 
     def process(self, records: Sequence[Inbound], model: Sequence[Challenger], mark: Mark) -> HopResult:
-        """One record of ``shadow-scores.v1`` for each decision of ``records``, by the challengers ``model``."""
-        found = [(record, read(record.value, Decided, "decision_invalid", DECISION_BYTES_MAX)) for record in records]
-        sound = [(record, decided) for record, decided in found if not isinstance(decided, Rejection)]
-        fits = [each.feature_schema_hash == self._schema_hash and len(each.features) == len(NAMES) for _, each in sound]
-        rows = [decided.features for (_, decided), fit in zip(sound, fits, strict=True) if fit]
-        features = np.array(rows, dtype=np.float64).reshape(len(rows), len(NAMES))
+        """One record of ``shadow-scores.v1`` for each of ``records``, by the challengers ``model``."""
+        found = [(record, read_served(record.value)) for record in records]
+        sound = [(record, served) for record, served in found if not isinstance(served, Rejection)]
+        fits = [self._fits(served) for _, served in sound]
         mark("decode")
-        said = [(each.model_hash, each.model.scores(features).tolist()) for each in model] if rows else []
+        parts = [served.features for (_, served), fit in zip(sound, fits, strict=True) if fit]
+        features = np.concatenate([np.empty((0, len(NAMES))), *parts])
+        scores = np.empty((len(features), len(model)))
+        for column, challenger in enumerate(model if len(features) else ()):
+            scores[:, column] = challenger.model.scores(features)
         mark("model")
         result = HopResult({})
         out: list[Outbound] = []
         row = 0
-        for (record, decided), fit in zip(sound, fits, strict=True):
-            scores = {name: of[row] for name, of in said if of[row] == of[row]} if fit else {}
-            row += fit
-            unscored = None
-            if not scores:
-                unscored = "feature_schema" if not fit else "failed" if model else "no_challenger"
-            result.counts[unscored or "scored"] += 1
-            value = ShadowScores(
-                decided.decision_id, decided.payment_id, decided.tenant, decided.event_time_ms, decided.model_hash,
-                decided.score, scores, unscored,
-            )  # fmt: skip
-            headers = cloud_event("shadow-scores.v1", decided.decision_id)
-            out.append(Outbound(self._partition, record.timestamp, record.key, encode(value), headers))
+        for (record, served), fit in zip(sound, fits, strict=True):
+            stop = row + len(served) if fit else row
+            said = _said(served, scores[row:stop], model, fit)
+            row = stop
+            _count(said, result)
+            out.append(Outbound(self._partition, record.timestamp, None, write_shadow_scores(said), []))
         if len(sound) < len(records):
             result.counts["invalid"] = len(records) - len(sound)
         result.outputs["shadow_scores"] = out
         mark("encode")
         return result
+
+    def _fits(self, served: Served) -> bool:
+        return served.by.feature_schema_hash == self._schema_hash and served.features.shape[1] == len(NAMES)
+
+
+def _said(served: Served, scores: NDArray[np.float64], model: Sequence[Challenger], fit: bool) -> ShadowScores:
+    """The record of a batch: the ``scores`` (float64[n, challengers]) where it ``fit``, and else none."""
+    by = model if fit else ()
+    return ShadowScores(
+        model_hash=served.by.model_hash,
+        challengers=tuple(each.model_hash for each in by),
+        unscored="" if by else "no_challenger" if fit else "feature_schema",
+        decision_id=served.decision_id,
+        tenant=served.tenant,
+        payment_id=served.payment_id,
+        event_time_ms=served.event_time_ms,
+        score=served.score,
+        scores=scores if by else np.empty((len(served), 0)),
+    )
+
+
+def _count(said: ShadowScores, result: HopResult) -> None:
+    if said.unscored:
+        result.counts[said.unscored] += len(said)
+        return
+    scored = int((~np.isnan(said.scores)).any(axis=1).sum())
+    result.counts["scored"] += scored
+    result.counts["failed"] += len(said) - scored

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as arrow
 from numpy.typing import NDArray
+from pyarrow import parquet
 
 from services.contract.errors import TocsinError
 from services.contract.label import Label
@@ -63,6 +65,14 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.event_ms)
 
+    @classmethod
+    def empty(cls, feature_schema_hash: str) -> Dataset:
+        """Of no decision."""
+        columns: dict[str, Any] = {name: texts([]) for name in _TEXTS}
+        columns |= {"event_ms": np.zeros(0, dtype=np.int64), "score": np.zeros(0), **label_columns([])}
+        features = np.zeros((0, len(NAMES)))
+        return cls(**columns, features=features, feature_schema_hash=feature_schema_hash, as_of_ms=NEVER_MS)
+
     def chosen(self, rows: NDArray[Any]) -> Dataset:
         """The decisions ``rows`` (bool[n] or int64[m]), in order."""
         return replace(self, **{name: getattr(self, name)[rows] for name in _arrays()})
@@ -84,15 +94,7 @@ class Dataset:
         )
 
     def table(self) -> Any:
-        """A ``pyarrow.Table``: one column an array, one a feature. Polars, pandas and DuckDB take it as it is.
-
-        Raises
-        ------
-        ImportError
-            Without pyarrow (the extra ``parquet``).
-        """
-        import pyarrow as arrow
-
+        """A ``pyarrow.Table``: one column an array, one a feature. Polars, pandas and DuckDB take it as it is."""
         known = self.label != UNLABELLED
         columns: dict[str, Any] = {name: arrow.array(getattr(self, name), arrow.string()) for name in _TEXTS}
         columns |= {
@@ -107,15 +109,7 @@ class Dataset:
         return arrow.table(columns).replace_schema_metadata(said)
 
     def write(self, path: Path) -> None:
-        """Write a Parquet file.
-
-        Raises
-        ------
-        ImportError
-            As ``table``.
-        """
-        from pyarrow import parquet
-
+        """Write a Parquet file."""
         parquet.write_table(self.table(), path, compression="zstd")
 
     @classmethod
@@ -126,12 +120,7 @@ class Dataset:
         ------
         DatasetError
             When a file cannot be read, lacks a column, or was written under other features than the first.
-        ImportError
-            As ``table``.
         """
-        import pyarrow as arrow
-        from pyarrow import parquet
-
         try:
             tables = [parquet.read_table(path) for path in paths]
         except (OSError, arrow.ArrowException) as error:

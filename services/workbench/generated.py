@@ -53,7 +53,9 @@ def generated(configuration: Configuration, ruleset: Ruleset, share: Share) -> D
     known = [resolved(labels.get(payment.payment_id, ()), configuration.end_ms) for payment in payments]
     n = len(payments)
     data = Dataset(
-        decision_id=texts([decision_id(each.tenant, each.payment_id, ruleset.hash) for each in payments]),
+        decision_id=texts(
+            [decision_id(each.tenant, each.payer.account, each.payment_id, ruleset.hash) for each in payments]
+        ),
         payment_id=texts([each.payment_id for each in payments]),
         tenant=texts([each.tenant for each in payments]),
         payer=texts([each.payer.account for each in payments]),

@@ -1,6 +1,6 @@
 """What would have gone to review, straight from Kafka: ``whatif`` over any stretch of history that the logs still hold.
 
-One process reads ``decisions.v1``; the others decode and decide, a batch at a time. Of a decision only what its review
+One process reads ``features.v1``; the others decode and decide, a batch at a time. Of a decision only what its review
 needs is kept, and only where it did or would go to review; of labels only those of such decisions. So memory grows with
 reviews, not with history: beside them there are at most ``QUEUED`` batches a process.
 """
@@ -18,7 +18,7 @@ from services.runtime.settings import Settings
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
 from services.workbench.dataset import Dataset, concatenated
-from services.workbench.export import Stretch, decisions, decoded, labelled
+from services.workbench.export import Stretch, decoded, labelled, served_batches
 from services.workbench.whatif import Decided, compared, decide_prepared, processes, together
 
 QUEUED = 2
@@ -45,12 +45,12 @@ async def backtest(settings: Settings, ruleset: Ruleset, model: Model, chosen: S
     parts: list[_Part] = []
     with processes(workers, ruleset, model) as pool:
         waiting: deque[asyncio.Future[_Part]] = deque()
-        async for values in decisions(settings, chosen):
+        async for values in served_batches(settings, chosen):
             waiting.append(loop.run_in_executor(pool, _decided, values, chosen))
             if len(waiting) == QUEUED * workers:
                 parts.append(await waiting.popleft())
         parts += [await each for each in waiting]
-    none = _without_features(decoded([], chosen)[0])
+    none = _without_features(Dataset.empty(chosen.feature_schema_hash))
     data = await labelled(settings, concatenated([none, *(part.data for part in parts)]))
     return {
         **compared(data, together(ruleset, [part.decided for part in parts])),

@@ -10,8 +10,9 @@ import numpy as np
 
 from models.measures import Flags, Floats
 from services.contract.announcement import model_of, read_announced
-from services.contract.codec import Rejection, read
-from services.contract.shadow_scores import ShadowScores
+from services.contract.codec import Rejection
+from services.contract.columns import ids_of
+from services.contract.shadow_scores import ShadowScores, read_shadow_scores
 from services.kafka.announcing import name_of
 from services.kafka.reading import read_log
 from services.runtime.settings import Settings
@@ -42,16 +43,24 @@ async def read_shadow(settings: Settings, data: Dataset) -> list[Shadowed]:
     topic = settings.topics.shadow_scores.name
     for partition in range(settings.partitions):
         async for record in read_log(settings, topic, partition, "reading shadow scores"):
-            said = read(record.value, ShadowScores, "shadow_scores_invalid")
-            if isinstance(said, Rejection):  # not the shadow worker's, which writes no such thing
-                continue
-            row = row_of.get(said.decision_id)
-            if row is not None:
-                for model_hash, score in said.scores.items():
-                    found.setdefault(model_hash, np.full(len(data), np.nan))[row] = score
+            said = read_shadow_scores(record.value)
+            if not isinstance(said, Rejection):  # not the shadow worker's, which writes no such thing
+                take_scores(found, said, row_of)
     named = await _announced(settings)
     told = [Shadowed(*named.get(each, (each[:12], each, 0)), found[each]) for each in found]
     return sorted(told, key=lambda each: (each.name, each.model_hash))
+
+
+def take_scores(found: dict[str, Floats], said: ShadowScores, row_of: Mapping[str, int]) -> None:
+    """Take the scores of a batch into ``found``, float64[rows of the data set] by challenger; ``row_of`` decision id.
+
+    Where a challenger gave no number, what it gave before stays.
+    """
+    rows = np.array([row_of.get(each, -1) for each in ids_of(said.decision_id)], dtype=np.int64)
+    for model_hash, scores in zip(said.challengers, said.scores.T, strict=True):
+        told = (rows >= 0) & ~np.isnan(scores)
+        if told.any():
+            found.setdefault(model_hash, np.full(len(row_of), np.nan))[rows[told]] = scores[told]
 
 
 async def _announced(settings: Settings) -> dict[str, tuple[str, str, int]]:

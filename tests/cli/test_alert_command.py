@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 
@@ -37,7 +38,7 @@ class Seen:
     alerts: list[Alert] = field(default_factory=list)
 
 
-def records(outbound: list[Outbound]) -> list[Record]:
+def records(outbound: Sequence[Outbound]) -> list[Record]:
     return [Record(at, each.timestamp, each.key, each.value) for at, each in enumerate(outbound)]
 
 
@@ -117,15 +118,19 @@ def test_a_finding_older_than_the_payments_named_is_checked_against_its_own_paym
 
 
 def test_reasons_of_an_alert_by_rules_are_those_of_its_most_probable_payment(seen: Seen) -> None:
-    decision = next(iter(seen.decisions.values()))
+    given = seen.reviews[0]
+    decision = seen.decisions[given.decision_id]
+    assert decision.review is not None
     made = structs.replace(
-        review(1), decision_id=decision.decision_id, payment_id=decision.payment_id, reasons=decision.reasons,
+        review(1), decision_id=decision.decision_id, payment_id=decision.payment_id, reasons=decision.review.reasons,
         event_time_ms=decision.event_time_ms, probability=decision.probability,
-        amount_minor=history()[0].amount_minor, currency=history()[0].currency,
+        amount_minor=given.amount_minor, currency=given.currency,
     )  # fmt: skip
     alert = updated_alert(None, made)
     assert failed(alert, seen) == []
     assert failed(structs.replace(alert, reasons=review(1).reasons), seen) == ["reasons"]
+    passed = Seen({**seen.decisions, decision.decision_id: structs.replace(decision, outcome="pass", review=None)})
+    assert failed(alert, passed) == ["payments", "reasons"]
 
 
 def shown(alert: Alert) -> str:

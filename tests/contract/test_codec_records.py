@@ -15,14 +15,10 @@ from services.contract.announcement import CHAMPION, ModelAnnouncement, Promotio
 from services.contract.codec import NESTING_MAX, RecordInvalid, Rejection, decode, nesting, read
 from services.contract.decision import Decision
 from services.contract.label import Example, Label, PaymentLabel
-from services.contract.shadow_scores import ShadowScores
-from services.learner.joining.records import ServedDecision
-from services.shadow.scoring import Decided
 from tests.contract.payloads import SEEDED
 
 KINDS: tuple[type[msgspec.Struct], ...] = (
-    Label, PaymentLabel, Snooze, Review, Example, ModelAnnouncement, Promotion, Decision, ServedDecision, Decided,
-    ShadowScores,
+    Label, PaymentLabel, Snooze, Review, Example, ModelAnnouncement, Promotion, Decision,
 )  # fmt: skip
 DEEP = 100_000
 

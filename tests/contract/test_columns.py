@@ -77,7 +77,9 @@ def test_pyarrow_opens_a_record_in_one_line() -> None:
     assert table["id"].to_pylist() == [bytes(16)] * ROWS
     assert table["reals"].to_pylist() == [[1.0] * 3] * ROWS
     assert table.schema.metadata == {b"layout": b"every-kind.v1", b"said": b"SECRET", b"names": b"y"}
-    assert table.schema.field("reals").type.value_field.name == "real"
+    listed = table.schema.field("reals").type.value_field
+    assert (listed.name, listed.nullable) == ("real", False)
+    assert not any(field.nullable for field in table.schema)
 
 
 def other(**changes: Any) -> bytes:
@@ -190,6 +192,14 @@ def test_what_is_compressed_is_refused_before_it_takes_any_memory(compression: s
     assert pool.max_memory() == peak
     small = arrow.ipc.open_stream(written(ONE)).read_next_batch()
     assert rejection(streamed(small, compression=compression)) == rejection(value)
+
+
+@SEEDED
+@given(columns=any_columns())
+def test_whatever_is_compressed_is_refused_and_the_same_uncompressed_is_read(columns: Columns) -> None:
+    batch = arrow.ipc.open_stream(written(columns)).read_next_batch()
+    assert isinstance(EVERY_KIND.read(streamed(batch), "invalid"), Columns)
+    assert isinstance(EVERY_KIND.read(streamed(batch, compression="lz4"), "invalid"), Rejection)
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\0", b"junk", b"ARROW1\0\0" * 9, b"\xff" * 64, b"{}", bytes(4_096)])

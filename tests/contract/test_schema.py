@@ -20,7 +20,6 @@ from services.contract.fields import AMOUNT_MINOR_MAX, EVENT_TIME_MS_MAX
 from services.contract.label import Example, Label, PaymentLabel
 from services.contract.payment import Party, Payment
 from services.contract.schema import RECORDS, json_schema, json_schemas
-from services.contract.shadow_scores import ShadowScores
 from tests.contract.payloads import ACCEPTED, GOOD, HASH, REFUSED, SEEDED
 
 IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
@@ -91,7 +90,6 @@ EXAMPLES: dict[str, msgspec.Struct] = {
     "label.v1": Label("l", "p", "suspicious", 5, tenant="t", source="authority", weight=2.5),
     "example.v1": Example("e", "p", "t", 1, 2, True, 1.0, "analyst", (1.0, None), HASH, -1.0, HASH, "A"),
     "model-announcement.v1": ANNOUNCEMENT,
-    "shadow-scores.v1": ShadowScores("d-1", "p-1", "default", 1, HASH, -1.5, {HASH: 0.25}, None),
     "model-promotion.v1": Promotion(ANNOUNCEMENT, ("logistic-0/1",)),
     "dead-letter.v1": DeadLetter("not_json", "", "unexpected end", "payments.v1", 0, 12),
 }  # fmt: skip

@@ -26,7 +26,7 @@ MODEL_HASH = "5f2c0d9b" * 8
 LOOPS = {
     "scorer": ("models", "lane payer", "payments.v1[0]", "payments.by-payee.v1[0]"),
     "learner": ("joiner", "trainer logistic"),
-    "shadow": ("models", "decisions.v1[0]"),
+    "shadow": ("models", "features.v1[0]"),
 }
 """Those of each worker, by name."""
 
@@ -47,6 +47,7 @@ def fill_scorer(metrics: Metrics) -> None:
         metrics.transactions.labels(hop, "committed").inc()
         metrics.state_accounts.labels(hop, "0").inc(3)
         metrics.state_bytes.labels(hop, "0").inc(3 * 400)
+        metrics.accounts_evicted.labels(hop).inc(2)
         for stage in _STAGES:
             metrics.stage.observe_many(_RANDOM.exponential(0.002, 4), hop, stage)
     metrics.payments.labels("payer", "status_update").inc(1)
@@ -107,7 +108,7 @@ def fill_learner(measures: Measures) -> None:
     measures.line_fits.labels("fitted").inc(1)
     measures.pending(decisions=4_000, labels=12)
     measures.lag("labels.v1", 0, int(_RANDOM.integers(0, 20)))
-    measures.lag("decisions.v1", 0, int(_RANDOM.integers(0, 500)))
+    measures.lag("features.v1", 0, int(_RANDOM.integers(0, 500)))
     metrics.event_time.labels("joiner").set(now_ms() / 1_000 - 60)
     _fill_health(measures.health)
 
@@ -138,7 +139,7 @@ def fill_shadow(metrics: Metrics, shadow: ShadowMetrics) -> None:
         shadow.cpu.labels(kind).inc(0.001)
         shadow.failed.labels(kind).inc(1)
         shadow.challengers.labels(kind).set(1)
-    metrics.lag.labels("decisions.v1", "0").set(float(_RANDOM.integers(0, 500)))
+    metrics.lag.labels("features.v1", "0").set(float(_RANDOM.integers(0, 500)))
 
 
 def main(role: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""Batches of columns, mutated as bytes and as what they say: each is read, or refused."""
+"""Batches of columns, mutated: each is read, or refused."""
 
 from __future__ import annotations
 
@@ -6,23 +6,14 @@ import random
 from collections import Counter
 from typing import Any
 
-import numpy as np
-import pyarrow as arrow
-
 from services.contract.columns import Texts
 from services.contract.served import SERVED, Served, read_served, write_served
+from services.contract.shadow_scores import ShadowScores, read_shadow_scores
+from services.workbench.shadow import take_scores
 from tests.fuzz import seeds
+from tests.fuzz.batches import mutated_batch
 from tests.fuzz.checks import check_rejection
-from tests.fuzz.mutate import cut, flipped, spliced
-
-NUMBERS = (0, 1, -1, 2, 3, 4, 7, 8, 64, 255, 2**15 - 1, 2**16, 2**31 - 1, -(2**31), 2**32, 2**40, 2**62, 2**63 - 1)
-REALS = (0.0, -0.0, 5e-324, 1e308, np.inf, -np.inf, np.nan)
-TYPES = (
-    arrow.string(), arrow.large_string(), arrow.binary(), arrow.binary(16), arrow.float64(), arrow.float32(),
-    arrow.int64(), arrow.int32(), arrow.uint8(), arrow.null(), arrow.list_(arrow.float64()),
-    arrow.list_(arrow.float64(), 3), arrow.struct([("x", arrow.int64())]),
-    arrow.dictionary(arrow.int8(), arrow.string()),
-)  # fmt: skip
+from tests.support.served import served_in
 
 
 class ServedTarget:
@@ -34,7 +25,7 @@ class ServedTarget:
         """``count`` records: what is read has arrays that can be, to their ends."""
         fates: Counter[str] = Counter()
         for _ in range(count):
-            found = read_served(self._record(draw))
+            found = read_served(mutated_batch(seeds.served(), draw))
             if isinstance(found, Served):
                 for column in SERVED.columns:
                     values = getattr(found, column.name)
@@ -45,59 +36,26 @@ class ServedTarget:
                 fates[f"refused: {check_rejection(found)}"] += 1
         return fates
 
-    def _record(self, draw: random.Random) -> bytes:
-        seed = draw.choice(seeds.served()).value
-        others = [each.value for each in seeds.served()]
-        choice = draw.random()
-        if choice < 0.1:
-            return seed
-        if choice < 0.6:
-            for _ in range(draw.choice((1, 1, 1, 2, 3))):
-                seed = with_word(seed, draw)
-            return seed
-        if choice < 0.8:
-            return draw.choice((flipped, spliced, cut))(seed, others, draw)
-        return with_column(seed, draw)
 
+class ShadowScoresTarget:
+    """Records of ``shadow-scores.v1``."""
 
-def with_word(value: bytes, draw: random.Random) -> bytes:
-    """One number of a batch is another: mostly one of those that say what the rest means."""
-    size = draw.choice((1, 2, 4, 8))
-    if len(value) < 2 * size:
-        return value
-    described = value.find(b"SECRET") if draw.random() < 0.8 else len(value)
-    at = draw.randrange(max(min(described, len(value)) - size, size)) // size * size
-    word = draw.choice((int(draw.choice(NUMBERS)).to_bytes(9, "little", signed=True)[:size], draw.randbytes(size)))
-    return value[:at] + word + value[at + size :]
+    name = "shadow scores"
 
-
-def with_column(value: bytes, draw: random.Random) -> bytes:
-    """A batch that Arrow itself writes: a column is another's, of another type or absent, or one of its numbers is."""
-    batch = arrow.ipc.open_stream(value).read_next_batch()
-    columns: dict[str, Any] = dict(zip(batch.schema.names, batch.columns, strict=True))
-    metadata: dict[bytes, bytes] = dict(batch.schema.metadata)
-    name, kind = draw.choice(list(columns)), draw.randrange(6)
-    if kind == 0:
-        columns[name] = arrow.nulls(batch.num_rows, draw.choice(TYPES))
-    elif kind == 1:
-        del columns[name]
-    elif kind == 2:
-        columns[name] = draw.choice(list(columns.values()))
-    elif kind == 3:
-        metadata[draw.choice(list(metadata))] = draw.choice((b"", b"\xff", b"9" * 5_000, b",", b"a," * 200, b"SECRET"))
-    elif kind == 4:
-        columns[name] = columns[name].slice(0, 0).take(arrow.array([None] * batch.num_rows, arrow.int64()))
-    else:
-        columns["score"] = arrow.array([draw.choice(REALS)] * batch.num_rows)
-    made = arrow.RecordBatch.from_arrays([*columns.values()], [*columns]).replace_schema_metadata(metadata)
-    out = arrow.BufferOutputStream()
-    with arrow.ipc.new_stream(out, made.schema) as stream:
-        for _ in range(draw.choice((1, 1, 1, 1, 1, 2))):
-            stream.write_batch(made)
-    written: bytes = out.getvalue().to_pybytes()
-    return written
+    def feed(self, count: int, draw: random.Random) -> Counter[str]:
+        """``count`` records, as a comparison takes them."""
+        fates: Counter[str] = Counter()
+        row_of = {name: row for row, name in enumerate(served_in(seeds.served()[0].value).decision_ids())}
+        for _ in range(count):
+            found = read_shadow_scores(mutated_batch(seeds.shadow_scores(), draw))
+            if isinstance(found, ShadowScores):
+                take_scores({}, found, row_of)
+                fates["used"] += 1
+            else:
+                fates[f"refused: {check_rejection(found)}"] += 1
+        return fates
 
 
 def targets() -> list[Any]:
     """Every reader of columns."""
-    return [ServedTarget()]
+    return [ServedTarget(), ShadowScoresTarget()]

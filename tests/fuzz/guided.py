@@ -24,11 +24,11 @@ def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
     from services.contract import announcement, codec
     from services.contract.alert import Alert
     from services.contract.served import read_served
-    from services.contract.shadow_scores import ShadowScores
+    from services.contract.shadow_scores import read_shadow_scores
     from services.learner.joining import records
     from services.scorer.path.hops import PayeeHop
     from services.scorer.path.records import Record, no_mark
-    from tests.fuzz import hops, seeds
+    from tests.fuzz import decoding, hops, seeds
 
     scorer = seeds.scorer()
 
@@ -41,9 +41,9 @@ def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
     payee = through(lambda: PayeeHop(seeds.ruleset(), "by-payee", 0, 1, 1))
     return [
         (codec.decode_payment, seeds.payments),
+        (lambda data: decoding.compare([Record(0, seeds.APPENDED_MS, b"SECRET-1", data)]), seeds.payments),
         (codec.decode_payment_label, seeds.payment_labels),
-        (payee, seeds.frames),
-        (records.decode_decision, lambda: seeds.decided()[0]),
+        (payee, seeds.handovers),
         (read_served, seeds.served),
         (records.decode_label, seeds.labels),
         (records.read_example, seeds.examples),
@@ -52,7 +52,7 @@ def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
         (through(hops.make_alerter), seeds.reviews),
         (through(hops.make_alerter, seeds.snoozes()[0].headers), seeds.snoozes),
         (read(Alert), seeds.reviews),
-        (read(ShadowScores), seeds.reviews),
+        (read_shadow_scores, seeds.shadow_scores),
     ]
 
 

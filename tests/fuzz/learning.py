@@ -19,7 +19,6 @@ from services.contract.codec import RecordInvalid, Rejection, encode, read
 from services.contract.dead_letter import dead_letter, read_dead_letter
 from services.contract.decision import Decision
 from services.contract.events import Headers
-from services.contract.shadow_scores import ShadowScores
 from services.contract.topics import Topics
 from services.contract.units import DAY_MS
 from services.learner.health.prequential import Prequential
@@ -32,6 +31,7 @@ from services.scorer.path.scoring.ensemble import FORMS, model_from, scoring_fro
 from services.scorer.path.scoring.model import ModelRefused
 from services.shadow.roster import Roster
 from tests.fuzz import seeds
+from tests.fuzz.batches import mutated_batch
 from tests.fuzz.checks import check_headers, check_letter, check_message, check_rejection
 from tests.fuzz.hops import mutated_seed
 from tests.fuzz.mutate import flipped, mutated
@@ -48,7 +48,7 @@ def same_key(value: bytes, seed: Seed) -> bytes | None:
 
 
 class JoinTarget:
-    """Decisions and labels through the learner's join, with its sweep, its limits and what it knows of drift."""
+    """Decisions in batches, and labels, through the learner's join: its sweep, its limits, what it knows of drift."""
 
     name = "decisions and labels, in the learner"
 
@@ -81,11 +81,11 @@ class JoinTarget:
         return +fates
 
     def _record(self, draw: random.Random) -> Read:
-        is_decision = draw.random() < 0.6
-        topic = TOPICS.decisions.name if is_decision else TOPICS.labels.name
-        made = mutated_seed(seeds.decided()[0] if is_decision else seeds.labels(), draw, same_key)
         self._offset += 1
-        return Read(topic, 0, self._offset, APPENDED_MS, made.key, made.value, made.headers)
+        if draw.random() < 0.6:
+            return Read(TOPICS.features.name, 0, self._offset, APPENDED_MS, None, mutated_batch(seeds.served(), draw))
+        made = mutated_seed(seeds.labels(), draw, same_key)
+        return Read(TOPICS.labels.name, 0, self._offset, APPENDED_MS, made.key, made.value, made.headers)
 
     def _check(self, output: Output) -> None:
         for record in output.records:
@@ -274,16 +274,9 @@ def alerts() -> list[Seed]:
     return seeds.seeded(make_alerter().process(log, seeds.scorer()).outputs["alerts"])
 
 
-def shadow_scores() -> list[Seed]:
-    """As the shadow worker writes them."""
-    made = [ShadowScores(f"d-{at}", f"SECRET-{at}", "t", 5, "m", 0.5, {"a" * 64: 0.25}) for at in range(4)]
-    return [Seed(b"k", encode(each), []) for each in made]
-
-
 def targets() -> list[Any]:
     """Everything that is fed with records of the learner's topics."""
     return [
         JoinTarget(), TrainerTarget("logistic"), TrainerTarget("halfspace"), AnnouncementTarget(), LetterTarget(),
         KindTarget(Decision, lambda: seeds.decided()[0]), KindTarget(Alert, alerts),
-        KindTarget(ShadowScores, shadow_scores),
     ]  # fmt: skip

@@ -21,13 +21,15 @@ from services.contract.payment import Party, Payment
 from services.runtime.settings import load_settings
 from services.scorer.path.features.registry import FEATURES, feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
-from services.scorer.path.records import Outbound, Record
+from services.scorer.path.records import Outbound, Record, no_mark
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.ensemble import EnsembleModel, announcement_of
 from services.scorer.path.scoring.halfspace import AnomalyModel
 from services.scorer.path.scoring.model import LogisticModel
 from services.scorer.path.scoring.votes import VotingModel
 from services.scorer.rulebook.ruleset_file import load_ruleset
+from services.shadow.roster import Challenger
+from services.shadow.scoring import Shadow
 from tests.learner.streams import features_of
 from tests.scorer.path.scoring.test_other_models import any_correction, any_halfspace, any_votes
 
@@ -115,18 +117,19 @@ def seeded(outputs: Sequence[Outbound]) -> list[Seed]:
 
 
 @cache
-def frames() -> list[Seed]:
-    """Of ``payments.by-payee.v1``: payments, notes and labels."""
+def handovers() -> list[Seed]:
+    """Of ``payments.by-payee.v1``: batches of payments, notes and labels."""
     log = [each for pair in zip(payments(), payment_labels() * 2, strict=True) for each in pair]
     records = [Record(at, APPENDED_MS, each.key, each.value, each.headers) for at, each in enumerate(log)]
     hop = PayerHop(ruleset(), "payments.v1", 0, 1)
-    return seeded(hop.process(records, scorer()).outputs["payments_by_payee"])
+    made = [hop.process(records[start : start + 8], scorer()) for start in range(0, len(records), 8)]
+    return [seed for each in made for seed in seeded(each.outputs["payments_by_payee"])]
 
 
 @cache
 def decided() -> tuple[list[Seed], list[Seed]]:
     """Of ``decisions.v1`` and of ``reviews.by-subject.v1``."""
-    outputs = PayeeHop(ruleset(), "by-payee", 0, 1, 1).process(framed(), scorer()).outputs
+    outputs = PayeeHop(ruleset(), "by-payee", 0, 1, 1).process(handed(), scorer()).outputs
     return seeded(outputs["decisions"]), seeded(outputs["reviews"])
 
 
@@ -134,14 +137,22 @@ def decided() -> tuple[list[Seed], list[Seed]]:
 def served() -> list[Seed]:
     """Of ``features.v1``: batches of a few decisions each."""
     hop = PayeeHop(ruleset(), "by-payee", 0, 1, 1)
-    log = framed()
-    made = [hop.process(log[start : start + 20], scorer()) for start in range(0, len(log), 20)]
+    log = handed()
+    made = [hop.process(log[start : start + 2], scorer()) for start in range(0, len(log), 2)]
     return [seed for each in made for seed in seeded(each.outputs["features"])]
 
 
-def framed() -> list[Record]:
-    """Frames as the payee hop reads them."""
-    return [Record(at, APPENDED_MS, each.key, each.value) for at, each in enumerate(frames())]
+@cache
+def shadow_scores() -> list[Seed]:
+    """Of ``shadow-scores.v1``."""
+    log = [Record(at, APPENDED_MS, each.key, each.value) for at, each in enumerate(served())]
+    challengers = [Challenger(scorer().hash, "logistic", scorer())]
+    return seeded(Shadow(schema(), 0).process(log, challengers, no_mark).outputs["shadow_scores"])
+
+
+def handed() -> list[Record]:
+    """What is handed over, as the payee hop reads it."""
+    return [Record(at, APPENDED_MS, each.key, each.value) for at, each in enumerate(handovers())]
 
 
 @cache

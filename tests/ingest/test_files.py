@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -311,19 +309,6 @@ def test_a_gzip_file_that_was_cut_off_gives_its_rows_and_then_says_so(write: Wri
         seen.extend(mapped)
     assert len(seen) > 100
     assert all(isinstance(row, Ready) for row in seen)
-
-
-def test_without_pyarrow_the_extra_is_named(tmp_path: Path) -> None:
-    code = (
-        "import sys; sys.modules['pyarrow'] = None\n"
-        "from pathlib import Path\n"
-        "from services.ingest.parquet import ParquetSource\n"
-        "from services.ingest.readers import SourceError\n"
-        "try: ParquetSource(Path('x.parquet'))\n"
-        "except SourceError as error: print(error)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
-    assert done.stdout == "x.parquet: reading Parquet needs pyarrow: pip install 'tocsin[parquet]'\n"
 
 
 def test_a_window_leaves_out_by_name_and_ends_at_its_limit() -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from services.kafka.batches import APPEND_TIME_BIT, CONTROL_BIT, CRC_FROM, Batches, Fetched
 from services.kafka.records import Records
+from services.scorer.path import records as hop_records
 from tests.wire.test_records import rows_of
 
 SEEDED = settings(derandomize=True, deadline=None, max_examples=150)
@@ -204,3 +205,14 @@ def test_batches_from_before_kafka_0_11_are_read_too(magic: int, codec: int) -> 
     new = batch([(9, b"k", b"new", [("h", b"x")])], 3)
     assert len(timed) == 2
     assert ours(bytes(old) + new, [], 1, True, 2) == ([*timed, (3, 9, b"k", b"new", [("h", b"x")])], 4)
+
+
+@SEEDED
+@given(ROWS, st.sampled_from(CODECS))
+def test_a_hop_finds_the_same_records_one_by_one_and_in_columns(rows: list[Any], codec: int) -> None:
+    fetched = Fetched(SOURCE, memoryview(batch(rows, 5, codec)), [], 5, True, True)
+    (columns,) = (item for item in Batches(fetched, 100) if item is not None)
+    records = hop_records.Records(*columns)
+    expected = [(5 + at, *row) for at, row in enumerate(rows)]
+    assert [(*each[:4], list(each.headers)) for each in records] == expected
+    assert [(*records[at][:4], list(records[at].headers)) for at in range(len(records))] == expected

@@ -20,7 +20,7 @@ from services.learner.joining.join import Join, Limits
 from services.learner.joining.procedure import Batch, Offsets, Position, Procedure
 from services.learner.joining.served import ServedDrift, ServedPlan
 from services.learner.joining.store import Store
-from tests.learner.streams import SCHEMA
+from tests.support.served_batches import SCHEMA
 
 TOPICS = Topics()
 PLAN = ServedPlan(SCHEMA, sample_one_in=1, window_days=2, window_decisions=20, psi_limit=0.25, reference="1")

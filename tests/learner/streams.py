@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import cycle
 
-import msgspec
+import numpy as np
 
 from services.contract.codec import encode
-from services.contract.decision import Decision, Origin, Reason, RuleResult
-from services.contract.identity import decision_id
 from services.contract.label import Disposition, Example, Label
-from services.learner.joining.join import Joined
-from services.learner.joining.records import ServedDecision
-from services.scorer.path.features.registry import FEATURES, NAMES
+from services.contract.served import HIT, NO_HIT, write_served
+from services.learner.joining.join import Join, Joined
+from services.learner.joining.records import Decisions
+from services.scorer.path.features.registry import FEATURES
+from tests.support.served_batches import MODEL, SCHEMA, START_MS, Row, served_batch
 
-SCHEMA = "5c" * 32
-MODEL = "30" * 32
-RULESET = "44" * 32
-START_MS = 1_700_000_000_000
 MINUTE_MS = 60_000
 BUSY = 20
-
-
-PAYMENT = b'{"payer":{"account":"payer-1","country":"SE"},"payee":{"account":"payee-1"},"note":{"payer":1}}'
 
 
 class MemoryStore:
@@ -70,10 +65,16 @@ def served(
     features: tuple[float | None, ...] = (),
     score: float = -3.0,
     outcome: str = "pass",
-) -> ServedDecision:
-    """A decision, as far as the learner reads it."""
-    payment = msgspec.Raw(PAYMENT)
-    return ServedDecision(payment_id, "default", event_time_ms, score, features, MODEL, SCHEMA, payment, outcome)
+) -> Row:
+    """A decision, and what it was made of."""
+    return Row(payment_id, event_time_ms, features, score, outcome)
+
+
+def take(join: Join, rows: Row | Sequence[Row], appended_ms: int) -> list[Joined]:
+    """What the join makes of a batch of decisions, all appended at ``appended_ms``."""
+    batch = served_batch([rows] if isinstance(rows, Row) else rows)
+    batch = replace(batch, appended_ms=np.full(len(batch), appended_ms))
+    return join.take_decisions(Decisions.of(batch, 0)).joined
 
 
 def label(
@@ -100,47 +101,26 @@ def decision(
     schema: str = SCHEMA,
     payer: str = "payer-1",
 ) -> bytes:
-    """A whole decision record, about 2 KB of JSON."""
-    reasons = tuple(Reason(name, 1.5, 0.25) for name in NAMES[:5])
-    payment = (
-        b'{"payment_id":"%s","event_time_ms":%d,"amount_minor":2500,"currency":"EUR","payer":{"account":"%s",'
-        b'"country":"SE"},"payee":{"account":"payee-1","country":"PH"},"rail":"remitter","reference":"for school"}'
-    ) % (payment_id.encode(), event_time_ms, payer.encode())
-    return encode(
-        Decision(
-            decision_id=decision_id("default", payment_id, RULESET),
-            payment_id=payment_id,
-            tenant="default",
-            event_time_ms=event_time_ms,
-            outcome="pass",
-            score=-3.0,
-            probability=0.0474,
-            reasons=reasons,
-            rules=(RuleResult("fan_in", "hit", 12.0, 8.0, "payers", "60 d"),),
-            features=features,
-            model_version=0,
-            model_hash=MODEL,
-            ruleset_hash=RULESET,
-            feature_schema_hash=schema,
-            origin=Origin(0, 0),
-            payment=msgspec.Raw(payment),
-        )
+    """A decision as a record of ``features.v1``: a batch of one, in which a rule hit."""
+    return write_served(
+        served_batch([Row(payment_id, event_time_ms, features, payer=payer, rules=(HIT, NO_HIT))], schema)
     )
 
 
 def scenario(
     seed: int, payments: int, schema: str = SCHEMA, step_ms: int = MINUTE_MS
 ) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]]:
-    """Decision and label records as (payment id, value), the decisions ``step_ms`` apart. Some labels come twice, some
-    are corrected, some are for payments that nobody decided. One payment in ``BUSY`` is of the same payer."""
+    """Records of ``features.v1`` and of ``labels.v1`` as (a payment's id, value), the decisions ``step_ms`` apart and a
+    few in each record. Some labels come twice, some are corrected, some are for payments that nobody decided. One
+    payment in ``BUSY`` is of the same payer."""
     draw = random.Random(seed)
-    decisions: list[tuple[str, bytes]] = []
+    rows: list[Row] = []
     labels: list[tuple[str, bytes]] = []
     for number in range(payments):
         payment_id, at = f"p-{number}", START_MS + number * step_ms
         payer = "payer-1" if number % BUSY == 0 else f"payer-{number}"
         suspicious = draw.random() < 0.1
-        decisions.append((payment_id, decision(payment_id, at, features_of(draw, suspicious), schema, payer)))
+        rows.append(Row(payment_id, at, features_of(draw, suspicious), payer=payer, rules=(HIT, NO_HIT)))
         if draw.random() < 0.8:
             said: Disposition = "suspicious" if suspicious else "not_suspicious"
             first = encode(label(payment_id, f"l-{number}", at + MINUTE_MS, said))
@@ -149,7 +129,17 @@ def scenario(
             labels.append((payment_id, encode(label(payment_id, f"c-{number}", at + 2 * MINUTE_MS))))
         if draw.random() < 0.01:
             labels.append((f"x-{number}", encode(label(f"x-{number}", f"x-{number}", at))))
-    return decisions, labels
+    return in_batches(rows, schema), labels
+
+
+def in_batches(rows: Sequence[Row], schema: str = SCHEMA) -> list[tuple[str, bytes]]:
+    """``rows`` as records of ``features.v1``, one to four in each, with the id of the first payment."""
+    sizes, found = cycle((1, 3, 2, 4)), []
+    while rows:
+        size = next(sizes)
+        found.append((rows[0].payment_id, write_served(served_batch(rows[:size], schema))))
+        rows = rows[size:]
+    return found
 
 
 def example(number: int, draw: random.Random, schema: str = SCHEMA) -> Example:

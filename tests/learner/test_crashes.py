@@ -12,14 +12,15 @@ from services.contract.units import DAY_MS
 from services.learner.joining.batch import Read
 from services.learner.joining.join import Limits
 from tests.learner.lives import TOPICS, Durable, Killed, example_in, live
-from tests.learner.streams import MINUTE_MS, START_MS, scenario
+from tests.learner.streams import MINUTE_MS, scenario
+from tests.support.served_batches import START_MS
 
 
 def cluster_of(
-    seed: int, limits: Limits | None = None, step_ms: int = MINUTE_MS, decision_partitions: int = 2
+    seed: int, limits: Limits | None = None, step_ms: int = MINUTE_MS, feature_partitions: int = 2
 ) -> Durable:
     logs: dict[tuple[str, int], list[Read]] = {}
-    topics = (TOPICS.decisions.name, decision_partitions), (TOPICS.labels.name, 2)
+    topics = (TOPICS.features.name, feature_partitions), (TOPICS.labels.name, 2)
     for (topic, partitions), records in zip(topics, scenario(seed, 60, step_ms=step_ms), strict=True):
         for key, value in records:
             partition = crc32(key.encode()) % partitions
@@ -72,7 +73,7 @@ def test_silence_speaks_once_of_each_unlabelled_payment_whatever_is_killed(
 ) -> None:
     """Payments of 20 days, silence after 5. A label may come before or after its payment was passed over in silence."""
     limits = Limits(label_maturity_ms=5 * DAY_MS)
-    undisturbed, *disturbed = (cluster_of(3, limits, 8 * 3_600_000, decision_partitions=1) for _ in range(9))
+    undisturbed, *disturbed = (cluster_of(3, limits, 8 * 3_600_000, feature_partitions=1) for _ in range(9))
     live(undisturbed, tmp_path / "undisturbed", random.Random(1))
     for number, cluster in enumerate(disturbed):
         draw, lives, killed = random.Random(number), 0, True

@@ -8,13 +8,13 @@ import random
 from functools import partial
 from pathlib import Path
 
-import orjson
 import pytest
 
 from services.broker import KafkaBroker
 from services.broker.probe import free_ports
 from services.contract.codec import decode, encode
 from services.contract.label import Example
+from services.contract.served import HIT, NO_HIT
 from services.contract.units import DAY_MS
 from services.kafka.topics import create_topics
 from services.learner.app import plan_of
@@ -23,10 +23,11 @@ from services.learner.health.judge import FILE
 from services.learner.health.prequential import NAMES, Prequential
 from services.runtime.settings import Settings
 from tests.learner.cluster import read_all, write
-from tests.learner.streams import START_MS, decision, features_of, label
+from tests.learner.streams import features_of, in_batches, label
 from tests.learner.test_learner_on_kafka import distinct, settings_for
 from tests.learner.worker import LearnerProcess
 from tests.support.scrape import Samples, exposition, samples, total
+from tests.support.served_batches import START_MS, Row
 
 pytestmark = pytest.mark.kafka
 
@@ -39,18 +40,17 @@ def records(schema: str) -> tuple[Records, Records]:
     """Decisions of some days and a label of each, two days late. From one day on an optional field is missing and what
     is suspicious is scored low."""
     draw = random.Random(11)
-    decisions: Records = []
+    rows: list[Row] = []
     labels: Records = []
     for number in range(DAYS * A_DAY):
         payment_id, day = f"p-{number}", number // A_DAY
         at_ms, moved, suspicious = DAY + number * DAY_MS // A_DAY, day >= MOVED_FROM, draw.random() < 0.3
         features = (None, *features_of(draw)[1:]) if moved else features_of(draw)
         score = draw.gauss(2.0 if suspicious and not moved else -3.0, 1.0)
-        record = orjson.loads(decision(payment_id, at_ms, features, schema))
-        decisions.append((payment_id, orjson.dumps(record | {"score": score})))
+        rows.append(Row(payment_id, at_ms, features, score, rules=(HIT, NO_HIT)))
         said = label(payment_id, f"l-{number}", at_ms + 2 * DAY_MS, "suspicious" if suspicious else "not_suspicious")
         labels.append((payment_id, encode(said)))
-    return decisions, labels
+    return in_batches(rows, schema), labels
 
 
 def examples_of(settings: Settings) -> list[tuple[int, Example]]:
@@ -87,7 +87,7 @@ def test_a_killed_learner_shows_the_figures_and_asks_for_the_refit_that_its_logs
     )
     decisions, labels = records(plan_of(settings).feature_schema_hash)
     asyncio.run(create_topics(settings))
-    asyncio.run(write(settings, settings.topics.decisions.name, decisions))
+    asyncio.run(write(settings, settings.topics.features.name, decisions))
     asyncio.run(write(settings, settings.topics.labels.name, labels))
     log = tmp_path / "log"
     for goal in (400, 1_400):

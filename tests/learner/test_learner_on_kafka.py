@@ -36,8 +36,9 @@ from services.learner.training.trainer import TrainerService
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from tests.learner.cluster import Record, read_all, write
-from tests.learner.streams import MINUTE_MS, START_MS, MemoryStore, example, label, scenario
+from tests.learner.streams import MINUTE_MS, MemoryStore, example, label, scenario
 from tests.learner.worker import PATIENCE_S, POLL_S, LearnerProcess
+from tests.support.served_batches import START_MS
 
 pytestmark = pytest.mark.kafka
 
@@ -68,7 +69,7 @@ def expected_ids(decisions: Records, labels: Records) -> list[str]:
     """The examples of an undisturbed join, offline."""
     output, topics = Output(), Topics()
     join = Join(MemoryStore())
-    for topic, records in ((topics.decisions.name, decisions), (topics.labels.name, labels)):
+    for topic, records in ((topics.features.name, decisions), (topics.labels.name, labels)):
         apply(join, [Read(topic, 0, at, 2**42, None, value) for at, (_, value) in enumerate(records)], topics, output)
     return sorted(decode(each.value or b"", Example).example_id for each in output.records if "examples" in each.topic)
 
@@ -122,7 +123,7 @@ def prepare(settings: Settings, seed: int, payments: int, step_ms: int = MINUTE_
     async def fill() -> None:
         await create_topics(settings)
         await write(settings, settings.topics.labels.name, labels[: payments // 3])
-        await write(settings, settings.topics.decisions.name, decisions)
+        await write(settings, settings.topics.features.name, decisions)
         await write(settings, settings.topics.labels.name, BROKEN + labels[payments // 3 :])
 
     asyncio.run(fill())

@@ -9,7 +9,8 @@ import msgspec
 from models.kinds.table import TABLE
 from models.learning.training import Plan, Snapshot, Trainer
 from services.contract.label import Example
-from tests.learner.streams import SCHEMA, example
+from tests.learner.streams import example
+from tests.support.served_batches import SCHEMA
 
 KINDS = tuple(kind.name for kind in TABLE if kind.learner)
 COUNT = 340

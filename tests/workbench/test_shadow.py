@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.measures import Floats
 from services.cli.compare import _show_shadow
+from services.contract.columns import Texts, ids_of
+from services.contract.shadow_scores import ShadowScores
 from services.workbench.dataset import UNLABELLED, Dataset
 from services.workbench.measures import measured
 from services.workbench.plots import draw_against
-from services.workbench.shadow import Shadowed, against_champion, rows_of
+from services.workbench.shadow import Shadowed, against_champion, rows_of, take_scores
 from tests.workbench.samples import DAY_MS, sample
 
 BUDGET = 0.05
@@ -33,6 +36,23 @@ def test_only_what_it_scored_after_what_it_learned_from_counts() -> None:
     }
     assert found["cohorts"]["challenger"]["7d"]["brier"] != found["cohorts"]["champion"]["7d"]["brier"]
     assert found["trained_until_known"]
+
+
+def test_scores_go_to_the_rows_of_their_decisions_and_one_without_a_number_takes_none_away() -> None:
+    ids = np.arange(64, dtype=np.uint8).reshape(4, 16)
+    row_of = {name: row for row, name in enumerate(ids_of(ids)[::-1][:3])}  # the first decision is of no data set
+
+    def batch(rows: list[int], scores: list[list[float]], challengers: tuple[str, ...]) -> ShadowScores:
+        texts = Texts.of([b"x"] * len(rows))
+        times, served = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows))
+        return ShadowScores("m", challengers, "", ids[rows], texts, texts, times, served, np.array(scores))
+
+    found: dict[str, Floats] = {}
+    nan = float("nan")
+    take_scores(found, batch([0, 1, 2], [[9.0, 9.0], [1.0, nan], [2.0, nan]], ("a", "b")), row_of)
+    take_scores(found, batch([2, 3], [[nan], [3.0]], ("a",)), row_of)
+    assert found.keys() == {"a"}
+    assert found["a"].tolist() == [3.0, 2.0, 1.0]
 
 
 def test_without_a_suspicious_label_it_says_so() -> None:

@@ -11,9 +11,10 @@ from services.contract.codec import Rejection, encode
 from services.contract.dead_letter import dead_letter
 from services.contract.events import PAYMENT_LABEL, Headers, cloud_event
 from services.contract.label import Example, Label, PaymentLabel
+from services.contract.served import read_served
 from services.contract.topics import Topics
 from services.learner.joining.join import Join
-from services.learner.joining.records import decode_decision, decode_label
+from services.learner.joining.records import Decisions, decode_label
 from services.learner.joining.served import ServedDrift
 
 
@@ -41,8 +42,10 @@ class Outbound(NamedTuple):
 
 @dataclass(slots=True)
 class Output:
-    """What a batch makes: records in order, and rejections by reason."""
+    """What a batch makes: records in order, and rejections by reason; and of how much it is made."""
 
+    taken: int = 0
+    """Decisions and labels. A record that cannot be read counts as one."""
     records: list[Outbound] = field(default_factory=list)
     rejected: Counter[str] = field(default_factory=Counter)
 
@@ -54,20 +57,22 @@ def apply(
 
     ``served`` sees each decision that is new to the join, whether or not the join keeps it.
     """
-    decisions = topics.decisions.name
     for record in records:
-        said = decode_decision(record.value) if record.topic == decisions else decode_label(record.value)
+        said = read_served(record.value) if record.topic == topics.features.name else decode_label(record.value)
         if isinstance(said, Rejection):
             _reject(record, said, topics, output)
+            output.taken += 1
             continue
         if isinstance(said, Label):
             joined = join.take_label(said)
             made = [] if joined is None else [joined]
+            output.taken += 1
         else:
-            seen = join.seen
-            made = join.take_decision(said, record.timestamp_ms)
-            if served is not None and join.seen > seen:
-                served.take(said, record.timestamp_ms)
+            decisions = Decisions.of(said, record.timestamp_ms)
+            made, is_new = join.take_decisions(decisions)
+            output.taken += len(said)
+            if served is not None:
+                served.take(decisions, is_new)
         for example, first in made:
             if example is not None:
                 output.records.append(example_record(example, topics))

@@ -10,7 +10,8 @@ Rules, each a function of the records themselves:
   inverse of the probability with which it was kept. A decision that is not kept is as if it had not come.
 - Of what turns out not suspicious a share is learned, drawn by the same number of the same payment: the log would
   else be made of it. Scorers hear of every first label. A label of a payment that made an example makes another.
-- The first decision of a payment that is kept counts; a repeat changes nothing.
+- The first decision of a payment that is kept counts; a repeat changes nothing. How decisions are cut into batches does
+  not either.
 - A label id counts once for a payment. Another label of the same payment makes a further example if it outranks the
   one that stands (``models.labels.rank``), and else none. So the last example of a payment in the log is
   that of the label which ``models.labels.resolved`` takes of all of them.
@@ -30,52 +31,35 @@ What bounds the state, always counted and never silent: decisions are forgotten 
 ``slack_ms`` behind the latest event time; labels without a decision wait ``label_wait_ms``, or ``unsure_wait_ms`` where
 the decision would not be kept for its payment's digest alone, since then it may have come and gone; at most
 ``waiting_labels_max`` of them, and those whose time is over first are dropped first.
-
-Keys: ``d`` decision, ``j`` labels that it met, ``w`` waiting label, ``t`` kept decisions by day of event time and
-digest, ``m`` the rest. A payment is named by a digest of 128 bits; no identifier is part of a key.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
-from models.labels import Rank, rank
-from services.contract.errors import TocsinError
+from models.labels import rank
+from models.measures import Flags
 from services.contract.identity import digest64
 from services.contract.label import LABEL_FREQUENCY, Example, Label, PaymentLabel
+from services.contract.payment_digests import keys_of, payment_key
 from services.contract.units import DAY_MS
 from services.learner.joining.records import (
-    Served,
-    ServedDecision,
-    accounts_of,
+    Decisions,
+    Kept,
     example_of,
+    kept_rows,
     payment_label_of,
     silent_example_of,
 )
-from services.learner.joining.sampling import drawn, inclusion
-
-Changes = dict[bytes, bytes | None]
-"""Values to be written by key; ``None`` removes."""
-
-
-class KeyValues(Protocol):
-    """An ordered map of bytes that is written atomically."""
-
-    def get(self, key: bytes) -> bytes | None:
-        """The value at ``key``."""
-
-    def scan(self, start: bytes, stop: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """Up to ``limit`` entries with ``start <= key < stop``, ascending."""
-
-    def write(self, changes: Mapping[bytes, bytes | None]) -> None:
-        """Make all changes, or none."""
+from services.learner.joining.sampling import all_drawn, drawn, inclusion
+from services.learner.joining.state import DAYS, META, PLACE_BYTES, Changes, KeyValues, Met, meta_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +83,7 @@ class Limits:
     waiting_labels_max: int = 100_000
     labels_per_payment_max: int = 64
     forgotten_per_seal_max: int = 8_000
+    """Or twice the decisions that were kept since the last, where these are more: it forgets faster than they come."""
 
 
 class Joined(NamedTuple):
@@ -110,53 +95,23 @@ class Joined(NamedTuple):
     """What scorers are to learn of it, if it is the payment's first."""
 
 
-class StateRefused(TocsinError, ValueError):
-    """What the store holds is of another format. The message says what to do."""
+class Taken(NamedTuple):
+    """A batch of decisions that the join has taken."""
+
+    joined: list[Joined]
+    """What labels made that were waiting for them, in order."""
+    is_new: Flags
+    """bool[n]: those, kept or not, that are no repeats of kept ones and not older than what is remembered."""
 
 
-FORMAT = 2
-_DAYS = b"t"
-_PLACE_BYTES = len(_DAYS) + 4 + 16
-
-
-class _Meta(msgspec.Struct, array_like=True):
-    latest_event_ms: int = 0
-    decisions: int = 0
-    sequence: int = 0
-    swept: bytes = _DAYS
-    """The latest place that the sweep passed over."""
-    forgotten: bytes = _DAYS
-    """The latest place that was forgotten: nothing can be before it."""
-    format: int = 0
-
-
-class _Met(msgspec.Struct, array_like=True):
-    """Labels that met a decision."""
-
-    standing: Rank
-    """Of the one that counts."""
-    ids: bytes
-    """Digests of all label ids, 8 bytes each."""
-    learned: bool = True
-    """Whether one of them made an example."""
-
-
-_META = b"m"
-_encode, _decode_served = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Served).decode
-_decode_label, _decode_meta = msgspec.msgpack.Decoder(Label).decode, msgspec.msgpack.Decoder(_Meta).decode
-_decode_met = msgspec.msgpack.Decoder(_Met).decode
-
-
-def payment_key(tenant: str, payment_id: str) -> bytes:
-    """128 bits that stand for a payment."""
-    name = tenant.encode()
-    return blake2b(len(name).to_bytes(2, "big") + name + payment_id.encode(), digest_size=16).digest()
+_encode, _decode_kept = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Kept).decode
+_decode_label, _decode_met = msgspec.msgpack.Decoder(Label).decode, msgspec.msgpack.Decoder(Met).decode
 
 
 class Join:
     """The join over what ``store`` holds.
 
-    Records go in through ``take_decision`` and ``take_label``; ``seal`` gives what the store has to be changed by
+    Records go in through ``take_decisions`` and ``take_label``; ``seal`` gives what the store has to be changed by
     since the last ``written``. The caller makes the examples durable, then writes the changes, then says ``written``.
 
     ``schema`` is the feature schema of this code: of decisions under another, amounts are not read.
@@ -171,19 +126,11 @@ class Join:
         self._store = store
         self._schema = schema
         self._limits = limits or Limits()
-        found = store.get(_META)
-        self._meta = _decode_meta(found) if found else _Meta(format=FORMAT)
-        if self._meta.format != FORMAT:
-            raise StateRefused(
-                f"the learner's store is of format {self._meta.format}, and {FORMAT} is wanted: delete its folder, "
-                f"and it is made again from the topics"
-            )
+        self._meta = meta_in(store)
         self._changes: Changes = {}
         self._waiting: dict[bytes, dict[bytes, Label]] = {}
         self._queue: list[tuple[int, bytes, bytes]] = []
         self.waiting_labels = 0
-        self.seen = 0
-        """Decisions, kept or not, that were no repeats of kept ones; since this object was made."""
         self.counts: Counter[str] = Counter()
         """What became of records since ``written``, by result."""
         start = b"w"
@@ -207,61 +154,53 @@ class Join:
         """The latest event time of a decision so far."""
         return self._meta.latest_event_ms
 
-    def take_decision(self, decision: ServedDecision, appended_ms: int) -> list[Joined]:
-        """Remember a decision if it is to be kept; returns what the labels make that were waiting for it, in order.
+    def take_decisions(self, decisions: Decisions) -> Taken:
+        """Remember those of a batch that are to be kept, in its order; what labels make that were waiting comes out.
 
-        ``appended_ms`` is the record's own timestamp: event time may run ahead of it by a day, and beyond that does
-        not make the join forget, or one payment dated in the far future would.
+        Event time may run ahead of a payment's append by a day, and beyond that does not make the join forget, or one
+        payment dated in the far future would. Only what is kept, or has a label waiting, is looked at one by one.
         """
-        meta, limits = self._meta, self._limits
-        meta.latest_event_ms = max(meta.latest_event_ms, min(decision.event_time_ms, appended_ms + DAY_MS))
-        payment = payment_key(decision.tenant, decision.payment_id)
-        key = b"d" + payment
-        if self._get(key) is not None:
-            self.counts["decision_duplicate"] += 1
-            return []
-        if decision.event_time_ms // DAY_MS < self._oldest_day():
-            self.counts["decision_too_old"] += 1
-            return []
-        self.seen += 1
+        served, meta, limits, counts = decisions.served, self._meta, self._limits, self.counts
+        clock_ms = np.minimum(served.event_time_ms, decisions.appended_ms + DAY_MS)
+        latest_ms = np.maximum.accumulate(np.maximum(clock_ms, meta.latest_event_ms))
+        meta.latest_event_ms = int(latest_ms.max(initial=meta.latest_event_ms))
+        is_old = served.event_time_ms // DAY_MS < self._oldest_day(latest_ms)
+        is_new = ~is_old
         kept_with, cleared_with = (
-            inclusion(decision, share, limits.keep_probability) for share in (limits.keep_share, limits.learn_share)
+            inclusion(served, share, limits.keep_probability) for share in (limits.keep_share, limits.learn_share)
         )
-        waiting = self._waiting.pop(payment, {})
-        self.waiting_labels -= len(waiting)
-        self._changes.update(dict.fromkeys(waiting))
-        if drawn(payment) >= kept_with:
-            self.counts["decision_not_kept"] += 1
-            self.counts["not_kept"] += len(waiting)
-            return []
-        self.counts["decision_kept"] += 1
-        served = Served(
-            decision.event_time_ms,
-            decision.score,
-            decision.features,
-            decision.model_hash,
-            decision.feature_schema_hash,
-            *accounts_of(decision),
-            decision.payment_id,
-            decision.tenant,
-            kept_with,
-            min(kept_with, cleared_with),
-        )
-        self._changes[key] = _encode(served)
-        self._changes[_day_key(decision.event_time_ms // DAY_MS) + payment] = b""
-        meta.decisions += 1
-        joined = [self._match(payment, label, served) for label in waiting.values()]
+        is_kept = is_new & (all_drawn(decisions.digests) < kept_with)
+        counts["decision_too_old"] += int(is_old.sum())
+        counts["decision_not_kept"] += int((is_new & ~is_kept).sum())
+        keys, rows = keys_of(decisions.digests), np.flatnonzero(is_kept).tolist()
+        kept_at = dict(zip(rows, kept_rows(served, rows, kept_with, np.minimum(kept_with, cleared_with)), strict=True))
+        joined: list[Joined] = []
+        for row in self._looked_at(keys, is_new, is_kept):
+            payment, kept = keys[row], kept_at.get(row)
+            if kept is None:
+                counts["not_kept"] += len(self._waited(payment))
+            elif self._get(b"d" + payment) is not None:
+                is_new[row] = False
+            else:
+                self._changes[b"d" + payment] = _encode(kept)
+                self._changes[_day_key(kept.event_time_ms // DAY_MS) + payment] = b""
+                made = [self._match(payment, label, kept) for label in self._waited(payment)]
+                joined += [each for each in made if each is not None]
+        repeats = int((is_kept & ~is_new).sum())
+        counts["decision_duplicate"] += repeats
+        counts["decision_kept"] += len(rows) - repeats
+        meta.decisions += len(rows) - repeats
         if len(self._queue) > 2 * self.waiting_labels + limits.waiting_labels_max:
             self._queue = [entry for entry in self._queue if entry[2] in self._waiting.get(entry[1], {})]
             heapq.heapify(self._queue)
-        return [each for each in joined if each is not None]
+        return Taken(joined, is_new)
 
     def take_label(self, label: Label) -> Joined | None:
         """What a label makes; or nothing, and ``counts`` says what became of the label."""
         payment = payment_key(label.tenant, label.payment_id)
         found = self._get(b"d" + payment)
         if found is not None:
-            return self._match(payment, label, _decode_served(found))
+            return self._match(payment, label, _decode_kept(found))
         waiting = self._waiting.get(payment, {})
         if any(other.label_id == label.label_id for other in waiting.values()):
             self.counts["duplicate"] += 1
@@ -294,9 +233,9 @@ class Join:
             found = self._get(b"d" + payment)
             if found is None or self._get(b"j" + payment) is not None:
                 continue
-            served = _decode_served(found)
-            example = silent_example_of(served, limits.label_maturity_ms, limits.label_frequency)
-            if example is not None and drawn(payment) < served.inclusion_cleared:
+            kept = _decode_kept(found)
+            example = silent_example_of(kept, limits.label_maturity_ms, limits.label_frequency)
+            if example is not None and drawn(payment) < kept.inclusion_cleared:
                 examples.append(example)
         if places:
             meta.swept = places[-1]
@@ -305,14 +244,14 @@ class Join:
 
     def pass_over(self, place: bytes) -> None:
         """The sweep has been at ``place``, a ``swept``, and made its examples. What is no place changes nothing."""
-        if len(place) == _PLACE_BYTES and place.startswith(_DAYS):
+        if len(place) == PLACE_BYTES and place.startswith(DAYS):
             self._meta.swept = max(self._meta.swept, place)
 
     def seal(self) -> Changes:
         """Forget what is beyond the limits, and say what the store has to be changed by."""
         self._drop_labels()
         self._forget_decisions()
-        self._changes[_META] = _encode(self._meta)
+        self._changes[META] = _encode(self._meta)
         return self._changes
 
     def written(self) -> None:
@@ -320,7 +259,7 @@ class Join:
         self._changes = {}
         self.counts = Counter()
 
-    def _match(self, payment: bytes, label: Label, served: Served) -> Joined | None:
+    def _match(self, payment: bytes, label: Label, kept: Kept) -> Joined | None:
         key, digest = b"j" + payment, digest64(label.label_id).to_bytes(8, "little")
         found = self._get(key)
         met = None if found is None else _decode_met(found)
@@ -331,18 +270,18 @@ class Join:
         if len(ids) == 8 * self._limits.labels_per_payment_max:
             counts["excess"] += 1
             return None
-        if label.label_time_ms - served.event_time_ms > self._limits.decision_retention_ms:
+        if label.label_time_ms - kept.event_time_ms > self._limits.decision_retention_ms:
             counts["too_late"] += 1
             return None
         ranked = rank(label)
         standing = ranked if met is None else max(ranked, met.standing)
         outranked, learned = ranked < standing, met is not None and met.learned
-        example = None if outranked else example_of(label, served, drawn(payment), learned)
-        self._changes[key] = _encode(_Met(standing, ids + digest, learned or example is not None))
+        example = None if outranked else example_of(label, kept, drawn(payment), learned)
+        self._changes[key] = _encode(Met(standing, ids + digest, learned or example is not None))
         counts["outranked" if outranked else "joined" if example is not None else "not_learned"] += 1
         if outranked:
             return None
-        return Joined(example, payment_label_of(label, served, self._schema) if met is None else None)
+        return Joined(example, payment_label_of(label, kept, self._schema) if met is None else None)
 
     def _drop_labels(self) -> None:
         """The waiting labels whose time is over first go, while they are too many or it is over."""
@@ -364,8 +303,9 @@ class Join:
 
     def _forget_decisions(self) -> None:
         """Those of whole days that lie behind the horizon go, a bounded number at a time."""
-        meta, day = self._meta, _day_key(self._oldest_day())
-        places = self._store.scan(meta.forgotten + b"\0", day, self._limits.forgotten_per_seal_max)
+        meta, day = self._meta, _day_key(int(self._oldest_day(self._meta.latest_event_ms)))
+        most = max(self._limits.forgotten_per_seal_max, 2 * self.counts["decision_kept"])
+        places = self._store.scan(meta.forgotten + b"\0", day, most)
         for place, _ in places:
             for key in (place, b"d" + place[-16:], b"j" + place[-16:]):
                 self._changes[key] = None
@@ -373,9 +313,22 @@ class Join:
         meta.decisions -= len(places)
         self.counts["decision_forgotten"] += len(places)
 
-    def _oldest_day(self) -> int:
-        horizon_ms = self._meta.latest_event_ms - self._limits.decision_retention_ms - self._limits.slack_ms
-        return max(0, horizon_ms // DAY_MS)
+    def _looked_at(self, keys: list[bytes], is_new: Flags, is_kept: Flags) -> list[int]:
+        """Of a batch the rows that are to be kept, or that labels are waiting for."""
+        looked_at: list[int] = np.flatnonzero(is_new if self._waiting else is_kept).tolist()
+        return [row for row in looked_at if is_kept[row] or keys[row] in self._waiting]
+
+    def _waited(self, payment: bytes) -> Collection[Label]:
+        """The labels that have waited for the decision of ``payment``, in order; they do no more."""
+        waiting = self._waiting.pop(payment, {})
+        self.waiting_labels -= len(waiting)
+        self._changes.update(dict.fromkeys(waiting))
+        return waiting.values()
+
+    def _oldest_day(self, latest_ms: Any) -> Any:
+        """The day before which nothing is remembered, for each of ``latest_ms``: latest event times."""
+        horizon_ms = latest_ms - self._limits.decision_retention_ms - self._limits.slack_ms
+        return np.maximum(0, horizon_ms // DAY_MS)
 
     def _kept_anyway(self, payment: bytes) -> bool:
         """Whether a decision of the payment is kept whatever it says."""
@@ -397,4 +350,4 @@ class Join:
 
 
 def _day_key(day: int) -> bytes:
-    return _DAYS + day.to_bytes(4, "big")
+    return DAYS + day.to_bytes(4, "big")

@@ -1,4 +1,4 @@
-"""The joiner: ``decisions.v1`` and ``labels.v1`` in, ``examples.v1`` out, each example once and in one order; and the
+"""The joiner: ``features.v1`` and ``labels.v1`` in, ``examples.v1`` out, each example once and in one order; and the
 first label of each payment into ``payments.v1``, where features learn of it.
 
 What is done with a batch, and in which order, is ``services.learner.joining.procedure``. This is its shell: clients,
@@ -33,7 +33,9 @@ from services.runtime.settings import Settings
 from services.runtime.supervisor import NeedsPeople, supervise, within
 
 SWEPT_MIN = 4_000
-"""Decisions that a batch passes over, at most: so many, or twice its records, so that the sweep keeps up."""
+"""Decisions that a batch passes over at most: so many, or twice what the one before took, so that it keeps up."""
+BATCHES_MAX = 64
+"""Records of ``features.v1`` read in one go: some 60 MB, where each is full."""
 POLL_MS = 100
 LINGER_S = 0.05
 """Rest after a small batch: a learner is in no hurry, and each transaction has its price."""
@@ -116,6 +118,8 @@ class _Session:
         self._loop = loop
         self._answered_ms = 0
         self._looked_s = 0.0
+        self._taken = 0
+        """By the latest batch: decisions and labels."""
         self._topics = settings.topics
         self._group = f"{settings.identity}.learner"
         self._transactional = settings.delivery == "exactly_once"
@@ -145,7 +149,7 @@ class _Session:
         """
         await asyncio.wait_for(self._consumer.start(), OPEN_S)
         await asyncio.wait_for(self._take_possession(), OPEN_S)
-        self._decisions = await self._partitions(self._topics.decisions.name)
+        self._decisions = await self._partitions(self._topics.features.name)
         self._labels = await self._partitions(self._topics.labels.name)
         every = self._decisions + self._labels
         self._consumer.assign(every)
@@ -182,16 +186,15 @@ class _Session:
 
     async def partitions_unchanged(self) -> bool:
         """Whether both topics still have the partitions that are being read."""
-        decisions = await self._partitions(self._topics.decisions.name)
+        decisions = await self._partitions(self._topics.features.name)
         labels = await self._partitions(self._topics.labels.name)
         return (decisions, labels) == (self._decisions, self._labels)
 
     async def step(self) -> int:
-        """One batch, read to written; returns its number of records."""
+        """One batch, read to written; returns how many decisions and labels it was."""
         if time.monotonic() - self._looked_s > LOOK_S:
             await self._look({})
-        sweep_max = max(SWEPT_MIN, 2 * self._settings.batch_payments_max)
-        done = await self._procedure.batch(self, sweep_max)
+        done = await self._procedure.batch(self, max(SWEPT_MIN, 2 * self._taken))
         if done is None:
             answered_ms = kafka.answered_ms(self._consumer, self._labels + self._decisions)
             if answered_ms != self._answered_ms:
@@ -199,13 +202,14 @@ class _Session:
                 self._loop.step()
             return 0
         self._stand |= done.offsets
+        self._taken = done.taken
         self._loop.step()
         self._count(done)
-        return max(done.records, done.passed)
+        return max(done.taken, done.passed)
 
     def _count(self, done: Done) -> None:
         measures, join, served = self._measures, self._procedure.join, self._procedure.served
-        measures.joined(done.counts, done.rejected, done.records)
+        measures.joined(done.counts, done.rejected, done.taken)
         measures.pending(join.decisions, join.waiting_labels)
         measures.metrics.event_time.labels("joiner").set(join.latest_event_ms / 1_000)
         measures.served(served.decisions, served.index())
@@ -217,7 +221,8 @@ class _Session:
         count = self._settings.batch_payments_max
         got = await self._consumer.getmany(*self._labels, timeout_ms=0, max_records=count)
         wait_ms = POLL_MS if wait and not got else 0
-        got |= await self._consumer.getmany(*self._decisions, timeout_ms=wait_ms, max_records=count)
+        most = min(count, BATCHES_MAX)
+        got |= await self._consumer.getmany(*self._decisions, timeout_ms=wait_ms, max_records=most)
         offsets = {each: records[-1].offset + 1 for each, records in got.items()}
         return Batch([_read(record) for each in sorted(got) for record in got[each]], offsets)
 
@@ -260,7 +265,7 @@ class _Session:
 
         One that people accepted in the place of another (``found`` says so) is read from its offsets there on.
         """
-        for topic in (self._topics.decisions.name, self._topics.labels.name, self._topics.examples.name):
+        for topic in (self._topics.features.name, self._topics.labels.name, self._topics.examples.name):
             identity = await identity_of(client_of(self._consumer), topic)
             known = self._store.topic_id(topic)
             if identity is None or identity.topic_id == known:

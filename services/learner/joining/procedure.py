@@ -26,19 +26,21 @@ sweep then stands where the store has it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple, Protocol
 
 from models.drift import Alarm
 from services.contract.topics import Topics
 from services.learner.joining.batch import Output, Read, apply, sweep
-from services.learner.joining.join import Join, KeyValues
+from services.learner.joining.join import Join
 from services.learner.joining.served import ServedDrift
+from services.learner.joining.state import KeyValues
 
 CHUNK_RECORDS = 250
-"""Records taken in one go; the event loop breathes between two chunks."""
+"""Records taken in one go, or decisions swept; the event loop breathes between two chunks."""
+CHUNK_BYTES = 1_048_576
+"""A chunk ends where its records come to so many: with two full batches of decisions, or one."""
 
 Position = tuple[str, int]
 """Topic and partition."""
@@ -84,7 +86,8 @@ class Done:
     """A batch that was committed and written."""
 
     offsets: Offsets
-    records: int
+    taken: int
+    """Decisions and labels."""
     passed: int
     """Decisions that the sweep passed over."""
     counts: Counter[str]
@@ -129,7 +132,7 @@ class Procedure:
         await cluster.commit(output, offsets, self.join.swept)
         counts = self.join.counts
         self._write(offsets)
-        return Done(offsets, len(records), passed, counts, output.rejected)
+        return Done(offsets, output.taken, passed, counts, output.rejected)
 
     async def _sweep(self, cluster: Cluster, decisions_max: int, output: Output) -> int:
         passed = 0
@@ -142,8 +145,7 @@ class Procedure:
         return passed
 
     async def _take(self, cluster: Cluster, records: Iterable[Read], output: Output) -> None:
-        remaining = iter(records)
-        while chunk := list(islice(remaining, CHUNK_RECORDS)):
+        for chunk in chunks(records):
             apply(self.join, chunk, self._topics, output, self.served)
             await cluster.breathe()
 
@@ -153,3 +155,17 @@ class Procedure:
         self._store.write({**self.join.seal(), **self.served.seal()}, offsets)
         self.served.written()
         self.join.written()
+
+
+def chunks(records: Iterable[Read]) -> Iterator[list[Read]]:
+    """``records`` in order, ``CHUNK_RECORDS`` at a time; fewer where they come to ``CHUNK_BYTES``."""
+    chunk: list[Read] = []
+    size = 0
+    for record in records:
+        chunk.append(record)
+        size += len(record.value or b"")
+        if len(chunk) == CHUNK_RECORDS or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

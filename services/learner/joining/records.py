@@ -1,96 +1,90 @@
-"""What the learner reads: of a decision only what examples and labels as features need, and labels. Bad input is a
-value."""
+"""What the learner reads and keeps: decisions and labels, and the examples that come of both. Bad input is a value."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import msgspec
-from msgspec import Meta, Struct
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
 
 from models.labels import SILENCE, reliability
 from models.learning.silence import certainty
-from services.contract.codec import DECISION_BYTES_MAX, Rejection, decode_payment, read
-from services.contract.fields import EventTimeMs, Id
+from models.measures import Floats
+from services.contract.codec import Rejection, read
 from services.contract.identity import example_id, silent_example_id
 from services.contract.label import Example, Label, PaymentLabel
+from services.contract.payment_digests import Digests, payment_digests
+from services.contract.served import Served
 from services.scorer.path.features.registry import INDEX, NAMES
-
-_Hash = Annotated[str, Meta(min_length=1, max_length=128)]
-
 
 EXAMPLE_WEIGHT_MAX = 1e6
 """As of a label: what a trainer takes."""
 
 
-class RuleSaid(Struct, frozen=True, gc=False):
-    """Of a rule's result, what it came to."""
+class Decisions(NamedTuple):
+    """A batch of decisions, as the learner takes it."""
 
-    outcome: str
+    served: Served
+    digests: Digests
+    """uint64[n, 2]: of the payments."""
+    appended_ms: NDArray[np.int64]
+    """int64[n]: when each payment was appended; where brokers do not say, when the batch was written."""
 
-
-class ServedDecision(Struct, frozen=True, gc=False):
-    """A decision, as far as the learner reads it. The rest of the record is skipped unread."""
-
-    payment_id: Id
-    tenant: Id
-    event_time_ms: EventTimeMs
-    score: float
-    features: tuple[float | None, ...]
-    model_hash: _Hash
-    feature_schema_hash: _Hash
-    payment: msgspec.Raw = msgspec.Raw(b"")
-    outcome: str = "review"
-    """Where it is not told, the decision is kept like a review."""
-    rules: tuple[RuleSaid, ...] = ()
+    @classmethod
+    def of(cls, served: Served, written_ms: int) -> Decisions:
+        """Those of a record of ``features.v1`` that has the timestamp ``written_ms``."""
+        appended_ms = np.where(served.appended_ms < 0, written_ms, served.appended_ms)
+        return cls(served, payment_digests(served.tenant, served.payment_id), appended_ms)
 
 
-class Served(Struct, frozen=True, array_like=True, gc=False):
+class Kept(Struct, frozen=True, array_like=True, gc=False):
     """What the store keeps of a decision."""
 
     event_time_ms: int
     score: float
-    features: tuple[float | None, ...]
+    features: bytes
+    """As served: float64, little-endian."""
     model_hash: str
     feature_schema_hash: str
-    payer: str = ""
-    """Account; empty where it was not kept."""
-    payee: str = ""
-    payment_id: str = ""
-    tenant: str = ""
-    inclusion: float = 1.0
+    payer: str
+    """Account."""
+    payee: str
+    payment_id: str
+    tenant: str
+    inclusion: float
     """The probability with which the decision was kept."""
-    inclusion_cleared: float = 1.0
-    """With which it is learned if it turns out not suspicious; where it is more than ``inclusion``, that one holds."""
+    inclusion_cleared: float
+    """With which it is learned if it turns out not suspicious; never more than ``inclusion``."""
+
+    def numbers(self) -> tuple[float | None, ...]:
+        """The features, ``None`` where they are missing."""
+        return tuple(None if math.isnan(each) else each for each in np.frombuffer(self.features, "<f8").tolist())
 
 
-class _Party(Struct, frozen=True, gc=False):
-    account: Id
-
-
-class _Parties(Struct, frozen=True, gc=False):
-    payer: _Party
-    payee: _Party
-
-
-def decode_decision(value: bytes | None) -> ServedDecision | Rejection:
-    """Read a decision; no input raises.
-
-    >>> decode_decision(b"{}")
-    Rejection(reason='decision_invalid', field='payment_id', detail='Object missing required field `payment_id`')
-    """
-    return read(value, ServedDecision, "decision_invalid", DECISION_BYTES_MAX)
-
-
-def accounts_of(decision: ServedDecision) -> tuple[str, str]:
-    """Payer's and payee's account, empty where the decision does not tell them. Where a name comes twice the last
-    counts, as it did at the payer hop, and the fast decoder refuses an earlier value of the wrong type."""
-    raw = bytes(decision.payment)
-    found = read(raw, _Parties, "payment_invalid")
-    if isinstance(found, Rejection):
-        payment = decode_payment(raw)
-        return ("", "") if isinstance(payment, Rejection) else (payment.payer.account, payment.payee.account)
-    return found.payer.account, found.payee.account
+def kept_rows(served: Served, rows: Sequence[int], inclusion: Floats, inclusion_cleared: Floats) -> list[Kept]:
+    """What the store keeps of the decisions in ``rows``; the probabilities are those of all n."""
+    by, features = served.by, served.features.astype("<f8", copy=False)
+    columns = zip(
+        served.event_time_ms[rows].tolist(),
+        served.score[rows].tolist(),
+        (features[row].tobytes() for row in rows),
+        served.payer.chosen(rows),
+        served.payee.chosen(rows),
+        served.payment_id.chosen(rows),
+        served.tenant.chosen(rows),
+        inclusion[rows].tolist(),
+        inclusion_cleared[rows].tolist(),
+        strict=True,
+    )
+    return [
+        Kept(
+            at_ms, score, numbers, by.model_hash, by.feature_schema_hash, payer, payee, payment_id, tenant, pi, cleared
+        )
+        for at_ms, score, numbers, payer, payee, payment_id, tenant, pi, cleared in columns
+    ]
 
 
 def decode_label(value: bytes | None) -> Label | Rejection:
@@ -111,7 +105,7 @@ def read_example(value: bytes | None) -> Example | Rejection:
     return read(value, Example, "example_invalid")
 
 
-def example_of(label: Label, served: Served, number: float = 0.0, again: bool = False) -> Example | None:
+def example_of(label: Label, kept: Kept, number: float = 0.0, again: bool = False) -> Example | None:
     """The training example that a label makes of what was served; ``None`` where it says not suspicious, and the
     payment's permanent random ``number`` is not below the probability with which such are learned.
 
@@ -119,54 +113,53 @@ def example_of(label: Label, served: Served, number: float = 0.0, again: bool = 
     probability that it was learned, times the reliability of the label's source. ``again`` says that its payment made
     an example before, which this one is to replace.
     """
-    probability = served.inclusion
+    probability = kept.inclusion
     if label.disposition != "suspicious":
-        cleared = min(served.inclusion, served.inclusion_cleared)
-        if number < cleared:
-            probability = cleared
+        if number < kept.inclusion_cleared:
+            probability = kept.inclusion_cleared
         elif not again:
             return None
     return Example(
         example_id=example_id(label.tenant, label.payment_id, label.label_id),
         payment_id=label.payment_id,
         tenant=label.tenant,
-        event_time_ms=served.event_time_ms,
+        event_time_ms=kept.event_time_ms,
         label_time_ms=label.label_time_ms,
         label=label.disposition == "suspicious",
         weight=_weight(label.weight * reliability(label.source), probability),
         source=label.source,
-        features=served.features,
-        feature_schema_hash=served.feature_schema_hash,
-        score=served.score,
-        model_hash=served.model_hash,
-        payer=served.payer,
+        features=kept.numbers(),
+        feature_schema_hash=kept.feature_schema_hash,
+        score=kept.score,
+        model_hash=kept.model_hash,
+        payer=kept.payer,
     )
 
 
-def silent_example_of(served: Served, maturity_ms: int, label_frequency: float) -> Example | None:
+def silent_example_of(kept: Kept, maturity_ms: int, label_frequency: float) -> Example | None:
     """The weak example that a kept decision makes which nobody has labelled for ``maturity_ms`` of event time; ``None``
     where it would weigh nothing.
 
     It says *not suspicious* with the reliability of silence, times the probability that this is so
     (``models.learning.silence.certainty``), over the probability that it is learned.
     """
-    probability = min(served.inclusion, served.inclusion_cleared)
-    weight = _weight(reliability(SILENCE) * certainty(served.score, label_frequency), probability)
+    probability = kept.inclusion_cleared
+    weight = _weight(reliability(SILENCE) * certainty(kept.score, label_frequency), probability)
     if weight <= 0.0:
         return None
     return Example(
-        example_id=silent_example_id(served.tenant, served.payment_id),
-        payment_id=served.payment_id,
-        tenant=served.tenant,
-        event_time_ms=served.event_time_ms,
-        label_time_ms=served.event_time_ms + maturity_ms,
+        example_id=silent_example_id(kept.tenant, kept.payment_id),
+        payment_id=kept.payment_id,
+        tenant=kept.tenant,
+        event_time_ms=kept.event_time_ms,
+        label_time_ms=kept.event_time_ms + maturity_ms,
         label=False,
         weight=weight,
         source=SILENCE,
-        features=served.features,
-        feature_schema_hash=served.feature_schema_hash,
-        score=served.score,
-        model_hash=served.model_hash,
+        features=kept.numbers(),
+        feature_schema_hash=kept.feature_schema_hash,
+        score=kept.score,
+        model_hash=kept.model_hash,
     )
 
 
@@ -174,22 +167,21 @@ def _weight(weight: float, probability: float) -> float:
     return min(EXAMPLE_WEIGHT_MAX, weight / probability)
 
 
-def payment_label_of(label: Label, served: Served, schema: str) -> PaymentLabel | None:
-    """What hops are to learn of a payment's first label; ``None`` where the accounts were not kept.
+def payment_label_of(label: Label, kept: Kept, schema: str) -> PaymentLabel:
+    """What hops are to learn of a payment's first label.
 
     The amount, and what it was over the payer's cleared ones, are known of a decision under the feature schema
     ``schema``, that of this code, only.
     """
-    if not served.payer or not served.payee:
-        return None
     amount = over_cleared = None
-    if served.feature_schema_hash == schema and len(served.features) == len(NAMES):
-        amount, over_cleared = (served.features[INDEX[name]] for name in ("amount", "payer_amount_over_cleared"))
+    if kept.feature_schema_hash == schema and len(kept.features) == 8 * len(NAMES):
+        numbers = kept.numbers()
+        amount, over_cleared = (numbers[INDEX[name]] for name in ("amount", "payer_amount_over_cleared"))
     return PaymentLabel(
         payment_id=label.payment_id,
-        payer=served.payer,
-        payee=served.payee,
-        event_time_ms=served.event_time_ms,
+        payer=kept.payer,
+        payee=kept.payee,
+        event_time_ms=kept.event_time_ms,
         confirmed=label.disposition == "suspicious",
         amount_eur=amount,
         amount_over_cleared=over_cleared,

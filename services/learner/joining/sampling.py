@@ -12,25 +12,41 @@ a thousand keeps at most two in a hundred more than the share, at the defaults.
 
 from __future__ import annotations
 
-from services.learner.joining.records import ServedDecision
-from services.scorer.path.scoring.model import probability
+import numpy as np
+from numpy.typing import NDArray
+
+from services.contract.payment_digests import Digests
+from services.contract.served import HIT, PASS, Served
+
+_BITS = 48
+"""Of a digest, that make the number."""
+_NUMBERS = 1 << _BITS
 
 
-def inclusion(decision: ServedDecision, share: float, certain: float) -> float:
-    """The probability with which ``decision`` is kept: 1 for a review, any rule that hit, and a probability of
-    ``certain`` or more; else what its probability is of ``certain``, and ``share`` at least.
+def inclusion(served: Served, share: float, certain: float) -> NDArray[np.float64]:
+    """float64[n]: the probability with which each decision is kept: 1 for a review, any rule that hit, and a
+    probability of ``certain`` or more; else what its probability is of ``certain``, and ``share`` at least.
 
     A typology pack's finding makes a review, so all findings are kept.
     """
-    if decision.outcome != "pass" or any(rule.outcome == "hit" for rule in decision.rules):
-        return 1.0
-    return min(1.0, max(share, probability(decision.score) / certain))
+    of_interest = (served.outcome != PASS) | (served.rules == HIT).any(axis=1)
+    return np.where(of_interest, 1.0, np.minimum(1.0, np.maximum(share, served.probability / certain)))
 
 
 def drawn(payment: bytes) -> float:
-    """The number in [0, 1) of the payment with the digest ``payment`` (``join.payment_key``).
+    """The number in [0, 1) of the payment with the key ``payment`` (``services.contract.payment_digests``).
 
     >>> drawn(bytes(16)), drawn(b"\\x80" + bytes(15)), drawn(b"\\xff" * 16) < 1.0
     (0.0, 0.5, True)
     """
-    return int.from_bytes(payment[:6], "big") / 2**48
+    return int.from_bytes(payment[: _BITS // 8], "big") / _NUMBERS
+
+
+def all_drawn(digests: Digests) -> NDArray[np.float64]:
+    """float64[n]: the numbers of n payments, as ``drawn`` has them.
+
+    >>> all_drawn(np.array([[1 << 63, 7]], dtype=np.uint64)).tolist()
+    [0.5]
+    """
+    numbers: NDArray[np.float64] = (digests[:, 0] >> np.uint64(64 - _BITS)) / _NUMBERS
+    return numbers

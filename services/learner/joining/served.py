@@ -1,11 +1,12 @@
 """Whether what is served has drifted: a sample of all decisions, labelled or not, against a reference. No Kafka here.
 
-One decision in ``sample_one_in`` takes part, chosen by its payment's id. Time is event time, in *panes* of a day (UTC);
-a pane lasts longer where a day brings too few decisions. The first ``window_days`` panes are the reference: deciles of
-each feature and of the score are cut there, on at most ``REFERENCE_DECISIONS`` of its decisions, those with the lowest
-digests, which is a uniform sample whatever the order. From then on each pane that ends is looked at together with the
-``window_days - 1`` before it: with seven of them every day of the week is in both sides, and no daily or weekly rhythm
-passes for drift. A decision dated before the open pane counts in the open pane.
+One decision in ``sample_one_in`` takes part, chosen by the last 64 bits of its payment's digest; the first choose what
+the join keeps. Time is event time, in *panes* of a day (UTC); a pane lasts longer where a day brings too few decisions.
+The first ``window_days`` panes are the reference: deciles of each feature and of the score are cut there, on at most
+``REFERENCE_DECISIONS`` of its decisions, those with the lowest digests, which is a uniform sample whatever the order.
+From then on each pane that ends is looked at together with the ``window_days - 1`` before it: with seven of them every
+day of the week is in both sides, and no daily or weekly rhythm passes for drift. A decision dated before the open pane
+counts in the open pane.
 
 An index that reaches the limit is an alarm once, and again only after it has been below. The reference stays until
 people renew it (``reference`` of the plan), or another feature schema makes it meaningless: a reference that followed
@@ -23,7 +24,6 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -31,10 +31,12 @@ import orjson
 from msgspec import Struct
 
 from models.drift import BINS, DECILES, SCORE, Alarm, Counts, Floats, count_bins, deciles, stability_index
+from models.measures import Flags
 from services.contract.identity import hash_of
+from services.contract.payment_digests import keys_of
 from services.contract.units import DAY_MS
-from services.learner.joining.join import Changes, KeyValues, payment_key
-from services.learner.joining.records import ServedDecision
+from services.learner.joining.records import Decisions
+from services.learner.joining.state import Changes, KeyValues
 from services.scorer.path.features.registry import NAMES
 
 REFERENCE_DECISIONS = 4_096
@@ -102,7 +104,7 @@ class ServedDrift:
         self._changes: Changes = {}
         self._moved = False
         self.alarms: list[Alarm] = []
-        self._buffer: list[tuple[float | None, ...]] = []
+        self._buffer: list[Floats] = []
         self._rows: list[tuple[int, bytes]] = []
         """Heap by falling digest: what of the reference to be would leave first."""
         found = store.get(_META)
@@ -143,28 +145,28 @@ class ServedDrift:
         known: list[float] = np.frombuffer(self._meta.index, dtype="<f8").tolist()
         return dict(zip(COLUMNS, known, strict=True)) if known else {}
 
-    def take(self, decision: ServedDecision, appended_ms: int) -> None:
-        """Take a decision that the join has not seen before. Most are not of the sample, and cost 0.5 µs.
+    def take(self, decisions: Decisions, is_new: Flags) -> None:
+        """Take those of a batch that the join has not seen before; only the sample is looked at one by one.
 
-        ``appended_ms`` is the record's own timestamp: event time more than a day ahead of it ends no pane.
+        Event time more than a day ahead of a payment's append ends no pane.
         """
-        plan, meta = self._plan, self._meta
-        if crc32(decision.payment_id.encode()) % plan.sample_one_in:
+        plan, meta, served = self._plan, self._meta, decisions.served
+        if served.by.feature_schema_hash != plan.feature_schema_hash or served.features.shape[1] != len(NAMES):
             return
-        if decision.feature_schema_hash != plan.feature_schema_hash or len(decision.features) != len(NAMES):
-            return
-        day = min(decision.event_time_ms, appended_ms + DAY_MS) // DAY_MS
-        if day > meta.day:
-            if meta.pane_decisions >= plan.pane_decisions:
-                self._end_pane()
-            meta.day = day
-        self._moved = True
-        meta.pane_decisions += 1
-        row = (*decision.features, decision.score)
-        if self._reference is None:
-            self._choose(payment_key(decision.tenant, decision.payment_id), row)
-        else:
-            self._buffer.append(row)
+        rows = np.flatnonzero(is_new & (decisions.digests[:, 1] % np.uint64(plan.sample_one_in) == 0))
+        table = np.column_stack([served.features[rows], served.score[rows]])
+        days = np.minimum(served.event_time_ms[rows], decisions.appended_ms[rows] + DAY_MS) // DAY_MS
+        for key, day, row in zip(keys_of(decisions.digests[rows]), days.tolist(), table, strict=True):
+            if day > meta.day:
+                if meta.pane_decisions >= plan.pane_decisions:
+                    self._end_pane()
+                meta.day = day
+            self._moved = True
+            meta.pane_decisions += 1
+            if self._reference is None:
+                self._choose(key, row)
+            else:
+                self._buffer.append(row)
 
     def seal(self) -> Changes:
         """What the store has to be changed by since ``written``."""
@@ -182,7 +184,7 @@ class ServedDrift:
         self.alarms = []
         self._moved = False
 
-    def _choose(self, digest: bytes, row: tuple[float | None, ...]) -> None:
+    def _choose(self, digest: bytes, row: Floats) -> None:
         """A decision of the reference: it stays while its digest is among the lowest."""
         self._meta.reference_decisions += 1
         key = _ROW + digest
@@ -192,7 +194,7 @@ class ServedDrift:
                 return
             self._changes[heapq.heappop(self._rows)[1]] = None
         heapq.heappush(self._rows, entry)
-        self._changes[key] = _table([row]).tobytes()
+        self._changes[key] = row.astype("<f8").tobytes()
 
     def _end_pane(self) -> None:
         self._count()
@@ -238,7 +240,7 @@ class ServedDrift:
 
     def _count(self) -> None:
         if self._buffer and self._edges is not None:
-            self._open = self._open + count_bins(_table(self._buffer), self._edges)
+            self._open = self._open + count_bins(np.stack(self._buffer), self._edges)
         self._buffer = []
 
     def _value(self, key: bytes) -> bytes | None:
@@ -257,10 +259,6 @@ class ServedDrift:
     def _forget_all(self) -> None:
         for key, _ in list(self._stored(_ALL_KEYS)):
             self._changes[key] = None
-
-
-def _table(rows: list[tuple[float | None, ...]]) -> Floats:
-    return np.array(rows, dtype="<f8")  # None becomes NaN
 
 
 def _empty() -> Counts:

@@ -64,7 +64,8 @@ def alert_checks(alert: Alert, decisions: Mapping[str, Decision]) -> list[Check]
 
 def _finding_checks(alert: Alert, finding: Finding, decisions: Mapping[str, Decision]) -> list[Check]:
     payment = alert.finding_payment
-    of_it = decisions[payment.decision_id].findings if payment else ()
+    review = decisions[payment.decision_id].review if payment else None
+    of_it = review.findings if review else ()
     about = (finding.pack, alert.subject.role, alert.queue)
     decided = next((each for each in of_it if (each.pack, each.role, each.queue) == about), None)
     if payment is None or decided is None:
@@ -94,8 +95,9 @@ def _reasons_check(alert: Alert, decisions: Mapping[str, Decision]) -> Check:
     latest = [each for each in alert.payments if each.probability == alert.probability_max]
     if not latest:
         return Check("reasons", True, "of a payment older than those that the alert names: nothing to compare")
+    reviews = [decisions[each.decision_id].review for each in latest]
     return _as_decided(
-        "reasons", any(decisions[each.decision_id].reasons == alert.reasons for each in latest), latest[-1]
+        "reasons", any(each is not None and each.reasons == alert.reasons for each in reviews), latest[-1]
     )
 
 
@@ -103,8 +105,11 @@ def _as_decided(what: str, holds: bool, payment: Contribution) -> Check:
     return Check(what, holds, f"{'as' if holds else 'NOT as'} in the decision of payment {payment.payment_id}")
 
 
-def _contribution(decision: Decision) -> Contribution:
-    payment = decode(bytes(decision.payment), Payment)
+def _contribution(decision: Decision) -> Contribution | None:
+    """What a payment that went to review contributes; ``None`` of one that did not."""
+    if decision.review is None:
+        return None
+    payment = decode(bytes(decision.review.payment), Payment)
     return Contribution(
         decision.payment_id,
         decision.decision_id,

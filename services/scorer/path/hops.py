@@ -41,7 +41,6 @@ from services.scorer.path.rules.evaluate import OUTCOMES, Rules
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
 
-
 _ANY = Intake()
 
 
@@ -108,7 +107,7 @@ class PayerHop:
             payments_onward(found, partitions),
             labels_onward(found, key, partitions),
             Source(self._partition, self._schema, self.state.generation),
-            (records[0].offset, records[-1].offset + 1),
+            (records[0].offset, records[-1].offset + 1) if records else (0, 0),
             self.state.origins,
         )
         mark("encode")
@@ -185,7 +184,7 @@ class PayeeHop:
         mark("decode")
         features = self.measure(found, mark)
         verdicts = decide(features, self._rules, model, mark)
-        outputs = decisions(found, verdicts, self._writer, self._topic, self._partition, self._subjects)
+        outputs, reasons = decisions(found, verdicts, self._writer, self._topic, self._partition, self._subjects)
         mark("encode")
         hits = np.argwhere(verdicts.results.outcome > 0).tolist()
         named = self._rules.ruleset.rules
@@ -195,7 +194,7 @@ class PayeeHop:
                 decided=len(features), label=len(found.labels), duplicate=found.duplicates, gap=found.gaps,
                 dead_letter=len(outputs["dead_letters"]), review=int(verdicts.review.sum()),
             ),
-            reasons=Counter(why.reason for _, why in found.rejected),
+            reasons=reasons,
             rules=Counter((named[rule].id, OUTCOMES[verdicts.results.outcome[row, rule]]) for row, rule in hits),
         )  # fmt: skip
 

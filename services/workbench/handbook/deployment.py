@@ -23,7 +23,6 @@ from heapq import heappop, heappush
 from multiprocessing import get_context
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from models.drift import Alarm
@@ -31,9 +30,11 @@ from models.learning.training import Plan, Snapshot, Trainer
 from models.measures import Floats
 from services.contract.announcement import CHAMPION, Promotion
 from services.contract.codec import Rejection, decode_payment_label, encode
+from services.contract.columns import Texts, parts
 from services.contract.errors import TocsinError
 from services.contract.label import Label
 from services.contract.payment import Payment
+from services.contract.served import Served, ServedBy, write_served
 from services.ingest.rows import Ready
 from services.kafka.announcing import name_of
 from services.learner.app import challenger_plans_of, drift_plan_of, limits_of, plan_of
@@ -42,10 +43,11 @@ from services.learner.joining.batch import Outbound, Output, Read
 from services.learner.joining.join import Join
 from services.learner.joining.joiner import SWEPT_MIN
 from services.learner.joining.procedure import Batch, Offsets, Procedure
-from services.learner.joining.records import ServedDecision, read_example
+from services.learner.joining.records import read_example
 from services.learner.joining.served import ServedDrift
 from services.learner.joining.store import Store
 from services.runtime.settings import Settings
+from services.scorer.path.features.registry import NAMES
 from services.scorer.path.records import Record
 from services.scorer.path.replay import Replay
 from services.scorer.path.scoring.choice import Choice
@@ -187,7 +189,7 @@ class Deployment:
         model = self._choice.current.model
         self.served.append(self._announced.get(model.hash, UNTRAINED))
         scores = model.scores(features)
-        await self._joined(self._topics.decisions.name, self._decisions(payments, decided, features, scores, model))
+        await self._joined(self._topics.features.name, self._served(decided, features, scores, model))
         for label in (each.label for each in payments if each.label is not None):
             self._labels += 1
             heappush(self._held, (label.label_time_ms, self._labels, label))
@@ -230,18 +232,33 @@ class Deployment:
             raise UnfitError(f"the joiner refused records: {dict(done.rejected)}")
         return cluster.written
 
-    def _decisions(
-        self, payments: Sequence[Ready], decided: Sequence[Payment], features: Floats, scores: Floats, model: Model
+    def _served(
+        self, decided: Sequence[Payment], features: Floats, scores: Floats, model: Model
     ) -> list[tuple[int, str, bytes]]:
-        """As much of each decision's record as the learner reads of it."""
-        records = []
-        for ready, of, row, score in zip(payments, decided, features.tolist(), scores.tolist(), strict=True):
-            decision = ServedDecision(
-                of.payment_id, of.tenant, of.event_time_ms, score, tuple(row), model.hash, self._schema,
-                msgspec.Raw(ready.value), "review" if probability(score) >= model.review_probability else "pass",
-            )  # fmt: skip
-            records.append((of.event_time_ms, of.payer.account, encode(decision)))
-        return records
+        """The day's decisions, as the learner reads them."""
+        at_ms = np.array([each.event_time_ms for each in decided], dtype=np.int64)
+        probabilities = np.array([probability(score) for score in scores.tolist()])
+        count = len(decided)
+        of_all = Served(
+            ServedBy(0, model.hash, "", self._schema, NAMES, (), ()),
+            np.zeros((count, 16), dtype=np.uint8),
+            tenant=Texts.of([each.tenant.encode() for each in decided]),
+            payment_id=Texts.of([each.payment_id.encode() for each in decided]),
+            payer=Texts.of([each.payer.account.encode() for each in decided]),
+            payee=Texts.of([each.payee.account.encode() for each in decided]),
+            event_time_ms=at_ms,
+            appended_ms=at_ms,
+            partition=np.zeros(count, dtype=np.int32),
+            offset=np.arange(count),
+            outcome=(probabilities >= model.review_probability).astype(np.uint8),
+            score=scores,
+            probability=probabilities,
+            rules=np.empty((count, 0), dtype=np.uint8),
+            packs=np.empty((count, 0)),
+            features=features,
+        )
+        batches = [of_all.part(rows) for rows in parts(np.full(count, features.itemsize * features.shape[1]))]
+        return [(int(each.appended_ms.max()), "", write_served(each)) for each in batches]
 
     def _announce(self, now_ms: int) -> None:
         """All that was not announced yet, and the leader's latest version as the champion."""

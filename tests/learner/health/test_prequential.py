@@ -25,7 +25,8 @@ from services.learner.health.prequential import (
     StateRefused,
     cohort_of,
 )
-from tests.learner.streams import START_MS, example
+from tests.learner.streams import example
+from tests.support.served_batches import START_MS
 
 Judged = tuple[float, float, bool]
 SHARE = 0.25

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,20 +13,22 @@ from msgspec import structs
 from models.labels import rank, resolved
 from services.contract.identity import example_id
 from services.contract.label import Example, Label
+from services.contract.payment_digests import payment_key
 from services.contract.units import DAY_MS
-from services.learner.joining.join import Join, Limits, payment_key
-from services.learner.joining.records import ServedDecision
+from services.learner.joining.join import Join, Joined, Limits
 from services.learner.joining.sampling import drawn
-from tests.learner.streams import START_MS, MemoryStore, label, served, taught
+from services.learner.joining.state import Changes
+from tests.learner.streams import MemoryStore, label, served, take, taught
+from tests.support.served_batches import START_MS, Row
 
-Record = ServedDecision | Label
+Record = Row | Label
 Log = list[Record]
 NOW_MS = START_MS + 10_000 * DAY_MS
 
 
-def take(join: Join, record: Record) -> list[Example]:
-    if isinstance(record, ServedDecision):
-        return [taught(each) for each in join.take_decision(record, NOW_MS)]
+def examples(join: Join, record: Record) -> list[Example]:
+    if isinstance(record, Row):
+        return [taught(each) for each in take(join, record, NOW_MS)]
     joined = join.take_label(record)
     return [] if joined is None else [taught(joined)]
 
@@ -40,7 +43,7 @@ def run(records: Iterable[Record], limits: Limits | None = None) -> tuple[list[E
     store, counts = MemoryStore(), Counter[str]()
     join, made = Join(store, limits), list[Example]()
     for record in records:
-        made += take(join, record)
+        made += examples(join, record)
         changes = join.seal()
         counts += join.counts
         store.write(changes)
@@ -104,7 +107,7 @@ def test_every_label_that_outranks_the_standing_one_of_a_kept_decision_makes_one
     kept = {
         record.payment_id
         for record in everything
-        if isinstance(record, ServedDecision) and drawn(payment_key("default", record.payment_id)) < limits.keep_share
+        if isinstance(record, Row) and drawn(payment_key("default", record.payment_id)) < limits.keep_share
     }
     said: dict[str, dict[str, Label]] = {}
     for record in everything:
@@ -141,20 +144,53 @@ def test_a_crash_anywhere_neither_loses_nor_repeats_an_example(
     join = Join(store, limits)
     emitted: list[Example] = []
     for record in interleaved(data, [log[:cut] for log, cut in zip(partitions, stored, strict=True)]):
-        emitted += take(join, record)
+        emitted += examples(join, record)
     settle(join, store)
     between = [log[low:high] for log, low, high in zip(partitions, stored, committed, strict=True)]
     for record in interleaved(data, between):  # committed, and lost to the store
-        emitted += take(join, record)
+        emitted += examples(join, record)
 
     again = Join(MemoryStore(store.values), limits)
     for record in interleaved(data, between):
-        take(again, record)  # replayed without emitting
+        examples(again, record)  # replayed without emitting
     for record in interleaved(data, [log[cut:] for log, cut in zip(partitions, committed, strict=True)]):
-        emitted += take(again, record)
+        emitted += examples(again, record)
 
     undisturbed = run((record for log in partitions for record in log), limits)[0]
     assert ids(emitted) == ids(undisturbed)
+
+
+rows_drawn = st.lists(
+    st.builds(
+        served,
+        payments(range(5)),
+        st.sampled_from((0, 3, 8, 12, 40)).map(lambda day: START_MS + day * DAY_MS),
+        score=st.sampled_from((-9.0, -3.0, 2.0)),
+        outcome=st.sampled_from(("pass", "pass", "review")),
+    ),
+    max_size=10,
+)
+
+
+@given(rows_drawn, labels(range(5)), st.lists(st.integers(0, 10), max_size=3))
+@settings(deadline=None, max_examples=200)
+def test_how_decisions_are_cut_into_batches_changes_neither_examples_nor_store_nor_counts(
+    rows: list[Row], waiting: list[Label], cuts: list[int]
+) -> None:
+    """Repeats and old ones among them, held against one at a time."""
+    limits = Limits(keep_share=0.5, keep_probability=1.0, decision_retention_ms=9 * DAY_MS, slack_ms=DAY_MS)
+
+    def outcome(bounds: Sequence[int]) -> tuple[list[Joined], Changes, Counter[str]]:
+        join = Join(MemoryStore(), limits)
+        for each in waiting:
+            join.take_label(each)
+        made = [each for start, stop in pairwise(bounds) for each in take(join, rows[start:stop], NOW_MS)]
+        counts = +join.counts
+        return made, join.seal(), counts
+
+    one_by_one = outcome(range(len(rows) + 1))
+    assert outcome([0, len(rows)]) == one_by_one
+    assert outcome([0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]) == one_by_one
 
 
 def test_a_label_after_its_decision_makes_an_example_with_what_was_served() -> None:
@@ -177,7 +213,7 @@ def test_waiting_labels_join_in_the_order_in_which_they_came() -> None:
         said = label("p", f"l-{number}", disposition="suspicious" if number == 1 else "not_suspicious")
         join.take_label(structs.replace(said, label_time_ms=START_MS + (3, 1, 2).index(number)))
         settle(join, store)
-    made = Join(store).take_decision(served("p"), NOW_MS)
+    made = take(Join(store), served("p"), NOW_MS)
     assert [taught(each).label for each in made] == [False, True, False]
     assert [None if each.first is None else each.first.confirmed for each in made] == [False, None, None]
 
@@ -191,7 +227,7 @@ def test_the_same_label_id_is_a_duplicate_and_another_one_a_correction() -> None
 def test_a_label_that_does_not_outrank_the_standing_one_is_counted_and_teaches_nothing() -> None:
     store = MemoryStore()
     join = Join(store)
-    join.take_decision(served("p"), NOW_MS)
+    take(join, served("p"), NOW_MS)
     made = []
     for source, late in (("analyst", 5), ("authority", 1), ("analyst", 9), ("analyst", 9), ("correction", 9)):
         joined = join.take_label(label("p", f"{source}-{late}", START_MS + late, source=source))
@@ -209,7 +245,7 @@ def test_the_first_decision_of_a_payment_counts() -> None:
 
 
 def test_tenants_do_not_share_payments() -> None:
-    other = ServedDecision("p", "other", START_MS, -3.0, (), "m", "s")
+    other = served("p")._replace(tenant="other")
     made, join, _ = run([other, label("p", "l")])
     assert made == []
     assert join.waiting_labels == 1
@@ -220,13 +256,13 @@ def test_decisions_are_forgotten_by_event_time_and_labels_of_them_counted() -> N
     store = MemoryStore()
     join = Join(store, limits)
     for day in range(100):
-        join.take_decision(served(f"p-{day}", START_MS + day * DAY_MS), NOW_MS)
+        take(join, served(f"p-{day}", START_MS + day * DAY_MS), NOW_MS)
         settle(join, store)
         assert join.decisions <= 14
     assert len([key for key in store.values if key.startswith(b"d")]) == join.decisions
     assert join.take_label(label("p-0", "l", START_MS + 99 * DAY_MS)) is None
     assert join.counts == {"waiting": 1}
-    join.take_decision(served("p-new", START_MS + 110 * DAY_MS), NOW_MS)
+    take(join, served("p-new", START_MS + 110 * DAY_MS), NOW_MS)
     join.seal()
     assert join.counts["expired"] == 1
     assert join.waiting_labels == 0
@@ -240,7 +276,7 @@ def test_a_label_for_a_payment_six_months_old_is_joined_if_it_was_kept_and_count
     kept = {each.payment_id for each in old if drawn(payment_key("default", each.payment_id)) < 0.1}
     assert 10 < len(kept) < 60
     for record in (*old, *(served(f"q-{day}", START_MS + day * DAY_MS) for day in range(180))):
-        join.take_decision(record, NOW_MS)
+        take(join, record, NOW_MS)
     settle(join, store)
     late = [label(each.payment_id, "l", START_MS + 180 * DAY_MS) for each in old]
     made = [taught(joined) for each in late if (joined := join.take_label(each)) is not None]
@@ -248,10 +284,24 @@ def test_a_label_for_a_payment_six_months_old_is_joined_if_it_was_kept_and_count
     assert {each.weight for each in made} == {0.8 / 0.1}
     assert join.waiting_labels == 300 - len(kept)
     settle(join, store)
-    join.take_decision(served("last", START_MS + 190 * DAY_MS), NOW_MS)
+    take(join, served("last", START_MS + 190 * DAY_MS), NOW_MS)
     join.seal()
     assert join.counts["not_kept"] == 300 - len(kept)
     assert join.waiting_labels == 0
+
+
+def test_decisions_are_forgotten_faster_than_they_come() -> None:
+    limits = Limits(decision_retention_ms=10 * DAY_MS, slack_ms=0, forgotten_per_seal_max=1)
+    store = MemoryStore()
+    join = Join(store, limits)
+    take(join, [served(f"p-{at}") for at in range(100)], NOW_MS)
+    settle(join, store)
+    for batch in range(4):
+        take(join, [served(f"q-{batch}-{at}", START_MS + 20 * DAY_MS) for at in range(20)], NOW_MS)
+        settle(join, store)
+        assert join.decisions == max(100 - 40 * (batch + 1), 0) + 20 * (batch + 1)
+    settle(join, store)
+    assert join.decisions == 80
 
 
 def test_a_label_that_comes_too_long_after_its_payment_is_counted_and_not_joined() -> None:
@@ -264,9 +314,9 @@ def test_a_label_that_comes_too_long_after_its_payment_is_counted_and_not_joined
 def test_one_payment_dated_in_the_far_future_makes_nothing_forgotten() -> None:
     store = MemoryStore()
     join = Join(store)
-    join.take_decision(served("p", START_MS), START_MS)
+    take(join, served("p", START_MS), START_MS)
     settle(join, store)
-    join.take_decision(served("q", START_MS + 20_000 * DAY_MS), START_MS)
+    take(join, served("q", START_MS + 20_000 * DAY_MS), START_MS)
     settle(join, store)
     assert join.take_label(label("p", "l")) is not None
 
@@ -301,8 +351,8 @@ def test_a_join_reopened_on_its_store_is_the_same_join() -> None:
     join = Join(store)
     for number in range(5):
         join.take_label(label(f"p-{number}", "l", START_MS + number))
-    join.take_decision(served("p-9"), NOW_MS)
+    take(join, served("p-9"), NOW_MS)
     settle(join, store)
     again = Join(store)
     assert (again.waiting_labels, again.decisions) == (5, 1)
-    assert len(again.take_decision(served("p-2"), NOW_MS)) == 1
+    assert len(take(again, served("p-2"), NOW_MS)) == 1

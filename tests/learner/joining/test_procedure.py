@@ -12,17 +12,19 @@ import pytest
 from models.drift import Alarm
 from models.labels import SILENCE
 from services.contract.codec import encode
+from services.contract.payment_digests import payment_key
 from services.contract.topics import Topics
 from services.contract.units import DAY_MS
 from services.learner.joining.batch import Output, Read
-from services.learner.joining.join import Join, Limits, payment_key
+from services.learner.joining.join import Join, Limits
 from services.learner.joining.procedure import CHUNK_RECORDS, Batch, Offsets, Position, Procedure
 from services.learner.joining.served import ServedDrift
 from tests.learner.lives import PLAN, example_in
-from tests.learner.streams import START_MS, MemoryStore, decision, features_of, label
+from tests.learner.streams import MemoryStore, decision, features_of, label
+from tests.support.served_batches import START_MS
 
 TOPICS = Topics()
-DECISIONS, LABELS = (TOPICS.decisions.name, 0), (TOPICS.labels.name, 0)
+DECISIONS, LABELS = (TOPICS.features.name, 0), (TOPICS.labels.name, 0)
 DAY = START_MS // DAY_MS * DAY_MS
 MATURITY_DAYS = 5
 FIRST, SECOND = sorted((f"p-{at}" for at in range(2)), key=lambda name: payment_key("default", name))
@@ -119,11 +121,11 @@ def procedure_on(store: Store, ring: list[Alarm] | None = None) -> Procedure:
 
 
 def run(procedure: Procedure, world: World, batches: int, sweep_max: int = 100) -> list[int | None]:
-    """So many batches; the records of each, ``None`` where there was nothing to do."""
+    """So many batches; what each took, ``None`` where there was nothing to do."""
 
     async def ran() -> list[int | None]:
         done = [await procedure.batch(world, sweep_max) for _ in range(batches)]
-        return [None if each is None else each.records for each in done]
+        return [None if each is None else each.taken for each in done]
 
     return asyncio.run(ran())
 
@@ -209,7 +211,7 @@ def test_a_batch_tells_what_became_of_its_records_and_the_next_begins_anew() -> 
         first, second = await procedure.batch(world, 9), await procedure.batch(world, 9)
         assert first is not None
         assert second is not None
-        assert (first.records, first.passed, first.offsets) == (2, 0, {DECISIONS: 2})
+        assert (first.taken, first.passed, first.offsets) == (2, 0, {DECISIONS: 2})
         assert (first.counts["decision_kept"], sum(first.rejected.values())) == (1, 1)
         assert (second.counts["decision_kept"], sum(second.rejected.values())) == (1, 0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,43 +14,20 @@ from services.contract.codec import RECORD_BYTES_MAX, Rejection, decode, encode
 from services.contract.dead_letter import read_dead_letter
 from services.contract.events import PAYMENT_LABEL, is_event
 from services.contract.label import Example, Label, PaymentLabel
-from services.contract.payment import Party, Payment
 from services.contract.topics import Topics
 from services.learner.joining.batch import Output, Read, apply
 from services.learner.joining.join import Join
-from services.learner.joining.records import (
-    Served,
-    ServedDecision,
-    accounts_of,
-    decode_decision,
-    decode_label,
-    example_of,
-    payment_label_of,
-)
+from services.learner.joining.records import Decisions, Kept, decode_label, kept_rows
 from services.scorer.path.features.registry import INDEX
-from tests.learner.streams import START_MS, MemoryStore, decision, features_of, label
+from tests.learner.streams import MemoryStore, decision, features_of, label
+from tests.support.served_batches import MODEL, SCHEMA, START_MS, Row, served_batch
 
 TOPICS = Topics("t.")
 
 
-def test_a_decision_is_read_as_far_as_an_example_needs_it() -> None:
-    features = features_of(random.Random(1))
-    read = decode_decision(decision("p-1", START_MS, features))
-    assert not isinstance(read, Rejection)
-    assert (read.payment_id, read.event_time_ms, read.features) == ("p-1", START_MS, features)
-
-
 @given(st.binary(max_size=200))
 def test_no_bytes_raise(value: bytes) -> None:
-    assert isinstance(decode_decision(value), Rejection)
     assert isinstance(decode_label(value), Rejection)
-
-
-@given(st.integers(0, 2_000), st.integers(0, 255))
-def test_a_decision_with_one_byte_changed_never_raises(position: int, byte: int) -> None:
-    value = bytearray(decision("p-1", START_MS, features_of(random.Random(1))))
-    value[position % len(value)] = byte
-    decode_decision(bytes(value))
 
 
 GOOD = encode(label("p", "l"))
@@ -91,8 +68,8 @@ def test_unknown_fields_of_a_label_are_allowed() -> None:
 def test_what_cannot_be_read_is_dead_lettered_as_it_came_and_the_rest_goes_on() -> None:
     join, output = Join(MemoryStore()), Output()
     records = [
-        Read("t.decisions.v1", 1, 7, START_MS, b"k", b"{broken"),
-        Read("t.decisions.v1", 1, 8, START_MS, b"k", decision("p", START_MS, (1.0,))),
+        Read("t.features.v1", 1, 7, START_MS, b"k", b"{broken"),
+        Read("t.features.v1", 1, 8, START_MS, b"k", decision("p", START_MS, (1.0,))),
         Read("t.labels.v1", 2, 9, START_MS, None, None),
         Read("t.labels.v1", 2, 10, START_MS, b"p", encode(label("p", "l"))),
     ]
@@ -101,14 +78,14 @@ def test_what_cannot_be_read_is_dead_lettered_as_it_came_and_the_rest_goes_on() 
     assert (broken.topic, broken.key, broken.value) == ("t.payments.dlq.v1", b"k", b"{broken")
     letter = read_dead_letter(broken.headers)
     assert (letter.reason, letter.topic, letter.partition, letter.offset) == (
-        "decision_invalid", "t.decisions.v1", 1, 7
+        "features_invalid", "t.features.v1", 1, 7
     )  # fmt: skip
     assert empty.value is None
     assert read_dead_letter(empty.headers).reason == "label_invalid"
     assert (example.topic, example.partition, example.key) == ("t.examples.v1", 0, b"p")
     assert decode(example.value or b"", Example).payer == "payer-1"
     assert (first.topic, first.partition, first.key) == ("t.payments.v1", None, b"payer-1")
-    assert output.rejected == {"decision_invalid": 1, "label_invalid": 1}
+    assert output.rejected == {"features_invalid": 1, "label_invalid": 1}
 
 
 def test_the_first_label_of_a_payment_tells_scorers_what_was_served() -> None:
@@ -119,7 +96,7 @@ def test_the_first_label_of_a_payment_tells_scorers_what_was_served() -> None:
     for known in (schema, "cd" * 32):
         output = Output()
         records = [
-            Read("t.decisions.v1", 0, 0, START_MS, b"k", decided),
+            Read("t.features.v1", 0, 0, START_MS, b"k", decided),
             *(Read("t.labels.v1", 0, at, START_MS, b"p", value) for at, value in enumerate(said)),
         ]
         apply(Join(MemoryStore(), schema=known), records, TOPICS, output)
@@ -133,24 +110,20 @@ def test_the_first_label_of_a_payment_tells_scorers_what_was_served() -> None:
     assert told["cd" * 32] == [plain], "amounts of another schema may mean something else"
 
 
-def test_a_decision_that_was_kept_without_accounts_makes_an_example_and_tells_nobody() -> None:
-    stored = msgspec.msgpack.encode((START_MS, -3.0, (1.0,), "m", "s"))  # as earlier versions wrote it
-    read = msgspec.msgpack.decode(stored, type=Served)
-    assert payment_label_of(label("p", "l"), read, "s") is None
-    made = example_of(label("p", "l"), read)
-    assert made is not None
-    assert made.payer == ""
+def test_what_is_kept_of_a_decision_is_what_was_served() -> None:
+    features = features_of(random.Random(1))
+    batch = served_batch([Row("p-1", START_MS, features, -1.5, payer="a"), Row("p-2", START_MS + 5, features[::-1])])
+    pi, pi_cleared = np.array([0.5, 1.0]), np.array([0.25, 1.0])
+    first, second = kept_rows(batch, [0, 1], pi, pi_cleared)
+    assert first.numbers() == features
+    assert first == Kept(
+        START_MS, -1.5, np.array(features, dtype="<f8").tobytes(), MODEL, SCHEMA, "a", "payee-1", "p-1", "default",
+        0.5, 0.25,
+    )  # fmt: skip
+    assert (second.payment_id, second.event_time_ms, second.numbers()) == ("p-2", START_MS + 5, features[::-1])
+    assert kept_rows(batch, [], pi, pi_cleared) == []
 
 
-@pytest.mark.parametrize(
-    ("payment", "accounts"),
-    [
-        (b'{"payer":{"account":"a"},"payee":{"account":"b"}}', ("a", "b")),
-        (b'{"payer":{"account":1},"payer":{"account":"a"},"payee":{"account":"b"}}', ("", "")),
-        (b"", ("", "")),
-        (b"[]", ("", "")),
-        (b'{"payer":7,' + encode(Payment("p", 0, 1, "EUR", Party("a"), Party("b")))[1:], ("a", "b")),
-    ],
-)
-def test_accounts_are_read_as_the_payer_hop_reads_them(payment: bytes, accounts: tuple[str, str]) -> None:
-    assert accounts_of(ServedDecision("p", "default", 0, 0.0, (), "m", "s", msgspec.Raw(payment))) == accounts
+def test_a_batch_without_append_times_has_the_time_at_which_it_was_written() -> None:
+    rows = [Row("p", appended_ms=-1), Row("q", appended_ms=7)]
+    assert Decisions.of(served_batch(rows), 9).appended_ms.tolist() == [9, 7]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Container, Sequence
 from dataclasses import replace
-from zlib import crc32
 
 import numpy as np
 import pytest
@@ -13,26 +12,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.drift import SCORE, Alarm, count_bins, deciles, stability_index
+from services.contract.payment_digests import payment_key
 from services.contract.units import DAY_MS
-from services.learner.joining.join import Join, payment_key
-from services.learner.joining.records import ServedDecision
+from services.learner.joining.join import Join
+from services.learner.joining.records import Decisions
 from services.learner.joining.served import COLUMNS, REFERENCE_DECISIONS, ServedDrift, ServedPlan
 from services.scorer.path.features.registry import INDEX, NAMES
-from tests.learner.streams import MODEL, SCHEMA, START_MS, MemoryStore
+from tests.learner.streams import MemoryStore
+from tests.support.served_batches import SCHEMA, START_MS, Row, served_batch
 
 PLAN = ServedPlan(SCHEMA, sample_one_in=1, window_days=2, window_decisions=200, psi_limit=0.25, reference="1")
 DAY = START_MS // DAY_MS * DAY_MS
 A_DAY = 150
 """Decisions in one."""
 LARGE = "payer_payments_1d"
-Decisions = list[ServedDecision]
+Log = list[Row]
 
 
-def decision(number: int, at_ms: int, features: Sequence[float | None], score: float = -3.0) -> ServedDecision:
-    return ServedDecision(f"p-{number}", "default", at_ms, score, tuple(features), MODEL, SCHEMA)
+def decision(number: int, at_ms: int, features: Sequence[float | None], score: float = -3.0) -> Row:
+    return Row(f"p-{number}", at_ms, tuple(features), score)
 
 
-def decisions(seed: int, days: int, moved: Container[int] = (), a_day: int = A_DAY) -> Decisions:
+def take(served: ServedDrift, rows: Sequence[Row], is_new: bool = True) -> None:
+    decisions = Decisions.of(served_batch(rows), 0)
+    served.take(decisions, np.full(len(rows), is_new))
+
+
+def decisions(seed: int, days: int, moved: Container[int] = (), a_day: int = A_DAY) -> Log:
     """On days of ``moved`` one feature is missing, another is large, and scores are higher. Some are flags."""
     draw, made = np.random.default_rng(seed), []
     for day in range(days):
@@ -50,13 +56,12 @@ def decisions(seed: int, days: int, moved: Container[int] = (), a_day: int = A_D
     return made
 
 
-def run(store: MemoryStore, log: Sequence[ServedDecision], plan: ServedPlan = PLAN, batch: int = 40) -> list[Alarm]:
+def run(store: MemoryStore, log: Sequence[Row], plan: ServedPlan = PLAN, batch: int = 40) -> list[Alarm]:
     """The decisions in batches, as the joiner takes them, over what ``store`` holds; the alarms that were heard."""
     served = ServedDrift(store, plan)
     heard: list[Alarm] = []
     for start in range(0, len(log), batch):
-        for each in log[start : start + batch]:
-            served.take(each, each.event_time_ms)
+        take(served, log[start : start + batch])
         changes = served.seal()
         heard += served.alarms
         store.write(changes)
@@ -64,11 +69,11 @@ def run(store: MemoryStore, log: Sequence[ServedDecision], plan: ServedPlan = PL
     return heard
 
 
-def table(log: Sequence[ServedDecision]) -> np.ndarray:
+def table(log: Sequence[Row]) -> np.ndarray:
     return np.array([(*each.features, each.score) for each in log], dtype=np.float64)
 
 
-def indices(log: Decisions, reference: slice, current: slice) -> dict[str, float]:
+def indices(log: Log, reference: slice, current: slice) -> dict[str, float]:
     edges = deciles(table(log[reference]))
     counts = [count_bins(table(log[part]), edges) for part in (reference, current)]
     return dict(zip(COLUMNS, stability_index(*counts).tolist(), strict=True))
@@ -132,8 +137,7 @@ def test_what_was_not_written_leaves_no_trace() -> None:
     run(store, log[:400])
     before = dict(store.values)
     lost = ServedDrift(store, PLAN)
-    for each in log[400:]:
-        lost.take(each, each.event_time_ms)
+    take(lost, log[400:])
     lost.seal()
     assert store.values == before
 
@@ -141,9 +145,9 @@ def test_what_was_not_written_leaves_no_trace() -> None:
 def test_one_decision_in_so_many_is_looked_at_chosen_by_its_payment() -> None:
     log, plan = decisions(4, 2, a_day=3_000), replace(PLAN, sample_one_in=16)
     served = ServedDrift(MemoryStore(), plan)
-    for each in log:
-        served.take(each, each.event_time_ms)
-    chosen = sum(crc32(each.payment_id.encode()) % 16 == 0 for each in log)
+    take(served, log)
+    take(served, log, is_new=False)
+    chosen = sum(int.from_bytes(payment_key("default", each.payment_id)[8:]) % 16 == 0 for each in log)
     assert served.decisions["reference"] == chosen
     assert chosen == pytest.approx(len(log) / 16, rel=0.2)
 
@@ -172,11 +176,12 @@ def test_a_late_decision_counts_in_the_open_pane_and_one_far_ahead_ends_none() -
     run(store, log)
     served = ServedDrift(store, PLAN)
     features = log[0].features
-    served.take(decision(10_001, DAY - 30 * DAY_MS, features), DAY + 2 * DAY_MS - 1)
+    take(served, [decision(10_001, DAY - 30 * DAY_MS, features)._replace(appended_ms=DAY + 2 * DAY_MS - 1)])
     assert served.decisions["window"] == 0
     assert served.decisions["reference"] == len(log) + 1
-    served.take(decision(10_002, DAY + 4_000 * DAY_MS, features), DAY + DAY_MS)  # a wrong clock: at most a day ahead
-    served.take(decision(10_003, DAY + 2 * DAY_MS, features), DAY + 2 * DAY_MS)
+    wrong_clock = decision(10_002, DAY + 4_000 * DAY_MS, features)._replace(appended_ms=DAY + DAY_MS)
+    take(served, [wrong_clock])  # at most a day ahead
+    take(served, [decision(10_003, DAY + 2 * DAY_MS, features)._replace(appended_ms=DAY + 2 * DAY_MS)])
     assert served.decisions == {"reference": len(log) + 1, "window": 0}
     served.seal()
     assert served.decisions == {"reference": len(log) + 1, "window": 2}
@@ -195,8 +200,7 @@ def test_another_plan_forgets_all_and_takes_its_reference_anew(changed: dict[str
 
 def test_a_decision_of_another_schema_is_not_looked_at() -> None:
     served = ServedDrift(MemoryStore(), replace(PLAN, feature_schema_hash="00" * 32))
-    for each in decisions(1, 1):
-        served.take(each, each.event_time_ms)
+    take(served, decisions(1, 1))
     assert served.decisions["reference"] == 0
     assert served.seal() == {}
 

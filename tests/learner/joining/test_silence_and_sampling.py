@@ -16,16 +16,20 @@ from models.learning.silence import certainty
 from services.bench.soak import soak
 from services.contract.codec import decode, encode
 from services.contract.label import Disposition, Example
+from services.contract.payment_digests import payment_key
+from services.contract.served import ERROR, HIT, NO_HIT
 from services.contract.topics import Topics
 from services.contract.units import DAY_MS
 from services.learner.joining.batch import Output, Read, apply, sweep
-from services.learner.joining.join import Join, Limits, StateRefused, payment_key
-from services.learner.joining.records import EXAMPLE_WEIGHT_MAX, ServedDecision, decode_decision
+from services.learner.joining.join import Join, Limits
+from services.learner.joining.records import EXAMPLE_WEIGHT_MAX
 from services.learner.joining.sampling import drawn, inclusion
+from services.learner.joining.state import StateRefused
 from services.learner.measures import Measures
 from services.runtime.metrics import Metrics
 from services.scorer.path.scoring.model import probability
-from tests.learner.streams import START_MS, MemoryStore, decision, label, served, taught
+from tests.learner.streams import MemoryStore, decision, label, served, take, taught
+from tests.support.served_batches import START_MS, Row, served_batch
 
 TOPICS = Topics()
 LATER_MS = START_MS + 10_000 * DAY_MS
@@ -35,23 +39,20 @@ LIMITS = Limits(keep_share=0.1, keep_probability=0.05, label_maturity_ms=90 * DA
 @pytest.mark.parametrize(
     ("outcome", "rule", "score", "wanted"),
     [
-        ("review", "", -9.0, 1.0),
-        ("pass", "hit", -9.0, 1.0),
-        ("pass", "error", -9.0, 0.1),
-        ("pass", "", -9.0, 0.1),
-        ("pass", "", -4.0, probability(-4.0) / 0.05),
-        ("pass", "", -2.9, 1.0),
-        ("pass", "", 9.0, 1.0),
+        ("review", NO_HIT, -9.0, 1.0),
+        ("pass", HIT, -9.0, 1.0),
+        ("pass", ERROR, -9.0, 0.1),
+        ("pass", NO_HIT, -9.0, 0.1),
+        ("pass", NO_HIT, -4.0, probability(-4.0) / 0.05),
+        ("pass", NO_HIT, -2.9, 1.0),
+        ("pass", NO_HIT, 9.0, 1.0),
     ],
 )
 def test_what_is_of_interest_is_kept_and_of_the_rest_a_share_that_grows_with_the_probability(
-    outcome: str, rule: str, score: float, wanted: float
+    outcome: str, rule: int, score: float, wanted: float
 ) -> None:
-    whole = decision("p", START_MS, ()).replace(b'"outcome":"hit"', b'"outcome":"%s"' % (rule or "error").encode())
-    whole = whole.replace(b'"outcome":"pass"', b'"outcome":"%s"' % outcome.encode())
-    read = decode_decision(whole.replace(b'"score":-3.0', b'"score":%f' % score))
-    assert isinstance(read, ServedDecision)
-    assert inclusion(read, 0.1, 0.05) == pytest.approx(wanted)
+    rows = [Row("p", score=score, outcome=outcome, rules=(NO_HIT, rule)), Row("q", score=-9.0)]
+    assert inclusion(served_batch(rows), 0.1, 0.05).tolist() == pytest.approx([wanted, 0.1])
 
 
 def test_weights_undo_the_sampling() -> None:
@@ -60,7 +61,7 @@ def test_weights_undo_the_sampling() -> None:
     scores = [min(2.0, draw.gauss(-6.0, 2.0)) for _ in range(20_000)]
     weights: list[float] = []
     for number, score in enumerate(scores):
-        join.take_decision(served(f"p-{number}", score=score), LATER_MS)
+        take(join, served(f"p-{number}", score=score), LATER_MS)
         joined = join.take_label(label(f"p-{number}", "l", source="authority"))
         weights.append(0.0 if joined is None else taught(joined).weight)
     assert 2_000 < join.decisions < 8_000
@@ -76,7 +77,7 @@ def test_a_label_that_waits_for_a_decision_that_is_not_kept_is_counted_and_waits
     names = [f"p-{number}" for number in range(200)]
     for name in names:
         join.take_label(label(name, "l"))
-    made = [each for name in names for each in join.take_decision(served(name, score=-9.0), LATER_MS)]
+    made = [each for name in names for each in take(join, served(name, score=-9.0), LATER_MS)]
     assert 5 < len(made) < 40
     assert {name for name in names if drawn(payment_key("default", name)) < 0.1} == {
         taught(each).payment_id for each in made
@@ -95,7 +96,7 @@ def test_of_what_turns_out_not_suspicious_a_share_is_learned_and_weighs_as_the_w
     weights: list[float] = []
     for number, score in enumerate(scores):
         suspicious = number % 20 == 0
-        join.take_decision(served(f"p-{number}", score=score), LATER_MS)
+        take(join, served(f"p-{number}", score=score), LATER_MS)
         said = label(
             f"p-{number}", "l", disposition="suspicious" if suspicious else "not_suspicious", source="authority"
         )
@@ -118,7 +119,7 @@ def test_of_what_turns_out_not_suspicious_a_share_is_learned_and_weighs_as_the_w
 def test_a_label_that_corrects_an_example_is_learned_whatever_is_drawn() -> None:
     join = Join(MemoryStore(), LEARNED)
     name = next(each for each in (f"p-{at}" for at in range(100)) if drawn(payment_key("default", each)) > 0.5)
-    join.take_decision(served(name, score=-9.0), LATER_MS)
+    take(join, served(name, score=-9.0), LATER_MS)
     said: tuple[Disposition, ...] = ("not_suspicious", "not_suspicious", "suspicious", "not_suspicious")
     made = [join.take_label(label(name, f"l-{at}", START_MS + at, each, "authority")) for at, each in enumerate(said)]
     examples = [each.example for each in made if each is not None]
@@ -131,8 +132,8 @@ def test_of_silence_the_same_share_is_learned_and_weighs_as_the_whole() -> None:
     join = Join(store, LEARNED)
     names = [f"p-{number}" for number in range(300)]
     for name in names:
-        join.take_decision(served(name, score=-9.0), LATER_MS)
-    join.take_decision(served("now", START_MS + 91 * DAY_MS), LATER_MS)
+        take(join, served(name, score=-9.0), LATER_MS)
+    take(join, served("now", START_MS + 91 * DAY_MS), LATER_MS)
     store.write(join.seal())
     join.written()
     passed, made = join.sweep(1_000)
@@ -159,7 +160,7 @@ def test_a_decision_without_a_label_makes_one_weak_example_after_its_time_and_te
         ("p-3", encode(label("p-3", "l", START_MS + 20 * DAY_MS))),
     ]
     for key, value in records:
-        topic = TOPICS.labels.name if key == "p-3" and b"label_id" in value else TOPICS.decisions.name
+        topic = TOPICS.labels.name if key == "p-3" and b"label_id" in value else TOPICS.features.name
         apply(join, [Read(topic, 0, 0, LATER_MS, key.encode(), value)], TOPICS, Output())
         store.write(join.seal())
         join.written()
@@ -192,7 +193,7 @@ def test_a_decision_that_comes_when_silence_has_passed_its_day_is_kept_and_not_p
         join.written()
 
     for name, day in (("old", 0), ("now", 100), ("late", -1)):
-        join.take_decision(served(name, START_MS + day * DAY_MS), LATER_MS)
+        take(join, served(name, START_MS + day * DAY_MS), LATER_MS)
         settle()
         passed, made = join.sweep(10)
         assert (passed, [each.payment_id for each in made]) == ((1, ["old"]) if name == "now" else (0, []))
@@ -203,7 +204,7 @@ def test_a_decision_that_comes_when_silence_has_passed_its_day_is_kept_and_not_p
 def test_a_weight_stays_what_a_trainer_takes() -> None:
     join = Join(MemoryStore(), Limits(keep_share=1e-9, keep_probability=1.0))
     name = next(each for each in (f"p-{at}" for at in range(10**6)) if drawn(payment_key("default", each)) < 1e-5)
-    join.take_decision(served(name, score=-11.0), LATER_MS)
+    take(join, served(name, score=-11.0), LATER_MS)
     said = label(name, "l", source="authority")
     joined = join.take_label(structs.replace(said, weight=1e5))
     assert joined is not None
@@ -220,10 +221,10 @@ def test_what_becomes_of_decisions_and_labels_is_counted() -> None:
     join, measures = Join(store, LIMITS), Measures(metrics)
     for number in range(100):
         join.take_label(label(f"p-{number}", "l", START_MS + 2, source="authority"))
-        join.take_decision(served(f"p-{number}", score=-9.0), LATER_MS)
+        take(join, served(f"p-{number}", score=-9.0), LATER_MS)
         join.take_label(label(f"p-{number}", "m", START_MS + 2))
-        join.take_decision(served(f"q-{number}", score=-9.0), LATER_MS)
-    join.take_decision(served("now", START_MS + 91 * DAY_MS), LATER_MS)
+        take(join, served(f"q-{number}", score=-9.0), LATER_MS)
+    take(join, served("now", START_MS + 91 * DAY_MS), LATER_MS)
     measures.joined(join.counts, {}, 1)
     store.write(join.seal())
     join.written()

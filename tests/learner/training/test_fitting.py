@@ -19,10 +19,10 @@ from services.learner.training import fitting
 from services.learner.training.fit_process import read, written
 from services.learner.training.fitting import FitError, fit_beside, fitted
 from services.scorer.path.features.registry import FEATURES
-from tests.learner.streams import SCHEMA
 from tests.learner.training.endless import endless
 from tests.learner.worker import PATIENCE_S
 from tests.models.lines import log_of, plan_of
+from tests.support.served_batches import SCHEMA
 
 COUNT = 400
 

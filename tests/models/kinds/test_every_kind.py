@@ -24,10 +24,10 @@ from services.scorer.path.features.registry import INDEX
 from services.scorer.path.scoring.ensemble import FORMS, SHADOW_ONLY, model_from, scoring_from
 from services.scorer.path.scoring.model import ModelRefused, Scoring, probability
 from services.workbench.register import register
-from tests.learner.streams import SCHEMA
 from tests.models.lines import Made, log_of, plan_of, run
 from tests.models.tables import as_matrix, examples, odd
 from tests.support.graphs import linear_graph
+from tests.support.served_batches import SCHEMA
 
 LEARNING = [kind.name for kind in TABLE if kind.learner]
 every_kind = pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.name)

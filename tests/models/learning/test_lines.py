@@ -36,9 +36,10 @@ from services.runtime.settings import SettingsError, load_settings
 from services.scorer.path.scoring.ensemble import EnsembleModel, model_from, scoring_from
 from services.scorer.path.scoring.model import ModelRefused
 from services.scorer.path.scoring.votes import VotingModel, share_log_odds
-from tests.learner.streams import SCHEMA, example
+from tests.learner.streams import example
 from tests.models.lines import KINDS, Made, log_of, plan_of, run
 from tests.models.tables import as_matrix, examples, odd
+from tests.support.served_batches import SCHEMA
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from models.kinds.table import TABLE
 from models.learning.threshold import ThresholdWindow
 from models.learning.training import Plan, Snapshot, Trainer
 from services.contract.label import Example
-from tests.learner.streams import SCHEMA, example
+from tests.learner.streams import example
+from tests.support.served_batches import SCHEMA
 
 REFIT, WINDOW, BUDGET = 80, 60, 0.2
 KINDS = tuple(kind.name for kind in TABLE if kind.learner)

@@ -17,7 +17,8 @@ from models.learning.training import RECENT_EXAMPLES, Plan, Snapshot, Trainer, T
 from services.contract.codec import encode
 from services.contract.label import Example
 from services.scorer.path.scoring.ensemble import model_from
-from tests.learner.streams import SCHEMA, example
+from tests.learner.streams import example
+from tests.support.served_batches import SCHEMA
 
 PLAN = Plan(SCHEMA, 20, 0.05)
 GOLDEN = "80d8a21334576f81182c2c7c2ca36812b4a5a2abacbbccf983b83890f1bee3af"

@@ -10,7 +10,8 @@ import pytest
 
 from models.learning.training import Plan, Snapshot, Trainer
 from models.registry.registry import Registry, RegistryError
-from tests.learner.streams import SCHEMA, example
+from tests.learner.streams import example
+from tests.support.served_batches import SCHEMA
 
 PLAN = Plan(SCHEMA, 10, 0.05)
 

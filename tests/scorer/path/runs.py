@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,17 +15,22 @@ from services.contract.label import PaymentLabel
 from services.contract.payment import Payment
 from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
-from services.scorer.path.features.inputs import corridor_slots, label_rows, payer_rows
+from services.scorer.path.features.inputs import (
+    PAYEE_INPUT,
+    CorridorNames,
+    corridor_slots,
+    known_or_nan,
+    label_rows,
+    payer_rows,
+)
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import DUPLICATE, FORWARD, payer_features
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash, term_of
-from services.scorer.path.features.registry import PAYEE_HOP, PAYER_HOP
+from services.scorer.path.features.registry import INDEX, PAYEE_HOP, PAYER_HOP
 from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
 from services.scorer.path.features.state import ACCOUNTS_MAX, AccountState, account_key
 from services.scorer.path.features.tokens import write_linked
-from services.scorer.path.frame import HEADER, Frames, Source, headers_of, told_of
-from services.scorer.path.replay import on_payee_side
 from tests.scorer.path.features.twin_arithmetic import money_of
 from tests.scorer.path.features.twin_views import Outflow
 from tests.scorer.path.features.typology_twin import CONFIRMED_ACCOUNTS, LEXICON
@@ -39,7 +44,7 @@ PRIVATE = PrivateLists(
 )
 """The lists of the logs' deployer."""
 PayeeRecord = tuple[Payment, bytes] | Outflow | PaymentLabel
-"""At the payee hop: a payment with what its frame carries, a note of money paid out, or a label."""
+"""At the payee hop: a payment with what the payer hop says of it, a note of money paid out, or a label."""
 LABELLED = 9
 """Stands for the verdict on a label that is no repeat."""
 KEY = Digests().key
@@ -112,7 +117,7 @@ def run_payer(
             digests(*((each.tenant, each.payer) for each in told)),
             labels["before"],
         )
-        corridors = corridor_slots(payments, inputs, run.state.corridors)
+        corridors = corridor_slots(inputs, corridor_of(payments), run.state.corridors)
         now_ms = run.state.times(inputs["event_ms"])
         features, verdicts, recent, fresh = payer_features(
             inputs,
@@ -194,20 +199,34 @@ def inputs_of(
     inputs = payer_rows([payment for payment, _ in paid], parameters.eur_per_minor_unit(), PRIVATE)
     carried = b"".join(row for _, row in paid)
     packed = np.frombuffer(carried, dtype=[("features", "f8", (len(PAYER_HOP),)), ("payees", "u2", (RECENT_PAYEES,))])
-    every = np.arange(len(paid))
-    told = told_of(inputs, packed["features"], packed["payees"], every)
-    headers = np.zeros(len(log), dtype=HEADER)
     is_note = np.array([isinstance(record, Outflow) for record in log], dtype=np.bool_)
-    headers["kind"] = is_note
-    headers[~is_note] = headers_of(inputs, every, [0] * len(paid), Source(0, 0))
+    rows = np.zeros(len(log), dtype=(np.record, PAYEE_INPUT))
+    rows["outflow"] = is_note
+    for name in ("event_ms", "amount", "status", "payer_country", "payer", "text", "confirmed", "in_lexicon"):
+        rows[name][~is_note] = inputs[name]
+    rows["opened_ms"][~is_note], rows["recent_payees"][~is_note] = inputs["payee_opened_ms"], packed["payees"]
+    for name in set(PAYEE_INPUT.names or ()) & set(INDEX):
+        rows[name][~is_note] = packed["features"][:, INDEX[name]]
     notes = [(record.event_time_ms, record.amount) for record in log if isinstance(record, Outflow)]
-    headers["event_ms"][is_note] = [event_ms for event_ms, _ in notes]
-    headers["amount"][is_note] = [amount for _, amount in notes]
+    rows["event_ms"][is_note] = [event_ms for event_ms, _ in notes]
+    rows["amount"][is_note] = [amount for _, amount in notes]
     accounts = [
         (record.tenant, record.account) if isinstance(record, Outflow) else (record[0].tenant, record[0].payee.account)
         for record in log
     ]
-    return Frames([], headers, told, []).inputs(), digests(*accounts)
+    return rows, digests(*accounts)
+
+
+def on_payee_side(labels: Sequence[PaymentLabel], before: Sequence[int]) -> NDArray[Any]:
+    """``LABEL_INPUT[k]`` of labels at the payee hop; ``before`` is how many payments and notes stand before each."""
+    rows = label_rows(labels, before, lambda _: 0)
+    rows["value"] = known_or_nan(label.amount_over_cleared for label in labels)
+    return rows
+
+
+def corridor_of(payments: Sequence[Payment]) -> Callable[[int], CorridorNames]:
+    """What names the corridor of each of ``payments``."""
+    return lambda row: CorridorNames.of(payments[row])
 
 
 def run_payee(
@@ -230,7 +249,7 @@ def run_payee(
             else:
                 paid.append(each)
         inputs, keys = inputs_of(paid, parameters)
-        told = on_payee_side(labels, np.array(before, dtype=np.int64))
+        told = on_payee_side(labels, before)
         slots, label_slots = run.state.payee_slots(
             keys,
             inputs["event_ms"],

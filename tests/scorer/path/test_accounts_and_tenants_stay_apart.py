@@ -24,6 +24,7 @@ from services.scorer.path.features.tokens import write_linked
 from tests.scorer.path.logs import NO_HORIZON, PARAMETERS, SEEDED, START_MS, Log, after, logs, payment, seeded_log
 from tests.scorer.path.runs import (
     PRIVATE,
+    corridor_of,
     digests,
     inputs_of,
     nothing_labelled,
@@ -45,7 +46,7 @@ def test_the_arrays_that_a_kernel_reads_are_left_as_they_were() -> None:
     slots, _ = state.slots(accounts, inputs["event_ms"])
     before, slots_before = inputs.tobytes(), slots.copy()
     now_ms = state.times(inputs["event_ms"])
-    corridors = corridor_slots(log, inputs, state.corridors)
+    corridors = corridor_slots(inputs, corridor_of(log), state.corridors)
     features, verdicts, *_ = payer_features(inputs, slots, corridors, state, PARAMETERS, *nothing_labelled())
     members = (inputs["payee"], inputs["payer"])
     write_linked(features, verdicts == FORWARD, log, members, state.tokens, now_ms, PRIVATE.texts.digest)

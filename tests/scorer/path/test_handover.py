@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from services.contract.columns import Texts
+from services.contract.handover import HANDOVER
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import PAYEE_INPUT, PAYER_INPUT
 from services.scorer.path.features.registry import INDEX, PAYER_AT, PAYER_HOP
-from services.scorer.path.handover import HANDOVER, LabelsOnward, Onward, Source, Spans, hand_over
+from services.scorer.path.handover import LabelsOnward, Onward, Source, Spans, hand_over
 from services.scorer.path.handover_reading import Handover, read_handovers
 from services.scorer.path.records import Outbound, Record
 from tests.contract.payloads import SEEDED
@@ -75,7 +76,7 @@ def onward(batch: Given) -> tuple[Onward, LabelsOnward, int]:
     labels = LabelsOnward(
         np.array([before for before, _ in batch.labels], dtype=np.int64),
         np.array([offset["label", at] for at in range(k)], dtype=np.int64),
-        START_MS + np.arange(k), START_MS - np.arange(k), 0.5 + np.arange(k), np.arange(k) % 2 == 0,
+        START_MS + np.arange(k), START_MS - np.arange(k), 0.5 + np.arange(k, dtype=np.float64), np.arange(k) % 2 == 0,
         numbered(3, list(range(k))), np.array([to for _, to in batch.labels], dtype=np.int64),
     )  # fmt: skip
     return payments, labels, BATCH_START + len(order)

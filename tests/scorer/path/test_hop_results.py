@@ -47,7 +47,7 @@ def payer_hop() -> PayerHop:
     return PayerHop(RULESET, "payments.v1", 0, 1)
 
 
-def frames_of(result: HopResult) -> list[Record]:
+def handed_over_by(result: HopResult) -> list[Record]:
     return [
         Record(at, each.timestamp, each.key, each.value) for at, each in enumerate(result.outputs["payments_by_payee"])
     ]
@@ -63,20 +63,20 @@ def test_the_payer_hop_counts_what_became_of_each_record() -> None:
     assert len(result.outputs["dead_letters"]) == 3
 
 
-def test_the_payee_hop_counts_what_became_of_each_frame() -> None:
-    frames = frames_of(payer_hop().process(LOG, model()))
-    bad = [frames[0]._replace(key=None), Record(0, 0, b"b", b"junk")]
-    result = PayeeHop(RULESET, "by-payee", 0, 1, 1).process([*bad, *frames], model(review_probability=0.0))
-    assert result.counts == Counter(decided=2, label=1, dead_letter=2, review=2, duplicate=0)
-    assert result.reasons == Counter(frame_invalid=2)
+def test_the_payee_hop_counts_what_became_of_each_payment_and_record() -> None:
+    handed = handed_over_by(payer_hop().process(LOG, model()))
+    bad = [handed[0]._replace(value=None), Record(0, 0, b"b", b"junk")]
+    result = PayeeHop(RULESET, "by-payee", 0, 1, 1).process([*bad, *handed], model(review_probability=0.0))
+    assert result.counts == Counter(decided=2, label=1, dead_letter=2, review=2, duplicate=0, gap=0)
+    assert result.reasons == Counter(handover_invalid=2)
     assert len(result.outputs["dead_letters"]) == 2
-    some = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model(review_probability=1.0))
+    some = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(handed, model(review_probability=1.0))
     assert (some.counts["decided"], some.counts["review"]) == (2, 0)
 
 
 def test_a_decision_is_lean_and_stands_under_the_account_of_its_payee_at_the_time_of_its_append() -> None:
-    frames = frames_of(payer_hop().process(LOG, model()))
-    decisions = PayeeHop(RULESET, "by-payee", 7, 1, 1).process(frames, model()).outputs["decisions"]
+    handed = handed_over_by(payer_hop().process(LOG, model()))
+    decisions = PayeeHop(RULESET, "by-payee", 7, 1, 1).process(handed, model()).outputs["decisions"]
     assert [each[:3] for each in decisions] == [(7, APPENDED_MS, b"b")] * 2
     assert [each.headers for each in decisions] == [[], []]
     for each in decisions:
@@ -86,8 +86,8 @@ def test_a_decision_is_lean_and_stands_under_the_account_of_its_payee_at_the_tim
 
 
 def test_a_review_is_an_event_named_after_its_decision_and_subject() -> None:
-    frames = frames_of(payer_hop().process(LOG, model()))
-    outputs = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model(review_probability=0.0)).outputs
+    handed = handed_over_by(payer_hop().process(LOG, model()))
+    outputs = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(handed, model(review_probability=0.0)).outputs
     reviews = [(each.headers, decode(each.value, Review)) for each in outputs["reviews"]]
     assert len(reviews) >= 2
     for headers, review in reviews:
@@ -95,8 +95,8 @@ def test_a_review_is_an_event_named_after_its_decision_and_subject() -> None:
 
 
 def test_the_payee_hop_counts_by_rule_what_its_decisions_say() -> None:
-    frames = frames_of(payer_hop().process(seeded_log(300), model()))
-    result = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model())
+    handed = handed_over_by(payer_hop().process(seeded_log(300), model()))
+    result = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(handed, model())
     decisions = [decode(each.value, Decision) for each in result.outputs["decisions"]]
     said = Counter((rule, "hit") for each in decisions for rule in each.rules)
     said.update((rule, "error") for each in decisions for rule in each.unmeasured)
@@ -105,8 +105,8 @@ def test_the_payee_hop_counts_by_rule_what_its_decisions_say() -> None:
 
 
 def test_of_the_rules_a_review_tells_those_that_hit_or_could_not_run() -> None:
-    frames = frames_of(payer_hop().process(seeded_log(300), model()))
-    outputs = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model(review_probability=0.0)).outputs
+    handed = handed_over_by(payer_hop().process(seeded_log(300), model()))
+    outputs = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(handed, model(review_probability=0.0)).outputs
     told: set[str] = set()
     for each in (decode(record.value, Decision) for record in outputs["decisions"]):
         assert each.review is not None
@@ -127,8 +127,8 @@ def test_no_record_of_features_is_larger_than_a_mebibyte_however_long_names_are(
         for at in range(1_500)
     ]
     log = [record(at, each, each.payer.account.encode()) for at, each in enumerate(payments)]
-    frames = frames_of(payer_hop().process(log, model()))
-    features = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model()).outputs["features"]
+    handed = handed_over_by(payer_hop().process(log, model()))
+    features = PayeeHop(RULESET, "by-payee", 0, 1, 1).process(handed, model()).outputs["features"]
     assert [row.payment_id for row in rows_of(features)] == [each.payment_id for each in payments]
     assert max(len(each.value) for each in features) <= 1_048_576
     assert len(features) <= sum(len(each.value) for each in features) / BATCH_BYTES + 1, "records are full"
@@ -136,24 +136,24 @@ def test_no_record_of_features_is_larger_than_a_mebibyte_however_long_names_are(
 
 def test_each_stage_is_marked_when_it_is_over() -> None:
     marks: list[str] = []
-    frames = frames_of(payer_hop().process(LOG, model(), marks.append))
+    handed = handed_over_by(payer_hop().process(LOG, model(), marks.append))
     assert marks == ["decode", "state", "kernel", "encode"]
     marks.clear()
-    PayeeHop(RULESET, "by-payee", 0, 1, 1).process(frames, model(), marks.append)
+    PayeeHop(RULESET, "by-payee", 0, 1, 1).process(handed, model(), marks.append)
     assert marks == ["decode", "state", "kernel", "rules", "model", "packs", "model", "encode"]
 
 
 def test_without_repeats_a_frame_that_comes_again_is_decided_again() -> None:
-    frames = frames_of(payer_hop().process(LOG, model()))
+    handed = handed_over_by(payer_hop().process(LOG, model()))
     hop = PayeeHop(RULESET, "by-payee", 0, 1, 1)
-    assert [hop.process(frames, model()).counts["decided"] for _ in range(2)] == [2, 2]
+    assert [hop.process(handed, model()).counts["decided"] for _ in range(2)] == [2, 2]
 
 
 def with_key(key: bytes) -> Ruleset:
     return replace(RULESET, private=PrivateLists(texts=Texts(Digests(key))))
 
 
-def test_state_and_frames_are_of_a_feature_schema_and_of_a_key_of_digests() -> None:
+def test_state_and_handed_are_of_a_feature_schema_and_of_a_key_of_digests() -> None:
     plain = bytes.fromhex(feature_schema_hash(RULESET.parameters)[:16])
     assert schema_of(RULESET) == plain
     keyed = [schema_of(with_key(key)) for key in (b"0" * 32, b"1" * 32)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,12 +13,12 @@ from msgspec import structs
 from services.contract.codec import encode
 from services.contract.dead_letter import read_dead_letter
 from services.contract.events import PAYMENT_LABEL, cloud_event
+from services.contract.handover import LABEL, OUTFLOW
+from services.contract.handover import PAYMENT as PAID
 from services.contract.label import PaymentLabel
 from services.contract.payment import Party, Payment
 from services.scorer.path.features.registry import INDEX, NAMES, PAYER_HOP
 from services.scorer.path.features.rows import LABEL_IDS
-from services.scorer.path.frame import HEADER, LABEL, OUTFLOW
-from services.scorer.path.frame import PAYMENT as PAID
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Outbound, Record
 from services.scorer.path.replay import Replay, label_record
@@ -27,6 +26,7 @@ from services.scorer.path.scoring.model import untrained_model
 from tests.scorer.path.logs import DAY_MS, NO_HORIZON, PARAMETERS, START_MS, Mixed, labelled, payment, seeded_log
 from tests.scorer.path.runs import LABELLED, payee_log, payee_matrix, payer_matrix, row_of, run_payee, run_payer
 from tests.scorer.path.test_hops import APPENDED_MS, RULESET, SCHEMA
+from tests.support.handed import columns_of, rows_handed
 from tests.support.served import features_of, rows_of
 
 MODEL = untrained_model(SCHEMA)
@@ -45,20 +45,20 @@ def records_of(log: Mixed) -> list[Record]:
 LOG = records_of(labelled(seeded_log(seed=21, length=250), seed=4))
 
 
-def frames_of(records: Sequence[Record], cuts: Sequence[int] = (), partitions: int = 1) -> list[Outbound]:
+def handed_of(records: Sequence[Record], cuts: Sequence[int] = (), partitions: int = 1) -> list[Outbound]:
     hop = PayerHop(RULESET, "payments.v1", 0, partitions)
     edges = sorted({0, len(records), *(cut for cut in cuts if cut < len(records))})
     return [
-        frame
+        record
         for start, stop in pairwise(edges)
-        for frame in hop.process(records[start:stop], MODEL).outputs["payments_by_payee"]
+        for record in hop.process(records[start:stop], MODEL).outputs["payments_by_payee"]
     ]
 
 
-def decided(frames: Sequence[Outbound], cuts: Sequence[int] = ()) -> tuple[list[Outbound], list[Outbound]]:
+def decided(handed: Sequence[Outbound], cuts: Sequence[int] = ()) -> tuple[list[Outbound], list[Outbound]]:
     """Decisions, and records of what they were made of."""
     hop = PayeeHop(RULESET, "by-payee", 0, 1, 1)
-    read = [Record(at, each.timestamp, each.key, each.value) for at, each in enumerate(frames)]
+    read = [Record(at, each.timestamp, each.key, each.value) for at, each in enumerate(handed)]
     edges = sorted({0, len(read), *(cut for cut in cuts if cut < len(read))})
     outputs = [hop.process(read[start:stop], MODEL).outputs for start, stop in pairwise(edges)]
     decisions, features = ([each for made in outputs for each in made[role]] for role in ("decisions", "features"))
@@ -78,28 +78,27 @@ def label_of(of: Payment, confirmed: bool = True, **changes: object) -> PaymentL
 @settings(derandomize=True, max_examples=25, deadline=None)
 @given(cuts=st.lists(st.integers(1, 600), max_size=12), others=st.lists(st.integers(1, 600), max_size=12))
 def test_how_logs_with_labels_are_cut_changes_no_byte(cuts: list[int], others: list[int]) -> None:
-    frames = frames_of(LOG)
-    assert frames_of(LOG, cuts) == frames
-    (cut, cut_features), (whole, features) = decided(frames, others), decided(frames)
-    assert cut == whole
+    whole, parts = handed_of(LOG), handed_of(LOG, cuts)
+    assert rows_handed(parts) == rows_handed(whole)
+    (decisions, features), (cut, cut_features) = decided(whole), decided(parts, others)
+    assert cut == decisions
     assert rows_of(cut_features) == rows_of(features)
 
 
-def test_labels_stand_among_frames_in_the_order_of_the_log() -> None:
-    by_partition = [[each for each in frames_of(LOG, (), 3) if each.partition == at] for at in range(3)]
+def test_labels_stand_among_payments_in_the_order_of_the_log() -> None:
     kinds = set()
-    for frames in by_partition:
-        headers = [np.frombuffer(each.value, dtype=HEADER, count=1)[0] for each in frames]
-        offsets = [int(each["offset"]) for each in headers]
+    for at in range(3):
+        columns = [columns_of(each) for each in handed_of(LOG, (), 3) if each.partition == at]
+        offsets = [offset for each in columns for offset in each.arrays["offset"].tolist()]
         assert offsets == sorted(offsets)
-        kinds |= {int(each["kind"]) for each in headers}
+        kinds |= {kind for each in columns for kind in each.arrays["kind"].tolist()}
     assert kinds == {PAID, OUTFLOW, LABEL}
 
 
 @settings(derandomize=True, max_examples=10, deadline=None)
 @given(cuts=st.lists(st.integers(1, 600), max_size=6))
 def test_a_replay_with_labels_among_the_payments_serves_what_workers_serve(cuts: list[int]) -> None:
-    served = decided(frames_of(LOG))[1]
+    served = decided(handed_of(LOG))[1]
     replay, payments, rows = Replay(RULESET), [], []
     for start, stop in pairwise(sorted({0, len(LOG), *(cut for cut in cuts if cut < len(LOG))})):
         found, features = replay.measure(LOG[start:stop])
@@ -139,13 +138,13 @@ def test_a_label_that_comes_again_counts_once_among_the_payers_latest(between: i
     assert count == between + 2 - repeats
 
 
-def test_a_label_frame_that_comes_again_counts_once() -> None:
+def test_a_label_that_is_handed_over_again_counts_once() -> None:
     first = payment(0)
-    frames = frames_of(records_of((first, label_of(first), payment(1, payer=Party("C")))))
+    handed = handed_of(records_of((first, label_of(first), payment(1, payer=Party("C")))), (1, 2))
     hop = PayeeHop(RULESET, "by-payee", 0, 1, 1, repeats_possible=True)
     for again in range(2):
-        read = [Record(3 * again + at, each.timestamp, each.key, each.value) for at, each in enumerate(frames)]
-        hop.process(read[: 3 if again else None], MODEL)
+        read = [Record(3 * again + at, each.timestamp, each.key, each.value) for at, each in enumerate(handed)]
+        hop.process(read, MODEL)
     row = row_of(hop.state, "B")
     assert (hop.state.pools(0)["labels"].rows[row["labels_at"]]["labels"], row["payments"]) == (1, 2)
 

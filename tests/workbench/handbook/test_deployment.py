@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 from msgspec import structs
@@ -16,16 +15,19 @@ from models.labels import RELIABILITY
 from models.learning.training import Trainer
 from services.contract.codec import decode, encode
 from services.contract.label import Example
+from services.contract.payment import Payment
+from services.contract.served import write_served
 from services.contract.topics import Topics
 from services.contract.units import DAY_MS
 from services.learner.app import challenger_plans_of, limits_of, plan_of
 from services.learner.joining.batch import Output, Read, apply
 from services.learner.joining.join import Join
-from services.learner.joining.records import ServedDecision, read_example
+from services.learner.joining.records import read_example
 from services.runtime.settings import load_settings
 from services.workbench.handbook.deployment import UNTRAINED, Deployment, UnfitError
 from services.workbench.handbook.run import CHOSEN
 from tests.learner.streams import MemoryStore
+from tests.support.served_batches import Row, served_batch
 from tests.workbench.handbook.streams import LEADER, START_MS, WEEK_MS, Run, rows_of, small_cards, small_settings
 
 pytest.importorskip("lightgbm")
@@ -71,11 +73,13 @@ def test_the_examples_are_those_that_the_learners_join_makes_of_the_same_records
     for row, score in zip(rows, run.scores.tolist(), strict=True):
         known = made.get(row.payment_id, unknown)
         surely = known.label is False and known.weight == RELIABILITY["analyst"]  # learned whatever is drawn: a review
-        decision = ServedDecision(
-            row.payment_id, "default", row.event_time_ms, score, known.features, known.model_hash,
-            known.feature_schema_hash, msgspec.Raw(row.value), "review" if surely else "pass",
+        payment = decode(row.value, Payment)
+        decided = Row(
+            row.payment_id, row.event_time_ms, known.features, score, "review" if surely else "pass",
+            payment.payer.account, payment.payee.account,
         )  # fmt: skip
-        apply(join, [Read(topics.decisions.name, 0, 0, row.event_time_ms, b"", encode(decision))], topics, output)
+        value = write_served(served_batch([decided], known.feature_schema_hash, known.model_hash))
+        apply(join, [Read(topics.features.name, 0, 0, row.event_time_ms, None, value)], topics, output)
     for row in rows:
         if row.label is not None and row.label.label_time_ms <= latest_ms:
             apply(join, [Read(topics.labels.name, 0, 0, latest_ms, b"", encode(row.label))], topics, output)

@@ -13,8 +13,6 @@ USED, FREE = 0, 1
 NOWHERE = -1
 """Stands in ``homes`` for a row that no record of the log has to hold."""
 _ROWS_MIN = 64
-_GROWTH = 16
-"""A table that is full grows by a sixteenth: little is spare, and a row is copied some sixteen times in all."""
 
 
 class Pool(NamedTuple):
@@ -58,8 +56,9 @@ class Table:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory, spare rows included."""
-        return int(self.rows.nbytes + self.changed.nbytes + self.homes.nbytes + self._free.nbytes)
+        """Bytes of memory. Spare rows take none: they are zeros that nobody has written."""
+        rows = self.used * self.rows.dtype.itemsize
+        return int(rows + self.changed.nbytes + self.homes.nbytes + self._free.nbytes)
 
     def pool(self, room: int = 0, freed: int = 0) -> Pool:
         """The table for compiled code, with room for ``room`` further rows, and as many or ``freed`` further free ones.
@@ -73,7 +72,7 @@ class Table:
         size = len(self.rows)
         if slots <= size:
             return
-        size = max(slots, min(size + size // _GROWTH, self._slots_max))
+        size = max(slots, min(2 * size, self._slots_max))
         self.rows = _grown(self.rows, size, 0)
         self.changed = _grown(self.changed, size, False)
         self.homes = _grown(self.homes, size, NOWHERE)

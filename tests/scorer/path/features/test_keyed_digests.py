@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import count, islice
 
+import numpy as np
 import pytest
 
 from services.contract.identity import Digests, digest64
@@ -13,9 +14,9 @@ from services.scorer.path.features.private import PrivateLists
 from services.scorer.path.features.references import Texts
 from services.scorer.path.features.registry import INDEX
 from services.scorer.path.features.state_format import StateFormatError
-from services.scorer.path.frame_reading import read_frames
+from services.scorer.path.handover_reading import read_handovers
 from services.scorer.path.hops import PayeeHop, PayerHop, schema_of
-from services.scorer.path.records import Outbound, Record
+from services.scorer.path.records import Outputs, Record
 from services.scorer.path.replay import Replay
 from services.scorer.path.rules.ruleset import Ruleset, with_packs
 from services.scorer.path.scoring.model import untrained_model
@@ -45,7 +46,7 @@ def payer_hop(key: bytes) -> PayerHop:
     return PayerHop(under(key), "payments.v1", 0, 1)
 
 
-def process(key: bytes) -> tuple[dict[str, list[Outbound]], Entries]:
+def process(key: bytes) -> tuple[Outputs, Entries]:
     hop = payer_hop(key)
     result = hop.process(records_of(seeded_log(seed=3, length=120)), MODEL)
     return result.outputs, hop.state.checkpoint(120)
@@ -71,18 +72,18 @@ def test_the_same_log_under_the_same_key_gives_the_same_bytes_and_under_another_
 
 
 @pytest.mark.parametrize(("written", "read"), [(b"one", b"other"), (b"", b"one"), (b"one", b"")])
-def test_state_and_frames_of_another_key_are_refused(written: bytes, read: bytes) -> None:
+def test_state_and_what_is_handed_over_under_another_key_are_refused(written: bytes, read: bytes) -> None:
     outputs, entries = process(written)
     assert len(entries) > 3
     hop = payer_hop(read)
     with pytest.raises(StateFormatError, match="TOCSIN_HASH_KEY"):
         hop.state.restore(entries)
-    frames = [Record(at, each.timestamp, each.key, each.value) for at, each in enumerate(outputs["payments_by_payee"])]
-    found = read_frames(frames, schema_of(under(read)), 1)
-    assert len(found.rejected) == len(frames)
+    handed = [Record(at, each.timestamp, each.key, each.value) for at, each in enumerate(outputs["payments_by_payee"])]
+    found = read_handovers(handed, schema_of(under(read)), np.full(1, -1), False)
+    assert len(found.rejected) == len(handed)
     assert {why.reason for _, why in found.rejected} == {"feature_schema_mismatch"}
-    assert not PayeeHop(under(read), "by-payee", 0, 1, 1).process(frames, MODEL).outputs["decisions"]
-    assert PayeeHop(under(written), "by-payee", 0, 1, 1).process(frames, MODEL).outputs["decisions"]
+    assert not PayeeHop(under(read), "by-payee", 0, 1, 1).process(handed, MODEL).outputs["decisions"]
+    assert PayeeHop(under(written), "by-payee", 0, 1, 1).process(handed, MODEL).outputs["decisions"]
 
 
 def test_a_ruleset_names_its_key_and_without_one_has_the_hash_that_it_had() -> None:
