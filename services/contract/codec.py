@@ -38,6 +38,7 @@ since how deep a library can read depends on how deep its caller stands, and a r
 SECONDS_MAX = EVENT_TIME_MS_MAX // 1_000
 """No payment is dated in the first weeks of 1970: what is written as such is a number of seconds."""
 
+_TIME_INVALID = ("field_invalid", "event_time_ms")
 _encoder = msgspec.json.Encoder()
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING = re.compile(r"required field `([^`]+)`")
@@ -149,8 +150,10 @@ def decode_payment(value: bytes | None) -> Payment | Rejection:
         return Rejection("not_json", "", str(error))
     except msgspec.ValidationError as error:
         why = rejection_of(error)
-        return _wrong_unit(content["event_time_ms"]) or why if why.field == "event_time_ms" else why
-    if unit := _wrong_unit(payment.event_time_ms):
+        unit = _wrong_unit(content["event_time_ms"]) if (why.reason, why.field) == _TIME_INVALID else None
+        return unit or why
+    unit = _wrong_unit(payment.event_time_ms)
+    if unit is not None:
         return unit
     if (payment.received_amount_minor is None) != (payment.received_currency is None):
         absent = "received_currency" if payment.received_currency is None else "received_amount_minor"

@@ -73,17 +73,17 @@ def run(log: list[Entry], cuts: list[int], limit: int = LIMIT) -> tuple[Accounts
     for batch in batches(len(log), cuts):
         part = log[batch]
         labels = [(at, account + 1) for at, (account, _, _, has_label) in enumerate(part) if has_label]
+        event_ms = np.array([event_ms for _, event_ms, *_ in part], dtype=np.int64)
+        now_ms = np.maximum.accumulate(np.maximum(event_ms, watermark_ms))
         slots, label_slots = accounts.find(
             digests([account for account, *_ in part]),
-            np.array([event_ms for _, event_ms, *_ in part], dtype=np.int64),
-            np.maximum.accumulate(np.array([watermark_ms, *(event_ms for _, event_ms, *_ in part)], dtype=np.int64))[
-                1:
-            ],
+            event_ms,
+            now_ms,
             np.array([makes for _, _, makes, _ in part], dtype=np.bool_),
             digests([account for _, account in labels]),
             np.array([at for at, _ in labels], dtype=np.int64),
         )
-        watermark_ms = max([watermark_ms, *(event_ms for _, event_ms, *_ in part)])
+        watermark_ms = max([watermark_ms, *now_ms.tolist()])
         found += (slots >= 0).tolist()
         labelled += (label_slots >= 0).tolist()
         accounts.take_gone()
