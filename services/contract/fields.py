@@ -13,7 +13,8 @@ AMOUNT_MINOR_MAX = 9_007_199_254_740_992  # 2**53: every such integer is also an
 
 _END = r"$(?!\n)"
 """The end of a text: a dollar alone also stands before its last line break."""
-Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=rf"^[^\x00-\x1f\x7f]*{_END}")]
+ID_CHARACTERS_MAX = 128
+Id = Annotated[str, Meta(min_length=1, max_length=ID_CHARACTERS_MAX, pattern=rf"^[^\x00-\x1f\x7f]*{_END}")]
 """No control characters: U+001F separates the parts of keys and of hashed names."""
 Token = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(max_length=1000)]

@@ -28,7 +28,7 @@ def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
     from services.learner.joining import records
     from services.scorer.path.hops import PayeeHop
     from services.scorer.path.records import Record, no_mark
-    from tests.fuzz import hops, seeds
+    from tests.fuzz import decoding, hops, seeds
 
     scorer = seeds.scorer()
 
@@ -41,8 +41,9 @@ def readers() -> list[tuple[Reader, Callable[[], list[Any]]]]:
     payee = through(lambda: PayeeHop(seeds.ruleset(), "by-payee", 0, 1, 1))
     return [
         (codec.decode_payment, seeds.payments),
+        (lambda data: decoding.compare([Record(0, seeds.APPENDED_MS, b"SECRET-1", data)]), seeds.payments),
         (codec.decode_payment_label, seeds.payment_labels),
-        (payee, seeds.frames),
+        (payee, seeds.handovers),
         (read_served, seeds.served),
         (records.decode_label, seeds.labels),
         (records.read_example, seeds.examples),

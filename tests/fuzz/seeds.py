@@ -117,18 +117,19 @@ def seeded(outputs: Sequence[Outbound]) -> list[Seed]:
 
 
 @cache
-def frames() -> list[Seed]:
-    """Of ``payments.by-payee.v1``: payments, notes and labels."""
+def handovers() -> list[Seed]:
+    """Of ``payments.by-payee.v1``: batches of payments, notes and labels."""
     log = [each for pair in zip(payments(), payment_labels() * 2, strict=True) for each in pair]
     records = [Record(at, APPENDED_MS, each.key, each.value, each.headers) for at, each in enumerate(log)]
     hop = PayerHop(ruleset(), "payments.v1", 0, 1)
-    return seeded(hop.process(records, scorer()).outputs["payments_by_payee"])
+    made = [hop.process(records[start : start + 8], scorer()) for start in range(0, len(records), 8)]
+    return [seed for each in made for seed in seeded(each.outputs["payments_by_payee"])]
 
 
 @cache
 def decided() -> tuple[list[Seed], list[Seed]]:
     """Of ``decisions.v1`` and of ``reviews.by-subject.v1``."""
-    outputs = PayeeHop(ruleset(), "by-payee", 0, 1, 1).process(framed(), scorer()).outputs
+    outputs = PayeeHop(ruleset(), "by-payee", 0, 1, 1).process(handed(), scorer()).outputs
     return seeded(outputs["decisions"]), seeded(outputs["reviews"])
 
 
@@ -136,8 +137,8 @@ def decided() -> tuple[list[Seed], list[Seed]]:
 def served() -> list[Seed]:
     """Of ``features.v1``: batches of a few decisions each."""
     hop = PayeeHop(ruleset(), "by-payee", 0, 1, 1)
-    log = framed()
-    made = [hop.process(log[start : start + 20], scorer()) for start in range(0, len(log), 20)]
+    log = handed()
+    made = [hop.process(log[start : start + 2], scorer()) for start in range(0, len(log), 2)]
     return [seed for each in made for seed in seeded(each.outputs["features"])]
 
 
@@ -149,9 +150,9 @@ def shadow_scores() -> list[Seed]:
     return seeded(Shadow(schema(), 0).process(log, challengers, no_mark).outputs["shadow_scores"])
 
 
-def framed() -> list[Record]:
-    """Frames as the payee hop reads them."""
-    return [Record(at, APPENDED_MS, each.key, each.value) for at, each in enumerate(frames())]
+def handed() -> list[Record]:
+    """What is handed over, as the payee hop reads it."""
+    return [Record(at, APPENDED_MS, each.key, each.value) for at, each in enumerate(handovers())]
 
 
 @cache

@@ -8,9 +8,9 @@ from collections import Counter
 from services.contract.codec import decode_payment
 from services.scorer.path.hops import PayerHop
 from services.scorer.path.records import Record
-from tests.fuzz import columns, hops, learning, seeds
+from tests.fuzz import hops, seeds
 from tests.fuzz.mutate import mutated
-from tests.fuzz.run import WEIGHTS, run
+from tests.fuzz.run import WEIGHTS, run, targets
 
 RECORDS, RECORDS_LARGE = 20_000, 200_000
 
@@ -30,7 +30,7 @@ def test_the_same_seed_gives_the_same_records_and_fates() -> None:
 
 def test_every_seed_is_used_as_it_is() -> None:
     """Or what the mutations start from would be refused anyway."""
-    assert set(WEIGHTS) <= {target.name for target in [*hops.targets(), *learning.targets(), *columns.targets()]}
+    assert set(WEIGHTS) <= {target.name for target in targets()}
     payments = hops.HopTarget("", lambda: PayerHop(seeds.ruleset(), "payments.v1", 0, 1), hops.payment_record)
     log = [Record(0, seeds.APPENDED_MS, each.key, each.value, each.headers) for each in seeds.payments()]
     assert payments.take(log) == Counter(used=len(log))

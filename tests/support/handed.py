@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from aiokafka import ConsumerRecord
 
 from services.contract.columns import Columns, Some, Texts
-from services.scorer.path.handover import HANDOVER
+from services.contract.handover import HANDOVER
 from services.scorer.path.records import Outbound
 
 Written: TypeAlias = Outbound | ConsumerRecord

@@ -14,16 +14,16 @@ from aiokafka import ConsumerRecord
 from numpy.typing import NDArray
 
 from services.contract.events import PAYMENT_LABEL, SNOOZE, is_event
+from services.contract.handover import PAYMENT
 from services.contract.topics import Topic
 from services.runtime.settings import Settings
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.features.state import AccountState, whole
-from services.scorer.path.handover import PAYMENT
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import HopResult, Outbound
 from services.scorer.path.scoring.model import LogisticModel, untrained_model
-from services.scorer.rulebook.ruleset_file import load_ruleset
+from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
 from services.scorer.shell.app import make_alerter
 from services.scorer.shell.position import POSITION_KEY
 from tests.support.deployment import Deployment, Logs, read_logs
@@ -163,7 +163,8 @@ class _Side:
 
 def _payer_side(run: Run, partition: int, draw: random.Random) -> _Side:
     topic, ruleset = run.settings.topics.payments.name, load_ruleset(run.settings)
-    hop = PayerHop(ruleset, topic, partition, run.settings.partitions)
+    count, most = run.settings.partitions, run.settings.accounts_max
+    hop = PayerHop(ruleset, topic, partition, count, most, intake_of(run.settings))
     model = next(iter(run.models.values()))
     side = _Side()
     for batch in _chopped(run.payments[partition], draw):
@@ -274,7 +275,7 @@ def restored(run: Run, name: str, partition: int) -> AccountState:
     """The state of a hop (``payer`` or ``payee``) at the end of its log, as a worker would have it: the latest
     checkpoint, then the records since."""
     ruleset, count = load_ruleset(run.settings), run.settings.partitions
-    hop: PayerHop | PayeeHop = PayerHop(ruleset, "", partition, count)
+    hop: PayerHop | PayeeHop = PayerHop(ruleset, "", partition, count, intake=intake_of(run.settings))
     changelog, log = run.payer_state[partition], run.payments[partition]
     if name == "payee":
         hop = PayeeHop(ruleset, "", partition, count, count, run.settings.repeats_possible)

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from services.contract.identity import Digests, digest64
 from services.contract.label import PaymentLabel
 from services.contract.payment import Payment
+from services.scorer.path.decoding.content import content_digest
 from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
+from services.scorer.path.features.event_time import NOBODY
+from services.scorer.path.features.identities import DUPLICATE, FORWARD, STATUS_UPDATE, Identities
 from services.scorer.path.features.inputs import (
     PAYEE_INPUT,
     CorridorNames,
@@ -25,7 +28,7 @@ from services.scorer.path.features.inputs import (
 )
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.payee import payee_features
-from services.scorer.path.features.payer import DUPLICATE, FORWARD, payer_features
+from services.scorer.path.features.payer import payer_features
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash, term_of
 from services.scorer.path.features.registry import INDEX, PAYEE_HOP, PAYER_HOP
 from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
@@ -54,7 +57,9 @@ CARRIED_BYTES = FEATURE_BYTES + 2 * RECENT_PAYEES
 
 
 def payer_state(parameters: Parameters, accounts_max: int = ACCOUNTS_MAX) -> AccountState:
-    return AccountState(PAYER_ROW, parameters.account_idle_ms, accounts_max=accounts_max)
+    return AccountState(
+        PAYER_ROW, parameters.account_idle_ms, accounts_max=accounts_max, identities=Identities(100_000, 400)
+    )
 
 
 def payee_state(parameters: Parameters, accounts_max: int = ACCOUNTS_MAX) -> AccountState:
@@ -110,30 +115,36 @@ def run_payer(
     for batch in batches(len(log), cuts):
         payments, told, before = parted(log[batch])
         inputs = payer_rows(payments, parameters.eur_per_minor_unit(), PRIVATE)
-        labels = label_rows(told, before, PRIVATE.texts.digest)
+        inputs["content"] = [content_digest(each, KEY) for each in payments]
+        now_ms = run.state.times(inputs["event_ms"], inputs["payer"])
+        inputs["now_ms"] = now_ms[1:]
+        places = [at for at, each in enumerate(log[batch], batch.start) if isinstance(each, Payment)]
+        assert run.state.identities is not None
+        run.state.identities.recognise(inputs, np.array(places, dtype=np.int64), 0)
+        verdicts = inputs["verdict"].copy()
+        kept = np.flatnonzero((verdicts == FORWARD) | (verdicts == STATUS_UPDATE))
+        inputs, taken = inputs[kept], [payments[at] for at in kept.tolist()]
+        labels = label_rows(told, np.searchsorted(kept, before).tolist(), PRIVATE.texts.digest)
+        labels["now_ms"] = now_ms[before] if before else 0
+        goes_on = inputs["verdict"] == FORWARD
         slots, label_slots = run.state.slots(
-            digests(*((each.tenant, each.payer.account) for each in payments)),
+            digests(*((each.tenant, each.payer.account) for each in taken)),
             inputs["event_ms"],
+            inputs["now_ms"],
+            goes_on,
             digests(*((each.tenant, each.payer) for each in told)),
             labels["before"],
         )
-        corridors = corridor_slots(inputs, corridor_of(payments), run.state.corridors)
-        now_ms = run.state.times(inputs["event_ms"])
-        features, verdicts, recent, fresh = payer_features(
-            inputs,
-            slots,
-            corridors,
-            run.state,
-            parameters,
-            labels,
-            label_slots,
-        )
+        corridors = corridor_slots(inputs, corridor_of(taken), run.state.corridors)
+        features, recent, fresh = payer_features(inputs, slots, corridors, run.state, parameters, labels, label_slots)
         members, digest = (inputs["payee"], inputs["payer"]), PRIVATE.texts.digest
-        write_linked(features, verdicts == FORWARD, payments, members, run.state.tokens, now_ms, digest)
-        rows = (
-            row.tobytes() + payees.tobytes() if verdict == FORWARD else b""
-            for row, payees, verdict in zip(features, recent, verdicts, strict=True)
-        )
+        write_linked(features, goes_on, taken, members, run.state.tokens, inputs["now_ms"], digest)
+        made = {
+            at: row.tobytes() + payees.tobytes()
+            for at, row, payees, on in zip(kept.tolist(), features, recent, goes_on.tolist(), strict=True)
+            if on
+        }
+        rows = (made.get(at, b"") for at in range(len(payments)))
         said = iter(verdicts.tolist())
         known = iter(fresh.tolist())
         for each in log[batch]:
@@ -250,10 +261,13 @@ def run_payee(
                 paid.append(each)
         inputs, keys = inputs_of(paid, parameters)
         told = on_payee_side(labels, before)
-        slots, label_slots = run.state.payee_slots(
+        now_ms = run.state.times(inputs["event_ms"], np.where(inputs["outflow"], np.uint64(NOBODY), inputs["payer"]))
+        inputs["now_ms"], told["now_ms"] = now_ms[1:], now_ms[told["before"]]
+        slots, label_slots = run.state.slots(
             keys,
             inputs["event_ms"],
-            inputs["outflow"],
+            inputs["now_ms"],
+            ~inputs["outflow"],
             digests(*((each.tenant, each.payee) for each in labels)),
             told["before"],
         )

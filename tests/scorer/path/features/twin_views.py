@@ -9,7 +9,9 @@ from typing import Literal
 
 from services.contract.label import PaymentLabel
 from services.contract.payment import Party, Payment, Role
+from services.scorer.path.decoding.content import content_of
 from services.scorer.path.features.parameters import Parameters
+from tests.scorer.path.features.clock_twin import Clock
 from tests.scorer.path.features.twin_arithmetic import (
     NAN,
     amount_of,
@@ -20,9 +22,8 @@ from tests.scorer.path.features.twin_arithmetic import (
 )
 
 PARTNERS_REMEMBERED = 12
-PAYMENT_IDS_REMEMBERED = 32
 LABELS_REMEMBERED = 8
-Verdict = Literal["forward", "duplicate", "status_update"]
+Verdict = Literal["forward", "duplicate", "status_update", "conflict"]
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,6 @@ class Life:
     """What one account has seen since it last started afresh."""
 
     past: list[Past] = field(default_factory=list)
-    statuses: dict[str, list[str]] = field(default_factory=dict)
-    """Statuses in which each of the latest payment ids came, oldest id first."""
     later_refusals_ms: list[int] = field(default_factory=list)
     later_refused: list[tuple[Payment, int, int]] = field(default_factory=list)
     outflows: list[Outflow] = field(default_factory=list)
@@ -163,16 +162,20 @@ def payer_views(log: Sequence[Payment | PaymentLabel], parameters: Parameters) -
     verdicts: list[Verdict] = []
     corridors: dict[Corridor, list[Baseline]] = {}
     sharing: list[Told] = []
-    watermark_ms = 0
+    known: dict[tuple[str, str, str], Seen] = {}
+    clock = Clock()
     for payment in log:
         if isinstance(payment, PaymentLabel):
-            reader = _labelled_life(lives, (payment.tenant, payment.payer), watermark_ms, parameters)
+            reader = _labelled_life(lives, (payment.tenant, payment.payer), clock.now_ms, parameters)
             latest = reader.labels[-LABELS_REMEMBERED:] if reader else []
             if reader and payment.payment_id not in [each.label.payment_id for each in latest]:
                 reader.read(payment)
             continue
-        watermark_ms = max(watermark_ms, payment.event_time_ms)
-        life = _life_of(lives, (payment.tenant, payment.payer.account), watermark_ms, parameters)
+        watermark_ms = clock.take(payment.event_time_ms, payment.payer.account)
+        verdict, first_refused = _recognise(known, payment)
+        account = payment.tenant, payment.payer.account
+        is_dropped = verdict in ("duplicate", "conflict")
+        life = lives.get(account, Life()) if is_dropped else _life_of(lives, account, watermark_ms, parameters)
         met = corridors.setdefault(corridor_of(payment), [])
         view = replace(
             life.view("payer", payment, parameters),
@@ -180,7 +183,9 @@ def payer_views(log: Sequence[Payment | PaymentLabel], parameters: Parameters) -
             corridor=tuple(met),
             sharing=tuple(sharing),
         )
-        verdict = _recognise(life, payment)
+        if first_refused and life.past:
+            life.later_refusals_ms.append(life.past[-1].effective_ms)
+            life.later_refused.append((payment, life.past[-1].effective_ms, len(life.past)))
         if verdict == "forward":
             life.take(view)
             eur = amount_of(payment, parameters)
@@ -193,25 +198,30 @@ def payer_views(log: Sequence[Payment | PaymentLabel], parameters: Parameters) -
     return views, verdicts
 
 
-def _recognise(life: Life, payment: Payment) -> Verdict:
-    """A repeat of an id in a status that it came in before changes nothing, whatever came between (design, section 5).
+@dataclass
+class Seen:
+    """A payment that came, and in which statuses."""
 
-    Readings: the 32 ids first seen latest are remembered, and a repeat does not make its id younger; a payment that was
-    rejected and then returned is one refused payment.
-    """
-    known = life.statuses.setdefault(payment.payment_id, [])
-    if payment.status in known:
-        return "duplicate"
-    refused_before = any(map(is_refused_status, known))
-    known.append(payment.status)
-    if len(known) > 1:
-        if is_refused_status(payment.status) and not refused_before:
-            life.later_refusals_ms.append(life.past[-1].effective_ms)
-            life.later_refused.append((payment, life.past[-1].effective_ms, len(life.past)))
-        return "status_update"
-    if len(life.statuses) > PAYMENT_IDS_REMEMBERED:
-        del life.statuses[next(iter(life.statuses))]
-    return "forward"
+    content: bytes
+    statuses: list[str]
+
+
+def _recognise(known: dict[tuple[str, str, str], Seen], payment: Payment) -> tuple[Verdict, bool]:
+    """A repeat of a payment in a status that it came in before changes nothing, whatever came between; another content
+    under its id is refused. And whether a later status says for the first time that it was refused: a payment that was
+    rejected and then returned is one refused payment."""
+    key = payment.tenant, payment.payer.account, payment.payment_id
+    if key not in known:
+        known[key] = Seen(content_of(payment), [payment.status])
+        return "forward", False
+    seen = known[key]
+    if seen.content != content_of(payment):
+        return "conflict", False
+    if payment.status in seen.statuses:
+        return "duplicate", False
+    refused_before = any(map(is_refused_status, seen.statuses))
+    seen.statuses.append(payment.status)
+    return "status_update", is_refused_status(payment.status) and not refused_before
 
 
 def payee_views(
@@ -226,15 +236,15 @@ def payee_views(
     lives: Lives = {}
     carried, recent, over = iter(signs), iter(recent_payees), iter(over_cleared)
     views: list[View | None] = []
-    watermark_ms = 0
+    clock = Clock()
     for record in log:
         if isinstance(record, PaymentLabel):
-            reader = _labelled_life(lives, (record.tenant, record.payee), watermark_ms, parameters)
+            reader = _labelled_life(lives, (record.tenant, record.payee), clock.now_ms, parameters)
             if reader:
                 reader.read(record)
             views.append(None)
             continue
-        watermark_ms = max(watermark_ms, record.event_time_ms)
+        watermark_ms = clock.take(record.event_time_ms, None if isinstance(record, Outflow) else record.payer.account)
         account = record.account if isinstance(record, Outflow) else record.payee.account
         life = _life_of(lives, (record.tenant, account), watermark_ms, parameters)
         if isinstance(record, Outflow):
