@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 from aiokafka import ConsumerRecord
+from numpy.typing import NDArray
 
 from services.contract.events import PAYMENT_LABEL, SNOOZE, is_event
 from services.contract.handover import PAYMENT
@@ -237,7 +238,10 @@ def _payments_in(record: ConsumerRecord) -> int:
 
 def _assert_handed_over(by_source: list[list[Outbound]], logs: Logs) -> None:
     """Each log is a merge of what its sources handed over: the rows of each are all there, in their order, however they
-    are cut into records."""
+    are cut into records; and of every record key, headers and timestamp."""
+    for target, log in enumerate(logs):
+        for record in log:
+            _assert_plain(record, columns_of(record).arrays["appended_ms"], f"payments.by-payee.v1[{target}]")
     for source, written in enumerate(by_source):
         for target, log in enumerate(logs):
             found = [each for each in log if columns_of(each).said["partition"] == str(source)]
@@ -285,10 +289,15 @@ def restored(run: Run, name: str, partition: int) -> AccountState:
 def _assert_same_rows(expected: Sequence[Outbound], found: Sequence[ConsumerRecord], what: str) -> None:
     """Every row to the bit, however they are cut into records; and of every record key, headers and timestamp."""
     for record in found:
-        latest_ms = int(served_in(record.value).appended_ms.max())
-        assert (record.key, record.headers, record.timestamp) == (None, (), latest_ms), f"{what}@{record.offset}"
+        _assert_plain(record, served_in(record.value).appended_ms, what)
     for at, (mine, theirs) in enumerate(zip(rows_of(expected), rows_of(found), strict=True)):
         assert theirs == mine, f"{what}: row {at} is not what the path computes"
+
+
+def _assert_plain(record: ConsumerRecord, appended_ms: NDArray[np.int64], what: str) -> None:
+    """Key, headers and timestamp of a record that holds a batch."""
+    found = (record.key, record.headers, record.timestamp)
+    assert found == (None, (), int(appended_ms.max())), f"{what}@{record.offset}"
 
 
 def assert_same_state(known: AccountState, computed: AccountState, parameters: Parameters, what: str) -> None:
