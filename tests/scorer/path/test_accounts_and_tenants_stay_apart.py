@@ -7,18 +7,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.contract.codec import Rejection, decode_payment, encode
 from services.contract.label import PaymentLabel
 from services.contract.payment import Party, Payment
+from services.scorer.path.features.identities import DUPLICATE, FORWARD, STATUS_UPDATE
 from services.scorer.path.features.inputs import corridor_slots, payer_rows
 from services.scorer.path.features.payee import payee_features
-from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
+from services.scorer.path.features.payer import payer_features
 from services.scorer.path.features.registry import INDEX
-from services.scorer.path.features.rows import PAYMENT_IDS
 from services.scorer.path.features.state import account_key
 from services.scorer.path.features.tokens import write_linked
 from tests.scorer.path.logs import NO_HORIZON, PARAMETERS, SEEDED, START_MS, Log, after, logs, payment, seeded_log
@@ -142,12 +141,6 @@ def test_a_repeated_payment_changes_no_state_but_the_watermark() -> None:
     again = run_payer([*log, log[0], log[1], log[0], payment(2)], PARAMETERS)
     assert again.verdicts == [FORWARD, FORWARD, DUPLICATE, DUPLICATE, DUPLICATE, FORWARD]
     assert again.rows[-1] == once.rows[-1]
-
-
-@pytest.mark.parametrize(("between", "verdict"), [(PAYMENT_IDS - 1, DUPLICATE), (PAYMENT_IDS, FORWARD)])
-def test_a_repeat_is_known_among_the_latest_32_ids(between: int, verdict: int) -> None:
-    log = [*(payment(at) for at in range(between + 1)), payment(0)]
-    assert run_payer(log, PARAMETERS).verdicts[-1] == verdict
 
 
 def test_a_refusal_that_comes_later_counts_as_a_refusal_and_not_as_a_payment() -> None:

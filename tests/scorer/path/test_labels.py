@@ -194,7 +194,7 @@ def test_a_label_from_the_future_moves_no_time() -> None:
     run = run_payer(log, PARAMETERS)
     payee = run_payee(payee_log(log, run, PARAMETERS), PARAMETERS)
     for state in (run.state, payee.state):
-        assert state.watermark.tolist() == [START_MS + 60_000]
+        assert state.latest_event_ms == START_MS + 60_000
     assert payer_matrix(run)[-1, INDEX["payer_payments_total"]] == 1.0
     assert payee_matrix(payee)[-1, INDEX["payee_confirmed_run_age"] - len(PAYER_HOP)] == pytest.approx(1 / 1_440)
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from services.contract.payment import Party, Payment
+from services.scorer.path.features.identities import CONFLICT, DUPLICATE, FORWARD, STATUS_UPDATE
 from services.scorer.path.features.parameters import Parameters
-from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE
 from services.scorer.path.features.registry import FEATURES, INDEX, PAYEE_HOP, PAYER_HOP
 from services.scorer.path.rules.ruleset import parse_ruleset
 from tests.scorer.path.features.label_twin import PAYEE_LABEL_TWINS, PAYER_LABEL_TWINS
@@ -55,7 +55,9 @@ SEEDED = settings(
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
 )
-VERDICTS: dict[Verdict, int] = {"forward": FORWARD, "duplicate": DUPLICATE, "status_update": STATUS_UPDATE}
+VERDICTS: dict[Verdict, int] = {
+    "forward": FORWARD, "duplicate": DUPLICATE, "status_update": STATUS_UPDATE, "conflict": CONFLICT,
+}  # fmt: skip
 
 
 class Both:
