@@ -57,9 +57,7 @@ CARRIED_BYTES = FEATURE_BYTES + 2 * RECENT_PAYEES
 
 
 def payer_state(parameters: Parameters, accounts_max: int = ACCOUNTS_MAX) -> AccountState:
-    return AccountState(
-        PAYER_ROW, parameters.account_idle_ms, accounts_max=accounts_max, identities=Identities(100_000, 400)
-    )
+    return AccountState(PAYER_ROW, parameters.account_idle_ms, accounts_max=accounts_max, identities=Identities())
 
 
 def payee_state(parameters: Parameters, accounts_max: int = ACCOUNTS_MAX) -> AccountState:
@@ -115,42 +113,43 @@ def run_payer(
     for batch in batches(len(log), cuts):
         payments, told, before = parted(log[batch])
         inputs = payer_rows(payments, parameters.eur_per_minor_unit(), PRIVATE)
+        labels = label_rows(told, before, PRIVATE.texts.digest)
         inputs["content"] = [content_digest(each, KEY) for each in payments]
         now_ms = run.state.times(inputs["event_ms"], inputs["payer"])
-        inputs["now_ms"] = now_ms[1:]
-        places = [at for at, each in enumerate(log[batch], batch.start) if isinstance(each, Payment)]
+        inputs["now_ms"], labels["now_ms"] = now_ms[1:], now_ms[labels["before"]]
         assert run.state.identities is not None
-        run.state.identities.recognise(inputs, np.array(places, dtype=np.int64), 0)
-        verdicts = inputs["verdict"].copy()
-        kept = np.flatnonzero((verdicts == FORWARD) | (verdicts == STATUS_UPDATE))
-        inputs, taken = inputs[kept], [payments[at] for at in kept.tolist()]
-        labels = label_rows(told, np.searchsorted(kept, before).tolist(), PRIVATE.texts.digest)
-        labels["now_ms"] = now_ms[before] if before else 0
-        goes_on = inputs["verdict"] == FORWARD
+        run.state.identities.recognise(inputs, np.zeros(len(inputs), dtype=np.int64), 0)
+        said = iter(inputs["verdict"].tolist())
+        kept = (inputs["verdict"] == FORWARD) | (inputs["verdict"] == STATUS_UPDATE)
+        labels["before"] = np.append(0, np.cumsum(kept))[labels["before"]]
+        inputs, payments = inputs[kept], [each for each, goes_on in zip(payments, kept, strict=True) if goes_on]
+        onward = inputs["verdict"] == FORWARD
         slots, label_slots = run.state.slots(
-            digests(*((each.tenant, each.payer.account) for each in taken)),
+            digests(*((each.tenant, each.payer.account) for each in payments)),
             inputs["event_ms"],
             inputs["now_ms"],
-            goes_on,
+            onward,
             digests(*((each.tenant, each.payer) for each in told)),
             labels["before"],
         )
-        corridors = corridor_slots(inputs, corridor_of(taken), run.state.corridors)
-        features, recent, fresh = payer_features(inputs, slots, corridors, run.state, parameters, labels, label_slots)
+        corridors = corridor_slots(inputs, corridor_of(payments), run.state.corridors)
+        features, recent, fresh = payer_features(
+            inputs,
+            slots,
+            corridors,
+            run.state,
+            parameters,
+            labels,
+            label_slots,
+        )
         members, digest = (inputs["payee"], inputs["payer"]), PRIVATE.texts.digest
-        write_linked(features, goes_on, taken, members, run.state.tokens, inputs["now_ms"], digest)
-        made = {
-            at: row.tobytes() + payees.tobytes()
-            for at, row, payees, on in zip(kept.tolist(), features, recent, goes_on.tolist(), strict=True)
-            if on
-        }
-        rows = (made.get(at, b"") for at in range(len(payments)))
-        said = iter(verdicts.tolist())
+        write_linked(features, onward, payments, members, run.state.tokens, inputs["now_ms"], digest)
+        rows = (row.tobytes() + payees.tobytes() for row, payees in zip(features[onward], recent[onward], strict=True))
         known = iter(fresh.tolist())
         for each in log[batch]:
             is_label = isinstance(each, PaymentLabel)
-            run.rows.append(b"" if is_label else next(rows))
             run.verdicts.append((LABELLED if next(known) else DUPLICATE) if is_label else next(said))
+            run.rows.append(next(rows) if run.verdicts[-1] == FORWARD else b"")
         if log_state:
             run.entries += run.state.checkpoint(batch.stop)
     return run
@@ -266,7 +265,7 @@ def run_payee(
         slots, label_slots = run.state.slots(
             keys,
             inputs["event_ms"],
-            inputs["now_ms"],
+            now_ms[1:],
             ~inputs["outflow"],
             digests(*((each.tenant, each.payee) for each in labels)),
             told["before"],

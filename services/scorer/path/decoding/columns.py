@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.contract.codec import RECORD_BYTES_MAX, SECONDS_MAX
+from services.contract.codec import RECORD_BYTES_MAX
 from services.contract.codes import COUNTRIES
 from services.contract.partitioner import partition_of_span
 from services.contract.siphash import Key, siphash64, siphash128
@@ -147,8 +147,6 @@ def _is_at_home(data: Any, key: Any, deployment: Deployment) -> bool:
 
 @njit(cache=True)
 def _is_timely(event_ms: int, appended_ms: int, deployment: Deployment) -> bool:
-    if event_ms <= SECONDS_MAX:
-        return False
     if appended_ms < 0:
         return True
     return -deployment.behind_ms_max <= event_ms - appended_ms <= deployment.ahead_ms_max

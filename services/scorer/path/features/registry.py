@@ -17,8 +17,8 @@ Mathematics shared by all of them:
 - A payment that is *repeated*, or comes with another content under its id (``identities``), moves the partition's event
   time and nothing else. So does a later change of its status, but for ``payer_refused_1d``: a payment counts there
   once, when it is first refused. Money follows the first status.
-- The **partition's event time** is the latest that is not one payer's word alone (``event_time``): more than a day
-  ahead it moves only when another payer's payment confirms that.
+- The **partition's event time** is the latest that is not one payer's word alone (``event_time``): by more than a day
+  it moves only when another payer's payment confirms that.
 - **Remittance**: a payment that crosses a border and has no merchant category, or that of money transfer (4829), which
   says that a card funded it. What is said of an account's remittances is over its earlier ones, whatever this payment
   is; it is missing when it is not told whether *this* payment crosses a border. ``_180d`` is a further half-life, for

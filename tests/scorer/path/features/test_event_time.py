@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.contract.units import DAY_MS
 from services.scorer.path.features.event_time import CLOCK_SIZE, NOBODY, advance
+from tests.scorer.path.features.clock_twin import ClockTwin
 
 SEEDED = settings(derandomize=True, deadline=None, max_examples=300, database=None)
 START_MS = 1_700_000_000_000
@@ -36,31 +37,8 @@ def times(log: Told, cuts: list[int] | None = None) -> list[int]:
 
 
 def twin(log: Told) -> list[int]:
-    """The rule in its words."""
-    now, only, ahead, out = 0, NOBODY, None, []
-    for at, payer in log:
-        if payer != NOBODY and (only == payer or now == 0):
-            only, now = payer, max(now, at)
-            out.append(now)
-            continue
-        if payer != NOBODY and only != NOBODY:
-            if now > at + DAY_MS:
-                ahead, now = (now, only), at
-            only = NOBODY
-        if at <= now + DAY_MS:
-            now = max(now, at)
-        elif payer != NOBODY:
-            if ahead is None or ahead[0] <= now:
-                ahead = at, payer
-            elif ahead[1] == payer:
-                ahead = min(ahead[0], at), payer
-            else:
-                nearer, ahead = sorted([ahead, (at, payer)], key=lambda each: each[0])
-                now = nearer[0]
-                if ahead[0] <= now + DAY_MS:
-                    now, ahead = ahead[0], None
-        out.append(now)
-    return out
+    clock = ClockTwin()
+    return [clock.take(at, None if payer == NOBODY else payer) for at, payer in log]
 
 
 @SEEDED

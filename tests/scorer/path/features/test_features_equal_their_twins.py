@@ -56,7 +56,7 @@ SEEDED = settings(
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
 )
 VERDICTS: dict[Verdict, int] = {
-    "forward": FORWARD, "duplicate": DUPLICATE, "status_update": STATUS_UPDATE, "conflict": CONFLICT
+    "forward": FORWARD, "duplicate": DUPLICATE, "status_update": STATUS_UPDATE, "conflict": CONFLICT,
 }  # fmt: skip
 
 

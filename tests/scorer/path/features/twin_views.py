@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from msgspec.structs import replace as replace_struct
+
 from services.contract.label import PaymentLabel
 from services.contract.payment import Party, Payment, Role
-from services.scorer.path.decoding.content import content_of
 from services.scorer.path.features.parameters import Parameters
-from tests.scorer.path.features.clock_twin import Clock
+from tests.scorer.path.features.clock_twin import ClockTwin
 from tests.scorer.path.features.twin_arithmetic import (
     NAN,
     amount_of,
@@ -162,20 +163,21 @@ def payer_views(log: Sequence[Payment | PaymentLabel], parameters: Parameters) -
     verdicts: list[Verdict] = []
     corridors: dict[Corridor, list[Baseline]] = {}
     sharing: list[Told] = []
-    known: dict[tuple[str, str, str], Seen] = {}
-    clock = Clock()
+    seen: Seen = {}
+    clock, watermark_ms = ClockTwin(), 0
     for payment in log:
         if isinstance(payment, PaymentLabel):
-            reader = _labelled_life(lives, (payment.tenant, payment.payer), clock.now_ms, parameters)
+            reader = _labelled_life(lives, (payment.tenant, payment.payer), watermark_ms, parameters)
             latest = reader.labels[-LABELS_REMEMBERED:] if reader else []
             if reader and payment.payment_id not in [each.label.payment_id for each in latest]:
                 reader.read(payment)
             continue
         watermark_ms = clock.take(payment.event_time_ms, payment.payer.account)
-        verdict, first_refused = _recognise(known, payment)
+        verdict, first_refused = _recognise(seen, payment)
         account = payment.tenant, payment.payer.account
-        is_dropped = verdict in ("duplicate", "conflict")
-        life = lives.get(account, Life()) if is_dropped else _life_of(lives, account, watermark_ms, parameters)
+        life = Life()
+        if verdict == "forward" or (verdict == "status_update" and account in lives):
+            life = _life_of(lives, account, watermark_ms, parameters)
         met = corridors.setdefault(corridor_of(payment), [])
         view = replace(
             life.view("payer", payment, parameters),
@@ -198,29 +200,24 @@ def payer_views(log: Sequence[Payment | PaymentLabel], parameters: Parameters) -
     return views, verdicts
 
 
-@dataclass
-class Seen:
-    """A payment that came, and in which statuses."""
-
-    content: bytes
-    statuses: list[str]
+Seen = dict[tuple[str, str, str], tuple[Payment, set[str]]]
+"""By tenant, payer and id: the first payment, and the statuses that it came in."""
 
 
-def _recognise(known: dict[tuple[str, str, str], Seen], payment: Payment) -> tuple[Verdict, bool]:
-    """A repeat of a payment in a status that it came in before changes nothing, whatever came between; another content
-    under its id is refused. And whether a later status says for the first time that it was refused: a payment that was
-    rejected and then returned is one refused payment."""
-    key = payment.tenant, payment.payer.account, payment.payment_id
-    if key not in known:
-        known[key] = Seen(content_of(payment), [payment.status])
+def _recognise(seen: Seen, payment: Payment) -> tuple[Verdict, bool]:
+    """What a payment is that may have come before, and whether it is told for the first time that it was refused: a
+    payment that was rejected and then returned is one refused payment."""
+    name = payment.tenant, payment.payer.account, payment.payment_id
+    if name not in seen:
+        seen[name] = payment, {payment.status}
         return "forward", False
-    seen = known[key]
-    if seen.content != content_of(payment):
+    first, statuses = seen[name]
+    if replace_struct(payment, status=first.status) != first:
         return "conflict", False
-    if payment.status in seen.statuses:
+    if payment.status in statuses:
         return "duplicate", False
-    refused_before = any(map(is_refused_status, seen.statuses))
-    seen.statuses.append(payment.status)
+    refused_before = any(map(is_refused_status, statuses))
+    statuses.add(payment.status)
     return "status_update", is_refused_status(payment.status) and not refused_before
 
 
@@ -236,15 +233,16 @@ def payee_views(
     lives: Lives = {}
     carried, recent, over = iter(signs), iter(recent_payees), iter(over_cleared)
     views: list[View | None] = []
-    clock = Clock()
+    clock, watermark_ms = ClockTwin(), 0
     for record in log:
         if isinstance(record, PaymentLabel):
-            reader = _labelled_life(lives, (record.tenant, record.payee), clock.now_ms, parameters)
+            reader = _labelled_life(lives, (record.tenant, record.payee), watermark_ms, parameters)
             if reader:
                 reader.read(record)
             views.append(None)
             continue
-        watermark_ms = clock.take(record.event_time_ms, None if isinstance(record, Outflow) else record.payer.account)
+        payer = None if isinstance(record, Outflow) else record.payer.account
+        watermark_ms = clock.take(record.event_time_ms, payer)
         account = record.account if isinstance(record, Outflow) else record.payee.account
         life = _life_of(lives, (record.tenant, account), watermark_ms, parameters)
         if isinstance(record, Outflow):
