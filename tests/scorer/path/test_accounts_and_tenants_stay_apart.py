@@ -7,12 +7,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.contract.codec import Rejection, decode_payment, encode
 from services.contract.label import PaymentLabel
 from services.contract.payment import Party, Payment
+from services.scorer.path.features.event_time import NOBODY
 from services.scorer.path.features.identities import DUPLICATE, FORWARD, STATUS_UPDATE
 from services.scorer.path.features.inputs import corridor_slots, payer_rows
 from services.scorer.path.features.payee import payee_features
@@ -42,20 +44,22 @@ def test_the_arrays_that_a_kernel_reads_are_left_as_they_were() -> None:
     inputs = payer_rows(log, PARAMETERS.eur_per_minor_unit(), PRIVATE)
     state = payer_state(PARAMETERS)
     accounts = digests(*((p.tenant, p.payer.account) for p in log))
-    slots, _ = state.slots(accounts, inputs["event_ms"])
+    inputs["now_ms"] = state.times(inputs["event_ms"], inputs["payer"])[1:]
+    every = np.ones(len(log), dtype=np.bool_)
+    slots, _ = state.slots(accounts, inputs["event_ms"], inputs["now_ms"], every)
     before, slots_before = inputs.tobytes(), slots.copy()
-    now_ms = state.times(inputs["event_ms"])
     corridors = corridor_slots(inputs, corridor_of(log), state.corridors)
-    features, verdicts, *_ = payer_features(inputs, slots, corridors, state, PARAMETERS, *nothing_labelled())
+    features, *_ = payer_features(inputs, slots, corridors, state, PARAMETERS, *nothing_labelled())
     members = (inputs["payee"], inputs["payer"])
-    write_linked(features, verdicts == FORWARD, log, members, state.tokens, now_ms, PRIVATE.texts.digest)
+    write_linked(features, every, log, members, state.tokens, inputs["now_ms"], PRIVATE.texts.digest)
     assert inputs.tobytes() == before
     np.testing.assert_array_equal(slots, slots_before)
 
     unlabelled = [each for each in onward(log) if not isinstance(each, PaymentLabel)]
     noted, keys = inputs_of(unlabelled, PARAMETERS)
     seen = payee_state(PARAMETERS)
-    slots, _ = seen.payee_slots(keys, noted["event_ms"], noted["outflow"])
+    noted["now_ms"] = seen.times(noted["event_ms"], np.where(noted["outflow"], np.uint64(NOBODY), noted["payer"]))[1:]
+    slots, _ = seen.slots(keys, noted["event_ms"], noted["now_ms"], ~noted["outflow"])
     before, slots_before = noted.tobytes(), slots.copy()
     payee_features(noted, slots, seen, PARAMETERS, *nothing_labelled())
     assert noted.tobytes() == before
@@ -141,6 +145,12 @@ def test_a_repeated_payment_changes_no_state_but_the_watermark() -> None:
     again = run_payer([*log, log[0], log[1], log[0], payment(2)], PARAMETERS)
     assert again.verdicts == [FORWARD, FORWARD, DUPLICATE, DUPLICATE, DUPLICATE, FORWARD]
     assert again.rows[-1] == once.rows[-1]
+
+
+@pytest.mark.parametrize("between", [31, 32, 33, 500])
+def test_a_repeat_is_known_however_many_payments_of_its_payer_came_between(between: int) -> None:
+    log = [*(payment(at) for at in range(between + 1)), payment(0)]
+    assert run_payer(log, PARAMETERS).verdicts[-1] == DUPLICATE
 
 
 def test_a_refusal_that_comes_later_counts_as_a_refusal_and_not_as_a_payment() -> None:
