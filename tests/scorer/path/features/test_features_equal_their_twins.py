@@ -181,7 +181,7 @@ def test_the_logs_reach_what_they_are_meant_to_reach() -> None:
         assert len(np.unique(known)) >= 2, f"{feature.name} never changes"
         if feature.needs:
             assert np.isnan(column).any(), f"{feature.name} is never missing"
-    assert {FORWARD, DUPLICATE, STATUS_UPDATE, LABELLED} == set(seen.verdicts)
+    assert {FORWARD, DUPLICATE, STATUS_UPDATE, CONFLICT, LABELLED} == set(seen.verdicts)
     assert len({view.payment.payee.account for view in seen.payer_views}) > 12
     restarts = sum(1 for view in seen.payer_views if not view.past) - len(
         {(view.payment.tenant, view.payment.payer.account) for view in seen.payer_views}
@@ -260,9 +260,10 @@ def test_the_horizon_is_by_the_partitions_time_so_a_late_payment_finds_its_accou
     log = [
         payment(0),
         payment(1, event_time_ms=START_MS + HORIZON_MS + 1, payer=Party("other"), payment_id="elsewhere"),
-        payment(2, event_time_ms=START_MS + 1),
+        payment(2, event_time_ms=START_MS + HORIZON_MS + 1, payer=Party("another"), payment_id="as well"),
+        payment(3, event_time_ms=START_MS + 1),
     ]
-    assert only(log, "payer_payments_total") == [0.0, 0.0, 0.0]
+    assert only(log, "payer_payments_total") == [0.0, 0.0, 0.0, 0.0]
 
 
 SHIPPED_BOUNDS = [
