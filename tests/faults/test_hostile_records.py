@@ -167,7 +167,7 @@ async def handovers(stage: Stage, table: Table) -> None:
         )),
         far_ahead(value, 2**62), far_ahead(value, 2**47),
     ]  # fmt: skip
-    count = await plant(stage, topic, [(found.key, each) for each in forged])
+    count = await plant(stage, topic, [(KEY if each is None else None, each) for each in forged])
     for name, wrong in (("payment", CANARY.encode() + b"\xff\xfe"), ("value", math.inf), ("event_ms", 2**62)):
         origin, offset = await unused_offset(stage)
         alone = with_another(moved_to(value, row, origin, offset), 0, name, wrong)

@@ -74,8 +74,8 @@ async def read_run(deployment: Deployment, models: Iterable[LogisticModel] = ())
         [[record for record in log if record.key != POSITION_KEY] for log in await read_logs(deployment, topic)]
         for topic in wanted
     ]
-    decisions = wanted.index(topics.decisions)
-    logs[decisions] = genuine(logs[decisions])
+    for topic in (topics.decisions, topics.features):
+        logs[wanted.index(topic)] = genuine(logs[wanted.index(topic)])
     known = (untrained_model(schema_hash(deployment.settings)), *models)
     return Run(deployment.settings, *logs, {model.hash: model for model in known})  # type: ignore[call-arg, arg-type]
 
