@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from msgspec import structs
 
 from services.contract.codec import decode_payment
 from services.contract.dead_letter import DeadLetter, read_dead_letter
+from services.contract.payment import Payment
 from tests.support.deployment import Deployment, Logs, producer, read_logs, send, settled
 from tests.support.offline import assert_decided_once, assert_logs_are_computed, read_run
 from tests.support.payments import Entry, expected_of, payment_ids, payment_log, routed
@@ -36,6 +38,13 @@ def conflicting(log: Sequence[Entry]) -> list[Entry]:
 def strays() -> list[Entry]:
     """Payments of one payer that are to go to another partition than its own."""
     return [each._replace(fate="dead") for each in payment_ids(SEED, 10, "stray")]
+
+
+def payment_of(value: bytes) -> Payment:
+    """The payment in a record that has one."""
+    payment = decode_payment(value)
+    assert isinstance(payment, Payment), payment
+    return payment
 
 
 async def sent_twice(deployment: Deployment, log: list[Entry], odd: list[Entry], astray: list[Entry]) -> Logs:
@@ -84,10 +93,6 @@ def test_a_file_that_is_sent_again_changes_nothing_and_what_conflicts_or_strays_
     }
     for letter, value in letters["conflicting_repeat"]:
         assert letter.first_offset is not None
-        first, second = decode_payment(run.payments[letter.partition][letter.first_offset].value), decode_payment(value)
-        assert (first.tenant, first.payer.account, first.payment_id) == (
-            second.tenant,
-            second.payer.account,
-            second.payment_id,
-        )
-        assert first.amount_minor != second.amount_minor
+        first = payment_of(run.payments[letter.partition][letter.first_offset].value)
+        second = payment_of(value)
+        assert structs.replace(first, amount_minor=second.amount_minor) == second != first
