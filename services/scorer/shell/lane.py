@@ -33,8 +33,8 @@ WATCH_S = 1.0
 ASK_S = 5.0
 """Between two questions to the cluster by which a lane knows that it still answers."""
 RECORDS_BYTES, COLUMNS_BYTES = 4 * 1024 * 1024, 1024 * 1024
-"""Fetched of a partition at once, compressed. A record of columns holds hundreds of payments, and all that is fetched of
-those becomes one batch: some 2,000 payments, which is what a batch of records holds at most, unless settings say else."""
+"""Fetched of a partition at once, compressed. A record of columns holds hundreds of payments, and all that is fetched
+of those becomes one batch: some 2,000 payments, which is what a batch of records holds at most by default."""
 METADATA_MS = 10_000
 """A group that formed while its topic was away has no partitions: this long until it sees them, not five minutes."""
 REFUSED_MAX = 3
