@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from aiokafka import ConsumerRecord
+from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
 from services import kafka
@@ -13,6 +14,8 @@ from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 
 BATCH = 5_000
+THERE_MS = 1_000
+"""To wait for a record that may be there."""
 
 
 class NotInLogs(TocsinError, RuntimeError):
@@ -64,6 +67,24 @@ async def read_log(
                 for record in found.get(source, ()):
                     yield record
                 progress.at(await reader.position(source) - begin)
+
+
+async def is_there(settings: Settings, source: TopicPartition, offset: int) -> bool:
+    """Whether the record at ``offset`` can be read.
+
+    Raises
+    ------
+    KafkaError
+        When no broker answers.
+    """
+    async with kafka.opened(kafka.consumer(settings, auto_offset_reset="none")) as reader:
+        reader.assign([source])
+        reader.seek(source, offset)
+        try:
+            found = await reader.getmany(source, timeout_ms=THERE_MS, max_records=1)
+        except OffsetOutOfRangeError:
+            return False
+        return any(record.offset == offset for record in found.get(source, ()))
 
 
 async def read_batches(

@@ -11,8 +11,11 @@ import orjson
 from services.broker import MemoryBroker
 from tests.support.deployment import Deployment, make_deployment, observer, producer, read_logs, send
 from tests.support.payments import Entry, expected_of, payment_log
+from tests.support.worker import Worker
 
 SEED = 12
+LANES = 3
+"""Of a scorer: payer, payee, alerter."""
 
 
 def test_a_kill_without_transactions_loses_nothing_and_repeats_carry_the_same_ids(tmp_path: Path) -> None:
@@ -55,3 +58,21 @@ async def run_with_a_kill(deployment: Deployment, log: list[Entry]) -> None:
     assert found.keys() == wanted.keys()
     assert all(len(set(ids)) == 1 for ids in found.values())
     assert max(Counter(ids[0] for ids in found.values()).values()) == 1
+    await taken_up_behind_the_end_that_is_told(deployment, worker)
+
+
+async def taken_up_behind_the_end_that_is_told(deployment: Deployment, worker: Worker) -> None:
+    """All is decided, and the broker tells of an end that lies within the last batch: nobody takes that for a loss."""
+    worker.stop()
+    payments = deployment.settings.topics.payments
+    async with observer(deployment) as seen:
+        told = await seen.ends(payments)
+        assert await seen.committed(f"{deployment.settings.identity}.payer", payments) > told
+    worker.start()
+
+    async def taken_up() -> bool | None:
+        return worker.said.count("restored") >= LANES or None
+
+    await deployment.wait_for(taken_up, "the worker takes up its partitions")
+    worker.stop()
+    assert "is stopped" not in worker.log.read_text(errors="replace")

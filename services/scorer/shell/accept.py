@@ -115,7 +115,7 @@ async def _accept_one(
     group = _group_of(settings, reader)
     consumer.assign([source])
     known = None if reader.changelog is None else await _position_in(settings, reader.changelog, source.partition)
-    now = await look_at(consumer, source, known)
+    now = await look_at(settings, consumer, source, known)
     if reader.changelog is None:
         why = await _what_changed_for(settings, group, source, now)
     else:

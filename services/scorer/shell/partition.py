@@ -185,14 +185,17 @@ class PartitionLane(Generic[M]):
         self._show_state(hop)
 
     async def _catch_up(self, hop: Hop[M], loop: Loop) -> None:
-        """Take what lies between the latest checkpoint and the position into the state."""
-        end = self._position.next_offset
+        """Take what lies between the latest checkpoint and the position into the state. One that was stopped on the way
+        stands for no position, and is not to be written."""
+        taken, end = 0, self._position.next_offset
         while not self._stopping and await self._consumer.position(self._source) < end:
             records = [record for record in await self._read(self._settings.batch_wait_ms) if record.offset < end]
             if records:
                 hop.take(Records.of(records))
-                self._unwritten += len(records)
+                taken += len(records)
                 loop.step()
+        if not self._stopping:
+            self._unwritten = taken
         self._consumer.seek(self._source, end)
 
     async def _look(self) -> None:
@@ -201,7 +204,7 @@ class PartitionLane(Generic[M]):
         What was committed before positions were, or where brokers know no topic ids, passes for the same input.
         """
         known = self._position
-        now = await look_at(self._consumer, self._source, known)
+        now = await look_at(self._settings, self._consumer, self._source, known)
         if not known.topic_id and now.topic_id:
             known = structs.replace(
                 known,

@@ -14,6 +14,8 @@ from msgspec import Struct, structs
 
 from services.contract.codec import Rejection, encode, read
 from services.kafka.identity import UNKNOWN_EPOCH, client_of, end_of_epoch, identity_of
+from services.kafka.reading import is_there
+from services.runtime.settings import Settings
 from services.runtime.supervisor import NeedsPeople
 
 POSITION_KEY = b"\x00position"
@@ -101,8 +103,12 @@ def going_on_at(known: Position | None, now: Input) -> int:
     return now.begin
 
 
-async def look_at(consumer: AIOKafkaConsumer, source: TopicPartition, known: Position | None) -> Input:
+async def look_at(
+    settings: Settings, consumer: AIOKafkaConsumer, source: TopicPartition, known: Position | None
+) -> Input:
     """The input partition as it is now.
+
+    An end before ``known`` is asked for twice: the memory broker tells of one that lies within the last batch.
 
     Raises
     ------
@@ -115,6 +121,8 @@ async def look_at(consumer: AIOKafkaConsumer, source: TopicPartition, known: Pos
     end = (await consumer.end_offsets([source]))[source]
     if identity is None:
         return Input("", begin, end)
+    if known is not None and end < known.next_offset and await is_there(settings, source, known.next_offset - 1):
+        end = known.next_offset
     epoch = identity.epochs.get(source.partition, UNKNOWN_EPOCH)
     anchor_end = None
     if known is not None and known.topic_id == identity.topic_id and UNKNOWN_EPOCH < known.anchor_epoch < epoch:
