@@ -23,9 +23,9 @@ from services.contract.codec import Rejection, encode
 from services.contract.columns import Columns, Some, Texts
 from services.contract.events import SNOOZE, Headers, cloud_event
 from services.contract.fields import EVENT_TIME_MS_MAX
+from services.contract.handover import HANDOVER
 from services.contract.served import read_served, write_served
 from services.contract.topics import Topic
-from services.scorer.path.handover import HANDOVER
 from tests.faults.forms import Table
 from tests.faults.secrecy import assert_nobody_is_named
 from tests.faults.stage import Stage

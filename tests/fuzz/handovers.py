@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from services.contract.columns import Columns, Some, Texts
-from services.scorer.path.handover import HANDOVER, PAYMENT
+from services.contract.handover import HANDOVER, PAYMENT
 from services.scorer.path.records import Record
 from tests.fuzz import seeds
 from tests.fuzz.batches import mutated_batch

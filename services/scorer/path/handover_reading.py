@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from services.contract.codec import Rejection
 from services.contract.columns import Columns, Some, Texts
 from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, ID_CHARACTERS_MAX, OVER_CLEARED_MAX
-from services.scorer.path.decode import FUTURE_MS_MAX
+from services.contract.handover import HANDOVER, LABEL, OUTFLOW, PAYMENT
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import COUNTRY_CODE, LABEL_INPUT, PAYEE_INPUT, STATUS_CODE
 from services.scorer.path.features.registry import INDEX, PAYER_HOP
-from services.scorer.path.handover import HANDOVER, LABEL, OFFSET_MAX, OUTFLOW, PAYMENT, POSITIONS
+from services.scorer.path.handover import OFFSET_MAX, POSITIONS
+from services.scorer.path.intake import AHEAD_MS_MAX
 from services.scorer.path.records import Inbound
 
 GENERATIONS_MAX = 30_000
@@ -198,7 +199,7 @@ def _characters(texts: Texts) -> NDArray[np.int64]:
 
 def _bound(appended_ms: NDArray[np.int64]) -> NDArray[np.int64]:
     """int64[n]: the latest event time that payments with such append times can have."""
-    return np.where(appended_ms < 0, EVENT_TIME_MS_MAX, appended_ms + FUTURE_MS_MAX)
+    return np.where(appended_ms < 0, EVENT_TIME_MS_MAX, appended_ms + AHEAD_MS_MAX)
 
 
 def _from(found: Columns, start: int) -> Columns:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from services.contract.columns import Texts
+from services.contract.handover import HANDOVER
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import PAYEE_INPUT, PAYER_INPUT
 from services.scorer.path.features.registry import INDEX, PAYER_AT, PAYER_HOP
-from services.scorer.path.handover import HANDOVER, LabelsOnward, Onward, Source, Spans, hand_over
+from services.scorer.path.handover import LabelsOnward, Onward, Source, Spans, hand_over
 from services.scorer.path.handover_reading import Handover, read_handovers
 from services.scorer.path.records import Outbound, Record
 from tests.contract.payloads import SEEDED
