@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -317,7 +318,7 @@ def test_each_text_has_its_length() -> None:
 
 
 def test_a_batch_whose_message_lacks_its_header_is_a_rejection() -> None:
-    value = written(ONE)
+    value = written(replace(ONE, arrays={**ONE.arrays, "note": texts(["", "SECRET" * 1_000])}))
     messages = arrow.ipc.MessageReader.open_stream(value)
     messages.read_next_message()
     metadata = messages.read_next_message().metadata.to_pybytes()

@@ -278,8 +278,8 @@ async def learned(stage: Stage, table: Table) -> None:
 
 
 def hostile_batches(draw: Random, count: int) -> list[bytes]:
-    """Mutated batches of decisions that nobody made. What can be read of them names ``PLANTED_PAYMENTS`` only, and is no
-    later than the others: the learner forgets what is long before the latest decision."""
+    """Mutated batches of decisions that nobody made. What can be read of them names ``PLANTED_PAYMENTS`` only, and is
+    no later than the others: the learner forgets what is long before the latest decision."""
     of: dict[str, Any] = {
         "features": (1.0, None),
         "tenant": CANARY,
