@@ -16,7 +16,7 @@ from services.contract.codec import RecordInvalid, decode, decode_payment, encod
 from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
 from services.contract.dead_letter import DeadLetter
 from services.contract.decision import Decision, Origin, Reason, ReviewDetail, RuleResult
-from services.contract.fields import AMOUNT_MINOR_MAX, EVENT_TIME_MS_MAX
+from services.contract.fields import AMOUNT_MINOR_MAX, EVENT_TIME_MS_MAX, EVENT_TIME_MS_MIN
 from services.contract.label import Example, Label, PaymentLabel
 from services.contract.payment import Party, Payment
 from services.contract.schema import RECORDS, json_schema, json_schemas
@@ -25,6 +25,7 @@ from tests.contract.payloads import ACCEPTED, GOOD, HASH, REFUSED, SEEDED
 IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 CODES = st.none() | st.text("ABC123", min_size=1, max_size=35)
 TIMES = st.integers(0, EVENT_TIME_MS_MAX)
+PAID_TIMES = st.integers(EVENT_TIME_MS_MIN, EVENT_TIME_MS_MAX)
 PARTIES = st.builds(
     Party, IDS, country=st.none() | st.sampled_from(COUNTRIES), agent=CODES, device=st.none() | IDS,
     phone=st.none() | IDS, pickup=st.none() | IDS, opened_ms=st.none() | TIMES,
@@ -37,7 +38,7 @@ CURRENCIES = st.sampled_from(sorted(CURRENCY_EXPONENT))
 def payments(draw: st.DrawFn) -> Payment:
     received = draw(st.none() | st.tuples(AMOUNTS, CURRENCIES))
     return Payment(
-        draw(IDS), draw(TIMES), draw(AMOUNTS), draw(CURRENCIES), draw(PARTIES), draw(PARTIES),
+        draw(IDS), draw(PAID_TIMES), draw(AMOUNTS), draw(CURRENCIES), draw(PARTIES), draw(PARTIES),
         tenant=draw(st.just("default") | IDS),
         utc_offset_minutes=draw(st.none() | st.integers(-840, 840)),
         received_amount_minor=received[0] if received else None,

@@ -215,7 +215,7 @@ def _find(
             label_slots[k] = table[_place(table, pool.rows, log.labelled[k])] - 1
             k += 1
         now_ms = log.now_ms[i]
-        if now_ms // DAY_MS > counts[_SWEPT_DAY]:
+        if now_ms // DAY_MS != counts[_SWEPT_DAY]:
             counts[_SWEPT_DAY] = now_ms // DAY_MS
             _forget(table, pool, gone, counts, -1, now_ms - limits.idle_ms)
         counts[_ORDER] += 1

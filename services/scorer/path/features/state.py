@@ -165,7 +165,6 @@ class AccountState:
         """Changelog entries of what changed since the last call: with them, the log stands for the input before
         ``next_offset``. The partition's own entry comes last."""
         self._let_go()
-        self.tokens.forget_idle(self.latest_event_ms)
         entries = self._checkpoints.write()
         fixed = [self._checkpoints.next_number, next_offset, self.generation, *self.clock.tolist()]
         oldest = 1 if self.identities is None else self.identities.oldest

@@ -80,8 +80,8 @@ class Tokens:
         heapq.heappush(self._free, slot)
 
     def is_sweep_due(self, now_ms: int) -> bool:
-        """Whether a day of event time has begun since the last sweep."""
-        return now_ms // DAY_MS > self._swept_day
+        """Whether it is another day of event time than at the last sweep (an earlier one, where time was set back)."""
+        return now_ms // DAY_MS != self._swept_day
 
     def forget_idle(self, now_ms: int) -> None:
         """Drop the groups that are idle at ``now_ms``. Doing so again, or on a day on which no token is met, changes
