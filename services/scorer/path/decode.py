@@ -228,14 +228,15 @@ def _take_typed(
         names = [getattr(payment, parties).account.encode() for payment in payments]
         accounts[at] = digests_of_keys(list(map(account_key, tenants, names)), key)
     walked.spans[at, :, 1] = -1
-    parts, size = [data.tobytes()], len(data)
+    parts: list[bytes] = []
+    size = len(data)
     for row, payment in typed.items():
         for which, text in _texts_of(payment):
             walked.spans[row, which] = size, len(text)
             parts.append(text)
             size += len(text)
     walked.plain[at] = True
-    return np.frombuffer(b"".join(parts), dtype=np.uint8)
+    return np.concatenate([data, np.frombuffer(b"".join(parts), dtype=np.uint8)])
 
 
 def _texts_of(payment: Payment) -> Iterator[tuple[int, bytes]]:

@@ -66,13 +66,13 @@ class Records(Sequence[Record]):
         texts = [text for record in several for text in (record.key, record.value)]
         lengths = np.array([-1 if text is None else len(text) for text in texts], dtype=np.int64)
         ends = np.cumsum(np.maximum(lengths, 0))
-        spans = np.stack([ends - np.maximum(lengths, 0), lengths], axis=1).reshape(-1, 2, 2)
+        spans = np.stack([ends - np.maximum(lengths, 0), lengths], axis=1)
         return cls(
             np.frombuffer(b"".join(text or b"" for text in texts), dtype=np.uint8),
             np.array([record.offset for record in several], dtype=np.int64),
             np.array([record.timestamp for record in several], dtype=np.int64),
-            spans[:, 0],
-            spans[:, 1],
+            np.ascontiguousarray(spans[0::2]),
+            np.ascontiguousarray(spans[1::2]),
             [record.headers for record in several],
         )
 

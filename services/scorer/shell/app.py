@@ -21,7 +21,7 @@ from services.scorer.path.alerts.alert_state import Horizon
 from services.scorer.path.alerts.alerter import Alerter
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop
-from services.scorer.path.records import Record
+from services.scorer.path.records import Record, Records
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model, untrained_model
 from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
@@ -86,12 +86,20 @@ def make_alerter(settings: Settings, ruleset: Ruleset, partition: int) -> Alerte
 
 
 def warm_up(ruleset: Ruleset) -> None:
-    """Compile the kernels, or load them from numba's cache, so that no payment waits for it."""
-    payment = Payment("warm-up", _WARM_UP_MS, 1, "EUR", Party("a"), Party("b"))
+    """Compile the kernels, or load them from numba's cache, so that no payment waits for it: for two payments, since
+    arrays of one are laid out otherwise, and one of them not plain (``path.decode``)."""
     model = untrained_model(feature_schema_hash(ruleset.parameters))
-    handed_over = PayerHop(ruleset, "", 0, 1).process([Record(0, -1, b"a", encode(payment))], model)
-    records = [Record(at, 0, each.key, each.value) for at, each in enumerate(handed_over.outputs["payments_by_payee"])]
-    PayeeHop(ruleset, "", 0, 1, 1).process(records, model)
+    parties = Party("a"), Party("b")
+    payments = [
+        encode(Payment(f"warm-up-{at}", _WARM_UP_MS, 1, "EUR", *parties, reference="warm-up")) for at in range(2)
+    ]
+    payer, payee = PayerHop(ruleset, "", 0, 1), PayeeHop(ruleset, "", 0, 1, 1)
+    records = [Record(at, -1, b"a", value + at * b" ") for at, value in enumerate(payments)]
+    handed_over = payer.process(Records.of(records), model).outputs["payments_by_payee"]
+    payee.process(Records.of(Record(at, 0, each.key, each.value) for at, each in enumerate(handed_over)), model)
+    for hop in (payer, payee):
+        hop.state.checkpoint(len(payments))
+        hop.state.begin_at(len(payments), 0)
 
 
 def run_scorer(settings: Settings, hops: Sequence[str] = HOPS) -> None:
