@@ -51,8 +51,10 @@ CODES = ("EUR", "CLF", "KWD", "JPY", "USD", "XXX", "eur", "EU", "EURO", "ÉUR", 
 NUMBERS = (0, 1, -1, 700, 2**53, 2**53 + 1, 2**63, 10**30, EVENT_MS, 4_102_444_800_000, 4_102_444_800_001, 840, -840,
            841, -841, 60, 1.5, Raw("1.0"), Raw("7e2"), Raw("-0"), Raw("-0.0"), Raw("007"), Raw("1."), Raw(".5"),
            Raw("9999999999999999"), Raw("99999999999999999"), Raw("9" * 400), Raw("1E999"), Raw("+1"))  # fmt: skip
-OTHERS: tuple[Any, ...] = (None, True, False, [], [1], [[]], Raw("{}"), Raw('{"account":"a"}'), Raw("NaN"), Raw("tru"), Raw("nulll"),
-          Raw('"\\u0061"'), Raw('"\\ud83c\\udfe6"'), Raw('"\\ud800"'), Raw('"\\x"'), Raw("'a'"), Raw(""))  # fmt: skip
+OTHERS: tuple[Any, ...] = (
+    None, True, False, [], [1], [[]], Raw("{}"), Raw('{"account":"a"}'), Raw("NaN"), Raw("tru"), Raw("nulll"),
+    Raw('"\\u0061"'), Raw('"\\ud83c\\udfe6"'), Raw('"\\ud800"'), Raw('"\\x"'), Raw("'a'"), Raw(""),
+)  # fmt: skip
 ANY = st.sampled_from([*TEXTS, *CODES, *NUMBERS, *OTHERS])
 GOOD: dict[str, st.SearchStrategy[Any]] = {
     "payment_id": st.sampled_from(["p-1", "é" * 128]),
