@@ -41,8 +41,14 @@ lint: $(BIN)/tocsin ## ruff, mypy strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(BIN)/tocsin ## payments a second through both hops, beside a Faust agent doing the same work
-	$(BIN)/tocsin bench
+bench: $(BIN)/tocsin var/quix/bin/python ## one scorer on one core beside what users would pick instead (15 minutes)
+	$(BIN)/tocsin bench --figures var/bench/figures.json
+
+# Quix Streams in an environment of its own: it allows only an older pydantic-settings than Tocsin needs.
+var/quix/bin/python:
+	$(PYTHON) -m venv var/quix
+	var/quix/bin/python -m pip install --quiet --requirement services/bench/quix.txt
+	@touch $@
 
 soak: $(BIN)/tocsin ## ten million decisions over four years through the learner's join: nothing grows
 	$(BIN)/tocsin bench --soak 10000000

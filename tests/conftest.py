@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -22,6 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     have a large form in that form, and no others."""
     parser.addoption("--torture", action="store_true", help="the long form of tests/faults; writes var/torture.md")
     parser.addoption("--large", action="store_true", help="only the tests that have a large form, and in that form")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Digests count on sums that wrap around. Where kernels run as Python, NumPy warns of each."""
+    if os.environ.get("NUMBA_DISABLE_JIT") == "1":
+        config.addinivalue_line("filterwarnings", "ignore:overflow encountered in scalar:RuntimeWarning")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

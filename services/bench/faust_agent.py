@@ -1,32 +1,32 @@
-"""The same work done the ordinary way: two Faust agents over ``stream.take_events``, each result sent on by itself.
+"""Two Faust agents, as Faust's own guide would have them: ``async for event in stream.events()``, a Table for each
+side, one ``send`` for each result.
 
-It calls the same pure path as the lanes, on batches, so the features, rules, scores and decisions are the same and as
-cheap; what differs is how payments reach it and how results and changed state leave it. (It delivers at least once,
-and writes its changelog as a Faust table would, since a table cannot be written from ``take_events``.) Run by
-``tocsin bench`` as a process of its own.
+What it does: an agent on ``payments.v1`` calls the scorer's payer hop with the one payment in hand, writes each row of
+state that changed into a Table (whose changelog gets a record for it), and hands over to ``payments.by-payee.v1``;
+an agent on that topic does the same with the payee hop, and sends the decision. Features, rules, packs, model and
+decisions are the scorer's.
+
+What it delivers: at least once, by Faust's commits every few seconds. After a crash it decides payments again. Rows
+live in the hops' memory and only pass through the Tables, since a Table cannot hold columns; a real one would read them
+back before it went on, which this does not. Run by ``tocsin bench`` as a process of its own.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable
+from typing import Any, cast
 
 import faust
 
+from services.bench.one_by_one import OneByOne, Step
+from services.bench.plan import ChampionKind
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings, load_settings
-from services.scorer.path.features.registry import feature_schema_hash
-from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Record
-from services.scorer.path.scoring.model import untrained_model
-from services.scorer.rulebook.ruleset_file import load_ruleset
-
-BATCH = 500
-WITHIN_S = 0.02
-Hops = Mapping[int, PayerHop] | Mapping[int, PayeeHop]
 
 
-def create_baseline(settings: Settings, metrics: Metrics) -> faust.App:
+def create_baseline(settings: Settings, metrics: Metrics, champion: ChampionKind) -> faust.App:
     """The app: an agent on ``payments.v1``, one on ``payments.by-payee.v1``."""
     app = faust.App(
         f"{settings.identity}-baseline",
@@ -39,39 +39,34 @@ def create_baseline(settings: Settings, metrics: Metrics) -> faust.App:
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,
     )
-    ruleset, topics, partitions = load_ruleset(settings), settings.topics, settings.partitions
-    model = untrained_model(feature_schema_hash(ruleset.parameters))
+    path, topics = OneByOne(settings, champion), settings.topics
     out = {role: app.topic(getattr(topics, role).name, schema=_raw()) for role in
-           ("payments_by_payee", "decisions", "reviews", "dead_letters", "payer_state", "payee_state")}  # fmt: skip
-    payer_hops = {p: PayerHop(ruleset, topics.payments.name, p, partitions) for p in range(partitions)}
-    payee_hops = {
-        p: PayeeHop(ruleset, topics.payments_by_payee.name, p, partitions, partitions, settings.repeats_possible)
-        for p in range(partitions)
-    }
+           ("payments_by_payee", "decisions", "reviews", "dead_letters")}  # fmt: skip
 
-    async def work(hops: Hops, events: list[faust.EventT[bytes]], changelog: str) -> Counter[str]:
-        counts: Counter[str] = Counter()
-        for partition, records in _by_partition(events).items():
-            hop = hops[partition]
-            result = hop.process(records, model)
-            counts += result.counts
-            for role, produced in result.outputs.items():
-                for each in produced:
-                    await out[role].send(key=each.key, value=each.value, partition=each.partition, headers=each.headers)
-            for key, row in hop.state.checkpoint(records[-1].offset + 1):
-                await out[changelog].send(key=key, value=row, partition=partition)
-        return counts
+    def add_agent(name: str, topic: str, step: Callable[[int, Record], Step], result: str) -> None:
+        accounts = app.Table(
+            f"{name}-accounts", partitions=settings.partitions, key_type=bytes, value_type=bytes, schema=_raw()
+        )
 
-    def add_agent(name: str, topic: str, hops: Hops, result: str) -> None:
         async def agent(stream: faust.StreamT[bytes]) -> None:
-            async for events in stream.take_events(BATCH, within=WITHIN_S):
-                counts = await work(hops, events, f"{name}_state")
-                metrics.payments.labels(name, result).inc(counts[result])
+            async for event in stream.events():
+                done = step(event.message.partition, _record(event))
+                for key, row in done.changed:
+                    if row is None:
+                        accounts.pop(key, None)
+                    else:
+                        accounts[key] = row
+                for role, produced in done.result.outputs.items():
+                    for each in produced:
+                        await out[role].send(
+                            key=each.key, value=each.value, partition=each.partition, headers=each.headers
+                        )
+                metrics.payments.labels(name, result).inc(done.result.counts[result])
 
         app.agent(app.topic(topic, schema=_raw()), name=name)(agent)
 
-    add_agent("payer", topics.payments.name, payer_hops, "forwarded")
-    add_agent("payee", topics.payments_by_payee.name, payee_hops, "decided")
+    add_agent("payer", topics.payments.name, path.payer, "forwarded")
+    add_agent("payee", topics.payments_by_payee.name, path.payee, "decided")
     return app
 
 
@@ -80,21 +75,19 @@ def _raw() -> faust.Schema:
     return faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
 
-def _by_partition(events: list[faust.EventT[bytes]]) -> dict[int, list[Record]]:
-    found: dict[int, list[Record]] = defaultdict(list)
-    for event in events:
-        message = event.message
-        record = Record(message.offset, int(message.timestamp * 1_000), message.key, message.value)
-        found[message.partition].append(record)
-    return found
+def _record(event: Any) -> Record:
+    message = event.message
+    headers = list(message.headers.items()) if isinstance(message.headers, dict) else list(message.headers or ())
+    return Record(message.offset, int(message.timestamp * 1_000), message.key, message.value, headers)
 
 
-def main() -> None:
+def main(champion: ChampionKind) -> None:
     """Run the baseline worker."""
     settings, metrics = load_settings(), Metrics()
     metrics.serve(settings.metrics_host, settings.metrics_port)
-    faust.Worker(create_baseline(settings, metrics), loglevel="WARNING", quiet=True).execute_from_commandline()
+    app = create_baseline(settings, metrics, champion)
+    faust.Worker(app, loglevel="WARNING", quiet=True).execute_from_commandline()
 
 
 if __name__ == "__main__":
-    main()
+    main(cast("ChampionKind", sys.argv.pop()))

@@ -36,7 +36,7 @@ def models_us_per_payment() -> dict[str, float]:
     """CPU microseconds a payment in batches of ``ROWS``, the best of five, by model."""
     rng = np.random.default_rng(1)
     table = _table(rng)
-    ensemble, logistic, votes, halfspace = random_forest(rng), _logistic(rng), _votes(rng), _halfspace(rng)
+    ensemble, logistic, votes, halfspace = random_forest(rng), random_logistic(rng), _votes(rng), _halfspace(rng)
     return {
         "logistic": _best(lambda: logistic.contributions(table)),
         "ensemble": _best(lambda: ensemble.scores(table)),
@@ -77,15 +77,18 @@ def _node(children: dict[int, tuple[int, int]], rng: np.random.Generator, at: in
     return Split(int(rng.integers(len(FEATURES))), float(rng.lognormal(0.0, 1.5)), way, children[at])
 
 
-def random_forest(rng: np.random.Generator, count: int = 150, leaves: int = 31, depth: int = 8) -> Forest:
-    """An ensemble of the default size that was fitted to nothing."""
+def random_forest(
+    rng: np.random.Generator, schema: str = SCHEMA, count: int = 150, leaves: int = 31, depth: int = 8
+) -> Forest:
+    """An ensemble of the default size that was fitted to nothing; ``schema`` is the hash of its feature schema."""
     trees = random_trees(rng, count, leaves, depth)
-    return Forest(1, SCHEMA, trees, rng.normal(0.0, 0.1, len(trees)))
+    return Forest(1, schema, trees, rng.normal(0.0, 0.1, len(trees)))
 
 
-def _logistic(rng: np.random.Generator) -> LogisticModel:
+def random_logistic(rng: np.random.Generator, schema: str = SCHEMA) -> LogisticModel:
+    """A logistic model that learned nothing; ``schema`` is the hash of its feature schema."""
     weights, means, scales = rng.normal(size=(3, len(FEATURES)))
-    return LogisticModel(1, SCHEMA, -6.0, weights, means, np.abs(scales), review_probability=0.5)
+    return LogisticModel(1, schema, -6.0, 0.1 * weights, means, 1.0 + np.abs(scales), review_probability=0.5)
 
 
 def _votes(rng: np.random.Generator) -> VotingModel:

@@ -1,4 +1,4 @@
-"""A worker under measurement: a real process on one core, watched through its metrics and the kernel's accounts."""
+"""A process under measurement: on a core of its own, watched through its metrics and the kernel's accounts."""
 
 from __future__ import annotations
 
@@ -9,38 +9,63 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from services.broker.probe import free_ports
 from services.runtime.settings import PREFIX, Settings
 
-POLL_S = 1.0
-"""Seldom: an exposition takes the worker some milliseconds."""
+FORWARDED = 'tocsin_payments_total{hop="payer",result="forwarded"}'
+DECIDED = 'tocsin_payments_total{hop="payee",result="decided"}'
+BOTH_HOPS = (FORWARDED, DECIDED)
+"""The beginnings of the lines by which a scorer, and each baseline, tells how many payments each of its hops has done.
+
+Rates are of the mean of both: one hop may run ahead of the other, and who looked at decisions alone would then see
+half the work as all of it."""
+POLL_S = 0.5
+"""Seldom: an exposition takes a worker some milliseconds."""
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class MeasuringError(RuntimeError):
+    """A process under measurement ended, or did too little to be measured. Its message has the end of what it said."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How far a worker was at a moment: payments done, wall seconds, CPU seconds of its process."""
+    """How far a worker was at a moment: payments done (mean of its hops), wall seconds, CPU seconds of its process."""
 
-    done: int
+    done: float
     wall_s: float
     cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Rates between two readings."""
+    """Rates between two readings. ``core_share`` is how much of a core the process had: little where others ran."""
 
     payments_per_second: float
     cpu_us_per_payment: float
+    core_share: float
 
     @classmethod
     def between(cls, first: Reading, last: Reading) -> Measured:
         """What happened from ``first`` to ``last``."""
-        payments = last.done - first.done
-        return cls(payments / (last.wall_s - first.wall_s), 1e6 * (last.cpu_s - first.cpu_s) / payments)
+        payments, wall_s, cpu_s = last.done - first.done, last.wall_s - first.wall_s, last.cpu_s - first.cpu_s
+        return cls(payments / wall_s, 1e6 * cpu_s / payments, cpu_s / wall_s)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Rounded, by name."""
+        return {
+            "payments_per_second": round(self.payments_per_second),
+            "cpu_us_per_payment": round(self.cpu_us_per_payment, 1),
+            "core_share": round(self.core_share, 2),
+        }
 
 
 def reserve_core() -> int | None:
@@ -53,59 +78,87 @@ def reserve_core() -> int | None:
     return cores[-1]
 
 
-class MeasuredWorker:
-    """Runs ``arguments`` of this Python in a process of its own.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a process under measurement tells how far it is, and may keep what it keeps."""
 
-    ``counter`` is the beginning of the line of its Prometheus exposition that counts payments done; ``core`` the core
-    it has to itself (``reserve_core``), or none.
+    metrics_port: int
+    folder: Path
+
+
+def python(*arguments: str, interpreter: str = sys.executable) -> list[str]:
+    """The command that runs a module of ours."""
+    return [interpreter, "-m", *arguments]
+
+
+def environment_of(settings: Settings, place: Place) -> Mapping[str, str]:
+    """This process's environment, with what a worker under measurement is told in place of a command line."""
+    return os.environ | {
+        PREFIX + "BOOTSTRAP": settings.bootstrap,
+        PREFIX + "TOPIC_PREFIX": settings.topic_prefix,
+        PREFIX + "PARTITIONS": str(settings.partitions),
+        PREFIX + "DELIVERY": settings.delivery,
+        PREFIX + "COMPRESSION": settings.compression,
+        PREFIX + "METRICS_PORT": str(place.metrics_port),
+        PREFIX + "STATE_DIR": str(place.folder / "state"),
+        PREFIX + "REGISTRY": str(place.folder / "registry"),
+    }
+
+
+class MeasuredWorker:
+    """Runs ``command`` in a process of its own, which counts at ``place.metrics_port`` what it has done.
+
+    ``counters`` are the beginnings of the lines of its Prometheus exposition that count payments done, one a hop;
+    ``core`` is the core it has to itself from its first moment (``reserve_core``), or none.
     """
 
     def __init__(
-        self, arguments: list[str], settings: Settings, counter: str, core: int | None, poll_s: float = POLL_S
+        self,
+        command: Sequence[str],
+        settings: Settings,
+        counters: Sequence[str],
+        core: int | None,
+        place: Place | None = None,
+        poll_s: float = POLL_S,
     ) -> None:
-        self._counter, self._poll_s = counter, poll_s
-        self._port = free_ports(1)[0]
+        self._counters, self._poll_s = tuple(counters), poll_s
         self._folder = tempfile.TemporaryDirectory(prefix="tocsin-bench-")
-        environment = os.environ | {
-            PREFIX + "BOOTSTRAP": settings.bootstrap,
-            PREFIX + "TOPIC_PREFIX": settings.topic_prefix,
-            PREFIX + "PARTITIONS": str(settings.partitions),
-            PREFIX + "DELIVERY": settings.delivery,
-            PREFIX + "COMPRESSION": settings.compression,
-            PREFIX + "METRICS_PORT": str(self._port),
-            PREFIX + "STATE_DIR": self._folder.name,
-        }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        if core is not None:
-            os.sched_setaffinity(self._process.pid, {core})
+        place = place or Place(free_ports(1)[0], Path(self._folder.name))
+        self._port, self._said = place.metrics_port, Path(self._folder.name, "said.log")
+        with self._said.open("wb") as said:
+            self._process = subprocess.Popen(
+                command,
+                env=environment_of(settings, place),
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                preexec_fn=None if core is None else partial(os.sched_setaffinity, 0, {core}),
+            )
 
     def measure(self, total: int, warm_share: float = 0.15, timeout_s: float = 300.0) -> Measured:
         """Wait until ``total`` payments are done; rates from when ``warm_share`` of them were to when few were left.
 
         Raises
         ------
-        RuntimeError
+        MeasuringError
             When the worker ends, or the time is up, with the end of what it said; or ``total`` is too small.
         """
         readings: list[Reading] = []
-        done, deadline = 0, time.monotonic() + timeout_s
+        done, deadline = 0.0, time.monotonic() + timeout_s
         while done < total and time.monotonic() < deadline and self._process.poll() is None:
             time.sleep(self._poll_s)
             reading = self._read()
             done = reading.done
             if total * warm_share <= done < total:
                 readings.append(reading)
-        if len(readings) > 1:
-            return Measured.between(readings[0], readings[-1])
+        moved = [each for each in readings if each.done > readings[0].done]
+        if moved:
+            return Measured.between(readings[0], next(each for each in moved if each.done == moved[-1].done))
         if done >= total:
-            raise RuntimeError(f"{total} payments are too few to measure a rate on")
+            raise MeasuringError(f"{total} payments are too few to measure a rate on")
         self._process.kill()
-        _, said = self._process.communicate()
-        raise RuntimeError(
-            f"too few payments to measure, or the worker ended: {said.decode(errors='replace')[-2_000:]}"
-        )
+        self._process.wait()
+        said = self._said.read_text(errors="replace")[-2_000:]
+        raise MeasuringError(f"too few payments to measure, or the worker ended: {said}")
 
     def _read(self) -> Reading:
         try:
@@ -113,8 +166,8 @@ class MeasuredWorker:
                 lines = answer.read().decode().splitlines()
         except OSError:
             lines = []
-        done = sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(self._counter))
-        return Reading(int(done), time.perf_counter(), _cpu_s(self._process.pid))
+        done = sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(self._counters))
+        return Reading(done / len(self._counters), time.perf_counter(), _cpu_s(self._process.pid))
 
     def __enter__(self) -> MeasuredWorker:
         return self
@@ -125,10 +178,10 @@ class MeasuredWorker:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
-                self._process.communicate(timeout=30.0)
+                self._process.wait(timeout=30.0)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.communicate()
+                self._process.wait()
         self._folder.cleanup()
 
 

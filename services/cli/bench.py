@@ -3,31 +3,51 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
+import orjson
 import typer
 from rich.console import Console
 
+from services.bench.plan import ChampionKind, Plan
 from services.broker import open_broker
-from services.cli.options import Bootstrap, Json, print_json, print_table
+from services.cli.options import Bootstrap, Json, fail, file_to_write, plot_to_write, print_json, print_table
 from services.runtime.progress import Progress
 from services.runtime.settings import load_settings
+
+_PLAN = Plan()
 
 
 def bench(
     bootstrap: Bootstrap = None,
-    payments: Annotated[int, typer.Option(min=40_000, help="Payments in each scorer run.")] = 150_000,
-    baseline_payments: Annotated[int, typer.Option(min=2_000, help="Payments for the Faust agent.")] = 6_000,
+    only: Annotated[str, typer.Option(help="Parts to measure, separated by commas; all, or none.")] = "all",
+    payments: Annotated[int, typer.Option(min=400, help="Payments in each scorer run.")] = _PLAN.payments,
+    baseline_payments: Annotated[
+        int, typer.Option(min=10, help="Payments for each slow baseline.")
+    ] = _PLAN.baseline_payments,
+    champion: Annotated[ChampionKind, typer.Option(help="What decides; drawn at random.")] = _PLAN.champion,
+    accounts: Annotated[int, typer.Option(min=10_000, help="Accounts of each side, at most.")] = _PLAN.accounts,
+    latency_seconds: Annotated[float, typer.Option(min=1, help="How long each rate is held.")] = _PLAN.latency_s,
+    quix_python: Annotated[Path, typer.Option(help="An interpreter that has Quix Streams.")] = _PLAN.quix_python,
+    figures: Annotated[
+        Path | None,
+        typer.Option(callback=file_to_write, help="Keep the figures in this file: parts run later add to them."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(callback=plot_to_write, help="Renew the tables in this page, and the plots beside it."),
+    ] = None,
     soak: Annotated[
         int | None,
         typer.Option(min=10_000, help="Instead: so many decisions through the learner's join, without Kafka."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Measure one scorer process on one core, exactly once, on a real Kafka; and a Faust agent doing the same work.
+    """Measure one scorer process on one core, exactly once, on a real Kafka; and what users would pick instead.
 
     Rates are taken between two moments inside each run, so that starting up is not part of them. CPU times are those
     of the whole worker process: decoding, both hops, compression, the Kafka clients, metrics.
@@ -35,23 +55,66 @@ def bench(
     if soak is not None:
         _soak(soak, json)
         return
-    from services.bench.run import run_bench
+    from services.bench.report import around_block, write_report
+
+    parts = _parts(only)
+    if report is not None:
+        around_block(report)  # before anything is measured
+    found = _kept(figures)
+    if not parts and not found:
+        fail("--only none: there is nothing to show; expected --figures of an earlier run")
+    if parts:
+        plan = Plan(payments, baseline_payments, champion, accounts, latency_seconds, quix_python.absolute())
+        found = _measured(bootstrap, plan, parts, found, partial(_keep, figures))
+        _keep(figures, found)
+    if report is not None:
+        write_report(found, report)
+    if json:
+        print_json(found)
+    else:
+        _show(found)
+
+
+def _measured(
+    bootstrap: str | None, plan: Plan, parts: tuple[str, ...], before: dict[str, Any], keep: Callable[[Any], None]
+) -> dict[str, Any]:
+    from services.bench.run import Bench
     from services.bench.worker import reserve_core
 
-    tell = partial(print, "bench:", file=sys.stderr)
-    core = reserve_core()
+    tell, core = partial(print, "bench:", file=sys.stderr), reserve_core()
     if bootstrap is not None:
-        figures = run_bench(load_settings(bootstrap=bootstrap), core, payments, baseline_payments, tell)
-        figures["broker"] = bootstrap
-    else:
-        with open_broker() as broker:
-            settings = load_settings(bootstrap=broker.bootstrap, delivery=broker.delivery)
-            figures = run_bench(settings, core, payments, baseline_payments, tell)
-            figures["broker"] = broker.kind
-    if json:
-        print_json(figures)
-    else:
-        _show(figures)
+        return Bench(load_settings(bootstrap=bootstrap), bootstrap, plan, core, tell).run(parts, before, keep)
+    with open_broker() as broker:
+        settings = load_settings(bootstrap=broker.bootstrap, delivery=broker.delivery)
+        return Bench(settings, broker.kind, plan, core, tell).run(parts, before, keep)
+
+
+def _keep(figures: Path | None, found: dict[str, Any]) -> None:
+    if figures is not None:
+        figures.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+
+
+def _parts(only: str) -> tuple[str, ...]:
+    from services.bench.run import ALL, PARTS
+
+    chosen = ALL if only == "all" else () if only == "none" else tuple(only.split(","))
+    unknown = [part for part in chosen if part not in PARTS]
+    if unknown:
+        fail(f"--only {unknown[0]}: there is no such part; expected some of {', '.join(PARTS)}, all or none")
+    return tuple(part for part in PARTS if part in chosen)
+
+
+def _kept(figures: Path | None) -> dict[str, Any]:
+    """The figures of an earlier run, if there was one."""
+    if figures is None or not figures.is_file():
+        return {}
+    try:
+        found = orjson.loads(figures.read_bytes())
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        fail(f"{figures}: no figures; expected a file that `tocsin bench --figures` wrote, or none")
+    return found
 
 
 def _soak(decisions: int, json: bool) -> None:
@@ -83,22 +146,12 @@ def _soak(decisions: int, json: bool) -> None:
 
 
 def _show(figures: dict[str, Any]) -> None:
-    cpu, agent = figures["cpu_us_per_payment"], figures["baselines"]["faust_agent"]
-    rows = [
-        ("Tocsin, both hops", f"{figures['payments_per_second']:,}", f"{cpu['total']}"),
-        ("  payer hop alone", "", f"{cpu['payer_hop']}"),
-        ("  payee hop alone", "", f"{cpu['payee_hop']}"),
-        ("  typology packs, of the payee hop", "", f"{cpu['packs']}"),
-        *((f"  a model: {name.replace('_', ' ')}", "", f"{cost}") for name, cost in cpu["models"].items()),
-        ("Faust agents, same work", f"{agent['payments_per_second']:,}", f"{agent['cpu_us_per_payment']}"),
-    ]
-    print_table(("one process on one core", "payments/s", "CPU µs a payment"), rows)
+    from services.bench.report import tables
+
+    for columns, rows in tables(figures):
+        print_table(columns, rows)
+        Console().print()
     Console().print(
-        f"{figures['times_faust_agent']} times the Faust agents' rate; {figures['payments']:,} payments, "
-        f"{figures['partitions']} partitions, {figures['delivery']}, {figures['broker']}"
+        f"{figures['payments']:,} payments, {figures['partitions']} partitions, {figures['delivery']}, "
+        f"champion {figures['champion']}, {figures['broker']}"
     )
-    learning = figures["learning"]["cpu_us_per_example"].items()
-    said = ", ".join(f"{name.replace('_', ' ')} {cost:.0f}" for name, cost in learning)
-    Console().print(f"an example costs to learn, in CPU µs: {said}")
-    swap = figures["model_swap"]
-    Console().print(f"a model that is announced decides after {swap['median_ms']} ms, {swap['longest_ms']} ms at most")

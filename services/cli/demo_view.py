@@ -168,6 +168,7 @@ def _pointer_lines(summary: Summary, place: Place, keep: bool) -> list[str]:
         "Where to look next, until Ctrl-C:",
         f"  topics    {environment}tocsin topics describe",
         f"  a review  {environment}tocsin recompute {shown}",
+        f"  made of   {environment}tocsin topics read features.v1 --decision {shown}",
         f"  metrics   http://127.0.0.1:{place.ports['scorer']}/metrics (scorer), "
         f"http://127.0.0.1:{place.ports['learner']}/metrics (learner)",
         f"  models    {settings.registry}",

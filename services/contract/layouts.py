@@ -9,8 +9,9 @@ from uuid import UUID
 from services.contract.columns import Column, Columns, Layout
 from services.contract.payment import Role
 from services.contract.served import SERVED
+from services.contract.shadow_scores import SHADOW_SCORES
 
-LAYOUTS: dict[str, Layout] = {each.name: each for each in (SERVED,)}
+LAYOUTS: dict[str, Layout] = {each.name: each for each in (SERVED, SHADOW_SCORES)}
 _ROLES: tuple[str, ...] = get_args(Role)
 
 

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.columns import Texts
-from services.contract.siphash import key_of, siphash128
+from services.contract.siphash import digests_of, key_of, siphash128
 
 Digests = NDArray[np.uint64]
 """uint64[n, 2]: the first and the last 64 bits of n digests."""
@@ -41,7 +41,9 @@ def payment_key(tenant: str, payment_id: str) -> bytes:
     >>> payment_key("default", "p-1").hex()
     '8b12c926e47f8d1f5c2979bba33bb061'
     """
-    return keys_of(payment_digests(Texts.of([tenant.encode()]), Texts.of([payment_id.encode()])))[0]
+    name = tenant.encode()
+    low, high = digests_of(len(name).to_bytes(2, "big") + name + payment_id.encode(), _KEY)
+    return high.to_bytes(8, "big") + low.to_bytes(8, "big")
 
 
 @njit(cache=True)

@@ -94,7 +94,9 @@ class Served:
     def part(self, rows: slice) -> Served:
         """Some neighbouring ones."""
         columns = {each.name: getattr(self, each.name) for each in SERVED.columns}
-        parts = {name: of.part(rows) if isinstance(of, Texts) else of[rows] for name, of in columns.items()}
+        parts: dict[str, Any] = {
+            name: of.part(rows) if isinstance(of, Texts) else of[rows] for name, of in columns.items()
+        }
         return Served(self.by, **parts)
 
     def texts(self, name: str) -> list[str]:

@@ -18,7 +18,7 @@ SHADOW_SCORES = Layout(
         Column("payment_id", "text", "", "Unique for its payer"),
         Column("event_time_ms", "i8", "ms", "When it was made"),
         Column("score", "f8", "log-odds", "As served"),
-        Column("scores", "f8", "log-odds", "Of each challenger; NaN where it gave no number", each="challenger"),
+        Column("scores", "f8", "log-odds", "NaN where it gave no number", "challenger", "challengers"),
     ),
     {
         "model_hash": "Of the model that decided, SHA-256",

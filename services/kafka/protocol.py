@@ -1,5 +1,5 @@
-"""Questions of Kafka's protocol that aiokafka 0.14 cannot ask: topics with their ids, ends of leaders' epochs, and what
-of a transaction is open (KIP-516, KIP-320, KIP-664); and what answers of brokers mean."""
+"""Questions of Kafka's protocol that aiokafka 0.14 cannot ask: topics with their ids, ends of leaders' epochs, sizes of
+logs, and what of a transaction is open (KIP-516, KIP-320, KIP-113, KIP-664); and what answers of brokers mean."""
 
 from __future__ import annotations
 
@@ -160,6 +160,25 @@ ask_epoch_ends = _question(
     ),
 )  # fmt: skip
 """Where the records of a leader's epoch end, asked of a partition's leader."""
+
+ask_log_sizes = _question(
+    35, 2,
+    Schema(("topics", _rows(("topic", _TEXT), ("partitions", CompactArray(Int32)))), _TAGS),
+    Schema(
+        ("throttle_time_ms", Int32),
+        ("results", _rows(
+            ("error_code", Int16), ("log_dir", _TEXT),
+            ("topics", _rows(
+                ("name", _TEXT),
+                ("partitions", _rows(
+                    ("partition", Int32), ("partition_size", Int64), ("offset_lag", Int64), ("is_future_key", Boolean)
+                )),
+            )),
+        )),
+        _TAGS,
+    ),
+)  # fmt: skip
+"""How large partitions are on a broker's disks, asked of that broker."""
 
 ask_transactions = _question(
     65, 0,

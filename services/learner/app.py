@@ -39,14 +39,13 @@ def plan_of(settings: Settings) -> Plan:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """What a deployment's join keeps. It forgets, and passes over in silence, faster than decisions can come."""
+    """What a deployment's join keeps."""
     return Limits(
         keep_share=settings.keep_share,
         keep_probability=settings.keep_probability,
         learn_share=settings.learn_share,
         label_maturity_ms=settings.label_maturity_days * DAY_MS,
         label_frequency=settings.label_frequency,
-        forgotten_per_seal_max=max(Limits().forgotten_per_seal_max, 2 * settings.batch_payments_max),
     )
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from models.labels import resolved
 from services.contract.codec import Rejection
+from services.contract.columns import Texts
 from services.contract.label import Label
-from services.contract.payment_digests import payment_key
+from services.contract.payment_digests import keys_of, payment_digests, payment_key
 from services.contract.served import REVIEW, Served, read_served
 from services.kafka.reading import read_log
 from services.learner.joining.records import decode_label
@@ -114,7 +115,8 @@ def _as_data(served: Served) -> Dataset:
 
 async def labelled(settings: Settings, data: Dataset) -> Dataset:
     """``data`` with the label of each decision that counts as of ``data.as_of_ms``; memory for those labels only."""
-    keys = [payment_key(*each) for each in zip(data.tenant.tolist(), data.payment_id.tolist(), strict=True)]
+    tenants, payments = (Texts.of([each.encode() for each in of.tolist()]) for of in (data.tenant, data.payment_id))
+    keys = keys_of(payment_digests(tenants, payments))
     labels = await _labels(settings, set(keys))
     known = [resolved(labels.get(key, ()), data.as_of_ms) for key in keys]
     return replace(data, **label_columns(known))

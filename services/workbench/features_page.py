@@ -39,7 +39,7 @@ _TYPES = {
 
 def features_page() -> str:
     """The whole page."""
-    lines = "\n".join(f"table = {line:<66}# {library}" for library, line in OPENED_BY.items())
+    lines = "\n".join(f"table = {line}  # {library}" for library, line in OPENED_BY.items())
     sections = [_layout_section(each) for each in LAYOUTS.values()]
     mathematics = inspect.cleandoc(registry.__doc__ or "").partition("\n\n")[2].replace("``", "`")
     rows = [

@@ -44,7 +44,7 @@ def draw(data: Dataset, scores: Floats, budget_share: float, folder: Path, model
     }
     if model is not None:
         pictures["contributions"] = lambda axes: _contributions(axes, data, model)
-    return [_picture(folder / f"{name}.svg", paint) for name, paint in pictures.items()]
+    return [picture(folder / f"{name}.svg", paint) for name, paint in pictures.items()]
 
 
 def draw_poisoning(found: dict[str, dict[str, Any]], folder: Path) -> Path:
@@ -60,7 +60,7 @@ def draw_poisoning(found: dict[str, dict[str, Any]], folder: Path) -> Path:
     ImportError
         Without matplotlib.
     """
-    return _picture(folder / "poison.svg", lambda axes: _poisoning(axes, found))
+    return picture(folder / "poison.svg", lambda axes: _poisoning(axes, found))
 
 
 def psi(before: Floats, after: Floats) -> float:
@@ -73,7 +73,14 @@ def psi(before: Floats, after: Floats) -> float:
     return float(stability_index(count_bins(before[:, None], edges), count_bins(after[:, None], edges))[0])
 
 
-def _picture(path: Path, paint: Callable[[Any], None]) -> Path:
+def picture(path: Path, paint: Callable[[Any], None]) -> Path:
+    """Write what ``paint`` draws on its axes to ``path``, as SVG that is the same for the same numbers.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -144,7 +151,7 @@ def draw_against(
         Without matplotlib.
     """
     path = folder / f"champion-against-{name.replace('/', '-')}.svg"
-    return _picture(path, lambda axes: _against(axes, data, champion, challenger, budget_share, name))
+    return picture(path, lambda axes: _against(axes, data, champion, challenger, budget_share, name))
 
 
 def _against(axes: Any, data: Dataset, champion: Floats, challenger: Floats, share: float, name: str) -> None:

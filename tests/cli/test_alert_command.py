@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 
@@ -37,7 +38,7 @@ class Seen:
     alerts: list[Alert] = field(default_factory=list)
 
 
-def records(outbound: list[Outbound]) -> list[Record]:
+def records(outbound: Sequence[Outbound]) -> list[Record]:
     return [Record(at, each.timestamp, each.key, each.value) for at, each in enumerate(outbound)]
 
 

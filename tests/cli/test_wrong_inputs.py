@@ -87,12 +87,19 @@ FIRST = [
     (["backtest", "none.parquet", "--model", "none/1"], "registry: has no model none/1; `tocsin model list` shows"),
     (["compare", "none", "other", "--data", "none.parquet"], "registry: has no model none; `tocsin model list` shows"),
     (["promote", "none"], "registry: has no model none; `tocsin model list` shows"),
+    (
+        ["bench", "--only", "scorer,none-such"],
+        "--only none-such: there is no such part; expected some of scorer, hops, ",
+    ),
+    (["bench", "--only", "none"], "--only none: there is nothing to show; expected --figures of an earlier run"),
+    (["bench", "--figures", "noise"], "noise: no figures; expected a file that `tocsin bench --figures` wrote"),
+    (["bench", "--report", "override.toml"], "override.toml has no block to renew; expected a line <!-- tocsin bench"),
     (["assess", "--base-rates", "bench,none"], "--base-rates bench,none: base_rate: a number or one of unit_test"),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "message"), FIRST)
-def test_an_unknown_model_kind_or_rate_is_told_before_files_are_read_and_kafka_is_asked(
+def test_an_unknown_model_kind_rate_or_part_is_told_before_files_are_read_and_kafka_is_asked(
     arguments: list[str],
     message: str,
     folder: Path,

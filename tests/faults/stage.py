@@ -131,7 +131,7 @@ class Stage:
         """
         topics = self.settings.topics
         path = [("payer", topics.payments), ("payee", topics.payments_by_payee), ("alerter", topics.reviews)]
-        after = [("learner", topics.decisions), ("learner", topics.labels), ("shadow", topics.decisions)]
+        after = [("learner", topics.features), ("learner", topics.labels), ("shadow", topics.features)]
         async with observer(self.deployment) as seen:
             for group, topic in (*path, *after, *path):
                 last = [log[-1].offset + 1 if log else 0 for log in await read_logs(self.deployment, topic)]

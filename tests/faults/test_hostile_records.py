@@ -10,23 +10,27 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
 from aiokafka import ConsumerRecord
+from services.scorer.path.frame import HEADER, PAYMENT
 
 from services.contract.alert import Snooze, Subject
-from services.contract.codec import encode
+from services.contract.codec import Rejection, encode
 from services.contract.events import SNOOZE, Headers, cloud_event
 from services.contract.fields import EVENT_TIME_MS_MAX
+from services.contract.served import read_served, write_served
 from services.contract.topics import Topic
-from services.scorer.path.frame import HEADER, PAYMENT
 from tests.faults.forms import Table
 from tests.faults.secrecy import assert_nobody_is_named
 from tests.faults.stage import Stage
 from tests.faults.undisturbed import assert_as_undisturbed
+from tests.fuzz.batches import mutated_batch
+from tests.fuzz.seeds import Seed
 from tests.support.deployment import producer, read_logs
 from tests.support.hostile import (
     BOMB_BYTES,
@@ -45,6 +49,7 @@ from tests.support.hostile import (
 )  # fmt: skip
 from tests.support.models import announcement_of, random_model
 from tests.support.payments import Entry
+from tests.support.served_batches import Row, served_batch
 
 pytestmark = pytest.mark.kafka
 
@@ -228,23 +233,21 @@ def test_hostile_labels_decisions_and_examples_stop_neither_learner_nor_shadow(s
 
 
 async def learned(stage: Stage, table: Table) -> None:
-    """Wherever a field has a type, something else stands in it once."""
+    """Wherever a field has a type, something else stands in it once; batches are mutated."""
     await stage.up()
     topics, count = stage.settings.topics, 0
-    for topic in (topics.decisions, topics.examples):
-        first = next(record.value for log in await read_logs(stage.deployment, topic) for record in log)
-        nobodys = {"feature_schema_hash": "0" * 64, "payment_id": PLANTED_PAYMENTS[0]}
-        good = orjson.dumps(
-            orjson.loads(first) | nobodys | ({"decision_id": CANARY} if topic == topics.decisions else {})
-        )
-        bad = [
-            *hostile_values(good),
-            *typed_wrongly(good),
-            *not_finite(good, "features"),
-            *not_finite(good, "score"),
-            b"",
-        ]
-        count += await plant(stage, topic, [(KEY, value) for value in bad])
+    first = next(record.value for log in await read_logs(stage.deployment, topics.examples) for record in log)
+    good = orjson.dumps(orjson.loads(first) | {"feature_schema_hash": "0" * 64, "payment_id": PLANTED_PAYMENTS[0]})
+    bad = [
+        *hostile_values(good),
+        *typed_wrongly(good),
+        *not_finite(good, "features"),
+        *not_finite(good, "score"),
+        b"",
+    ]
+    count += await plant(stage, topics.examples, [(KEY, value) for value in bad])
+    count += await plant(stage, topics.features, [(None, value) for value in [*hostile_values(b'{"a":1}'), b""]])
+    count += await plant(stage, topics.features, [(None, value) for value in hostile_batches(Random(1), 60)])
     good = canary_label(99)
     bad = [
         *hostile_values(good),
@@ -254,6 +257,19 @@ async def learned(stage: Stage, table: Table) -> None:
     ]
     count += await plant(stage, topics.labels, [*((KEY, value) for value in bad), (None, b"{}"), (b"\xff", None)])
     await goes_on(stage, table, f"{count} hostile labels, decisions and examples", "learner, shadow")
+
+
+def hostile_batches(draw: Random, count: int) -> list[bytes]:
+    """Mutated batches of decisions that nobody made. What can be read of them names ``PLANTED_PAYMENTS`` only."""
+    rows = [Row(name, features=(1.0, None), tenant=CANARY, payer=CANARY, payee=CANARY) for name in PLANTED_PAYMENTS]
+    seeds = [Seed(None, write_served(served_batch(rows, "0" * 64)), [])]
+    made: list[bytes] = []
+    while len(made) < count:
+        value = mutated_batch(seeds, draw)
+        found = read_served(value)
+        if isinstance(found, Rejection) or {*found.texts("payment_id")} <= {*PLANTED_PAYMENTS}:
+            made.append(value)
+    return made
 
 
 def test_a_bomb_is_put_aside_bounded_and_everything_else_is_decided(stage: Stage, table: Table) -> None:
@@ -269,7 +285,7 @@ async def bombs(stage: Stage, table: Table) -> None:
     placed: list[tuple[Topic, int, bytes]] = []
     for topic, values in (
         (topics.payments, (large, small)), (topics.labels, (label,)), (topics.reviews, (review,)),
-        (topics.decisions, (small,)), (topics.payments_by_payee, (small,)), (topics.examples, (small,)),
+        (topics.features, (small,)), (topics.payments_by_payee, (small,)), (topics.examples, (small,)),
     ):  # fmt: skip
         offsets = await send_packed(stage.settings, topic.name, [(KEY, value) for value in values])
         placed += [(topic, offset, value) for offset, value in zip(offsets, values, strict=True)]

@@ -17,8 +17,6 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.structs import TopicPartition
 
 from services import kafka
-from services.contract.codec import decode
-from services.contract.shadow_scores import ShadowScores
 from services.contract.topics import Topic
 from services.kafka.topics import create_topics
 from tests.faults.forms import Table
@@ -26,6 +24,7 @@ from tests.faults.stage import Stage, identities
 from tests.support.deployment import read_logs
 from tests.support.health import ask, live, ready
 from tests.support.nursery import run_command
+from tests.support.shadow import scored_in
 from tests.support.worker import environment
 
 pytestmark = pytest.mark.kafka
@@ -35,7 +34,7 @@ READERS = {
     "payments": "scorer",
     "payments_by_payee": "scorer",
     "reviews": "scorer",
-    "decisions": "learner",
+    "features": "learner",
     "labels": "learner",
 }
 """Who reads a topic with state of its own. A shadow has none: it goes on at the beginning of what it finds."""
@@ -132,9 +131,7 @@ async def deleted(stage: Stage, table: Table, names: Sequence[str]) -> None:
         await until_ready(stage, role)
     recovery_s = time.monotonic() - began
     expected = Counter(each.identity for each in stage.sent[fresh:] if each.fate == "decided")
-    decided = await decided_so_far(stage)
-    if "decisions" not in names:
-        decided -= before
+    decided = await decided_so_far(stage) - before
     lost, doubled = sum((expected - decided).values()), sum((decided - expected).values())
     plain = ", ".join(topic.name.removeprefix(stage.settings.topic_prefix) for topic in topics.values())
     noticed = ", ".join(f"{role} (told in {after:.1f} s)" for role, after in told_s.items())
@@ -152,11 +149,10 @@ async def decided_so_far(stage: Stage) -> Counter[tuple[str, str]]:
 async def assert_shadow_scored(stage: Stage) -> None:
     """Every decision that there is has its scores in shadow."""
     logs = await read_logs(stage.deployment, stage.settings.topics.shadow_scores)
-    scored = Counter(
-        (each.tenant, each.payment_id) for log in logs for each in (decode(r.value, ShadowScores) for r in log)
-    )
+    said = scored_in(record.value for log in logs for record in log)
+    scored = Counter((each.tenant, each.payment_id) for each in said)
     missing = await decided_so_far(stage) - scored
-    assert not missing, f"{sum(missing.values())} decisions have no record in shadow-scores.v1"
+    assert not missing, f"{sum(missing.values())} decisions are not in shadow-scores.v1"
 
 
 def test_a_partition_whose_records_were_deleted_unread_stops_alone(stage: Stage, table: Table) -> None:
@@ -219,7 +215,7 @@ async def forged_offsets(stage: Stage, table: Table) -> None:
     topics, identity = stage.settings.topics, stage.settings.identity
     groups = {
         "payer": topics.payments, "payee": topics.payments_by_payee, "alerter": topics.reviews,
-        "shadow": topics.decisions, "learner": topics.decisions,
+        "shadow": topics.features, "learner": topics.features,
     }  # fmt: skip
     for group, topic in groups.items():
         await commit(stage, f"{identity}.{group}", TopicPartition(topic.name, 0), 1_000_000)

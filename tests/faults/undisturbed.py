@@ -12,16 +12,17 @@ from models.registry.registry import Registry
 from services.contract.announcement import ModelAnnouncement
 from services.contract.codec import decode
 from services.contract.label import Example
-from services.contract.shadow_scores import ShadowScores
 from services.scorer.path.scoring.ensemble import model_from
 from services.scorer.path.scoring.model import LogisticModel
 from tests.faults.stage import SEED, Stage
 from tests.learner.test_learner_on_kafka import expected_ids, offline, plans_of, registered
 from tests.support.alerts import assert_each_review_is_in_one_alert
 from tests.support.deployment import read_logs
-from tests.support.hostile import CANARY, PLANTED_PAYMENTS
+from tests.support.hostile import PLANTED_PAYMENTS
 from tests.support.offline import Run, assert_decided_once, assert_logs_are_computed, genuine, read_run
 from tests.support.payments import expected_of
+from tests.support.served import served_in
+from tests.support.shadow import Scored, scored_in
 
 ROUNDS_MAX = 8
 """Of payments, within which a challenger has learned enough to be announced."""
@@ -39,8 +40,8 @@ async def until_challengers_score(stage: Stage) -> None:
     """Feed until the shadow has scored something: how soon there is a challenger depends on how fast all are."""
     for _ in range(ROUNDS_MAX):
         logs = await read_logs(stage.deployment, stage.settings.topics.shadow_scores)
-        said = [decode(record.value, ShadowScores) for log in logs for record in log]
-        if any(each.scores and not each.decision_id.startswith(CANARY) for each in said):
+        said = scored_in(record.value for log in logs for record in log)
+        if any(each.scores and each.payment_id not in PLANTED_PAYMENTS for each in said):
             return
         await stage.feed()
         await stage.decided()
@@ -62,8 +63,8 @@ async def assert_scorer_undisturbed(stage: Stage) -> Run:
 async def assert_learner_undisturbed(stage: Stage, run: Run) -> None:
     """The examples are those of an undisturbed join, each once; the models those that this log makes."""
     topics = stage.settings.topics
-    decisions = [("", record.value) for record in run.records_decided]
-    labels = [("", each.value) for log in genuine(await read_logs(stage.deployment, topics.labels)) for each in log]
+    logs = [genuine(await read_logs(stage.deployment, topic)) for topic in (topics.features, topics.labels)]
+    decisions, labels = ([("", record.value) for log in each for record in log] for each in logs)
     (log,) = genuine(await read_logs(stage.deployment, topics.examples))
     examples = [(record.offset, record.key, record.value) for record in log]
     taught = [decode(value, Example) for _, _, value in examples]
@@ -89,21 +90,23 @@ async def announced(stage: Stage) -> list[ModelAnnouncement]:
 
 
 async def assert_shadow_undisturbed(stage: Stage, run: Run) -> None:
-    """Each decision has one record, in the decisions' order, and each score is what the challenger makes of it."""
+    """Each decision has its scores once, in the decisions' order, and each score is what the challenger makes of it."""
     known = {each.model_hash: each for each in await announced(stage) if each.challenger}
     registry = Registry(stage.settings.registry)
     logs = await read_logs(stage.deployment, stage.settings.topics.shadow_scores)
-    scored = [[decode(record.value, ShadowScores) for record in log] for log in logs]
-    decided = [[orjson.loads(record.value) for record in log] for log in run.decisions]
-    ids = [[each["decision_id"] for each in log] for log in decided]
-    assert [[each.decision_id for each in log if not each.decision_id.startswith(CANARY)] for log in scored] == ids
-    rows = {each["decision_id"]: each["features"] for log in decided for each in log}
-    by_model: dict[str, list[ShadowScores]] = {}
-    for each in (one for log in scored for one in log if not one.decision_id.startswith(CANARY)):
+    scored = [scored_in(record.value for record in log) for log in logs]
+    genuine_scores = [[each for each in log if each.payment_id not in PLANTED_PAYMENTS] for log in scored]
+    ids = [[orjson.loads(record.value)["decision_id"] for record in log] for log in run.decisions]
+    assert [[each.decision_id for each in log] for log in genuine_scores] == ids
+    features_logs = genuine(await read_logs(stage.deployment, stage.settings.topics.features))
+    batches = [served_in(record.value) for log in features_logs for record in log]
+    rows = {name: row for each in batches for name, row in zip(each.decision_ids(), each.features, strict=True)}
+    by_model: dict[str, list[Scored]] = {}
+    for each in (one for log in genuine_scores for one in log):
         for name in each.scores:
             by_model.setdefault(name, []).append(each)
     assert by_model, "the run was worth proving"
     for name, said in by_model.items():
-        features = np.array([rows[each.decision_id] for each in said], dtype=np.float64)
+        features = np.array([rows[each.decision_id] for each in said])
         expected = registry.scoring(known[name], stage.schema).scores(features).tolist()
         assert [each.scores[name] for each in said] == expected

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 import orjson
 import pytest
-from aiokafka import ConsumerRecord
 
 from services.contract.codec import decode, encode
 from services.contract.events import PAYMENT_LABEL, is_event
@@ -22,6 +21,7 @@ from tests.support.deployment import Deployment, producer, read_logs, send, sett
 from tests.support.nursery import run_command
 from tests.support.offline import Run, assert_decided_once, assert_logs_are_computed, read_run
 from tests.support.payments import DAY_MS, START_MS, Entry, expected_of
+from tests.support.served import Row
 from tests.support.worker import Worker, environment
 
 pytestmark = pytest.mark.kafka
@@ -91,10 +91,9 @@ async def rounds(deployment: Deployment, workers: Sequence[Worker]) -> list[Entr
     return sent
 
 
-def served(records: Sequence[ConsumerRecord], name: str) -> dict[str, float]:
+def served(rows: Sequence[Row], name: str) -> dict[str, float]:
     """One feature by payment id."""
-    decisions = [orjson.loads(each.value) for each in records]
-    return {each["payment_id"]: each["features"][INDEX[name]] for each in decisions}
+    return {each.payment_id: float(np.frombuffer(each.features)[INDEX[name]]) for each in rows}
 
 
 @pytest.mark.parametrize("deployment", [{"partitions": 1}], indirect=True)
@@ -102,10 +101,9 @@ def test_labels_are_known_later_exactly_once_in_one_partition(deployment: Deploy
     run = labels_are_known_later(deployment)
     replayed, features = Replay(load_ruleset(deployment.settings)).measure(run.payments[0])
     rows = {each.payment_id: row for each, row in zip(replayed, features.tolist(), strict=True)}
-    for record in run.records_decided:
-        decision = orjson.loads(record.value)
-        row = rows[decision["payment_id"]]
-        assert decision["features"] == [None if math.isnan(value) else value for value in row]
+    assert len(run.rows_served) == len(rows)
+    for served in run.rows_served:
+        assert served.features == np.array(rows[served.payment_id]).tobytes()
 
 
 @pytest.mark.parametrize("deployment", [{"partitions": 3}], indirect=True)
@@ -129,10 +127,10 @@ def labels_are_known_later(deployment: Deployment) -> Run:
     assert {each.payment_id for each in labels if each.confirmed} == {f"p-{at}" for at in range(0, 200, PAYEES)}
     assert {record.partition for record in records} == {at for at, log in enumerate(run.payments) if log}
 
-    shares = served(run.records_decided, "payee_confirmed_share_30d")
+    shares = served(run.rows_served, "payee_confirmed_share_30d")
     assert all(shares[f"p-{at}"] == 0.0 for at in range(120)), "nothing is known before the first label"
     assert all((shares[f"p-{at}"] == 1.0) == (at % PAYEES == 0) for at in range(120, 240))
-    runs = served(run.records_decided, "payee_confirmed_run")
+    runs = served(run.rows_served, "payee_confirmed_run")
     assert runs["p-238"] == sum(at % PAYEES == 0 for at in range(200)), "counted once, corrections left aside"
 
     last = orjson.loads(run.records_decided[-1].value)["decision_id"]

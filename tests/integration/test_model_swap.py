@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import orjson
 import pytest
 from pydantic import SecretStr
 
@@ -20,6 +19,7 @@ from tests.support.models import announcement_of, random_model
 from tests.support.offline import schema_hash
 from tests.support.payments import payment_ids
 from tests.support.scrape import exposition, samples, total
+from tests.support.served import rows_of
 
 pytestmark = pytest.mark.kafka
 
@@ -40,8 +40,8 @@ class Probe:
         async with producer(self._deployment.settings) as sending:
             await send(sending, self._deployment, asked)
         await settled(self._deployment)
-        (log,) = await read_logs(self._deployment, self._deployment.settings.topics.decisions)
-        return {orjson.loads(record.value)["model_hash"] for record in log[-len(asked) :]}
+        (log,) = await read_logs(self._deployment, self._deployment.settings.topics.features)
+        return {row.by.model_hash for row in rows_of(log)[-len(asked) :]}
 
     async def until(self, model: LogisticModel) -> None:
         """Return once ``model`` decides, which takes more than one round if the swap comes in the middle of one."""

@@ -35,7 +35,7 @@ def test_decisions_of_a_killed_run_are_recomputed_bit_for_bit(killed_run: Killed
     draw = random.Random(SEED)
     by_model: dict[str, list[bytes]] = {}
     for record in killed_run.run.records_decided:
-        by_model.setdefault(orjson.loads(record.value)["model_hash"], []).append(record.value)
+        by_model.setdefault(orjson.loads(record.value)["model"], []).append(record.value)
     assert len(by_model) >= 3
     first, *_, last = by_model.values()
     for recorded in (draw.choice(first), draw.choice(last)):
@@ -46,7 +46,7 @@ def test_decisions_of_a_killed_run_are_recomputed_bit_for_bit(killed_run: Killed
 
 def test_an_alert_over_several_models_is_recomputed_each_decision_under_its_own(killed_run: KilledRun) -> None:
     models = {
-        decision["decision_id"]: decision["model_hash"]
+        decision["decision_id"]: decision["model"]
         for record in killed_run.run.records_decided
         for decision in (orjson.loads(record.value),)
     }
@@ -59,7 +59,7 @@ def test_an_alert_over_several_models_is_recomputed_each_decision_under_its_own(
 
 
 def test_a_decision_that_does_not_exist_is_named_and_ends_with_1(killed_run: KilledRun) -> None:
-    unknown = decision_id("default", "no such payment", "0" * 64)
+    unknown = decision_id("default", "payer", "no such payment", "0" * 64)
     done = recompute(killed_run, unknown)
     assert done.returncode == 1
     assert done.stdout == b""

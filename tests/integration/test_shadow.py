@@ -13,9 +13,9 @@ import pytest
 
 from models.registry.registry import Registry
 from services.bench.kernels import random_forest
-from services.contract.codec import decode, encode
-from services.contract.label import Label
-from services.contract.shadow_scores import ShadowScores
+from services.contract.codec import encode
+from services.contract.label import Disposition, Label
+from services.contract.served import Served
 from services.kafka.announcing import announce
 from services.scorer.path.records import Outbound
 from services.scorer.path.scoring.ensemble import EnsembleModel
@@ -27,6 +27,8 @@ from tests.support.graphs import linear_graph
 from tests.support.models import announcement_of, random_model
 from tests.support.nursery import run_command
 from tests.support.offline import schema_hash
+from tests.support.served import served_in
+from tests.support.shadow import scored_in
 from tests.support.worker import environment
 
 pytestmark = pytest.mark.kafka
@@ -48,18 +50,18 @@ def answer(deployment: Deployment, *arguments: str) -> Any:
     return orjson.loads(done.stdout)
 
 
-async def write_decisions(deployment: Deployment, decisions: list[Outbound]) -> None:
-    name, partitions = deployment.settings.topics.decisions.name, deployment.settings.partitions
+async def write_batches(deployment: Deployment, batches: list[Outbound]) -> None:
+    name, partitions = deployment.settings.topics.features.name, deployment.settings.partitions
     async with producer(deployment.settings) as sending:
-        for at, each in enumerate(decisions):
+        for at, each in enumerate(batches):
             await sending.send(name, each.value, each.key, partition=at % partitions, timestamp_ms=each.timestamp)
         await sending.flush()
 
 
-async def shadow_under_kills(deployment: Deployment, decisions: list[Outbound]) -> Logs:
+async def shadow_under_kills(deployment: Deployment, batches: list[Outbound]) -> Logs:
     """What a shadow worker wrote that was killed in the middle of transactions, and then read all that was there."""
     topics, worker = deployment.settings.topics, deployment.worker("shadow")
-    share = len(decisions) // (KILLS + 1)
+    share = len(batches) // (KILLS + 1)
     async with observer(deployment) as seen:
 
         async def grown() -> bool | None:
@@ -67,36 +69,35 @@ async def shadow_under_kills(deployment: Deployment, decisions: list[Outbound]) 
 
         async def all_read() -> bool | None:
             group = f"{deployment.settings.identity}.shadow"
-            return await seen.committed(group, topics.decisions) == await seen.ends(topics.decisions) or None
+            return await seen.committed(group, topics.features) == await seen.ends(topics.features) or None
 
         before = 0
         for kill in range(KILLS):
-            await write_decisions(deployment, decisions[kill * share : (kill + 1) * share])
+            await write_batches(deployment, batches[kill * share : (kill + 1) * share])
             before = sum(await seen.ends(topics.shadow_scores))
             worker.start()
             await deployment.wait_for(grown, "shadow records")
             worker.kill()
-        await write_decisions(deployment, decisions[KILLS * share :])
+        await write_batches(deployment, batches[KILLS * share :])
         worker.start()
-        await deployment.wait_for(all_read, "every decision is read")
+        await deployment.wait_for(all_read, "every batch is read")
     worker.stop()
     return await read_logs(deployment, topics.shadow_scores)
 
 
-async def label(deployment: Deployment, decisions: list[Outbound]) -> None:
+async def label(deployment: Deployment, batches: list[Served]) -> None:
     """Every second payment; what the boosted challenger scores highest is suspicious."""
-    said = [orjson.loads(each.value) for each in decisions]
-    scores = BOOSTING.scores(np.array([each["features"] for each in said], dtype=np.float64))
+    names = [name for each in batches for name in each.texts("payment_id")]
+    times_ms = [at_ms for each in batches for at_ms in each.event_time_ms.tolist()]
+    scores = BOOSTING.scores(np.concatenate([each.features for each in batches]))
     limit = np.quantile(scores, 0.9)
     async with producer(deployment.settings) as sending:
-        for at, (each, score) in enumerate(zip(said, scores.tolist(), strict=True)):
+        for at, (name, at_ms, score) in enumerate(zip(names, times_ms, scores.tolist(), strict=True)):
             if at % 2 == 0:
-                known = Label(
-                    f"l-{at}", each["payment_id"], "suspicious" if score > limit else "not_suspicious",
-                    each["event_time_ms"] + 86_400_000 * (at % 9),
-                )  # fmt: skip
-                name = deployment.settings.topics.labels.name
-                await sending.send(name, encode(known), each["payment_id"].encode(), partition=at % 2)
+                said: Disposition = "suspicious" if score > limit else "not_suspicious"
+                known = Label(f"l-{at}", name, said, at_ms + 86_400_000 * (at % 9))
+                topic = deployment.settings.topics.labels.name
+                await sending.send(topic, encode(known), name.encode(), partition=at % 2)
         await sending.flush()
 
 
@@ -107,7 +108,8 @@ def test_killed_shadow_workers_score_each_decision_once_and_challengers_are_comp
     deployment: Deployment, tmp_path: Path
 ) -> None:
     assert schema_hash(deployment.settings) == SCHEMA
-    decisions = written(both_hops(seeded_log(LENGTH)), "decisions")
+    batches = written(both_hops(seeded_log(LENGTH), range(2, LENGTH, 2)), "features")
+    served = [served_in(each.value) for each in batches]
     file = tmp_path / "mine.onnx"
     file.write_bytes(linear_graph(3))
     registry = Registry(deployment.settings.registry)
@@ -120,35 +122,30 @@ def test_killed_shadow_workers_score_each_decision_once_and_challengers_are_comp
     ):
         asyncio.run(announce(deployment.settings, said))
 
-    logs = asyncio.run(shadow_under_kills(deployment, decisions))
+    logs = asyncio.run(shadow_under_kills(deployment, batches))
     found = {}
     for partition, log in enumerate(logs):
-        for record in log:
-            scored = decode(record.value, ShadowScores)
+        assert [len(scored_in([record.value])) for record in log] == [len(each) for each in served[partition::2]]
+        for scored in scored_in(record.value for record in log):
             assert scored.decision_id not in found, "scored twice"
             found[scored.decision_id] = scored
-            assert record.partition == partition
-    wanted = [orjson.loads(each.value) for each in decisions]
-    assert found.keys() == {each["decision_id"] for each in wanted}
-    assert [[record.key for record in log] for log in logs] == [
-        [each.key for each in decisions[at::2]] for at in (0, 1)
-    ]
+    ids = [name for each in served for name in each.decision_ids()]
+    assert sorted(found) == sorted(ids)
 
-    features = np.array([each["features"] for each in wanted], dtype=np.float64)
+    features = np.concatenate([each.features for each in served])
     models: list[Any] = [LOGISTIC, BOOSTING, registry.scoring(mine, SCHEMA)]
     for model in models:
-        scores = [found[each["decision_id"]].scores[model.hash] for each in wanted]
-        assert scores == model.scores(features).tolist(), "to the bit, across crashes"
+        assert [found[name].scores[model.hash] for name in ids] == model.scores(features).tolist(), "to the bit"
     assert all(len(each.scores) == 3 for each in found.values())
 
-    asyncio.run(label(deployment, decisions))
+    asyncio.run(label(deployment, served))
     compared = answer(deployment, "compare", "--shadow", "--budget", "0.1", "--plots", str(tmp_path / "plots"))
-    assert compared["decisions"] == len(decisions)
+    assert compared["decisions"] == len(ids)
     best = compared["challengers"]["boosting/1"]
     assert set(compared["challengers"]) == {"boosting/1", "logistic/1", "mine/1"}
     assert best["challenger"]["average_precision"] == 1.0
     assert best["difference"]["average_precision"]["interval_95"][0] > 0.0
-    assert best["cohorts"]["challenger"]["1d"]["payments"] < best["challenger"]["payments"] == len(decisions) // 2
+    assert best["cohorts"]["challenger"]["1d"]["payments"] < best["challenger"]["payments"] == len(ids) // 2
     assert {each.name for each in (tmp_path / "plots").iterdir()} == {
         f"champion-against-{name}-1.svg" for name in ("boosting", "logistic", "mine")
     }

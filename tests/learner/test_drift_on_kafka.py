@@ -14,6 +14,7 @@ from services.broker import KafkaBroker
 from services.broker.probe import free_ports
 from services.contract.codec import decode, encode
 from services.contract.label import Example
+from services.contract.served import HIT, NO_HIT
 from services.contract.units import DAY_MS
 from services.kafka.topics import create_topics
 from services.learner.app import plan_of
@@ -46,7 +47,7 @@ def records(schema: str) -> tuple[Records, Records]:
         at_ms, moved, suspicious = DAY + number * DAY_MS // A_DAY, day >= MOVED_FROM, draw.random() < 0.3
         features = (None, *features_of(draw)[1:]) if moved else features_of(draw)
         score = draw.gauss(2.0 if suspicious and not moved else -3.0, 1.0)
-        rows.append(Row(payment_id, at_ms, features, score))
+        rows.append(Row(payment_id, at_ms, features, score, rules=(HIT, NO_HIT)))
         said = label(payment_id, f"l-{number}", at_ms + 2 * DAY_MS, "suspicious" if suspicious else "not_suspicious")
         labels.append((payment_id, encode(said)))
     return in_batches(rows, schema), labels

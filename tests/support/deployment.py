@@ -85,7 +85,7 @@ class Deployment:
         lines = []
         async with observer(self) as seen:
             topics, identity = self.settings.topics, self.settings.identity
-            others = [(f"{identity}.{name}", topics.decisions) for name in ("learner", "shadow")]
+            others = [(f"{identity}.{name}", topics.features) for name in ("learner", "shadow")]
             for group, topic in (*self.groups(), *others):
                 ends, done = await seen.ends(topic), await seen.committed(group, topic)
                 lines.append(f"{group}: committed {done} of {ends}")

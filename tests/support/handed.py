@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
+
+from aiokafka import ConsumerRecord
 
 from services.contract.columns import Columns, Some, Texts
 from services.scorer.path.handover import HANDOVER
 from services.scorer.path.records import Outbound
 
+Written: TypeAlias = Outbound | ConsumerRecord
 
-def columns_of(record: Outbound) -> Columns:
+
+def columns_of(record: Written) -> Columns:
     """The columns of a record."""
     found = HANDOVER.read(record.value, "")
     assert isinstance(found, Columns), found
     return found
 
 
-def rows_handed(records: Sequence[Outbound]) -> list[tuple[Any, ...]]:
+def rows_handed(records: Sequence[Written]) -> list[tuple[Any, ...]]:
     """Every row of ``records``: where it goes, which log it is of, and all of its columns."""
     rows: list[tuple[Any, ...]] = []
     for record in records:

@@ -35,7 +35,7 @@ async def run_killed(
         for kill in range(KILLS):
             load.next_phase()
             worker.start()
-            moment = draw.randrange(1, 2 * len(log) // KILLS)
+            moment = draw.randrange(1, len(log) * 3 // 4 // KILLS)  # a phase gives nine decisions for ten payments
             if kill in announcements:
                 await deployment.announce(announcements[kill])
                 await written(deployment, moment // 4, hops=("payee",))

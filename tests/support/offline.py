@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import orjson
 from aiokafka import ConsumerRecord
 
@@ -18,6 +18,7 @@ from services.runtime.settings import Settings
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.features.state import AccountState, whole
+from services.scorer.path.handover import PAYMENT
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import HopResult, Outbound
 from services.scorer.path.scoring.model import LogisticModel, untrained_model
@@ -25,12 +26,11 @@ from services.scorer.rulebook.ruleset_file import load_ruleset
 from services.scorer.shell.app import make_alerter
 from services.scorer.shell.position import POSITION_KEY
 from tests.support.deployment import Deployment, Logs, read_logs
+from tests.support.handed import columns_of, rows_handed
 from tests.support.hostile import PLANTED
 from tests.support.payments import Expected
+from tests.support.served import Row, rows_of, served_in
 from tests.support.states import contents
-
-_FRAME_HEADER = struct.Struct("<4sIHHHH")  # magic, size, kind, lengths of tenant and id, partition
-_PAYMENT = 0
 
 
 @dataclass
@@ -41,6 +41,7 @@ class Run:
     payments: Logs
     by_payee: Logs
     decisions: Logs
+    features: Logs
     reviews: Logs
     alerts: Logs
     dead_letters: Logs
@@ -48,19 +49,24 @@ class Run:
     payee_state: Logs
     alerter_state: Logs
     models: dict[str, LogisticModel]
-    """Those that decisions may name, by hash."""
+    """Those that may decide, by hash."""
 
     @property
     def records_decided(self) -> list[ConsumerRecord]:
         """Every decision, partition after partition."""
         return [record for log in self.decisions for record in log]
 
+    @property
+    def rows_served(self) -> list[Row]:
+        """What every decision was made of, partition after partition."""
+        return [row for log in self.features for row in rows_of(log)]
+
 
 async def read_run(deployment: Deployment, models: Iterable[LogisticModel] = ()) -> Run:
     """Read every log of ``deployment``, the changelogs included."""
     topics = deployment.settings.topics
     wanted: tuple[Topic, ...] = (
-        topics.payments, topics.payments_by_payee, topics.decisions, topics.reviews, topics.alerts,
+        topics.payments, topics.payments_by_payee, topics.decisions, topics.features, topics.reviews, topics.alerts,
         topics.dead_letters, topics.payer_state, topics.payee_state, topics.alerter_state,
     )  # fmt: skip
     logs = [
@@ -103,8 +109,8 @@ def assert_logs_are_computed(run: Run, seed: int) -> None:
     partitions = range(run.settings.partitions)
     from_payer = [_payer_side(run, partition, draw) for partition in partitions]
     from_payee = [_payee_side(run, partition, draw) for partition in partitions]
-    _assert_merged([each.frames for each in from_payer], genuine(run.by_payee), _origin_of, "payments.by-payee.v1")
-    homes = {record.headers[3][1].decode(): at for at, log in enumerate(run.decisions) for record in log}
+    _assert_handed_over([each.handed_over for each in from_payer], genuine(run.by_payee))
+    homes = {row.decision_id: at for at, log in enumerate(run.features) for row in rows_of(log)}
     _assert_merged(
         [each.reviews for each in from_payee],
         [[record for record in log if not is_event(record.headers, SNOOZE)] for log in genuine(run.reviews)],
@@ -139,15 +145,17 @@ def _assert_alerts_are_computed(run: Run, partition: int, draw: random.Random) -
 class _Side:
     """What a hop made of one partition."""
 
-    frames: list[Outbound] = field(default_factory=list)
+    handed_over: list[Outbound] = field(default_factory=list)
     decisions: list[Outbound] = field(default_factory=list)
+    features: list[Outbound] = field(default_factory=list)
     reviews: list[Outbound] = field(default_factory=list)
     dead_letters: list[Outbound] = field(default_factory=list)
 
     def take(self, result: HopResult) -> None:
         """Add the outcome of a batch."""
-        self.frames += result.outputs.get("payments_by_payee", ())
+        self.handed_over += result.outputs.get("payments_by_payee", ())
         self.decisions += result.outputs.get("decisions", ())
+        self.features += result.outputs.get("features", ())
         self.reviews += result.outputs.get("reviews", ())
         self.dead_letters += result.outputs["dead_letters"]
 
@@ -176,27 +184,30 @@ def _payee_side(run: Run, partition: int, draw: random.Random) -> _Side:
         for batch in _chopped(stretch, draw):
             side.take(hop.process(batch, model))
     _assert_same(side.decisions, run.decisions[partition], f"decisions.v1[{partition}]")
+    _assert_same_rows(side.features, run.features[partition], f"features.v1[{partition}]")
     _assert_same(side.dead_letters, _put_aside_from(run, topic, partition), f"dead letters of by-payee[{partition}]")
     assert_same_state(restored(run, "payee", partition), hop.state, ruleset.parameters, f"payee state [{partition}]")
     return side
 
 
 def _by_model(run: Run, partition: int) -> Iterator[tuple[LogisticModel, list[ConsumerRecord]]]:
-    """The frames of a partition, in stretches whose decisions name one model."""
-    named = [orjson.loads(record.value)["model_hash"] for record in run.decisions[partition]]
-    frames = run.by_payee[partition]
-    payments = sum(_is_payment(record) for record in frames)
+    """What was handed over to a partition, in stretches whose decisions name one model."""
+    named = [row.by.model_hash for row in rows_of(run.features[partition])]
+    log = run.by_payee[partition]
+    payments = sum(map(_payments_in, log))
     assert payments == len(named), (
         f"partition {partition}: {payments} payments went in, {len(named)} decisions came out"
     )
     stretch: list[ConsumerRecord] = []
     current, at = named[0] if named else next(iter(run.models)), 0
-    for record in frames:
-        if _is_payment(record):
-            if named[at] != current:
+    for record in log:
+        count = _payments_in(record)
+        if count:
+            (model,) = set(named[at : at + count])
+            if model != current:
                 yield run.models[current], stretch
-                stretch, current = [], named[at]
-            at += 1
+                stretch, current = [], model
+            at += count
         stretch.append(record)
     yield run.models[current], stretch
 
@@ -214,14 +225,21 @@ def genuine(logs: Logs) -> Logs:
     return [[record for record in log if PLANTED not in record.headers] for log in logs]
 
 
-def _is_payment(record: ConsumerRecord) -> bool:
-    """Whether it is a frame that gives a decision."""
-    return PLANTED not in record.headers and _FRAME_HEADER.unpack_from(record.value)[2] == _PAYMENT
+def _payments_in(record: ConsumerRecord) -> int:
+    """How many decisions a record that was handed over gives."""
+    if PLANTED in record.headers:
+        return 0
+    return int(np.count_nonzero(columns_of(record).arrays["kind"] == PAYMENT))
 
 
-def _origin_of(record: ConsumerRecord) -> int:
-    """The partition of ``payments.v1`` that a frame comes from."""
-    return int(_FRAME_HEADER.unpack_from(record.value)[5])
+def _assert_handed_over(by_source: list[list[Outbound]], logs: Logs) -> None:
+    """Each log is a merge of what its sources handed over: the rows of each are all there, in their order, however they
+    are cut into records."""
+    for source, written in enumerate(by_source):
+        for target, log in enumerate(logs):
+            found = [each for each in log if columns_of(each).said["partition"] == str(source)]
+            expected = rows_handed([each for each in written if each.partition == target])
+            assert rows_handed(found) == expected, f"payments.by-payee.v1[{target}], from {source}"
 
 
 def _put_aside_from(run: Run, topic: str, partition: int) -> list[ConsumerRecord]:
@@ -259,6 +277,15 @@ def restored(run: Run, name: str, partition: int) -> AccountState:
     offset = hop.state.begin_at(0, 0)
     hop.take([record for record in log if record.offset >= offset])
     return hop.state
+
+
+def _assert_same_rows(expected: Sequence[Outbound], found: Sequence[ConsumerRecord], what: str) -> None:
+    """Every row to the bit, however they are cut into records; and of every record key, headers and timestamp."""
+    for record in found:
+        latest_ms = int(served_in(record.value).appended_ms.max())
+        assert (record.key, record.headers, record.timestamp) == (None, (), latest_ms), f"{what}@{record.offset}"
+    for at, (mine, theirs) in enumerate(zip(rows_of(expected), rows_of(found), strict=True)):
+        assert theirs == mine, f"{what}: row {at} is not what the path computes"
 
 
 def assert_same_state(known: AccountState, computed: AccountState, parameters: Parameters, what: str) -> None:

@@ -83,7 +83,7 @@ class Limits:
     waiting_labels_max: int = 100_000
     labels_per_payment_max: int = 64
     forgotten_per_seal_max: int = 8_000
-    """Or twice the decisions that were kept since the last, where these are more."""
+    """Or twice the decisions that were kept since the last, where these are more: it forgets faster than they come."""
 
 
 class Joined(NamedTuple):

@@ -19,7 +19,7 @@ from services.scorer.path.decision import REASONS_SHOWN, DecisionWriter, Verdict
 from services.scorer.path.decode import dead_letter
 from services.scorer.path.handover_reading import Handover
 from services.scorer.path.lean import Decided
-from services.scorer.path.records import Outbound, OutboundColumns, Outputs, Record
+from services.scorer.path.records import Outbound, OutboundColumns, Record
 
 _OTHER_BYTES = 80
 """Of a row of served features besides texts, rules, packs and features, roughly."""
@@ -27,7 +27,7 @@ _OTHER_BYTES = 80
 
 def decisions(
     found: Handover, verdicts: Verdicts, writer: DecisionWriter, topic: str, partition: int, subjects: int
-) -> Outputs:
+) -> dict[str, list[Outbound] | OutboundColumns]:
     """Decisions, and what they were made of, to the partition the batch was read from; reviews to their subjects'; and
     payments to review that are not what their columns say, which only a forged record holds, as dead letters: they
     are added to ``found.rejected``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -164,7 +164,7 @@ def timestamps_of(records: Sequence[Outbound]) -> NDArray[np.int64]:
     return np.array([record.timestamp for record in records], dtype=np.int64)
 
 
-Outputs = dict[str, list[Outbound] | OutboundColumns]
+Outputs = Mapping[str, list[Outbound] | OutboundColumns]
 """Records to be written, by a topic or by its role (an attribute of ``Topics``)."""
 
 
@@ -181,7 +181,7 @@ class HopResult:
     status, ``thresholds`` the risk that alerts must reach, per queue.
     """
 
-    outputs: Outputs
+    outputs: dict[str, list[Outbound] | OutboundColumns]
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     rules: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -290,6 +290,20 @@ def test_a_label_for_a_payment_six_months_old_is_joined_if_it_was_kept_and_count
     assert join.waiting_labels == 0
 
 
+def test_decisions_are_forgotten_faster_than_they_come() -> None:
+    limits = Limits(decision_retention_ms=10 * DAY_MS, slack_ms=0, forgotten_per_seal_max=1)
+    store = MemoryStore()
+    join = Join(store, limits)
+    take(join, [served(f"p-{at}") for at in range(100)], NOW_MS)
+    settle(join, store)
+    for batch in range(4):
+        take(join, [served(f"q-{batch}-{at}", START_MS + 20 * DAY_MS) for at in range(20)], NOW_MS)
+        settle(join, store)
+        assert join.decisions == max(100 - 40 * (batch + 1), 0) + 20 * (batch + 1)
+    settle(join, store)
+    assert join.decisions == 80
+
+
 def test_a_label_that_comes_too_long_after_its_payment_is_counted_and_not_joined() -> None:
     limits = Limits(decision_retention_ms=10 * DAY_MS)
     made, _, counts = run([served("p"), label("p", "l", START_MS + 11 * DAY_MS)], limits)

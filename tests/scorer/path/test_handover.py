@@ -75,7 +75,7 @@ def onward(batch: Given) -> tuple[Onward, LabelsOnward, int]:
     labels = LabelsOnward(
         np.array([before for before, _ in batch.labels], dtype=np.int64),
         np.array([offset["label", at] for at in range(k)], dtype=np.int64),
-        START_MS + np.arange(k), START_MS - np.arange(k), 0.5 + np.arange(k), np.arange(k) % 2 == 0,
+        START_MS + np.arange(k), START_MS - np.arange(k), 0.5 + np.arange(k, dtype=np.float64), np.arange(k) % 2 == 0,
         numbered(3, list(range(k))), np.array([to for _, to in batch.labels], dtype=np.int64),
     )  # fmt: skip
     return payments, labels, BATCH_START + len(order)

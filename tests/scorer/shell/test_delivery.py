@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.structs import TopicPartition
 
-from services.kafka.building import BuiltBatch
+from services.kafka.building import BuiltBatch, batches_of
 from services.kafka.possession import Possession
-from services.scorer.path.records import Outbound
-from services.scorer.shell.delivery import AtLeastOnce, ExactlyOnce, Row, rows_by_partition
+from services.scorer.path.records import Outbound, OutboundColumns
+from services.scorer.shell.delivery import AtLeastOnce, ExactlyOnce, Row, by_partition
 
 SOURCE = TopicPartition("payments.v1", 3)
 NOW = -1
@@ -152,8 +153,20 @@ def test_a_transaction_of_which_something_is_lost_does_not_end(lost: str) -> Non
 
 
 def test_records_go_by_topic_and_partition_in_their_order() -> None:
-    assert [(*place, rows) for place, rows in rows_by_partition(OUTPUTS).items()] == SENT
-    assert rows_by_partition({"decisions.v1": []}) == {}
+    batches = {place: batches_of(records, Told()) for place, records in by_partition(OUTPUTS).items()}
+    assert [(*place, [row for each in of for row in rows_in(each)]) for place, of in batches.items()] == SENT
+    assert by_partition({"decisions.v1": []}) == {}
+
+
+def test_columns_are_written_as_the_records_that_they_are() -> None:
+    records = [Outbound(2, 7, b"a", b"first", []), Outbound(2, 9, b"bc", b"2", [])]
+    columns = OutboundColumns(
+        2, np.array([7, 9]), np.frombuffer(b"abc", np.uint8), np.array([0, 1, 3]), np.frombuffer(b"first2", np.uint8),
+        np.array([0, 5, 6]),
+    )  # fmt: skip
+    assert list(columns) == records
+    one, other = (by_partition({"decisions.v1": each})["decisions.v1", 2] for each in (columns, records))
+    assert [rows_in(each) for each in batches_of(one, Told())] == [rows_in(each) for each in batches_of(other, Told())]
 
 
 def test_a_transactional_producer_opens_by_taking_possession_on_the_connections_of_its_consumer() -> None:

@@ -16,7 +16,7 @@ from services.scorer.path.features.registry import INDEX
 from services.scorer.path.features.state_format import StateFormatError
 from services.scorer.path.handover_reading import read_handovers
 from services.scorer.path.hops import PayeeHop, PayerHop, schema_of
-from services.scorer.path.records import Outbound, Record
+from services.scorer.path.records import Outputs, Record
 from services.scorer.path.replay import Replay
 from services.scorer.path.rules.ruleset import Ruleset, with_packs
 from services.scorer.path.scoring.model import untrained_model
@@ -46,7 +46,7 @@ def payer_hop(key: bytes) -> PayerHop:
     return PayerHop(under(key), "payments.v1", 0, 1)
 
 
-def process(key: bytes) -> tuple[dict[str, list[Outbound]], Entries]:
+def process(key: bytes) -> tuple[Outputs, Entries]:
     hop = payer_hop(key)
     result = hop.process(records_of(seeded_log(seed=3, length=120)), MODEL)
     return result.outputs, hop.state.checkpoint(120)
