@@ -15,6 +15,8 @@ _END = r"$(?!\n)"
 """The end of a text: a dollar alone also stands before its last line break."""
 Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=rf"^[^\x00-\x1f\x7f]*{_END}")]
 """No control characters: U+001F separates the parts of keys and of hashed names."""
+ID_BYTES_MAX = 4 * 128
+"""Of an ``Id``: its 128 characters in UTF-8."""
 Token = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(max_length=1000)]
 Code = Annotated[str, Meta(min_length=1, max_length=35)]

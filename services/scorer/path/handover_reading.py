@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from services.contract.codec import Rejection
 from services.contract.columns import Columns, Some, Texts
-from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, OVER_CLEARED_MAX
+from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, ID_BYTES_MAX, OVER_CLEARED_MAX
 from services.scorer.path.decode import FUTURE_MS_MAX
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import COUNTRY_CODE, LABEL_INPUT, PAYEE_INPUT, STATUS_CODE
@@ -156,7 +156,7 @@ def _amiss_in_columns(found: Columns, appended_ms: int) -> Rejection | None:
         ("offset", (offset >= start) & (offset < stop)),
         ("offset", np.diff(position, prepend=-1) > 0),
         ("event_ms", (event_ms >= 0) & (event_ms <= latest_ms)),
-        ("appended_ms", arrays["appended_ms"] <= max(appended_ms, -1)),
+        ("appended_ms", (arrays["appended_ms"] >= -1) & (arrays["appended_ms"] <= max(appended_ms, -1))),
         ("value", ((value >= 0.0) & (value <= most)) | (np.isnan(value) & (kind != OUTFLOW))),
         ("status", (arrays["status"] >= 0) & (arrays["status"] < len(STATUS_CODE))),
         ("payer_country", (arrays["payer_country"] >= -1) & (arrays["payer_country"] <= _COUNTRY_MAX)),
@@ -164,6 +164,7 @@ def _amiss_in_columns(found: Columns, appended_ms: int) -> Rejection | None:
         ("confirmed", ~(np.abs(arrays["confirmed"]) > 1.0)),
         ("in_lexicon", ~(np.abs(arrays["in_lexicon"]) > 1.0)),
         *((name, (lengths[name] > 0) == paid) for name in _TEXTS),
+        *((name, lengths[name] <= ID_BYTES_MAX) for name in _TEXTS[:-1]),
         *((name, _names(arrays[name])) for name in _TEXTS[:-1]),
         ("features", features.present == paid),
         ("features", ~(np.abs(features.values) > OVER_CLEARED_MAX)),
