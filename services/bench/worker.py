@@ -99,6 +99,7 @@ def environment_of(settings: Settings, place: Place) -> Mapping[str, str]:
         PREFIX + "PARTITIONS": str(settings.partitions),
         PREFIX + "DELIVERY": settings.delivery,
         PREFIX + "COMPRESSION": settings.compression,
+        PREFIX + "EVENT_BEHIND_DAYS": "0",
         PREFIX + "METRICS_PORT": str(place.metrics_port),
         PREFIX + "STATE_DIR": str(place.folder / "state"),
         PREFIX + "REGISTRY": str(place.folder / "registry"),

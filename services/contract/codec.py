@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 
 from services.contract.errors import TocsinError
+from services.contract.fields import EVENT_TIME_MS_MAX, EVENT_TIME_MS_MIN
 from services.contract.label import PaymentLabel
 from services.contract.outline import depth_of, outline_of
 from services.contract.payment import Payment
@@ -34,6 +35,7 @@ NESTING_MAX = 250
 """A record that is nested deeper is refused: readers of what is made of it would run out of stack. A number of ours,
 since how deep a library can read depends on how deep its caller stands, and a replay must say the same."""
 
+_TIME_INVALID = ("field_invalid", "event_time_ms")
 _encoder = msgspec.json.Encoder()
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING = re.compile(r"required field `([^`]+)`")
@@ -144,11 +146,28 @@ def decode_payment(value: bytes | None) -> Payment | Rejection:
     except orjson.JSONDecodeError as error:
         return Rejection("not_json", "", str(error))
     except msgspec.ValidationError as error:
-        return rejection_of(error)
+        why = rejection_of(error)
+        unit = _wrong_unit(content["event_time_ms"]) if (why.reason, why.field) == _TIME_INVALID else None
+        return unit or why
     if (payment.received_amount_minor is None) != (payment.received_currency is None):
         absent = "received_currency" if payment.received_currency is None else "received_amount_minor"
         return Rejection("field_missing", absent, "received_amount_minor and received_currency come together")
     return payment
+
+
+def _wrong_unit(event_time: Any) -> Rejection | None:
+    """Why an event time cannot be milliseconds, if it looks like another unit."""
+    if not isinstance(event_time, int) or isinstance(event_time, bool) or event_time < 0:
+        return None
+    if event_time < EVENT_TIME_MS_MIN:
+        unit = "seconds"
+    elif event_time <= EVENT_TIME_MS_MAX:
+        return None
+    else:
+        unit = "microseconds" if event_time <= EVENT_TIME_MS_MAX * 1_000 else "nanoseconds"
+    return Rejection(
+        "event_time_unit", "event_time_ms", f"This looks like {unit} since 1970: milliseconds are asked for"
+    )
 
 
 def decode_payment_label(value: bytes | None) -> PaymentLabel | Rejection:

@@ -30,7 +30,7 @@ ORIGINAL_BYTES_MAX = 32 * 1024
 TEXT_BYTES_MAX = 1_000
 _PREFIX = "tocsin_"
 _REQUIRED = ("reason", "field", "detail", "topic", "partition", "offset")
-_NUMBERS = ("partition", "offset", "size", "key_size", "headers_left_out")
+_NUMBERS = ("partition", "offset", "size", "key_size", "headers_left_out", "first_offset", "first_generation")
 
 
 class DeadLetter(Struct, frozen=True, omit_defaults=True):
@@ -41,6 +41,9 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
     """
 
     reason: str
+    """One of a few codes. Of payments: ``empty``, ``oversized``, ``not_json``, ``not_a_payment``, ``field_missing``,
+    ``field_invalid``, ``key_mismatch``, ``wrong_partition``, ``event_time_unit``, ``event_time_in_future``,
+    ``event_time_in_past``, ``conflicting_repeat``."""
     field: str
     detail: str
     topic: str
@@ -56,6 +59,18 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
     key_sha256: Sha256 | None = None
     headers_left_out: Count = 0
     """How many of the record's own headers were too many, or too large."""
+    first_offset: Count | None = None
+    """Of a payment that conflicts with an earlier one of the same id: where that stands, in the same partition."""
+    first_generation: Count | None = None
+    """Where that is a former log of the partition: how many logs people had accepted in place of others by then."""
+
+
+class First(NamedTuple):
+    """The first record of a payment, in the topic and partition of the one that conflicts with it."""
+
+    offset: int
+    generation: int | None
+    """As ``DeadLetter`` has it."""
 
 
 class Written(NamedTuple):
@@ -72,9 +87,10 @@ def dead_letter(
     key: bytes | None,
     value: bytes | None,
     headers: Iterable[tuple[str, bytes | None]] = (),
+    first: First | None = None,
 ) -> Written:
     """The dead letter of a record, of which ``key``, ``value`` and ``headers`` are its own, and ``origin`` topic,
-    partition and offset, as ``DeadLetter`` has them."""
+    partition and offset, as ``DeadLetter`` has them. ``first`` is the record that it conflicts with."""
     topic, partition, offset = origin
     named = cloud_event("dead-letter.v1", f"{_text(topic).decode()}/{partition}/{offset}")[:-1]
     said = {
@@ -89,6 +105,10 @@ def dead_letter(
                 said[f"{prefix}size"] = b"%d" % len(whole)
                 said[f"{prefix}sha256"] = sha256(whole).hexdigest().encode()
         key, value = (None if whole is None else whole[:BEGINNING_BYTES] for whole in (key, value))
+    if first is not None:
+        said["first_offset"] = b"%d" % first.offset
+        if first.generation is not None:
+            said["first_generation"] = b"%d" % first.generation
     originals, left_out = _originals(headers)
     if left_out:
         said["headers_left_out"] = b"%d" % left_out

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 from uuid import UUID
 
-from services.contract.columns import Column, Columns, Layout
+from services.contract.columns import Column, Columns, Layout, Some
+from services.contract.handover import HANDOVER
 from services.contract.payment import Role
 from services.contract.served import SERVED
 from services.contract.shadow_scores import SHADOW_SCORES
 
-LAYOUTS: dict[str, Layout] = {each.name: each for each in (SERVED, SHADOW_SCORES)}
+LAYOUTS: dict[str, Layout] = {each.name: each for each in (HANDOVER, SERVED, SHADOW_SCORES)}
 _ROLES: tuple[str, ...] = get_args(Role)
 
 
@@ -31,6 +32,8 @@ def _as_read(column: Column, batch: Columns, rows: Sequence[int]) -> list[Any]:
     if column.kind == "text":
         texts = batch.texts(column.name)
         return [texts[row] for row in rows]
+    if column.some:
+        return _some(batch.arrays[column.name], rows)
     chosen = batch.arrays[column.name][list(rows)]
     if column.kind == "uuid":
         return [str(UUID(bytes=each.tobytes())) for each in chosen]
@@ -39,6 +42,12 @@ def _as_read(column: Column, batch: Columns, rows: Sequence[int]) -> list[Any]:
         return values
     names = [each for each in batch.said[column.named_by].split(",") if each]
     return [_named(names, each) for each in values]
+
+
+def _some(values: Some, rows: Sequence[int]) -> list[Any]:
+    """The numbers of rows that have any; ``None`` of the others."""
+    places = values.present.cumsum() - 1
+    return [values.values[places[row]].tolist() if values.present[row] else None for row in rows]
 
 
 def _decoded(values: Any, codes: tuple[str, ...]) -> Any:

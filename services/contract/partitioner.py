@@ -56,14 +56,20 @@ def partitions_of_spans(
 @njit(cache=True)
 def _spans_kernel(data: Any, starts: Any, lengths: Any, partition_count: int, out: Any) -> None:
     for i in range(len(starts)):
-        out[i] = (_murmur2(data, starts[i], lengths[i]) & 0x7FFFFFFF) % partition_count
+        out[i] = partition_of_span(data, starts[i], lengths[i], partition_count)
+
+
+@njit(cache=True)
+def partition_of_span(data: Any, start: int, length: int, partition_count: int) -> int:
+    """The same of one, for compiled code."""
+    return int((_murmur2(data, start, length) & 0x7FFFFFFF) % partition_count)
 
 
 @njit(cache=True)
 def _partitions_kernel(data: Any, lengths: Any, partition_count: int, out: Any) -> None:
     start = 0
     for i in range(len(lengths)):
-        out[i] = (_murmur2(data, start, lengths[i]) & 0x7FFFFFFF) % partition_count
+        out[i] = partition_of_span(data, start, lengths[i], partition_count)
         start += lengths[i]
 
 

@@ -7,7 +7,17 @@ from typing import Literal
 from msgspec import Struct
 
 from services.contract.codes import CountryCode, CurrencyCode
-from services.contract.fields import DEFAULT_TENANT, AmountMinor, Code, EventTimeMs, Id, Text, Token, UtcOffsetMinutes
+from services.contract.fields import (
+    DEFAULT_TENANT,
+    AmountMinor,
+    Code,
+    EventTimeMs,
+    Id,
+    PaidMs,
+    Text,
+    Token,
+    UtcOffsetMinutes,
+)
 
 Status = Literal["attempted", "accepted", "rejected", "returned"]
 Role = Literal["payer", "payee"]
@@ -34,7 +44,7 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     """One payment, in the state (``status``) that the processor chose to publish."""
 
     payment_id: Id
-    event_time_ms: EventTimeMs
+    event_time_ms: PaidMs
     amount_minor: AmountMinor
     currency: CurrencyCode
     payer: Party

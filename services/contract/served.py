@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from services.contract.codec import Rejection
 from services.contract.columns import Column, Columns, Layout, Texts, ids_of
-from services.contract.fields import EVENT_TIME_MS_MAX, ID_BYTES_MAX
+from services.contract.fields import EVENT_TIME_MS_MAX, ID_CHARACTERS_MAX
 
 PASS, REVIEW = 0, 1
 NO_HIT, HIT, ERROR = range(3)
@@ -154,6 +154,7 @@ def read_served(value: bytes | None) -> Served | Rejection:
 
 _LISTS = ("feature_names", "rule_ids", "pack_names")
 _DIGITS_MAX = 15
+_ID_BYTES_MAX = 4 * ID_CHARACTERS_MAX
 _IDS = ("tenant", "payment_id", "payer", "payee")
 _REAL_MAX = sys.float_info.max
 _BOUNDS = {
@@ -174,4 +175,4 @@ def _are_ids(texts: Texts) -> bool:
     lengths = texts.lengths
     data = np.frombuffer(texts.data, dtype=np.uint8)[texts.ends[0] : texts.ends[-1]]
     is_control = (data < ord(" ")) | (data == ord("\x7f"))
-    return bool(((lengths > 0) & (lengths <= ID_BYTES_MAX)).all()) and not is_control.any()
+    return bool(((lengths > 0) & (lengths <= _ID_BYTES_MAX)).all()) and not is_control.any()

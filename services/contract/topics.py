@@ -68,7 +68,11 @@ class Topics:
             records=("payment.v1", "payment-label.v1"),
         )  # fmt: skip
         self.payments_by_payee = topic(
-            "payments.by-payee.v1", "payee account", "payments with the payer's features, and labels", internal=True
+            "payments.by-payee.v1",
+            "none",
+            "payments with the payer's features, notes of money paid out, and labels",
+            internal=True,
+            columns="handover.v1",
         )
         self.decisions = topic(
             "decisions.v1", "payee account", "one decision for every payment", records=("decision.v1",)

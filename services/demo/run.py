@@ -129,6 +129,7 @@ def _open(options: Options, view: View, stack: ExitStack) -> tuple[Place, Worker
     chosen |= {"snapshot_examples": snapshot_examples(options.payments), "metrics_port": 0}
     # So few payments: every label teaches, and labels alone.
     chosen |= {"keep_share": 1.0, "learn_share": 1.0, "label_maturity_days": 0}
+    chosen |= {"event_behind_days": 0}  # its payments are those of a year that is over
     chosen |= {"challengers": ""}  # learning them takes as much CPU again as all the rest of the learner
     if options.bootstrap is None:
         view.phase("starting the broker")

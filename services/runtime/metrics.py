@@ -142,6 +142,8 @@ class Metrics:
         self.dead_letters = make.counter("tocsin_dead_letters_total", ("hop", "reason"), "Records put aside, by reason")
         self.duplicates = make.counter("tocsin_duplicates_total", ("hop",),
             "Payments that came again and changed nothing")
+        self.handover_gaps = make.counter("tocsin_handover_gaps_total", (),
+            "Records handed over to the payee hop before which another is missing")
         self.alerts = make.counter("tocsin_alerts_total", ("queue", "status"),
             "By queue, revisions of alerts: new, update, snoozed, superseded; and reviews that made none: held (over "
             "budget), quiet (no news), asleep (snoozed)")

@@ -109,6 +109,15 @@ class Settings(BaseSettings):
     """Event time after which an account is forgotten."""
     accounts_max: int = Field(1_000_000, ge=1, le=16_000_000)
     """Accounts remembered in a partition at either hop, about 700 bytes each; the longest idle make room."""
+    event_ahead_hours: int = Field(24, ge=1, le=168)
+    """How far ahead of its record's append a payment may be dated; others are dead letters."""
+    event_behind_days: int = Field(30, ge=0, le=3_650)
+    """The same behind it: longer than an outage or a weekend's file, shorter than a wrong year; 0: no limit, for a
+    backfill."""
+    window_payments: int = Field(10_000_000, ge=1_000, le=16_000_000)
+    """Payments of a partition that are remembered to know repeats by, 20 bytes each."""
+    window_days: int = Field(400, ge=1, le=3_650)
+    """Event time after which they are forgotten all the same."""
     checkpoint_payments: int = Field(50_000, ge=1, le=10_000_000)
     """Records of a partition after which what changed in its state is written; fewer are read again after a crash."""
     checkpoint_s: int = Field(10, ge=1, le=3_600)

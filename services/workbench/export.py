@@ -17,8 +17,8 @@ from services.contract.served import REVIEW, Served, read_served
 from services.kafka.reading import read_log
 from services.learner.joining.records import decode_label
 from services.runtime.settings import Settings
-from services.scorer.path.decode import FUTURE_MS_MAX
 from services.scorer.path.features.registry import NAMES
+from services.scorer.path.intake import AHEAD_MS_MAX
 from services.workbench.dataset import NEVER_MS, Dataset, concatenated, joined, label_columns, texts
 
 BATCH_BYTES = 8_000_000
@@ -57,12 +57,12 @@ async def served_batches(settings: Settings, chosen: Stretch) -> AsyncIterator[l
     """The records of ``features.v1`` among whose rows those of ``chosen`` are, about ``BATCH_BYTES`` at a time, oldest
     first in each partition.
 
-    No payment is decided that is dated more than ``FUTURE_MS_MAX`` after its append, and a record has the time of the
+    No payment is decided that is dated more than ``AHEAD_MS_MAX`` after its append, and a record has the time of the
     latest append of its rows: one that is earlier than that before ``chosen`` begins holds nothing of it, and neither
     does any that stands before the first which is not. A late payment can come any time after ``chosen`` ends, so the
     log is read up to its present end.
     """
-    since_ms = max(0, chosen.from_ms - FUTURE_MS_MAX)
+    since_ms = max(0, chosen.from_ms - AHEAD_MS_MAX)
     for partition in range(settings.partitions):
         batch: list[bytes] = []
         size = 0

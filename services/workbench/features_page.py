@@ -33,7 +33,8 @@ no key. `tocsin topics read features.v1 --payment ID` prints rows with names; pr
 No column has missing values: where a number is missing, it is NaN.
 """
 _TYPES = {
-    "f8": "float64", "i8": "int64", "i4": "int32", "u1": "uint8", "text": "string", "uuid": "16 bytes, a UUID",
+    "f8": "float64", "i8": "int64", "i4": "int32", "u2": "uint16", "u1": "uint8", "text": "string",
+    "uuid": "16 bytes, a UUID",
 }  # fmt: skip
 
 
@@ -68,7 +69,9 @@ def _layout_section(layout: Layout) -> str:
 
 def _type(column: Column) -> str:
     kind = _TYPES[column.kind]
-    return f"list of {kind}, of each {column.each}" if column.each else kind
+    if column.each:
+        kind = f"list of {kind}, of each {column.each}" + (", of some rows" if column.some else "")
+    return kind
 
 
 def _meaning(column: Column) -> str:

@@ -17,12 +17,13 @@ import numpy as np
 import orjson
 import pytest
 from aiokafka import ConsumerRecord
-from services.scorer.path.frame import HEADER, PAYMENT
 
 from services.contract.alert import Snooze, Subject
 from services.contract.codec import Rejection, encode
+from services.contract.columns import Columns, Some, Texts
 from services.contract.events import SNOOZE, Headers, cloud_event
 from services.contract.fields import EVENT_TIME_MS_MAX
+from services.contract.handover import HANDOVER
 from services.contract.served import read_served, write_served
 from services.contract.topics import Topic
 from tests.faults.forms import Table
@@ -32,6 +33,7 @@ from tests.faults.undisturbed import assert_as_undisturbed
 from tests.fuzz.batches import mutated_batch
 from tests.fuzz.seeds import Seed
 from tests.support.deployment import producer, read_logs
+from tests.support.handed import columns_of
 from tests.support.hostile import (
     BOMB_BYTES,
     CANARY,
@@ -48,6 +50,7 @@ from tests.support.hostile import (
     typed_wrongly,
 )  # fmt: skip
 from tests.support.models import announcement_of, random_model
+from tests.support.offline import genuine
 from tests.support.payments import Entry
 from tests.support.served_batches import Row, served_batch
 
@@ -143,74 +146,89 @@ async def reviews(stage: Stage, table: Table) -> None:
     await goes_on(stage, table, f"{count} hostile reviews and snoozes", "alerter")
 
 
-def test_forged_frames_hide_no_payment(stage: Stage, table: Table) -> None:
-    asyncio.run(frames(stage, table))
+def test_forged_handovers_hide_no_payment(stage: Stage, table: Table) -> None:
+    asyncio.run(handovers(stage, table))
 
 
-async def frames(stage: Stage, table: Table) -> None:
-    """One of them says that it is of an offset far ahead: were it believed, all payments after it would be repeats."""
+async def handovers(stage: Stage, table: Table) -> None:
+    """Some say that they are of an offset far ahead: were they believed, all payments after them would be repeats."""
     await stage.up()
     topic = stage.settings.topics.payments_by_payee
-    genuine = await reviewed_frame(stage)
-    at = HEADER.itemsize
-    value = genuine.value
+    found, row = await reviewed_handover(stage)
+    value = found.value
     forged = [
-        None, b"", b"TOC2", value[:4], value[:at], value[:-1], value[:-1] + b"\xff", value * 2, CANARY.encode() * 40,
-        hashlib.sha512(value).digest() * 9, value[at:],
-        *(with_header(value, **{name: wrong}) for name, wrong in (
-            ("offset", 2**62), ("offset", -1), ("partition", 9_999), ("kind", 7), ("size", 2**31),
-            ("tenant", 60_000), ("payment_id", 60_000),
+        None, b"", b"TOC2", value[:4], value[: len(value) // 2], value[:-200], CANARY.encode() * 40,
+        hashlib.sha512(value).digest() * 9, value[8:],
+        *(with_another(value, row, name, wrong) for name, wrong in (
+            ("offset", 2**62), ("offset", -1), ("kind", 7), ("event_ms", 2**62), ("event_ms", -(2**62)),
+            ("appended_ms", 2**62), ("value", math.inf), ("status", 2**31 - 1), ("tenant", b""),
+            ("payment_id", CANARY.encode() * 60_000), ("payee", CANARY.encode() + b"\x1f"), ("partition", "9999"),
+            ("generation", "9" * 12), ("upto_offset", CANARY), ("follows_offset", "9" * 5_000), ("schema", "0" * 16),
         )),
+        far_ahead(value, 2**62), far_ahead(value, 2**47),
     ]  # fmt: skip
-    huge = [with_header(value, offset=2**62, event_ms=when) for when in (2**62, -(2**62))]
-    count = await plant(stage, topic, [(genuine.key, each) for each in (*forged, *huge)])
-    for change in (corrupt, endless, timeless):
+    count = await plant(stage, topic, [(KEY if each is None else None, each) for each in forged])
+    for name, wrong in (("payment", CANARY.encode() + b"\xff\xfe"), ("value", math.inf), ("event_ms", 2**62)):
         origin, offset = await unused_offset(stage)
-        frame = with_header(change(value), partition=origin, offset=offset)
-        await plant_at(stage, topic, genuine.partition, genuine.key, frame)
+        alone = with_another(moved_to(value, row, origin, offset), 0, name, wrong)
+        await plant_at(stage, topic, found.partition, found.key, alone)
         count += 1
-    await goes_on(stage, table, f"{count} forged frames, some with an offset far ahead", "scorer")
+    await goes_on(stage, table, f"{count} forged handovers, some with an offset far ahead", "scorer")
 
 
-async def reviewed_frame(stage: Stage) -> ConsumerRecord:
-    """A genuine frame whose payment went to review, so that a copy of it would be read as a whole."""
+async def reviewed_handover(stage: Stage) -> tuple[ConsumerRecord, int]:
+    """A genuine record with a payment that went to review, and its row: a copy of it would be read as a whole."""
     reviewed = set()
-    for log in await read_logs(stage.deployment, stage.settings.topics.reviews):
-        reviewed |= {
-            orjson.loads(record.value)["payment_id"].encode() for record in log if PLANTED not in record.headers
-        }
-    for log in await read_logs(stage.deployment, stage.settings.topics.payments_by_payee):
+    for log in genuine(await read_logs(stage.deployment, stage.settings.topics.reviews)):
+        reviewed |= {orjson.loads(record.value)["payment_id"] for record in log}
+    for log in genuine(await read_logs(stage.deployment, stage.settings.topics.payments_by_payee)):
         for record in log:
-            header = np.frombuffer(record.value, dtype=HEADER, count=1)[0] if len(record.value) > 4 else None
-            if PLANTED not in record.headers and header is not None and header["kind"] == PAYMENT:
-                tail = record.value[-4_000:]
-                if any(b'"' + each + b'"' in tail for each in reviewed):
-                    return record
+            for row, payment_id in enumerate(columns_of(record).texts("payment_id")):
+                if payment_id in reviewed:
+                    return record, row
     raise AssertionError("nothing was reviewed: the run is not worth forging")
 
 
-def with_header(frame: bytes, **fields: Any) -> bytes:
-    """``frame`` with other ``fields`` in its header."""
-    header = np.frombuffer(frame, dtype=HEADER, count=1).copy()
-    for name, value in fields.items():
-        header[name] = value
-    return header.tobytes() + frame[HEADER.itemsize :]
+def with_another(value: bytes, row: int, name: str, wrong: Any) -> bytes:
+    """A handover whose entry ``name``, of the metadata or of ``row``, is another."""
+    found = HANDOVER.read(value, "")
+    assert isinstance(found, Columns)
+    arrays, said = dict(found.arrays), dict(found.said)
+    if name in said:
+        said[name] = wrong
+    elif isinstance(arrays[name], Texts):
+        texts = [arrays[name].at(each) for each in range(found.rows)]
+        arrays[name] = Texts.of([*texts[:row], wrong, *texts[row + 1 :]])
+    else:
+        arrays[name] = arrays[name].copy()
+        arrays[name][row] = wrong
+    return HANDOVER.write(found.rows, arrays, said)
 
 
-def corrupt(frame: bytes) -> bytes:
-    """The payment in it is no text, and names the canary."""
-    broken = CANARY.encode() + b"\xff\xfe"
-    return frame[: -len(broken)] + broken
+def far_ahead(value: bytes, offset: int) -> bytes:
+    """All of it is of ``offset`` and those behind, and says so."""
+    found = HANDOVER.read(value, "")
+    assert isinstance(found, Columns)
+    arrays = {**found.arrays, "offset": offset + np.arange(found.rows)}
+    ends = {"from_offset": str(offset), "upto_offset": str(offset + found.rows)}
+    return HANDOVER.write(found.rows, arrays, {**found.said, **ends})
 
 
-def endless(frame: bytes) -> bytes:
-    """It moves more money than there is."""
-    return with_header(frame, amount=math.inf)
-
-
-def timeless(frame: bytes) -> bytes:
-    """It is of a time that no payment has."""
-    return with_header(frame, event_ms=2**62)
+def moved_to(value: bytes, row: int, partition: int, offset: int) -> bytes:
+    """Its payment in ``row`` alone, which says that it is of that offset."""
+    found = HANDOVER.read(value, "")
+    assert isinstance(found, Columns)
+    arrays: dict[str, Any] = {}
+    for name, values in found.arrays.items():
+        if isinstance(values, Texts):
+            arrays[name] = values.part(slice(row, row + 1))
+        elif isinstance(values, Some):
+            arrays[name] = Some(values.present[row : row + 1], values.values[[values.present[:row].sum()]])
+        else:
+            arrays[name] = values[row : row + 1]
+    ends = {"from_offset": str(offset), "upto_offset": str(offset + 1)}
+    said = {**found.said, **ends, "partition": str(partition)}
+    return HANDOVER.write(1, {**arrays, "offset": np.array([offset])}, said)
 
 
 async def unused_offset(stage: Stage) -> tuple[int, int]:

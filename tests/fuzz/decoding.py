@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from services.scorer.path.decode import Reading, decode
+from services.scorer.path.intake import Intake
 from services.scorer.path.records import Record
 from tests.fuzz import seeds
 from tests.fuzz.hops import account_in, mutated_seed, payment_record
@@ -19,7 +20,7 @@ from tests.scorer.path.decode_twin import PARTITION, TOPIC, decoded, expected
 def reading() -> Reading:
     """Under the ruleset that ships."""
     ruleset = seeds.ruleset()
-    return Reading(ruleset.parameters.eur_per_minor_unit(), ruleset.private)
+    return Reading(ruleset.parameters.eur_per_minor_unit(), ruleset.private, Intake())
 
 
 def compare(records: Sequence[Record]) -> Counter[str]:

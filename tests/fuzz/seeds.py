@@ -122,8 +122,8 @@ def handovers() -> list[Seed]:
     log = [each for pair in zip(payments(), payment_labels() * 2, strict=True) for each in pair]
     records = [Record(at, APPENDED_MS, each.key, each.value, each.headers) for at, each in enumerate(log)]
     hop = PayerHop(ruleset(), "payments.v1", 0, 1)
-    batches = [hop.process(records[start : start + 8], scorer()) for start in range(0, len(records), 8)]
-    return [seed for each in batches for seed in seeded(each.outputs["payments_by_payee"])]
+    made = [hop.process(records[start : start + 8], scorer()) for start in range(0, len(records), 8)]
+    return [seed for each in made for seed in seeded(each.outputs["payments_by_payee"])]
 
 
 @cache
@@ -137,7 +137,8 @@ def decided() -> tuple[list[Seed], list[Seed]]:
 def served() -> list[Seed]:
     """Of ``features.v1``: batches of a few decisions each."""
     hop = PayeeHop(ruleset(), "by-payee", 0, 1, 1)
-    made = [hop.process([record], scorer()) for record in handed()]
+    log = handed()
+    made = [hop.process(log[start : start + 2], scorer()) for start in range(0, len(log), 2)]
     return [seed for each in made for seed in seeded(each.outputs["features"])]
 
 

@@ -12,7 +12,7 @@ import pytest
 from services.contract.codec import decode, encode
 from services.contract.decision import Decision
 from services.contract.label import Label
-from services.scorer.path.decode import FUTURE_MS_MAX
+from services.scorer.path.intake import AHEAD_MS_MAX
 from services.workbench.dataset import Dataset, concatenated
 from services.workbench.export import Stretch, decoded, export, served_batches
 from tests.support.decided import Decided, decided
@@ -132,8 +132,8 @@ def test_an_export_of_a_stretch_misses_no_row_of_it_whatever_batch_it_stands_in(
 
     batches: set[int] = set()
     for moment in np.unique(appended_ms)[::150].tolist():
-        data, read_records = asyncio.run(read_from(moment + FUTURE_MS_MAX))
-        inside = whole.event_ms >= moment + FUTURE_MS_MAX
+        data, read_records = asyncio.run(read_from(moment + AHEAD_MS_MAX))
+        inside = whole.event_ms >= moment + AHEAD_MS_MAX
         assert data.decision_id.tolist() == whole.decision_id[inside].tolist()
         assert read_records >= sum(int(each.timestamp) >= moment for each in written.features)
         batches.add(read_records)

@@ -69,7 +69,7 @@ async def join_and_leave(deployment: Deployment, seed: int) -> None:
                     await restored(deployment, each)
             if worker is first:
                 await deployment.announce(random_model(1, schema_hash(deployment.settings)))
-            await written(deployment, draw.randrange(100, 3_000), before)
+            await written(deployment, draw.randrange(100, 1_500), before)
             await asyncio.sleep(draw.uniform(0.0, 0.3))
             leave()
         load.all_phases()
@@ -131,14 +131,14 @@ def test_a_broker_that_is_killed_and_restarted_under_load_changes_nothing(kafka:
 async def outages(deployment: Deployment, broker: KafkaBroker, seed: int) -> None:
     """The broker is killed twice, in the middle of transactions; the worker is never restarted."""
     draw = random.Random(seed)
-    log = payment_log(seed, 8_000)
+    log = payment_log(seed, 12_000)
     worker = deployment.worker()
     worker.start()
     await restored(deployment, worker, partitions=LANES * deployment.settings.partitions)
     async with producer(deployment.settings) as sending:
         await send(sending, deployment, log)
-    for _ in range(2):
-        await written(deployment, draw.randrange(500, 4_000))
+    for first, last in ((500, 4_000), (5_000, 9_000)):
+        await written(deployment, draw.randrange(first, last), since=0)
         broker.kill()
         await asyncio.sleep(draw.uniform(0.0, 2.0))
         broker.start()

@@ -230,6 +230,7 @@ def make_deployment(bootstrap: str, name: str, folder: Path, **chosen: Any) -> D
         "keep_share": 1.0,
         "learn_share": 1.0,
         "challengers": "",
+        "event_behind_days": 0,
     }
     deployment = Deployment(Settings(**plain | chosen), folder)
     asyncio.run(create_topics(deployment.settings))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, TypeAlias
 
 from aiokafka import ConsumerRecord
 
 from services.contract.columns import Columns, Some, Texts
-from services.scorer.path.handover import HANDOVER
+from services.contract.handover import HANDOVER
 from services.scorer.path.records import Outbound
 
 Written: TypeAlias = Outbound | ConsumerRecord
@@ -21,13 +21,13 @@ def columns_of(record: Written) -> Columns:
     return found
 
 
-def rows_handed(records: Sequence[Written]) -> list[tuple[Any, ...]]:
-    """Every row of ``records``: where it goes, which log it is of, and all of its columns."""
+def rows_handed(records: Sequence[Written], without: Container[str] = ()) -> list[tuple[Any, ...]]:
+    """Every row of ``records``: where it goes, which log it is of, and all of its columns, ``without`` some."""
     rows: list[tuple[Any, ...]] = []
     for record in records:
         found = columns_of(record)
         log = record.partition, found.said["partition"], found.said["generation"], found.said["schema"]
-        columns = [_listed(found, name) for name in found.arrays]
+        columns = [_listed(found, name) for name in found.arrays if name not in without]
         rows += [(*log, *row) for row in zip(*columns, strict=True)]
     return rows
 

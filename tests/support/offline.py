@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 import orjson
 from aiokafka import ConsumerRecord
+from numpy.typing import NDArray
 
 from services.contract.events import PAYMENT_LABEL, SNOOZE, is_event
+from services.contract.handover import PAYMENT
 from services.contract.topics import Topic
 from services.runtime.settings import Settings
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.features.state import AccountState, whole
-from services.scorer.path.handover import PAYMENT
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import HopResult, Outbound
 from services.scorer.path.scoring.model import LogisticModel, untrained_model
-from services.scorer.rulebook.ruleset_file import load_ruleset
+from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
 from services.scorer.shell.app import make_alerter
 from services.scorer.shell.position import POSITION_KEY
 from tests.support.deployment import Deployment, Logs, read_logs
@@ -73,8 +74,8 @@ async def read_run(deployment: Deployment, models: Iterable[LogisticModel] = ())
         [[record for record in log if record.key != POSITION_KEY] for log in await read_logs(deployment, topic)]
         for topic in wanted
     ]
-    decisions = wanted.index(topics.decisions)
-    logs[decisions] = genuine(logs[decisions])
+    for topic in (topics.decisions, topics.features):
+        logs[wanted.index(topic)] = genuine(logs[wanted.index(topic)])
     known = (untrained_model(schema_hash(deployment.settings)), *models)
     return Run(deployment.settings, *logs, {model.hash: model for model in known})  # type: ignore[call-arg, arg-type]
 
@@ -162,7 +163,8 @@ class _Side:
 
 def _payer_side(run: Run, partition: int, draw: random.Random) -> _Side:
     topic, ruleset = run.settings.topics.payments.name, load_ruleset(run.settings)
-    hop = PayerHop(ruleset, topic, partition, run.settings.partitions)
+    count, most = run.settings.partitions, run.settings.accounts_max
+    hop = PayerHop(ruleset, topic, partition, count, most, intake_of(run.settings))
     model = next(iter(run.models.values()))
     side = _Side()
     for batch in _chopped(run.payments[partition], draw):
@@ -182,7 +184,9 @@ def _payee_side(run: Run, partition: int, draw: random.Random) -> _Side:
     side = _Side()
     for model, stretch in _by_model(run, partition):
         for batch in _chopped(stretch, draw):
-            side.take(hop.process(batch, model))
+            result = hop.process(batch, model)
+            assert not result.counts["gap"], f"by-payee[{partition}]: something is missing before {batch[0].offset}"
+            side.take(result)
     _assert_same(side.decisions, run.decisions[partition], f"decisions.v1[{partition}]")
     _assert_same_rows(side.features, run.features[partition], f"features.v1[{partition}]")
     _assert_same(side.dead_letters, _put_aside_from(run, topic, partition), f"dead letters of by-payee[{partition}]")
@@ -234,7 +238,10 @@ def _payments_in(record: ConsumerRecord) -> int:
 
 def _assert_handed_over(by_source: list[list[Outbound]], logs: Logs) -> None:
     """Each log is a merge of what its sources handed over: the rows of each are all there, in their order, however they
-    are cut into records."""
+    are cut into records; and of every record key, headers and timestamp."""
+    for target, log in enumerate(logs):
+        for record in log:
+            _assert_plain(record, columns_of(record).arrays["appended_ms"], f"payments.by-payee.v1[{target}]")
     for source, written in enumerate(by_source):
         for target, log in enumerate(logs):
             found = [each for each in log if columns_of(each).said["partition"] == str(source)]
@@ -268,7 +275,7 @@ def restored(run: Run, name: str, partition: int) -> AccountState:
     """The state of a hop (``payer`` or ``payee``) at the end of its log, as a worker would have it: the latest
     checkpoint, then the records since."""
     ruleset, count = load_ruleset(run.settings), run.settings.partitions
-    hop: PayerHop | PayeeHop = PayerHop(ruleset, "", partition, count)
+    hop: PayerHop | PayeeHop = PayerHop(ruleset, "", partition, count, intake=intake_of(run.settings))
     changelog, log = run.payer_state[partition], run.payments[partition]
     if name == "payee":
         hop = PayeeHop(ruleset, "", partition, count, count, run.settings.repeats_possible)
@@ -282,10 +289,15 @@ def restored(run: Run, name: str, partition: int) -> AccountState:
 def _assert_same_rows(expected: Sequence[Outbound], found: Sequence[ConsumerRecord], what: str) -> None:
     """Every row to the bit, however they are cut into records; and of every record key, headers and timestamp."""
     for record in found:
-        latest_ms = int(served_in(record.value).appended_ms.max())
-        assert (record.key, record.headers, record.timestamp) == (None, (), latest_ms), f"{what}@{record.offset}"
+        _assert_plain(record, served_in(record.value).appended_ms, what)
     for at, (mine, theirs) in enumerate(zip(rows_of(expected), rows_of(found), strict=True)):
         assert theirs == mine, f"{what}: row {at} is not what the path computes"
+
+
+def _assert_plain(record: ConsumerRecord, appended_ms: NDArray[np.int64], what: str) -> None:
+    """Key, headers and timestamp of a record that holds a batch."""
+    found = (record.key, record.headers, record.timestamp)
+    assert found == (None, (), int(appended_ms.max())), f"{what}@{record.offset}"
 
 
 def assert_same_state(known: AccountState, computed: AccountState, parameters: Parameters, what: str) -> None:

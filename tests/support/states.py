@@ -15,11 +15,13 @@ def contents(state: AccountState, parameters: Parameters) -> dict[bytes, bytes]:
     found = {
         b"corridors": b"".join(state.corridors.items()),
         b"tokens": b"".join(state.tokens.items()),
-        b"clock": state.watermark.tobytes() + state.origins.tobytes() + state.accounts.clock.tobytes(),
+        b"clock": state.clock.tobytes() + state.origins.tobytes() + state.accounts.clock.tobytes(),
     }
+    if state.identities is not None:
+        found[b"identities"] = b"".join(state.identities.items())
     for slot in np.flatnonzero(index["low"][: state.accounts.table.used]):
         row = state.rows[slot]
-        if row["payments"] == 0 or state.watermark[0] - row["last_ms"] > parameters.account_idle_ms:
+        if row["payments"] == 0 or state.latest_event_ms - row["last_ms"] > parameters.account_idle_ms:
             continue
         pooled = (
             pool.rows[at].tobytes() for name, pool in state.pools(0).items() for at in np.atleast_1d(row[f"{name}_at"])

@@ -17,17 +17,17 @@ from services.contract.announcement import model_of, read_announced
 from services.contract.codec import DECISION_BYTES_MAX, Rejection, read
 from services.contract.columns import Some, Texts
 from services.contract.decision import HASH_SHOWN, Decision, Origin
+from services.contract.handover import HANDOVER, PAYMENT
 from services.contract.served import SERVED, Served, read_served
 from services.kafka.reading import NotInLogs, read_batches, read_log
 from services.runtime.settings import Settings
 from services.scorer.path.features.registry import feature_schema_hash
-from services.scorer.path.handover import HANDOVER, PAYMENT
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Outputs
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.ensemble import model_from
 from services.scorer.path.scoring.model import Model, ModelRefused, untrained_model
-from services.scorer.rulebook.ruleset_file import load_ruleset
+from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
 
 _NAMED = re.compile(rb'{"decision_id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')
 """How the value of a decision begins."""
@@ -234,7 +234,7 @@ async def _payer_side(
 ) -> None:
     """What the payer hop hands over of the targets' payments, from the payer partition's log."""
     topic, partitions = settings.topics.payments.name, settings.partitions
-    hop = PayerHop(ruleset, topic, partition, partitions, settings.accounts_max)
+    hop = PayerHop(ruleset, topic, partition, partitions, settings.accounts_max, intake_of(settings))
     model = models[targets[0].model_hash]
     open_targets = sorted(targets, key=lambda each: each.decision.origin.offset)
     read = 0

@@ -7,7 +7,7 @@ are; its word on the plain ones is the same.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,28 +18,28 @@ from services.contract.codec import Rejection, decode_payment, decode_payment_la
 from services.contract.events import PAYMENT_LABEL, type_header
 from services.contract.fields import DEFAULT_TENANT
 from services.contract.label import PaymentLabel
+from services.contract.partitioner import partition_of
 from services.contract.payment import Payment
-from services.contract.units import DAY_MS
 from services.scorer.path.decoding.columns import Deployment, Log, Walked, walk_all
+from services.scorer.path.decoding.content import content_digest
 from services.scorer.path.decoding.fields import AT, COUNT, OF_PARTY, OF_PAYMENT, PAYEE_FIRST, PAYER_FIRST
 from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.inputs import CURRENCY_CODE, PAYER_INPUT, CorridorNames, payer_rows
 from services.scorer.path.features.private import PrivateLists
 from services.scorer.path.features.state import account_key
 from services.scorer.path.handover import Spans
+from services.scorer.path.intake import Intake
 from services.scorer.path.records import Inbound, Outbound, Records
 
-FUTURE_MS_MAX = DAY_MS
-"""A payment dated more than a day after its record was appended is refused: one wrong clock would age every account."""
 _LABEL = type_header(PAYMENT_LABEL)
 _TENANT = np.frombuffer(DEFAULT_TENANT.encode(), dtype=np.uint8)
 
 
 class Reading:
-    """How a deployment reads payments: what currencies are worth, its lists, and its key of digests."""
+    """How a deployment reads payments: what currencies are worth, its lists, its key of digests, and what it takes."""
 
-    def __init__(self, eur_per_minor: dict[str, float], private: PrivateLists) -> None:
-        self.eur_per_minor, self.private = eur_per_minor, private
+    def __init__(self, eur_per_minor: dict[str, float], private: PrivateLists, intake: Intake) -> None:
+        self.eur_per_minor, self.private, self.intake = eur_per_minor, private, intake
         self.rates = np.array([eur_per_minor.get(code, np.nan) for code in CURRENCY_CODE])
 
 
@@ -66,6 +66,29 @@ class Decoded:
     """Which record each label came in."""
     dead: list[Outbound] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    dead_at: list[int] = field(default_factory=list)
+    """Which record each dead letter is, ascending."""
+
+    def chosen(self, rows: NDArray[np.int64]) -> Decoded:
+        """Some of the payments, with all else."""
+        return replace(
+            self,
+            at=self.at[rows],
+            rows=self.rows[rows],
+            spans=self.spans[rows],
+            payers=self.payers[rows],
+            payees=self.payees[rows],
+        )
+
+    def with_dead(self, at: list[int], dead: list[Outbound], reasons: list[str]) -> Decoded:
+        """With further dead letters, which are the records ``at``."""
+        whole = sorted(zip([*self.dead_at, *at], [*self.dead, *dead], [*self.reasons, *reasons], strict=True), key=_at)
+        return replace(
+            self,
+            dead_at=[place for place, _, _ in whole],
+            dead=[letter for _, letter, _ in whole],
+            reasons=[reason for _, _, reason in whole],
+        )
 
     def payments_before(self) -> NDArray[np.int64]:
         """int64[k]: how many of the payments stand before each label."""
@@ -97,6 +120,10 @@ class Decoded:
         return CorridorNames(*(self.text(row, each) for each in fields))
 
 
+def _at(dead: tuple[int, Outbound, str]) -> int:
+    return dead[0]
+
+
 class _Payments(Sequence[Payment]):
     def __init__(self, batch: Decoded) -> None:
         self._batch = batch
@@ -126,8 +153,9 @@ def decode(records: Iterable[Inbound], reading: Reading, topic: str, partition: 
         payers=np.empty((n, 2), dtype=np.uint64),
         payees=np.empty((n, 2), dtype=np.uint64),
     )
-    texts = reading.private.texts
-    deployment = Deployment(reading.rates, texts.digests.key, _TENANT, begin, FUTURE_MS_MAX)
+    key, intake = reading.private.texts.digests.key, reading.intake
+    limits = intake.ahead_ms_max, intake.behind_ms_max
+    deployment = Deployment(reading.rates, key, _TENANT, begin, partition, intake.partitions, *limits)
     walk_all(Log(data, batch.timestamps, batch.keys, batch.values, is_label), deployment, walked)
     plain = walked.plain.copy()
     labels: list[PaymentLabel] = []
@@ -135,9 +163,10 @@ def decode(records: Iterable[Inbound], reading: Reading, topic: str, partition: 
     typed: dict[int, Payment] = {}
     dead: list[Outbound] = []
     reasons: list[str] = []
+    dead_at: list[int] = []
     for at in np.flatnonzero(~walked.plain).tolist():
         record = batch[at]
-        found = _read(record, bool(is_label[at]))
+        found = _read(record, bool(is_label[at]), intake, partition)
         if isinstance(found, Payment):
             typed[at] = found
         elif isinstance(found, PaymentLabel):
@@ -146,6 +175,7 @@ def decode(records: Iterable[Inbound], reading: Reading, topic: str, partition: 
         else:
             dead.append(dead_letter(record, found, topic, partition))
             reasons.append(found.reason)
+            dead_at.append(at)
     if typed:
         data = _take_typed(typed, walked, data, reading)
     places = np.flatnonzero(walked.plain)
@@ -164,20 +194,23 @@ def decode(records: Iterable[Inbound], reading: Reading, topic: str, partition: 
         label_at,
         dead,
         reasons,
+        dead_at,
     )
     _read_references(decoded, plain[places], reading)
     return decoded
 
 
-def _read(record: Inbound, is_label: bool) -> Payment | PaymentLabel | Rejection:
+def _read(record: Inbound, is_label: bool, intake: Intake, partition: int) -> Payment | PaymentLabel | Rejection:
     found = decode_payment_label(record.value) if is_label else decode_payment(record.value)
     if isinstance(found, Rejection):
         return found
     payer = found.payer if isinstance(found, PaymentLabel) else found.payer.account
     if record.key != payer.encode():
         return Rejection("key_mismatch", "key", "The record's key must be the payer's account, in UTF-8")
-    if isinstance(found, Payment) and is_in_future(found.event_time_ms, record.timestamp):
-        return Rejection("event_time_in_future", "event_time_ms", "More than a day after the record was appended")
+    if intake.partitions and partition_of(record.key, intake.partitions) != partition:
+        return Rejection("wrong_partition", "key", "Kafka's default partitioner (murmur2) puts this key elsewhere")
+    if isinstance(found, Payment):
+        return intake.time_refused(found.event_time_ms, record.timestamp) or found
     return found
 
 
@@ -188,7 +221,9 @@ def _take_typed(
     at, payments = np.array(list(typed), dtype=np.int64), list(typed.values())
     key = reading.private.texts.digests.key
     tenants = [payment.tenant.encode() for payment in payments]
-    walked.rows[at] = payer_rows(payments, reading.eur_per_minor, reading.private)
+    rows = payer_rows(payments, reading.eur_per_minor, reading.private)
+    rows["content"] = [content_digest(payment, key) for payment in payments]
+    walked.rows[at] = rows
     for accounts, parties in ((walked.payers, "payer"), (walked.payees, "payee")):
         names = [getattr(payment, parties).account.encode() for payment in payments]
         accounts[at] = digests_of_keys(list(map(account_key, tenants, names)), key)
@@ -228,13 +263,11 @@ def _read_references(decoded: Decoded, plain: NDArray[np.bool_], reading: Readin
         rows["in_lexicon"][walked] = private.hold_terms([decoded.text(row, AT.reference) for row in walked])
 
 
-def is_in_future(event_time_ms: int, appended_ms: int) -> bool:
-    """Whether a payment is dated too far after its append; nothing is said of one whose append is not known (-1)."""
-    return appended_ms >= 0 and event_time_ms > appended_ms + FUTURE_MS_MAX
-
-
-def dead_letter(record: Inbound, rejection: Rejection, topic: str, partition: int) -> Outbound:
-    """The record as it came, with what was wrong and where it stood in its headers."""
+def dead_letter(
+    record: Inbound, rejection: Rejection, topic: str, partition: int, first: dead_letters.First | None = None
+) -> Outbound:
+    """The record as it came, with what was wrong and where it stood in its headers; ``first`` is the record that it
+    conflicts with."""
     origin = (topic, partition, record.offset)
-    letter = dead_letters.dead_letter(rejection, origin, record.key, record.value, record.headers)
+    letter = dead_letters.dead_letter(rejection, origin, record.key, record.value, record.headers, first)
     return Outbound(partition, record.timestamp, letter.key, letter.value or b"", letter.headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -19,7 +20,7 @@ from services.scorer.path.decision import REASONS_SHOWN, DecisionWriter, Verdict
 from services.scorer.path.decode import dead_letter
 from services.scorer.path.handover_reading import Handover
 from services.scorer.path.lean import Decided
-from services.scorer.path.records import Outbound, OutboundColumns, Record
+from services.scorer.path.records import Inbound, Outbound, OutboundColumns, Outputs
 
 _OTHER_BYTES = 80
 """Of a row of served features besides texts, rules, packs and features, roughly."""
@@ -27,12 +28,12 @@ _OTHER_BYTES = 80
 
 def decisions(
     found: Handover, verdicts: Verdicts, writer: DecisionWriter, topic: str, partition: int, subjects: int
-) -> dict[str, list[Outbound] | OutboundColumns]:
+) -> tuple[Outputs, Counter[str]]:
     """Decisions, and what they were made of, to the partition the batch was read from; reviews to their subjects'; and
-    payments to review that are not what their columns say, which only a forged record holds, as dead letters: they
-    are added to ``found.rejected``."""
+    dead letters, with how many there are for each reason: records that cannot be read, and those with a payment to
+    review that is not what its columns say, which only a forged one holds."""
     reviewed, forged = _reviewed(found, verdicts, writer)
-    found.rejected.extend(forged)
+    put_aside = [*found.rejected, *forged]
     details = [b""] * len(found.offset)
     for each in reviewed:
         details[each.row] = writer.detail(each.row, verdicts, each.findings, each.raw)
@@ -51,15 +52,16 @@ def decisions(
         details=Texts.of(details),
     )
     lines = writer.lines(decided, verdicts.model)
-    return {
+    outputs: Outputs = {
         "decisions": OutboundColumns(
             partition, found.appended_ms, np.frombuffer(found.payee.data, dtype=np.uint8), found.payee.ends,
             lines.data, lines.ends,
         ),
         "features": _features(decided, found, verdicts, lines.ids, writer, partition),
         "reviews": _reviews(reviewed, lines.ids, verdicts, writer, subjects),
-        "dead_letters": [dead_letter(*each, topic, partition) for each in found.rejected],
+        "dead_letters": [dead_letter(*each, topic, partition) for each in put_aside],
     }  # fmt: skip
+    return outputs, Counter(why.reason for _, why in put_aside)
 
 
 def _features(
@@ -96,9 +98,9 @@ class _Reviewed:
 
 def _reviewed(
     found: Handover, verdicts: Verdicts, writer: DecisionWriter
-) -> tuple[list[_Reviewed], list[tuple[Record, Rejection]]]:
-    """The payments to review, and those that are not what their columns say."""
-    reviewed, forged = [], []
+) -> tuple[list[_Reviewed], list[tuple[Inbound, Rejection]]]:
+    """The payments to review, and the records with one that is not what its columns say."""
+    reviewed, forged = [], set()
     for row in np.flatnonzero(verdicts.review).tolist():
         raw, appended_ms = found.payment.at(row), int(found.appended_ms[row])
         payment = decode_payment(raw)
@@ -107,9 +109,9 @@ def _reviewed(
         ):
             reviewed.append(_Reviewed(row, raw, payment, appended_ms, writer.findings(row, verdicts)))
         else:
-            why = Rejection("handover_invalid", "payment", "Another payment than its columns speak of")
-            forged.append((Record(int(found.offset[row]), appended_ms, found.payee.at(row), raw), why))
-    return reviewed, forged
+            forged.add(int(found.handed_in[row]))
+    why = Rejection("handover_invalid", "payment", "Another payment than its columns speak of")
+    return reviewed, [(found.records[each], why) for each in sorted(forged)]
 
 
 def _names(payment: Payment) -> tuple[bytes, ...]:

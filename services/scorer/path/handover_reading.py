@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from services.contract.codec import Rejection
 from services.contract.columns import Columns, Some, Texts
-from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, ID_BYTES_MAX, OVER_CLEARED_MAX
-from services.scorer.path.decode import FUTURE_MS_MAX
+from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, ID_CHARACTERS_MAX, OVER_CLEARED_MAX
+from services.contract.handover import HANDOVER, LABEL, OUTFLOW, PAYMENT
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import COUNTRY_CODE, LABEL_INPUT, PAYEE_INPUT, STATUS_CODE
 from services.scorer.path.features.registry import INDEX, PAYER_HOP
-from services.scorer.path.handover import HANDOVER, LABEL, OFFSET_MAX, OUTFLOW, PAYMENT, POSITIONS
+from services.scorer.path.handover import OFFSET_MAX, POSITIONS
+from services.scorer.path.intake import AHEAD_MS_MAX
 from services.scorer.path.records import Inbound
 
 GENERATIONS_MAX = 30_000
@@ -40,6 +41,7 @@ _SCALARS = (
 class _Part(NamedTuple):
     """A record, read: the partition it is of, and its columns."""
 
+    record: Inbound
     partition: int
     columns: Columns
 
@@ -59,6 +61,8 @@ class Handover:
     """[k, 2]: digests of the accounts of the labels' payees."""
     partition: NDArray[np.int32]
     """[m], where each payment was read, like all that follows."""
+    handed_in: NDArray[np.int32]
+    """Which of ``records`` each payment was handed over in."""
     offset: NDArray[np.int64]
     appended_ms: NDArray[np.int64]
     features: NDArray[np.float64]
@@ -69,6 +73,8 @@ class Handover:
     payee: Texts
     payment: Texts
     """JSON, as it came."""
+    records: list[Inbound] = field(default_factory=list)
+    """Those that were read."""
     duplicates: int = 0
     """Payments among the records that came again."""
     gaps: int = 0
@@ -108,7 +114,7 @@ def read_handovers(
             duplicates += int(np.count_nonzero(arrays["kind"][:start] == PAYMENT))
             found = _from(found, start)
         seen[partition] = max(seen[partition], position[-1])
-        parts.append(_Part(partition, found))
+        parts.append(_Part(record, partition, found))
     out = _together(parts)
     out.duplicates, out.gaps, out.rejected = duplicates, gaps, rejected
     return out
@@ -164,8 +170,8 @@ def _amiss_in_columns(found: Columns, appended_ms: int) -> Rejection | None:
         ("confirmed", ~(np.abs(arrays["confirmed"]) > 1.0)),
         ("in_lexicon", ~(np.abs(arrays["in_lexicon"]) > 1.0)),
         *((name, (lengths[name] > 0) == paid) for name in _TEXTS),
-        *((name, lengths[name] <= ID_BYTES_MAX) for name in _TEXTS[:-1]),
         *((name, _names(arrays[name])) for name in _TEXTS[:-1]),
+        *((name, _characters(arrays[name]) <= ID_CHARACTERS_MAX) for name in _TEXTS[:-1]),
         ("features", features.present == paid),
         ("features", ~(np.abs(features.values) > OVER_CLEARED_MAX)),
         ("features", np.array(not len(features.values) or features.values.shape[1] == len(PAYER_HOP))),
@@ -184,9 +190,16 @@ def _names(texts: Texts) -> NDArray[np.bool_]:
     return sound
 
 
+def _characters(texts: Texts) -> NDArray[np.int64]:
+    """int64[n]: in UTF-8, a byte that goes on with a character is 10xxxxxx."""
+    data: NDArray[np.uint8] = np.frombuffer(texts.data, dtype=np.uint8)
+    begun = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum((data & 0xC0) != 0x80)])
+    return np.diff(begun[texts.ends])
+
+
 def _bound(appended_ms: NDArray[np.int64]) -> NDArray[np.int64]:
     """int64[n]: the latest event time that payments with such append times can have."""
-    return np.where(appended_ms < 0, EVENT_TIME_MS_MAX, appended_ms + FUTURE_MS_MAX)
+    return np.where(appended_ms < 0, EVENT_TIME_MS_MAX, appended_ms + AHEAD_MS_MAX)
 
 
 def _from(found: Columns, start: int) -> Columns:
@@ -217,7 +230,11 @@ def _together(parts: Sequence[_Part]) -> Handover:
     moving = ~labelled
     accounts = np.stack([scalars["account_low"], scalars["account_high"]], axis=1).astype(np.int64).view(np.uint64)
     features = _rows("features", parts, len(PAYER_HOP), np.float64)
-    partitions = [np.full(part.columns.rows, part.partition, dtype=np.int32) for part in parts]
+    rows = [part.columns.rows for part in parts]
+    partitions, handed_in = (
+        np.repeat(np.array(each, dtype=np.int32), rows)[paid] if parts else np.empty(0, dtype=np.int32)
+        for each in ([part.partition for part in parts], range(len(parts)))
+    )
     labels: NDArray[Any] = np.zeros(int(labelled.sum()), dtype=(np.record, LABEL_INPUT))
     labels["before"] = np.cumsum(moving)[labelled]
     labels["event_ms"], labels["value"] = scalars["event_ms"][labelled], scalars["value"][labelled]
@@ -230,7 +247,8 @@ def _together(parts: Sequence[_Part]) -> Handover:
         accounts=accounts[moving],
         labels=labels,
         labelled=accounts[labelled],
-        partition=np.concatenate(partitions)[paid] if parts else np.empty(0, dtype=np.int32),
+        partition=partitions,
+        handed_in=handed_in,
         offset=scalars["offset"][paid].astype(np.int64),
         appended_ms=scalars["appended_ms"][paid].astype(np.int64),
         features=features,
@@ -239,6 +257,7 @@ def _together(parts: Sequence[_Part]) -> Handover:
         payer=texts["payer"],
         payee=texts["payee"],
         payment=texts["payment"],
+        records=[part.record for part in parts],
     )
 
 

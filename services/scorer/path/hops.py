@@ -22,24 +22,42 @@ from services.scorer.path.decode import Reading, decode
 from services.scorer.path.encode import decisions
 from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.definitions.derived import with_derived
+from services.scorer.path.features.event_time import NOBODY
+from services.scorer.path.features.identities import FORWARD, STATUS_UPDATE, Identities
 from services.scorer.path.features.inputs import corridor_slots, label_rows
 from services.scorer.path.features.payee import payee_features
-from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE, payer_features
+from services.scorer.path.features.payer import payer_features
 from services.scorer.path.features.registry import NAMES, feature_schema_hash
 from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
 from services.scorer.path.features.state import ACCOUNTS_MAX, AccountState, account_key
 from services.scorer.path.features.tokens import write_linked
 from services.scorer.path.handover import Source, hand_over
 from services.scorer.path.handover_reading import Handover, read_handovers
+from services.scorer.path.identify import identify
+from services.scorer.path.intake import Intake
 from services.scorer.path.onward import Measured, labels_onward, payments_onward
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
 from services.scorer.path.rules.evaluate import OUTCOMES, Rules
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
 
+_ANY = Intake()
+
 
 class PayerHop:
-    """One partition of ``payments.v1``: reads payments, adds the payer's features, sends each to its payee."""
+    """One partition of ``payments.v1``: reads payments, adds the payer's features, sends each to its payee.
+
+    Parameters
+    ----------
+    topic, partition
+        Of the payments.
+    payee_partitions
+        Of what is handed over.
+    accounts_max
+        Accounts remembered at most.
+    intake
+        What is taken of the topic.
+    """
 
     name = "payer"
 
@@ -50,12 +68,14 @@ class PayerHop:
         partition: int,
         payee_partitions: int,
         accounts_max: int = ACCOUNTS_MAX,
+        intake: Intake = _ANY,
     ) -> None:
         self._parameters, self._private = ruleset.parameters, ruleset.private
-        self._reading = Reading(ruleset.parameters.eur_per_minor_unit(), ruleset.private)
+        self._reading = Reading(ruleset.parameters.eur_per_minor_unit(), ruleset.private, intake)
+        self._identities = Identities(intake.window_payments, intake.window_days)
         self._schema = schema_of(ruleset)
         idle_ms = ruleset.parameters.account_idle_ms
-        self.state = AccountState(PAYER_ROW, idle_ms, payee_partitions, self._schema, accounts_max)
+        self.state = AccountState(PAYER_ROW, idle_ms, payee_partitions, self._schema, accounts_max, self._identities)
         self._topic, self._partition, self._payee_partitions = topic, partition, payee_partitions
 
     def process(self, records: Sequence[Inbound], model: Model, mark: Mark = no_mark) -> HopResult:
@@ -66,7 +86,7 @@ class PayerHop:
             outputs={"payments_by_payee": handed_over, "dead_letters": batch.dead},
             counts=Counter(
                 forwarded=int(np.count_nonzero(verdicts == FORWARD)),
-                duplicate=int(np.count_nonzero(verdicts == DUPLICATE)),
+                duplicate=found.duplicates,
                 label=int(np.count_nonzero(found.fresh)),
                 label_duplicate=int(np.count_nonzero(~found.fresh)),
                 status_update=int(np.count_nonzero(verdicts == STATUS_UPDATE)),
@@ -94,27 +114,32 @@ class PayerHop:
         return found, handed_over
 
     def _measure(self, records: Sequence[Inbound], mark: Mark) -> Measured:
-        batch = decode(records, self._reading, self._topic, self._partition)
+        read = decode(records, self._reading, self._topic, self._partition)
+        identified = identify(read, self.state, self._identities, self._topic, self._partition)
+        batch = identified.batch
         mark("decode")
         inputs, texts = batch.rows, self._private.texts
         key = texts.digests.key
         labels = label_rows(batch.labels, batch.payments_before(), texts.digest)
+        labels["now_ms"] = identified.label_now_ms
+        onward = inputs["verdict"] == FORWARD
         slots, label_slots = self.state.slots(
             batch.payers,
             inputs["event_ms"],
+            inputs["now_ms"],
+            onward,
             digests_of_keys([account_key(each.tenant.encode(), each.payer.encode()) for each in batch.labels], key),
             labels["before"],
         )
         corridors = corridor_slots(inputs, batch.corridor, self.state.corridors)
         mark("state")
-        now_ms = self.state.times(inputs["event_ms"])
-        features, verdicts, recent, fresh = payer_features(
+        features, recent, fresh = payer_features(
             inputs, slots, corridors, self.state, self._parameters, labels, label_slots
         )
-        members = (inputs["payee"], inputs["payer"])
-        write_linked(features, verdicts == FORWARD, batch.payments, members, self.state.tokens, now_ms, texts.digest)
+        members, now_ms = (inputs["payee"], inputs["payer"]), inputs["now_ms"]
+        write_linked(features, onward, batch.payments, members, self.state.tokens, now_ms, texts.digest)
         mark("kernel")
-        return Measured(batch, features, recent, verdicts, fresh)
+        return Measured(batch, features, recent, fresh, identified.duplicates)
 
 
 class PayeeHop:
@@ -159,17 +184,17 @@ class PayeeHop:
         mark("decode")
         features = self.measure(found, mark)
         verdicts = decide(features, self._rules, model, mark)
-        outputs = decisions(found, verdicts, self._writer, self._topic, self._partition, self._subjects)
+        outputs, reasons = decisions(found, verdicts, self._writer, self._topic, self._partition, self._subjects)
         mark("encode")
         hits = np.argwhere(verdicts.results.outcome > 0).tolist()
         named = self._rules.ruleset.rules
         return HopResult(
-            outputs=outputs,
+            outputs=dict(outputs),
             counts=Counter(
                 decided=len(features), label=len(found.labels), duplicate=found.duplicates, gap=found.gaps,
                 dead_letter=len(outputs["dead_letters"]), review=int(verdicts.review.sum()),
             ),
-            reasons=Counter(why.reason for _, why in found.rejected),
+            reasons=reasons,
             rules=Counter((named[rule].id, OUTCOMES[verdicts.results.outcome[row, rule]]) for row, rule in hits),
         )  # fmt: skip
 
@@ -190,12 +215,14 @@ class PayeeHop:
 
     def _on_payee_side(self, found: Handover, mark: Mark = no_mark) -> NDArray[np.float64]:
         """The payee's features of the payments that were handed over, and the state after these."""
-        inputs = found.inputs
-        slots, label_slots = self.state.payee_slots(
-            found.accounts, inputs["event_ms"], inputs["outflow"], found.labelled, found.labels["before"]
+        inputs, labels = found.inputs, found.labels
+        now_ms = self.state.times(inputs["event_ms"], np.where(inputs["outflow"], np.uint64(NOBODY), inputs["payer"]))
+        inputs["now_ms"], labels["now_ms"] = now_ms[1:], now_ms[labels["before"]]
+        slots, label_slots = self.state.slots(
+            found.accounts, inputs["event_ms"], now_ms[1:], ~inputs["outflow"], found.labelled, labels["before"]
         )
         mark("state")
-        features = payee_features(inputs, slots, self.state, self._parameters, found.labels, label_slots)
+        features = payee_features(inputs, slots, self.state, self._parameters, labels, label_slots)
         on_payee_side: NDArray[np.float64] = features[~inputs["outflow"]]
         return on_payee_side
 

@@ -12,24 +12,30 @@ from services.contract.siphash import Key
 from services.scorer.path.decode import Decoded
 from services.scorer.path.decoding.fields import AT
 from services.scorer.path.features.accounts import digests_of_keys
+from services.scorer.path.features.identities import FORWARD
 from services.scorer.path.features.inputs import known_or_nan
-from services.scorer.path.features.payer import FORWARD
 from services.scorer.path.features.state import account_key
 from services.scorer.path.handover import LabelsOnward, Onward
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A batch at the payer hop: n payments, and k labels."""
+    """A batch at the payer hop: n payments that are no repeats, and k labels."""
 
     batch: Decoded
     features: NDArray[np.float64]
     """[n, len(PAYER_HOP)]."""
     recent_payees: NDArray[np.uint16]
-    verdicts: NDArray[np.uint8]
-    """[n]: ``FORWARD``, ``DUPLICATE`` or ``STATUS_UPDATE``."""
     fresh: NDArray[np.bool_]
     """[k]: which labels are no repeats."""
+    duplicates: int
+    """Repeats that were dropped."""
+
+    @property
+    def verdicts(self) -> NDArray[np.uint8]:
+        """[n]: ``FORWARD`` or ``STATUS_UPDATE``."""
+        verdicts: NDArray[np.uint8] = self.batch.rows["verdict"]
+        return verdicts
 
 
 def payments_onward(found: Measured, partitions: int) -> Onward:

@@ -15,7 +15,7 @@ from services.contract.codec import encode
 from services.contract.events import PAYMENT_LABEL, cloud_event
 from services.contract.label import PaymentLabel
 from services.contract.payment import Payment
-from services.scorer.path.features.payer import FORWARD
+from services.scorer.path.features.identities import FORWARD
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Inbound, Record
 from services.scorer.path.rules.ruleset import Ruleset

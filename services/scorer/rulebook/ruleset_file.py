@@ -1,4 +1,4 @@
-"""Reading the ruleset that the settings name."""
+"""Reading the ruleset that the settings name, and what they say of taking payments."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from importlib import resources
 
 from services.runtime.files import unreadable
 from services.runtime.settings import Settings, SettingsError
+from services.scorer.path.intake import Intake
 from services.scorer.path.rules.condition import RulesetError
 from services.scorer.path.rules.evaluate import Rules
 from services.scorer.path.rules.ruleset import Ruleset, parse_ruleset, with_packs
@@ -33,3 +34,14 @@ def load_ruleset(settings: Settings) -> Ruleset:
     except RulesetError as error:
         raise SettingsError(f"TOCSIN_RULESET: {settings.ruleset or 'the rules that ship'}: {error}") from None
     return ruleset
+
+
+def intake_of(settings: Settings) -> Intake:
+    """What the deployment takes of ``payments.v1``."""
+    return Intake.chosen(
+        settings.partitions,
+        settings.event_ahead_hours,
+        settings.event_behind_days,
+        settings.window_payments,
+        settings.window_days,
+    )

@@ -24,12 +24,13 @@ from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Record
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model, untrained_model
-from services.scorer.rulebook.ruleset_file import load_ruleset
+from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
 from services.scorer.shell.lane import Lane
 from services.scorer.shell.models import ModelFollower
 from services.scorer.shell.partition import Hop
 
 HOPS = ("payer", "payee", "alerter")
+_WARM_UP_MS = 1_700_000_000_000
 GC_THRESHOLD = 50_000
 """Batches make many short-lived objects and no cycles; the default of 700 would search them hundreds of times each."""
 
@@ -48,10 +49,13 @@ class Scorer(Together):
         self._ruleset = ruleset
         models = ModelFollower(settings, metrics, feature_schema_hash(ruleset.parameters))
         topics, count, repeats = settings.topics, settings.partitions, settings.repeats_possible
-        most = settings.accounts_max
+        most, intake = settings.accounts_max, intake_of(settings)
         payments, by_payee, reviews = topics.payments.name, topics.payments_by_payee.name, topics.reviews.name
         lanes: dict[str, tuple[str, str, Callable[[int], Hop[Model]]]] = {
-            "payer": (payments, topics.payer_state.name, lambda at: PayerHop(ruleset, payments, at, count, most)),
+            "payer": (
+                payments, topics.payer_state.name,
+                lambda at: PayerHop(ruleset, payments, at, count, most, intake),
+            ),
             "payee": (
                 by_payee, topics.payee_state.name,
                 lambda at: PayeeHop(ruleset, by_payee, at, count, count, repeats, most),
@@ -83,9 +87,9 @@ def make_alerter(settings: Settings, ruleset: Ruleset, partition: int) -> Alerte
 
 def warm_up(ruleset: Ruleset) -> None:
     """Compile the kernels, or load them from numba's cache, so that no payment waits for it."""
-    payment = Payment("warm-up", 0, 1, "EUR", Party("a"), Party("b"))
+    payment = Payment("warm-up", _WARM_UP_MS, 1, "EUR", Party("a"), Party("b"))
     model = untrained_model(feature_schema_hash(ruleset.parameters))
-    handed_over = PayerHop(ruleset, "", 0, 1).process([Record(0, 0, b"a", encode(payment))], model)
+    handed_over = PayerHop(ruleset, "", 0, 1).process([Record(0, -1, b"a", encode(payment))], model)
     records = [Record(at, 0, each.key, each.value) for at, each in enumerate(handed_over.outputs["payments_by_payee"])]
     PayeeHop(ruleset, "", 0, 1, 1).process(records, model)
 

@@ -319,6 +319,7 @@ class PartitionLane(Generic[M]):
                 metrics.payment_labels.labels(name, label).inc(result.counts[kind])
         if result.counts["duplicate"]:
             metrics.duplicates.labels(name).inc(result.counts["duplicate"])
+        metrics.handover_gaps.inc(result.counts["gap"])
         for reason, count in result.reasons.items():
             metrics.dead_letters.labels(name, reason).inc(count)
         for (rule, outcome), count in result.rules.items():

@@ -10,7 +10,8 @@ import numpy as np
 from services.contract.codec import Rejection, decode_payment, decode_payment_label
 from services.contract.events import PAYMENT_LABEL, type_header
 from services.contract.payment import Payment
-from services.scorer.path.decode import FUTURE_MS_MAX, Decoded, Reading, dead_letter
+from services.contract.units import DAY_MS as FUTURE_MS_MAX
+from services.scorer.path.decode import Decoded, Reading, dead_letter
 from services.scorer.path.decoding.fields import AT
 from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.inputs import PAYER_INPUT, payer_rows

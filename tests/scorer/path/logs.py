@@ -74,9 +74,10 @@ def payments_from(records: Sequence[bytes], accounts: int = 5, partners: int = 2
         now_ms = max(now_ms, event_time_ms)
         back = raw[1] % 3 if raw[1] < 160 else raw[1] % 45
         earlier = log[-1 - back] if raw[2] % 6 == 5 and back < len(log) else None
-        if earlier is not None:  # a repeat of an id, at times with another status
+        if earlier is not None:  # a repeat of an id, at times with another status, or of another content
             status = _STATUSES[raw[6] % len(_STATUSES)] if raw[3] % 2 else earlier.status
-            log.append(_again(earlier, event_time_ms, status))
+            told_ms = event_time_ms if raw[4] % 8 == 7 else earlier.event_time_ms
+            log.append(structs.replace(earlier, event_time_ms=told_ms, status=status))
             continue
         received = _AMOUNTS[raw[9] % len(_AMOUNTS)] if raw[9] % 3 == 1 else None
         log.append(
@@ -112,13 +113,6 @@ def payments_from(records: Sequence[bytes], accounts: int = 5, partners: int = 2
             )
         )
     return tuple(log)
-
-
-def _again(earlier: Payment, event_time_ms: int, status: Status) -> Payment:
-    return Payment(
-        earlier.payment_id, event_time_ms, earlier.amount_minor, earlier.currency, earlier.payer, earlier.payee,
-        tenant=earlier.tenant, status=status,
-    )  # fmt: skip
 
 
 _RECORD = st.binary(min_size=RECORD_BYTES, max_size=RECORD_BYTES)
@@ -234,7 +228,7 @@ def crowded_log(seed: int, length: int) -> Log:
         now_ms += source.choice(_LONG_MS if source.random() < 0.01 else steps)
         if echoes and source.random() < 0.3:
             earlier = log[-1 - source.randrange(min(at, 4))]
-            log.append(structs.replace(earlier, event_time_ms=now_ms, status=source.choice(_STATUSES)))
+            log.append(structs.replace(earlier, status=source.choice(_STATUSES)))
             continue
         if echoes:
             change = source.choice(

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from services.contract.identity import Digests, digest64
 from services.contract.label import PaymentLabel
 from services.contract.payment import Payment
+from services.scorer.path.decoding.content import content_digest
 from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
+from services.scorer.path.features.event_time import NOBODY
+from services.scorer.path.features.identities import DUPLICATE, FORWARD, STATUS_UPDATE, Identities
 from services.scorer.path.features.inputs import (
     PAYEE_INPUT,
     CorridorNames,
@@ -25,7 +28,7 @@ from services.scorer.path.features.inputs import (
 )
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.payee import payee_features
-from services.scorer.path.features.payer import DUPLICATE, FORWARD, payer_features
+from services.scorer.path.features.payer import payer_features
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash, term_of
 from services.scorer.path.features.registry import INDEX, PAYEE_HOP, PAYER_HOP
 from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
@@ -54,7 +57,7 @@ CARRIED_BYTES = FEATURE_BYTES + 2 * RECENT_PAYEES
 
 
 def payer_state(parameters: Parameters, accounts_max: int = ACCOUNTS_MAX) -> AccountState:
-    return AccountState(PAYER_ROW, parameters.account_idle_ms, accounts_max=accounts_max)
+    return AccountState(PAYER_ROW, parameters.account_idle_ms, accounts_max=accounts_max, identities=Identities())
 
 
 def payee_state(parameters: Parameters, accounts_max: int = ACCOUNTS_MAX) -> AccountState:
@@ -111,15 +114,26 @@ def run_payer(
         payments, told, before = parted(log[batch])
         inputs = payer_rows(payments, parameters.eur_per_minor_unit(), PRIVATE)
         labels = label_rows(told, before, PRIVATE.texts.digest)
+        inputs["content"] = [content_digest(each, KEY) for each in payments]
+        now_ms = run.state.times(inputs["event_ms"], inputs["payer"])
+        inputs["now_ms"], labels["now_ms"] = now_ms[1:], now_ms[labels["before"]]
+        assert run.state.identities is not None
+        run.state.identities.recognise(inputs, np.zeros(len(inputs), dtype=np.int64), 0)
+        said = iter(inputs["verdict"].tolist())
+        kept = (inputs["verdict"] == FORWARD) | (inputs["verdict"] == STATUS_UPDATE)
+        labels["before"] = np.append(0, np.cumsum(kept))[labels["before"]]
+        inputs, payments = inputs[kept], [each for each, goes_on in zip(payments, kept, strict=True) if goes_on]
+        onward = inputs["verdict"] == FORWARD
         slots, label_slots = run.state.slots(
             digests(*((each.tenant, each.payer.account) for each in payments)),
             inputs["event_ms"],
+            inputs["now_ms"],
+            onward,
             digests(*((each.tenant, each.payer) for each in told)),
             labels["before"],
         )
         corridors = corridor_slots(inputs, corridor_of(payments), run.state.corridors)
-        now_ms = run.state.times(inputs["event_ms"])
-        features, verdicts, recent, fresh = payer_features(
+        features, recent, fresh = payer_features(
             inputs,
             slots,
             corridors,
@@ -129,17 +143,13 @@ def run_payer(
             label_slots,
         )
         members, digest = (inputs["payee"], inputs["payer"]), PRIVATE.texts.digest
-        write_linked(features, verdicts == FORWARD, payments, members, run.state.tokens, now_ms, digest)
-        rows = (
-            row.tobytes() + payees.tobytes() if verdict == FORWARD else b""
-            for row, payees, verdict in zip(features, recent, verdicts, strict=True)
-        )
-        said = iter(verdicts.tolist())
+        write_linked(features, onward, payments, members, run.state.tokens, inputs["now_ms"], digest)
+        rows = (row.tobytes() + payees.tobytes() for row, payees in zip(features[onward], recent[onward], strict=True))
         known = iter(fresh.tolist())
         for each in log[batch]:
             is_label = isinstance(each, PaymentLabel)
-            run.rows.append(b"" if is_label else next(rows))
             run.verdicts.append((LABELLED if next(known) else DUPLICATE) if is_label else next(said))
+            run.rows.append(next(rows) if run.verdicts[-1] == FORWARD else b"")
         if log_state:
             run.entries += run.state.checkpoint(batch.stop)
     return run
@@ -250,10 +260,13 @@ def run_payee(
                 paid.append(each)
         inputs, keys = inputs_of(paid, parameters)
         told = on_payee_side(labels, before)
-        slots, label_slots = run.state.payee_slots(
+        now_ms = run.state.times(inputs["event_ms"], np.where(inputs["outflow"], np.uint64(NOBODY), inputs["payer"]))
+        inputs["now_ms"], told["now_ms"] = now_ms[1:], now_ms[told["before"]]
+        slots, label_slots = run.state.slots(
             keys,
             inputs["event_ms"],
-            inputs["outflow"],
+            now_ms[1:],
+            ~inputs["outflow"],
             digests(*((each.tenant, each.payee) for each in labels)),
             told["before"],
         )

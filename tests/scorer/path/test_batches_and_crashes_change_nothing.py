@@ -141,9 +141,9 @@ def test_the_crowd_knows_its_corridors() -> None:
 
 def test_the_partitions_own_entry_brings_watermark_and_origins_back() -> None:
     state = payee_state(PARAMETERS)
-    state.watermark[0], state.origins[:] = START_MS, [17, -1]
+    state.clock[:], state.origins[:] = [START_MS, START_MS + 9, 7, 8], [17, -1]
     back = restored(payee_state(PARAMETERS), state.checkpoint(0))
-    assert back.watermark.tolist() == [START_MS]
+    assert back.clock.tolist() == [START_MS, START_MS + 9, 7, 8]
     assert back.origins.tolist() == [17, -1]
 
 

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
 from services.contract.events import PAYMENT_LABEL, Headers, cloud_event
 from services.contract.identity import Digests
-from services.scorer.path.decode import FUTURE_MS_MAX, Reading, decode
+from services.contract.units import DAY_MS as FUTURE_MS_MAX
+from services.scorer.path.decode import Reading, decode
 from services.scorer.path.decoding.fields import OF_PARTY, OF_PAYMENT
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash
 from services.scorer.path.features.references import Texts
+from services.scorer.path.intake import Intake
 from services.scorer.path.records import Record
 from tests.fuzz.mutate import mutated
 from tests.scorer.path.decode_twin import PARTITION, TOPIC, Fate, decoded, expected
@@ -29,7 +31,7 @@ EVENT_MS = 1_700_000_000_000
 PRIVATE = PrivateLists(
     KeyedList(b"k", [keyed_hash(b"k", "payee")]), KeyedList(b"k", [keyed_hash(b"k", "rent")]), Texts(Digests(b"secret"))
 )
-READINGS = [Reading(PARAMETERS.eur_per_minor_unit(), private) for private in (PrivateLists(), PRIVATE)]
+READINGS = [Reading(PARAMETERS.eur_per_minor_unit(), private, Intake()) for private in (PrivateLists(), PRIVATE)]
 LABEL_HEADERS = cloud_event(PAYMENT_LABEL, "x")
 
 
@@ -51,10 +53,9 @@ CODES = ("EUR", "CLF", "KWD", "JPY", "USD", "XXX", "eur", "EU", "EURO", "ÉUR", 
 NUMBERS = (0, 1, -1, 700, 2**53, 2**53 + 1, 2**63, 10**30, EVENT_MS, 4_102_444_800_000, 4_102_444_800_001, 840, -840,
            841, -841, 60, 1.5, Raw("1.0"), Raw("7e2"), Raw("-0"), Raw("-0.0"), Raw("007"), Raw("1."), Raw(".5"),
            Raw("9999999999999999"), Raw("99999999999999999"), Raw("9" * 400), Raw("1E999"), Raw("+1"))  # fmt: skip
-OTHERS: tuple[Any, ...] = (
-    None, True, False, [], [1], [[]], Raw("{}"), Raw('{"account":"a"}'), Raw("NaN"), Raw("tru"), Raw("nulll"),
-    Raw('"\\u0061"'), Raw('"\\ud83c\\udfe6"'), Raw('"\\ud800"'), Raw('"\\x"'), Raw("'a'"), Raw(""),
-)  # fmt: skip
+OTHERS: tuple[Any, ...] = (None, True, False, [], [1], [[]], Raw("{}"), Raw('{"account":"a"}'), Raw("NaN"), Raw("tru"),
+          Raw("nulll"), Raw('"\\u0061"'),
+          Raw('"\\ud83c\\udfe6"'), Raw('"\\ud800"'), Raw('"\\x"'), Raw("'a'"), Raw(""))  # fmt: skip
 ANY = st.sampled_from([*TEXTS, *CODES, *NUMBERS, *OTHERS])
 GOOD: dict[str, st.SearchStrategy[Any]] = {
     "payment_id": st.sampled_from(["p-1", "é" * 128]),

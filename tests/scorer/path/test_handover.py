@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from services.contract.columns import Texts
+from services.contract.handover import HANDOVER
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import PAYEE_INPUT, PAYER_INPUT
 from services.scorer.path.features.registry import INDEX, PAYER_AT, PAYER_HOP
-from services.scorer.path.handover import HANDOVER, LabelsOnward, Onward, Source, Spans, hand_over
+from services.scorer.path.handover import LabelsOnward, Onward, Source, Spans, hand_over
 from services.scorer.path.handover_reading import Handover, read_handovers
 from services.scorer.path.records import Outbound, Record
 from tests.contract.payloads import SEEDED
@@ -208,6 +209,9 @@ def forged(name: str, value: Any, row: int = 0) -> bytes:
     arrays, said = dict(found.arrays), dict(found.said)  # type: ignore[union-attr]
     if name in said:
         said[name] = value
+    elif isinstance(arrays[name], Texts):
+        texts = [arrays[name].at(each) for each in range(found.rows)]  # type: ignore[union-attr]
+        arrays[name] = Texts.of([*texts[:row], value, *texts[row + 1 :]])
     else:
         arrays[name] = arrays[name].copy()
         arrays[name][row] = value
@@ -220,6 +224,7 @@ def forged(name: str, value: Any, row: int = 0) -> bytes:
         ("schema", "0" * 16), ("partition", "3"), ("partition", "-1"), ("partition", "x"), ("generation", "30001"),
         ("from_offset", "9" * 16), ("upto_offset", "x"), ("follows_offset", "-2"), ("kind", 3), ("offset", 6),
         ("offset", 9), ("event_ms", -1), ("event_ms", START_MS + 2 * 86_400_000), ("appended_ms", 2**62),
+        ("appended_ms", -2), ("payment_id", b"i" * 129), ("payee", "\u00e4".encode() * 129), ("tenant", b"\x1f"),
         ("value", -1.0), ("value", np.inf), ("status", 4), ("payer_country", 676), ("payer_country", -2),
         ("opened_ms", -2), ("confirmed", 2.0), ("in_lexicon", np.inf),
     ],

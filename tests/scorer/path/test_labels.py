@@ -13,12 +13,12 @@ from msgspec import structs
 from services.contract.codec import encode
 from services.contract.dead_letter import read_dead_letter
 from services.contract.events import PAYMENT_LABEL, cloud_event
+from services.contract.handover import LABEL, OUTFLOW
+from services.contract.handover import PAYMENT as PAID
 from services.contract.label import PaymentLabel
 from services.contract.payment import Party, Payment
 from services.scorer.path.features.registry import INDEX, NAMES, PAYER_HOP
 from services.scorer.path.features.rows import LABEL_IDS
-from services.scorer.path.handover import LABEL, OUTFLOW
-from services.scorer.path.handover import PAYMENT as PAID
 from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import Outbound, Record
 from services.scorer.path.replay import Replay, label_record
@@ -194,7 +194,7 @@ def test_a_label_from_the_future_moves_no_time() -> None:
     run = run_payer(log, PARAMETERS)
     payee = run_payee(payee_log(log, run, PARAMETERS), PARAMETERS)
     for state in (run.state, payee.state):
-        assert state.watermark.tolist() == [START_MS + 60_000]
+        assert state.latest_event_ms == START_MS + 60_000
     assert payer_matrix(run)[-1, INDEX["payer_payments_total"]] == 1.0
     assert payee_matrix(payee)[-1, INDEX["payee_confirmed_run_age"] - len(PAYER_HOP)] == pytest.approx(1 / 1_440)
 

@@ -47,16 +47,16 @@ def seen() -> Seen:
     features: dict[str, NDArray[np.float64]] = {}
     reviews: list[Review] = []
     alerts: dict[str, Alert] = {}
-    offset = framed = reviewed = 0
+    offset = handed = reviewed = 0
     for chunk in stream.chunks():
         records = [
             Record(offset + at, ms, key, value)
             for at, (ms, key, value) in enumerate(zip(chunk.times_ms.tolist(), chunk.keys, chunk.values, strict=True))
         ]
         offset += len(records)
-        frames = payer.process(records, MODEL).outputs["payments_by_payee"]
-        inner = [Record(framed + at, each.timestamp, each.key, each.value) for at, each in enumerate(frames)]
-        framed += len(inner)
+        handovers = payer.process(records, MODEL).outputs["payments_by_payee"]
+        inner = [Record(handed + at, each.timestamp, each.key, each.value) for at, each in enumerate(handovers)]
+        handed += len(inner)
         outputs = payee.process(inner, MODEL).outputs
         decided = [decode(each.value, Decision) for each in outputs["decisions"]]
         decisions.update((each.decision_id, each.review) for each in decided if each.review is not None)

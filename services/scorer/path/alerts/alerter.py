@@ -26,7 +26,8 @@ from services.scorer.path.alerts.alert import (
 )
 from services.scorer.path.alerts.alert_state import AlertState, Horizon, Standing
 from services.scorer.path.alerts.budget import Budget
-from services.scorer.path.decode import dead_letter, is_in_future
+from services.scorer.path.decode import dead_letter
+from services.scorer.path.intake import is_far_ahead
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
 from services.scorer.path.scoring.model import Model
 
@@ -195,6 +196,6 @@ def _read(record: Inbound) -> Review | Snooze | Rejection:
         return found
     if isinstance(found, Snooze) and record.key != found.subject.account.encode():
         return Rejection(reason, "key", "The record's key must be the subject's account, in UTF-8")
-    if isinstance(found, Review) and is_in_future(found.event_time_ms, record.timestamp):
-        return Rejection(reason, "event_time_ms", "More than a day after the payment was appended")
+    if isinstance(found, Review) and is_far_ahead(found.event_time_ms, record.timestamp):
+        return Rejection(reason, "event_time_ms", "More than 7 days after the payment was appended")
     return found

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from services.contract.codec import RECORD_BYTES_MAX
 from services.contract.codes import COUNTRIES
+from services.contract.partitioner import partition_of_span
 from services.contract.siphash import Key, siphash64, siphash128
+from services.scorer.path.decoding.content import CONTENT_BYTES_MAX, digest_content
 from services.scorer.path.decoding.fields import AT, COUNT, STATUSES
 from services.scorer.path.decoding.walk import walk
 from services.scorer.path.features.inputs import (
@@ -25,8 +27,8 @@ from services.scorer.path.features.inputs import (
 
 _A, _LETTERS, _DIGIT_0 = 0x41, 26, 0x30
 _SEPARATOR = 0x1F
-_NAME_BYTES_MAX = 2 * 4 * 128 + 1
-"""Of tenant and account, with what separates them."""
+_NAME_BYTES_MAX = 3 * 4 * 128 + 2
+"""Of tenant, account and payment id, with what separates them."""
 _CATEGORY_DIGITS = 4
 
 
@@ -70,7 +72,13 @@ class Deployment(NamedTuple):
     """uint8[...]: whose payments those are that tell no tenant."""
     tenant_at: int
     """Where it stands in the data."""
-    future_ms_max: int
+    partition: int
+    """Of the log."""
+    partitions: int
+    """0: any key may stand in any of them."""
+    ahead_ms_max: int
+    """How far ahead of its record's append a payment may be dated, and behind it."""
+    behind_ms_max: int
 
 
 class Walked(NamedTuple):
@@ -95,6 +103,7 @@ def walk_all(log: Log, deployment: Deployment, out: Walked) -> None:
     """Walk every record; ``out`` is written."""
     numbers = np.zeros(COUNT, dtype=np.int64)
     name = np.empty(_NAME_BYTES_MAX, dtype=np.uint8)
+    room = np.empty(CONTENT_BYTES_MAX, dtype=np.uint8)
     no_rail = _digest(log.data, 0, 0, deployment.key)
     for i in range(len(log.values)):
         start, length = log.values[i, 0], log.values[i, 1]
@@ -106,8 +115,11 @@ def walk_all(log: Log, deployment: Deployment, out: Walked) -> None:
             continue
         if not _same(log.data, spans[AT.payer_account], log.keys[i]):
             continue
-        is_late = log.timestamps[i] >= 0 and numbers[AT.event_time_ms] > log.timestamps[i] + deployment.future_ms_max
-        if is_late or not _write_row(out.rows[i], log.data, spans, numbers, deployment):
+        if not _is_at_home(log.data, log.keys[i], deployment):
+            continue
+        if not _is_timely(numbers[AT.event_time_ms], log.timestamps[i], deployment):
+            continue
+        if not _write_row(out.rows[i], log.data, spans, numbers, deployment):
             continue
         if spans[AT.tenant, 1] < 0:
             spans[AT.tenant, 0], spans[AT.tenant, 1] = deployment.tenant_at, len(deployment.tenant)
@@ -117,10 +129,27 @@ def walk_all(log: Log, deployment: Deployment, out: Walked) -> None:
         row.payer = _of_span(log.data, spans[AT.payer_account], key)
         row.payee = _of_span(log.data, spans[AT.payee_account], key)
         begun = _begin(name, deployment.tenant, log.data, spans[AT.tenant], deployment.tenant_at)
-        row.payment = _digest(name, 0, _append(name, begun, log.data, spans[AT.payment_id]), key)
-        _account(name, _append(name, begun, log.data, spans[AT.payer_account]), key, out.payers[i])
         _account(name, _append(name, begun, log.data, spans[AT.payee_account]), key, out.payees[i])
+        named = _append(name, begun, log.data, spans[AT.payer_account])
+        _account(name, named, key, out.payers[i])
+        name[named] = _SEPARATOR
+        row.payment = _digest(name, 0, _append(name, named + 1, log.data, spans[AT.payment_id]), key)
+        row.content = digest_content(log.data, spans, numbers, room, key)
         out.plain[i] = True
+
+
+@njit(cache=True)
+def _is_at_home(data: Any, key: Any, deployment: Deployment) -> bool:
+    """Whether a record stands in the partition of its key."""
+    count = deployment.partitions
+    return count == 0 or partition_of_span(data, key[0], key[1], count) == deployment.partition
+
+
+@njit(cache=True)
+def _is_timely(event_ms: int, appended_ms: int, deployment: Deployment) -> bool:
+    if appended_ms < 0:
+        return True
+    return -deployment.behind_ms_max <= event_ms - appended_ms <= deployment.ahead_ms_max
 
 
 @njit(cache=True)

@@ -41,6 +41,7 @@ class _Log(NamedTuple):
 
     digests: Any
     event_ms: Any
+    now_ms: Any
     makes: Any
     labelled: Any
     before: Any
@@ -86,8 +87,8 @@ class Accounts:
         self,
         digests: NDArray[np.uint64],
         event_ms: NDArray[np.int64],
+        now_ms: NDArray[np.int64],
         makes: NDArray[np.bool_],
-        watermark_ms: int,
         labelled: NDArray[np.uint64],
         before: NDArray[np.int64],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -97,12 +98,10 @@ class Accounts:
         ----------
         digests
             uint64[n, 2], of the records' accounts.
-        event_ms
-            int64[n], ms.
+        event_ms, now_ms
+            int64[n], ms: of the records, and the partition's as of each.
         makes
             bool[n]: whether the record makes an account that is not known.
-        watermark_ms
-            Event time of the partition before the first.
         labelled, before
             uint64[k, 2], of the labels' accounts, and int64[k]: how many of the n stand before each. A label neither
             makes an account nor keeps it.
@@ -117,8 +116,8 @@ class Accounts:
         self._make_room(n)
         self._gone = np.empty(self.table.used + n, dtype=np.int64)
         self._counts[_GONE] = 0
-        log = _Log(digests, event_ms, makes, labelled, before)
-        _find(self._slots, pool, self._gone, self._counts, self._limits, log, watermark_ms, slots, label_slots)
+        log = _Log(digests, event_ms, now_ms, makes, labelled, before)
+        _find(self._slots, pool, self._gone, self._counts, self._limits, log, slots, label_slots)
         return slots, label_slots
 
     def known(self, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -208,18 +207,17 @@ def _digest(data: Any, start: int, length: int, key: Key, out: Any) -> None:
 
 @njit(cache=True)
 def _find(
-    table: Any, pool: Pool, gone: Any, counts: Any, limits: _Limits, log: _Log, watermark_ms: int, slots: Any,
-    label_slots: Any,
+    table: Any, pool: Pool, gone: Any, counts: Any, limits: _Limits, log: _Log, slots: Any, label_slots: Any,
 ) -> None:  # fmt: skip
     k = 0
     for i in range(len(slots)):
         while k < len(label_slots) and log.before[k] <= i:
             label_slots[k] = table[_place(table, pool.rows, log.labelled[k])] - 1
             k += 1
-        watermark_ms = max(watermark_ms, log.event_ms[i])
-        if watermark_ms // DAY_MS > counts[_SWEPT_DAY]:
-            counts[_SWEPT_DAY] = watermark_ms // DAY_MS
-            _forget(table, pool, gone, counts, -1, watermark_ms - limits.idle_ms)
+        now_ms = log.now_ms[i]
+        if now_ms // DAY_MS > counts[_SWEPT_DAY]:
+            counts[_SWEPT_DAY] = now_ms // DAY_MS
+            _forget(table, pool, gone, counts, -1, now_ms - limits.idle_ms)
         counts[_ORDER] += 1
         at = _place(table, pool.rows, log.digests[i])
         slot = table[at] - 1

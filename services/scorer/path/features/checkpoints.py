@@ -22,6 +22,7 @@ RECORD_PREFIX = b"\x03"
 """What keys of records begin with; the number follows, four bytes, big-endian."""
 RECORD_BYTES_MAX = 1_000_000
 """Of a record before compression: below what brokers take, with room for key and frame."""
+_NUMBERS_MAX = 2**31 - 1
 _SLOTS_MAX = 2**25
 _SPARE_BYTES = 4 * RECORD_BYTES_MAX
 """What the log may hold besides twice the state."""
@@ -96,17 +97,20 @@ class Checkpoints:
         return retired
 
     def _held(self) -> tuple[dict[int, int], int]:
-        """Bytes of rows that each record alone holds, and of all rows."""
-        held: dict[int, int] = dict.fromkeys(self._bytes, 0)
-        first, whole = min(held, default=0), 0
+        """Bytes of rows that each record alone holds, and of all rows. Rows whose record is gone, which only a forged
+        log has, count as changed."""
+        numbers = np.array([*sorted(self._bytes), _NUMBERS_MAX], dtype=np.int64)
+        held, whole = np.zeros(len(numbers), dtype=np.int64), 0
         for table in self._tables:
             homes, changed = table.homes[: table.used], table.changed[: table.used]
             size = table.rows.dtype.itemsize
-            counts = np.bincount(homes[(homes != NOWHERE) & ~changed] - first)
-            for behind in np.flatnonzero(counts).tolist():
-                held[first + behind] += size * int(counts[behind])
+            settled = np.flatnonzero((homes != NOWHERE) & ~changed)
+            at = np.searchsorted(numbers, homes[settled])
+            is_gone = numbers[at] != homes[settled]
+            changed[settled[is_gone]] = True
+            held += size * np.bincount(at[~is_gone], minlength=len(numbers))
             whole += size * int(np.count_nonzero((homes != NOWHERE) | changed))
-        return held, whole
+        return dict(zip(numbers.tolist(), held.tolist(), strict=True)), whole
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         """Apply one entry, oldest first.
@@ -120,7 +124,7 @@ class Checkpoints:
         if value is None:
             self._bytes.pop(number, None)
             return
-        if len(value) < _HEAD.itemsize or len(key) != len(_key(0)) or number >= 2**31 - 1:
+        if len(value) < _HEAD.itemsize or len(key) != len(_key(0)) or number >= _NUMBERS_MAX:
             raise refused("the changelog holds a record without a head")
         head = np.frombuffer(value, dtype=_HEAD, count=1)[0]
         if head["table"] >= len(self._tables):

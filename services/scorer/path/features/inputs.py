@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +78,10 @@ PAYER_INPUT = np.dtype(
         ("text", "u8"),  # of the reference, 0 for one that is too short to tell
         ("reference_absent", "?"),
         ("is_handle", "?"),
+        ("first_refused", "?"),  # whether a status says for the first time that it was refused
+        ("verdict", "u1"),  # of ``identities``, like the one before
+        ("content", "u8"),  # digest of all that it says
+        ("now_ms", "i8"),  # the partition's event time as of it
     ],
     align=True,
 )
@@ -100,6 +105,7 @@ PAYEE_INPUT = np.dtype(
         ("is_remittance", "f8"),
         ("remit_signs", "f8"),
         ("payer_amount_over_cleared", "f8"),
+        ("now_ms", "i8"),  # the partition's event time as of it
         ("outflow", "?"),  # the account paid money out: no payment to it, and only time and amount mean anything
     ],
     align=True,
@@ -111,6 +117,7 @@ LABEL_INPUT = np.dtype(
         ("event_ms", "i8"),  # of the payment, like all that follows
         ("value", "f8"),  # its amount (EUR), at the payee hop its amount over cleared; NaN where missing
         ("digest", "u8"),  # of its id, at the payer hop; 0 at the payee hop
+        ("now_ms", "i8"),  # the partition's event time as of it
         ("confirmed", "?"),
     ],
     align=True,
@@ -132,13 +139,14 @@ def rows_of(layout: np.dtype[Any], count: int, **columns: Iterable[Any]) -> NDAr
 
 def payer_rows(payments: Sequence[Payment], eur_per_minor: dict[str, float], private: PrivateLists) -> NDArray[Any]:
     """``PAYER_INPUT[n]`` of n payments; ``eur_per_minor`` is what one minor unit of a currency is worth, ``private``
-    are the deployer's lists and its key of digests."""
-    texts = private.texts
+    are the deployer's lists and its key of digests. What other payments say of them (``verdict``, ``first_refused``,
+    ``now_ms``) is not known yet, and their ``content`` is not digested."""
+    n, texts = len(payments), private.texts
     digest, rail, reference = texts.digest, texts.rail, texts.reference
     told = [reference(p.reference) if p.reference else _NO_REFERENCE for p in payments]
     return rows_of(
         PAYER_INPUT,
-        len(payments),
+        n,
         event_ms=(p.event_time_ms for p in payments),
         # Rounded, or an amount that stands exactly on a bound could fall beside it by the last bit of its rate.
         amount=np.round([p.amount_minor * eur_per_minor.get(p.currency, np.nan) for p in payments], 9),
@@ -160,12 +168,16 @@ def payer_rows(payments: Sequence[Payment], eur_per_minor: dict[str, float], pri
         in_lexicon=private.hold_terms([p.reference for p in payments]),
         rail=(rail(p.rail or "") for p in payments),
         payer_device=(0 if p.device is None else digest(p.device) for p in payments),
-        payment=(digest(f"{p.tenant}\x1f{p.payment_id}") for p in payments),
+        payment=(digest(f"{p.tenant}\x1f{p.payer.account}\x1f{p.payment_id}") for p in payments),
         payer=(digest(p.payer.account) for p in payments),
         payee=(digest(p.payee.account) for p in payments),
         text=(each.digest for each in told),
         reference_absent=(not (p.reference and p.reference.strip()) for p in payments),
         is_handle=(each.is_handle for each in told),
+        first_refused=repeat(False, n),
+        verdict=repeat(0, n),
+        content=repeat(0, n),
+        now_ms=repeat(0, n),
     )
 
 
@@ -178,6 +190,7 @@ def label_rows(labels: Sequence[PaymentLabel], before: Iterable[int], digest: Ca
         event_ms=(label.event_time_ms for label in labels),
         value=known_or_nan(label.amount_eur for label in labels),
         digest=(digest(f"{label.tenant}\x1f{label.payment_id}") for label in labels),
+        now_ms=repeat(0, len(labels)),
         confirmed=(label.confirmed for label in labels),
     )
 

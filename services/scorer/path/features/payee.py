@@ -47,8 +47,6 @@ class _State(NamedTuple):
 
     rows: Any
     """``PAYEE_ROW[...]``."""
-    watermark: Any
-    """int64[1]."""
     crowd: Pool
     labels: Pool
     remits: Pool
@@ -82,7 +80,7 @@ def payee_features(
     features = np.empty((len(slots), len(PAYEE_HOP)), dtype=np.float64)
     idle_ms = parameters.account_idle_ms
     pools = state.pools(len(slots) + len(label_slots))
-    updated = _State(state.rows, state.watermark, **pools)
+    updated = _State(state.rows, **pools)
     _payee_kernel(records, slots, labels, label_slots, idle_ms, updated, features)
     return features
 
@@ -91,7 +89,7 @@ def payee_features(
 def _payee_kernel(
     records: Any, slots: Any, labels: Any, label_slots: Any, idle_ms: int, state: _State, features: Any
 ) -> None:
-    rows, watermark = state.rows, state.watermark
+    rows = state.rows
     factors = np.empty(HALF_LIVES)
     k = 0
     for i in range(len(slots)):
@@ -99,11 +97,10 @@ def _payee_kernel(
             _take_label(state, label_slots[k], idle_ms, labels[k])
             k += 1
         record = records[i]
-        watermark[0] = max(watermark[0], record.event_ms)
         if slots[i] < 0:
             continue
         row = rows[slots[i]]
-        if row.payments > 0 and watermark[0] - row.last_ms > idle_ms:
+        if row.payments > 0 and record.now_ms - row.last_ms > idle_ms:
             _forget(state, slots[i])
         if record.outflow:
             if row.payments > 0:
@@ -198,7 +195,7 @@ def _take_label(state: _State, slot: int, idle_ms: int, label: Any) -> None:
     if slot < 0:
         return
     row = state.rows[slot]
-    if row.payments == 0 or state.watermark[0] - row.last_ms > idle_ms:
+    if row.payments == 0 or label.now_ms - row.last_ms > idle_ms:
         return
     row.labels_at = own(state.labels, row.labels_at)
     label_payee(state.labels.rows[row.labels_at], row.last_ms, label)

@@ -12,7 +12,8 @@ from services.contract.units import DAY_MS, HOUR_MS
 from services.scorer.path.features.confirmed import EXCESS_MIN, add_excess, label_payer, write_payer_confirmed
 from services.scorer.path.features.crowd import has_country
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
-from services.scorer.path.features.inputs import REFUSED, STATUS_CODE, UNKNOWN_OFFSET
+from services.scorer.path.features.identities import FORWARD
+from services.scorer.path.features.inputs import REFUSED, UNKNOWN_OFFSET
 from services.scorer.path.features.kernels import (
     H_1D,
     H_7D,
@@ -43,14 +44,10 @@ from services.scorer.path.features.remittances import (
     write_remittances,
     write_typology_payment,
 )
-from services.scorer.path.features.rows import DEVICES, HALF_LIVES, PAYMENT_IDS
+from services.scorer.path.features.rows import DEVICES, HALF_LIVES
 from services.scorer.path.features.state import AccountState
 from services.scorer.path.features.tables import Pool, disown, own
 
-FORWARD, DUPLICATE, STATUS_UPDATE = 0, 1, 2
-"""Verdicts: a payment goes on; a repeat of an id is dropped; a repeat with another status only updates state."""
-
-_REFUSED_BITS = np.uint64(1 << STATUS_CODE["rejected"] | 1 << STATUS_CODE["returned"])
 _AMOUNT_MIN = 0.01
 
 
@@ -71,8 +68,6 @@ class _State(NamedTuple):
     """``PAYER_ROW[...]``."""
     corridors: Any
     """``CORRIDOR_ROW[...]``."""
-    watermark: Any
-    """int64[1]."""
     crowd: Pool
     labels: Pool
     remits: Pool
@@ -85,8 +80,6 @@ class Measured(NamedTuple):
     features: NDArray[np.float64]
     """[n, len(PAYER_HOP)]; rows of payments that do not go on are unspecified, and so are the features of shared
     tokens, which ``tokens.write_linked`` writes."""
-    verdicts: NDArray[np.uint8]
-    """[n]: ``FORWARD``, ``DUPLICATE`` or ``STATUS_UPDATE``."""
     recent_payees: NDArray[np.uint16]
     """[n, RECENT_PAYEES]: marks of the payees of remittances that the payer paid last, the latest first, 0 for none:
     what the payee hop is told of them."""
@@ -108,9 +101,9 @@ def payer_features(
     Parameters
     ----------
     payments
-        ``PAYER_INPUT[n]``, the batch.
+        ``PAYER_INPUT[n]``, the batch: what goes on, and what only updates a status.
     slots
-        int64[n], the payers' rows in ``state``, which is updated in place.
+        int64[n], the payers' rows in ``state``, which is updated in place; -1 for a status of an account that has none.
     corridor_slots
         int64[n], the corridors' rows in ``state.corridors``; -1 for payments that are no remittance.
     labels, label_slots
@@ -126,12 +119,11 @@ def payer_features(
     )
     measured = Measured(
         features=np.empty((n, len(PAYER_HOP)), dtype=np.float64),
-        verdicts=np.empty(n, dtype=np.uint8),
         recent_payees=np.zeros((n, RECENT_PAYEES), dtype=np.uint16),
         fresh=np.ones(len(label_slots), dtype=np.bool_),
     )
     pools = state.pools(n + len(label_slots))
-    updated = _State(state.rows, state.corridors.rows, state.watermark, **pools)
+    updated = _State(state.rows, state.corridors.rows, **pools)
     _payer_kernel(payments, slots, corridor_slots, labels, label_slots, limits, updated, measured)
     return measured
 
@@ -141,7 +133,7 @@ def _payer_kernel(
     payments: Any, slots: Any, corridor_slots: Any, labels: Any, label_slots: Any, limits: _Limits, state: _State,
     out: Measured,
 ) -> None:  # fmt: skip
-    rows, watermark = state.rows, state.watermark
+    rows = state.rows
     factors = np.empty(HALF_LIVES)
     k = 0
     for i in range(len(slots)):
@@ -149,22 +141,22 @@ def _payer_kernel(
             out.fresh[k] = _take_label(state, label_slots[k], limits.idle_ms, labels[k])
             k += 1
         payment = payments[i]
+        if slots[i] < 0:
+            continue
         row = rows[slots[i]]
-        watermark[0] = max(watermark[0], payment.event_ms)
-        if row.payments > 0 and watermark[0] - row.last_ms > limits.idle_ms:
+        if row.payments > 0 and payment.now_ms - row.last_ms > limits.idle_ms:
             _forget(state, slots[i])
+        if payment.verdict != FORWARD:
+            if payment.first_refused and row.payments > 0:
+                row.refused_1d += 1.0
+                row.rare_at = own(state.rare, row.rare_at)
+                remember_refused(state.rare.rows[row.rare_at], row.last_ms, payment)
+            continue
         if row.payments == 0:
             start_row(row, payment.event_ms)
             row.last_amount = np.nan
         effective_ms = max(payment.event_ms, row.last_ms)
         decay_factors(effective_ms - row.last_ms, factors)
-        refused_before = row.refused_1d
-        out.verdicts[i] = _recognise(row, payment.payment, payment.status)
-        if row.refused_1d > refused_before:
-            row.rare_at = own(state.rare, row.rare_at)
-            remember_refused(state.rare.rows[row.rare_at], row.last_ms, payment)
-        if out.verdicts[i] != FORWARD:
-            continue
         x = out.features[i]
         corridor = state.corridors[max(corridor_slots[i], 0)]
         remits = state.remits.rows[row.remits_at]
@@ -211,7 +203,7 @@ def _update(
     if x[PAYER_AT.is_remittance] == 1.0:
         row.remits_at = own(state.remits, row.remits_at)
         remits = state.remits.rows[row.remits_at]
-        update_remittance(remits, corridor, x, payment, effective_ms, state.watermark[0])
+        update_remittance(remits, corridor, x, payment, effective_ms, payment.now_ms)
     _update_payer_only(row, x, payment, factors)
     if x[PAYER_AT.payer_amount_over_cleared] > EXCESS_MIN:
         row.labels_at = own(state.labels, row.labels_at)
@@ -236,32 +228,10 @@ def _take_label(state: _State, slot: int, idle_ms: int, label: Any) -> bool:
     if slot < 0:
         return True
     row = state.rows[slot]
-    if row.payments == 0 or state.watermark[0] - row.last_ms > idle_ms:
+    if row.payments == 0 or label.now_ms - row.last_ms > idle_ms:
         return True
     row.labels_at = own(state.labels, row.labels_at)
     return bool(label_payer(state.labels.rows[row.labels_at], row.last_ms, label))
-
-
-@njit(cache=True)
-def _recognise(row: Any, digest: Any, status: int) -> int:
-    """Look the payment id up among the payer's recent ones, and remember it.
-
-    The low four bits hold the set of statuses it came with: a sequence of them that is sent again is all duplicates.
-    """
-    identity = digest & ~np.uint64(15)
-    seen = np.uint64(1) << np.uint64(status)
-    for j in range(PAYMENT_IDS):
-        known = row.payment_ids[j]
-        if known != 0 and (known & ~np.uint64(15)) == identity:
-            if known & seen:
-                return DUPLICATE
-            if status >= REFUSED and known & _REFUSED_BITS == 0:
-                row.refused_1d += 1.0
-            row.payment_ids[j] = known | seen
-            return STATUS_UPDATE
-    row.payment_ids[row.payment_ids_next] = identity | seen
-    row.payment_ids_next = (row.payment_ids_next + 1) % PAYMENT_IDS
-    return FORWARD
 
 
 @njit(cache=True)

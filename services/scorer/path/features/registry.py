@@ -14,8 +14,11 @@ Mathematics shared by all of them:
   account has no earlier payment, missing (NaN) while it has some and none is known.
 - **Money** is in the reference currency (EUR at the ruleset's rates); missing when the currency has no rate. Payments
   that were rejected or returned count, but their money does not.
-- A repeated payment, or a later change of its status, moves the partition's event time and nothing else of an account,
-  but for ``payer_refused_1d``: a payment counts there once, when it is first refused. Money follows the first status.
+- A payment that is *repeated*, or comes with another content under its id (``identities``), moves the partition's event
+  time and nothing else. So does a later change of its status, but for ``payer_refused_1d``: a payment counts there
+  once, when it is first refused. Money follows the first status.
+- The **partition's event time** is the latest that is not one payer's word alone (``event_time``): by more than a day
+  it moves only when another payer's payment confirms that.
 - **Remittance**: a payment that crosses a border and has no merchant category, or that of money transfer (4829), which
   says that a card funded it. What is said of an account's remittances is over its earlier ones, whatever this payment
   is; it is missing when it is not told whether *this* payment crosses a border. ``_180d`` is a further half-life, for
@@ -63,7 +66,7 @@ from services.scorer.path.features.definitions.feature import Feature
 from services.scorer.path.features.definitions.labels import PAYEE_CONFIRMED, PAYER_CONFIRMED
 from services.scorer.path.features.parameters import Parameters
 
-DEFINITION_VERSION = 7
+DEFINITION_VERSION = 8
 """Raised whenever the mathematics of any feature changes, so that no model scores what it was not trained on."""
 
 PAYER_HOP: tuple[Feature, ...] = (

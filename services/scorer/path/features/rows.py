@@ -21,8 +21,6 @@ NEAR_COUNTRIES = 4
 """Countries that an account's own row holds one by one, before its set of bits."""
 NEAR_RANKS = 12
 """Ranks of its two HyperLogLogs that it holds one by one, before their registers."""
-PAYMENT_IDS = 32
-"""Recent payment ids remembered per payer: a repeat among them is a duplicate."""
 REGISTERS = 64
 """Of each HyperLogLog: a standard error of 1.04 / sqrt(64) = 13 %."""
 COUNTRY_WORDS = 11
@@ -114,8 +112,6 @@ PAYER_ROW = np.dtype(
         *_COMMON,
         ("partners", _PARTNER, (PARTNERS,)),
         *_all("f8", "night_30d", "night_known_30d", "near_threshold_7d", "refused_1d", "last_amount"),
-        ("payment_ids", "u8", (PAYMENT_IDS,)),
-        ("payment_ids_next", "i8"),
         ("other_ms", "i8"),
         *_all("f8", "other_night", "other_night_known"),  # of other payments, as of ``other_ms``
         ("devices", "u8", (DEVICES,)),

@@ -18,7 +18,9 @@ from services.scorer.path.features.accounts import ACCOUNT_ROW, Accounts
 from services.scorer.path.features.checkpoints import RECORD_PREFIX, Checkpoints
 from services.scorer.path.features.corridors import CORRIDOR_ROW, Corridors
 from services.scorer.path.features.definitions.feature import HALF_LIFE_MS
-from services.scorer.path.features.rows import PAYMENT_IDS, POOLS
+from services.scorer.path.features.event_time import CLOCK_SIZE, advance
+from services.scorer.path.features.identities import CHUNK_ROW, Identities
+from services.scorer.path.features.rows import POOLS
 from services.scorer.path.features.state_format import refused
 from services.scorer.path.features.tables import NOWHERE, Pool, Table
 from services.scorer.path.features.tokens import TOKEN_ROW, Tokens
@@ -28,7 +30,7 @@ ACCOUNTS_MAX = 1_000_000
 PARTITION_KEY = b"\x00partition"
 """Changelog key of the partition's own entry."""
 _NO_LABELS = np.empty((0, 2), dtype=np.uint64), np.empty(0, dtype=np.int64)
-_FIXED = 6
+_FIXED = 10
 """Numbers that a partition's entry begins with; the others are ``origins``."""
 
 
@@ -48,6 +50,8 @@ class AccountState:
         changelog.
     accounts_max
         Accounts remembered at most.
+    identities
+        The window of payments, where the log's records are to be recognised.
     """
 
     is_written_each_batch = False
@@ -59,10 +63,12 @@ class AccountState:
         sources: int = 0,
         schema: bytes = b"",
         accounts_max: int = ACCOUNTS_MAX,
+        identities: Identities | None = None,
     ) -> None:
         self.accounts = Accounts(accounts_max, idle_ms)
-        self.watermark: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
-        """Latest event time of the partition, ms."""
+        self.identities = identities
+        self.clock: NDArray[np.int64] = np.zeros(CLOCK_SIZE, dtype=np.int64)
+        """Of event time (``event_time``)."""
         self.origins: NDArray[np.int64] = np.full(sources, -1, dtype=np.int64)
         """Position up to which each source partition has been seen."""
         self.corridors = Corridors()
@@ -72,13 +78,17 @@ class AccountState:
         self._table = Table(row)  # its slots are those of the accounts
         self._pools = {name: Table(layout, reserved=1) for name, layout in POOLS[row].items()}
         layouts = (ACCOUNT_ROW, row, *POOLS[row].values(), CORRIDOR_ROW, TOKEN_ROW)
+        if identities is not None:
+            layouts = (*layouts, CHUNK_ROW)
         layout = repr(([each.descr for each in layouts], HALF_LIFE_MS, schema))
         self._format = bytes.fromhex(hash_of(layout.encode())[:16])
         self._tables = (
             self.accounts.table, self._table, *self._pools.values(), self.corridors.table, self.tokens.table,
+            *([] if identities is None else [identities.table]),
         )  # fmt: skip
         self._checkpoints = Checkpoints(self._tables, self._format)
         self._stands_for: tuple[int, int] | None = None
+        self._oldest = 1
 
     def __len__(self) -> int:
         return len(self.accounts)
@@ -91,7 +101,8 @@ class AccountState:
     @property
     def nbytes(self) -> int:
         """Bytes of memory, spare rows and the accounts' index included."""
-        return self.accounts.nbytes + sum(table.nbytes for table in self._tables[1:])
+        window = 0 if self.identities is None else self.identities.nbytes - self.identities.table.nbytes
+        return self.accounts.nbytes + sum(table.nbytes for table in self._tables[1:]) + window
 
     @property
     def log_bytes(self) -> int:
@@ -105,55 +116,37 @@ class AccountState:
 
     @property
     def latest_event_ms(self) -> int:
-        """Latest event time of the partition."""
-        return int(self.watermark[0])
+        """The partition's event time."""
+        return int(self.clock[0])
 
-    def times(self, event_ms: NDArray[np.int64]) -> NDArray[np.int64]:
-        """int64[n]: the partition's event time as of each of the payments that come next."""
-        return np.maximum.accumulate(np.maximum(event_ms, self.watermark[0]))
+    def times(self, event_ms: NDArray[np.int64], payers: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """int64[n + 1]: the partition's event time now and as of each of the n records that come next, which it is
+        told (as ``event_time.advance``)."""
+        return advance(self.clock, event_ms, payers)
 
     def slots(
         self,
         digests: NDArray[np.uint64],
         event_ms: NDArray[np.int64],
+        now_ms: NDArray[np.int64],
+        makes: NDArray[np.bool_],
         labelled: NDArray[np.uint64] = _NO_LABELS[0],
         before: NDArray[np.int64] = _NO_LABELS[1],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The rows of the next records of the log and of the labels among them; an unknown account gets a fresh row.
+        """The rows of the next records of the log and of the labels among them.
 
         Parameters and what is returned: as of ``Accounts.find``. They hold until the next call.
         """
-        return self._found(digests, event_ms, np.ones(len(digests), dtype=np.bool_), labelled, before)
-
-    def payee_slots(
-        self,
-        digests: NDArray[np.uint64],
-        event_ms: NDArray[np.int64],
-        outflow: NDArray[np.bool_],
-        labelled: NDArray[np.uint64] = _NO_LABELS[0],
-        before: NDArray[np.int64] = _NO_LABELS[1],
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The same of records with outflows: one makes no row, and is -1 while its account has none."""
-        return self._found(digests, event_ms, ~outflow, labelled, before)
-
-    def known_slots(self, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """int64[n]: the rows of the accounts uint64[n, 2] as they are now; -1 where an account has none."""
-        return self.accounts.known(digests)
-
-    def _found(
-        self,
-        digests: NDArray[np.uint64],
-        event_ms: NDArray[np.int64],
-        makes: NDArray[np.bool_],
-        labelled: NDArray[np.uint64],
-        before: NDArray[np.int64],
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         self._let_go()
-        slots, label_slots = self.accounts.find(digests, event_ms, makes, self.latest_event_ms, labelled, before)
+        slots, label_slots = self.accounts.find(digests, event_ms, now_ms, makes, labelled, before)
         self._table.extend(self.accounts.table.used)
         for each in (slots, label_slots):
             self._table.changed[each[each >= 0]] = True
         return slots, label_slots
+
+    def known_slots(self, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """int64[n]: the rows of the accounts uint64[n, 2] as they are now; -1 where an account has none."""
+        return self.accounts.known(digests)
 
     def pools(self, room: int) -> dict[str, Pool]:
         """The pools for compiled code, each with room for ``room`` further rows."""
@@ -174,8 +167,9 @@ class AccountState:
         self._let_go()
         self.tokens.forget_idle(self.latest_event_ms)
         entries = self._checkpoints.write()
-        fixed = [self._checkpoints.next_number, next_offset, self.generation, self.latest_event_ms]
-        numbers = np.array([*fixed, *self.accounts.clock.tolist(), *self.origins.tolist()], dtype="<i8")
+        fixed = [self._checkpoints.next_number, next_offset, self.generation, *self.clock.tolist()]
+        oldest = 1 if self.identities is None else self.identities.oldest
+        numbers = np.array([*fixed, *self.accounts.clock.tolist(), oldest, *self.origins.tolist()], dtype="<i8")
         entries.append((PARTITION_KEY, self._format + numbers.tobytes()))
         return entries
 
@@ -204,20 +198,23 @@ class AccountState:
         numbers = np.frombuffer(value[: len(value) // 8 * 8], dtype="<i8")
         if len(value) % 8 or not _FIXED <= len(numbers) <= _FIXED + len(self.origins):
             raise refused("the partition's entry of the changelog has another length than this code's")
-        number, offset, generation, watermark_ms, order, day = numbers[:_FIXED].tolist()
+        number, offset, generation, watermark_ms, ahead_ms, _, _, order, day, oldest = numbers[:_FIXED].tolist()
         sound = (
             0 <= number < 2**31
             and offset >= 0
             and generation >= 0
             and 0 <= watermark_ms <= EVENT_TIME_MS_MAX
+            and 0 <= ahead_ms <= EVENT_TIME_MS_MAX
             and order >= 0
             and day >= -1
+            and oldest >= 1
         )
         if not sound or (numbers[_FIXED:] < -1).any():
             raise refused("the partition's entry of the changelog tells of no time, or of no offset")
         self._checkpoints.next_number = max(self._checkpoints.next_number, number)
         self._stands_for = offset, generation
-        self.watermark[0] = watermark_ms
+        self.clock[:] = numbers[3 : 3 + CLOCK_SIZE]
+        self._oldest = oldest
         self.accounts.clock[:] = order, day
         self.origins[: len(numbers) - _FIXED] = numbers[_FIXED:]
 
@@ -256,12 +253,12 @@ class AccountState:
             table.settle(owned)
         self.corridors.settle()
         self.tokens.settle()
+        if self.identities is not None:
+            self.identities.settle(self._oldest)
 
     def _check_rows(self, rows: NDArray[Any]) -> None:
         """Refuse what a kernel would take as an index beyond its row, or as a time that no payment has."""
         sound = (rows["first_ms"] >= 0) & (rows["last_ms"] >= 0) & (rows["last_ms"] <= EVENT_TIME_MS_MAX)
-        if "payment_ids_next" in (rows.dtype.names or ()):
-            sound &= (rows["payment_ids_next"] >= 0) & (rows["payment_ids_next"] < PAYMENT_IDS)
         if not sound.all():
             raise refused("the changelog holds a row that no kernel of this code has written")
 

@@ -34,9 +34,11 @@ class Table:
         Layout of a row, whole 64-bit words.
     reserved
         How many slots nobody is given: 1 where slot 0 stands for *none*.
+    slots_max
+        How many there can be; growth ahead of need stops there.
     """
 
-    def __init__(self, row: np.dtype[Any], reserved: int = 0) -> None:
+    def __init__(self, row: np.dtype[Any], reserved: int = 0, slots_max: int = 2**31) -> None:
         assert row.itemsize % 8 == 0, "rows travel as columns of 64-bit words"
         self.rows: NDArray[Any] = np.zeros(_ROWS_MIN, dtype=(np.record, row))
         self.changed: NDArray[np.bool_] = np.zeros(_ROWS_MIN, dtype=np.bool_)
@@ -45,7 +47,7 @@ class Table:
         """The record of the log in which each row was written last."""
         self._free: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
         self._counts: NDArray[np.int64] = np.array([reserved, 0], dtype=np.int64)
-        self._reserved = reserved
+        self._reserved, self._slots_max = reserved, slots_max
 
     @property
     def used(self) -> int:
@@ -58,10 +60,11 @@ class Table:
         rows = self.used * self.rows.dtype.itemsize
         return int(rows + self.changed.nbytes + self.homes.nbytes + self._free.nbytes)
 
-    def pool(self, room: int = 0) -> Pool:
-        """The table for compiled code, with room for ``room`` further rows. Valid until the next call."""
+    def pool(self, room: int = 0, freed: int = 0) -> Pool:
+        """The table for compiled code, with room for ``room`` further rows, and as many or ``freed`` further free ones.
+        Valid until the next call."""
         self.reserve(self.used + room)
-        self._free = _grown(self._free, int(self._counts[FREE]) + room, 0)
+        self._free = _grown(self._free, int(self._counts[FREE]) + max(room, freed), 0)
         return Pool(self.rows, self.changed, self.homes, self._free, self._counts)
 
     def reserve(self, slots: int) -> None:
@@ -69,7 +72,7 @@ class Table:
         size = len(self.rows)
         if slots <= size:
             return
-        size = max(slots, 2 * size)
+        size = max(slots, min(2 * size, self._slots_max))
         self.rows = _grown(self.rows, size, 0)
         self.changed = _grown(self.changed, size, False)
         self.homes = _grown(self.homes, size, NOWHERE)

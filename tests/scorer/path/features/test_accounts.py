@@ -73,15 +73,17 @@ def run(log: list[Entry], cuts: list[int], limit: int = LIMIT) -> tuple[Accounts
     for batch in batches(len(log), cuts):
         part = log[batch]
         labels = [(at, account + 1) for at, (account, _, _, has_label) in enumerate(part) if has_label]
+        event_ms = np.array([event_ms for _, event_ms, *_ in part], dtype=np.int64)
+        now_ms = np.maximum.accumulate(np.maximum(event_ms, watermark_ms))
         slots, label_slots = accounts.find(
             digests([account for account, *_ in part]),
-            np.array([event_ms for _, event_ms, *_ in part], dtype=np.int64),
+            event_ms,
+            now_ms,
             np.array([makes for _, _, makes, _ in part], dtype=np.bool_),
-            watermark_ms,
             digests([account for _, account in labels]),
             np.array([at for at, _ in labels], dtype=np.int64),
         )
-        watermark_ms = max([watermark_ms, *(event_ms for _, event_ms, *_ in part)])
+        watermark_ms = max([watermark_ms, *now_ms.tolist()])
         found += (slots >= 0).tolist()
         labelled += (label_slots >= 0).tolist()
         accounts.take_gone()
@@ -136,7 +138,7 @@ def test_a_flood_of_new_accounts_pushes_out_the_longest_idle_and_needs_no_more_m
         fresh = np.array([[each + 1, each] for each in range(start, start + 500)], dtype=np.uint64)
         zeros = np.zeros(500, dtype=np.int64)
         nobody = np.empty((0, 2), dtype=np.uint64)
-        accounts.find(fresh, zeros, np.ones(500, dtype=np.bool_), 0, nobody, zeros[:0])
+        accounts.find(fresh, zeros, zeros, np.ones(500, dtype=np.bool_), nobody, zeros[:0])
         accounts.take_gone()
         assert len(accounts) <= limit
         size = size or accounts.nbytes if start >= 5_000 else 0
@@ -153,7 +155,7 @@ def test_a_smaller_limit_than_before_is_met_with_the_next_new_account() -> None:
     back.settle()
     nobody = np.empty((0, 2), dtype=np.uint64)
     zero = np.zeros(1, dtype=np.int64)
-    back.find(digests([9]), zero, np.ones(1, dtype=np.bool_), 0, nobody, zero[:0])
+    back.find(digests([9]), zero, zero, np.ones(1, dtype=np.bool_), nobody, zero[:0])
     assert set(remembered(back)) == {4, 5, 9}
 
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from services.contract.payment import Party, Payment
+from services.scorer.path.features.identities import CONFLICT, DUPLICATE, FORWARD, STATUS_UPDATE
 from services.scorer.path.features.parameters import Parameters
-from services.scorer.path.features.payer import DUPLICATE, FORWARD, STATUS_UPDATE
 from services.scorer.path.features.registry import FEATURES, INDEX, PAYEE_HOP, PAYER_HOP
 from services.scorer.path.rules.ruleset import parse_ruleset
 from tests.scorer.path.features.label_twin import PAYEE_LABEL_TWINS, PAYER_LABEL_TWINS
@@ -55,7 +55,9 @@ SEEDED = settings(
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
 )
-VERDICTS: dict[Verdict, int] = {"forward": FORWARD, "duplicate": DUPLICATE, "status_update": STATUS_UPDATE}
+VERDICTS: dict[Verdict, int] = {
+    "forward": FORWARD, "duplicate": DUPLICATE, "status_update": STATUS_UPDATE, "conflict": CONFLICT,
+}  # fmt: skip
 
 
 class Both:
@@ -179,7 +181,7 @@ def test_the_logs_reach_what_they_are_meant_to_reach() -> None:
         assert len(np.unique(known)) >= 2, f"{feature.name} never changes"
         if feature.needs:
             assert np.isnan(column).any(), f"{feature.name} is never missing"
-    assert {FORWARD, DUPLICATE, STATUS_UPDATE, LABELLED} == set(seen.verdicts)
+    assert {FORWARD, DUPLICATE, STATUS_UPDATE, CONFLICT, LABELLED} == set(seen.verdicts)
     assert len({view.payment.payee.account for view in seen.payer_views}) > 12
     restarts = sum(1 for view in seen.payer_views if not view.past) - len(
         {(view.payment.tenant, view.payment.payer.account) for view in seen.payer_views}
@@ -258,9 +260,10 @@ def test_the_horizon_is_by_the_partitions_time_so_a_late_payment_finds_its_accou
     log = [
         payment(0),
         payment(1, event_time_ms=START_MS + HORIZON_MS + 1, payer=Party("other"), payment_id="elsewhere"),
-        payment(2, event_time_ms=START_MS + 1),
+        payment(2, event_time_ms=START_MS + HORIZON_MS + 1, payer=Party("another"), payment_id="as well"),
+        payment(3, event_time_ms=START_MS + 1),
     ]
-    assert only(log, "payer_payments_total") == [0.0, 0.0, 0.0]
+    assert only(log, "payer_payments_total") == [0.0, 0.0, 0.0, 0.0]
 
 
 SHIPPED_BOUNDS = [

@@ -17,6 +17,7 @@ from services.scorer.path.features.state import PARTITION_KEY, AccountState
 from services.scorer.path.features.state_format import StateFormatError
 from tests.scorer.path.logs import PARAMETERS, payment
 from tests.scorer.path.runs import Entries, payer_state, restored, run_payer
+from tests.support.states import contents
 
 LOG = [
     payment(at, payer=Party(f"A{at % 3}", country="DE"), payee=Party(f"B{at}", country="PH", phone=f"{at // 4}"))
@@ -139,3 +140,19 @@ def test_an_entry_with_any_bytes_changed_is_refused_or_changes_its_account_only(
         except StateFormatError:
             refused += 1
     assert 0 < refused < 400
+
+
+def test_rows_whose_record_a_forged_tombstone_took_are_written_again() -> None:
+    records = [entry for entry in GOOD if entry[0][:1] == RECORD_PREFIX]
+    state = restored(payer_state(PARAMETERS), [*GOOD, *((key, None) for key, _ in records)])
+    again = state.checkpoint(0)
+    assert contents(restored(payer_state(PARAMETERS), again), PARAMETERS) == contents(
+        restored(payer_state(PARAMETERS), GOOD), PARAMETERS
+    )
+
+
+def test_a_record_numbered_far_ahead_costs_no_memory() -> None:
+    key, value = next(entry for entry in GOOD if entry[0][:1] == RECORD_PREFIX)
+    ahead = RECORD_PREFIX + (2**31 - 2).to_bytes(4, "big")
+    state = restored(payer_state(PARAMETERS), [*GOOD, (ahead, value)])
+    assert (key, None) in state.checkpoint(0) + state.checkpoint(0)

@@ -7,9 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from msgspec.structs import replace as replace_struct
+
 from services.contract.label import PaymentLabel
 from services.contract.payment import Party, Payment, Role
 from services.scorer.path.features.parameters import Parameters
+from tests.scorer.path.features.clock_twin import ClockTwin
 from tests.scorer.path.features.twin_arithmetic import (
     NAN,
     amount_of,
@@ -20,9 +23,8 @@ from tests.scorer.path.features.twin_arithmetic import (
 )
 
 PARTNERS_REMEMBERED = 12
-PAYMENT_IDS_REMEMBERED = 32
 LABELS_REMEMBERED = 8
-Verdict = Literal["forward", "duplicate", "status_update"]
+Verdict = Literal["forward", "duplicate", "status_update", "conflict"]
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,6 @@ class Life:
     """What one account has seen since it last started afresh."""
 
     past: list[Past] = field(default_factory=list)
-    statuses: dict[str, list[str]] = field(default_factory=dict)
-    """Statuses in which each of the latest payment ids came, oldest id first."""
     later_refusals_ms: list[int] = field(default_factory=list)
     later_refused: list[tuple[Payment, int, int]] = field(default_factory=list)
     outflows: list[Outflow] = field(default_factory=list)
@@ -163,7 +163,8 @@ def payer_views(log: Sequence[Payment | PaymentLabel], parameters: Parameters) -
     verdicts: list[Verdict] = []
     corridors: dict[Corridor, list[Baseline]] = {}
     sharing: list[Told] = []
-    watermark_ms = 0
+    seen: Seen = {}
+    clock, watermark_ms = ClockTwin(), 0
     for payment in log:
         if isinstance(payment, PaymentLabel):
             reader = _labelled_life(lives, (payment.tenant, payment.payer), watermark_ms, parameters)
@@ -171,8 +172,12 @@ def payer_views(log: Sequence[Payment | PaymentLabel], parameters: Parameters) -
             if reader and payment.payment_id not in [each.label.payment_id for each in latest]:
                 reader.read(payment)
             continue
-        watermark_ms = max(watermark_ms, payment.event_time_ms)
-        life = _life_of(lives, (payment.tenant, payment.payer.account), watermark_ms, parameters)
+        watermark_ms = clock.take(payment.event_time_ms, payment.payer.account)
+        verdict, first_refused = _recognise(seen, payment)
+        account = payment.tenant, payment.payer.account
+        life = Life()
+        if verdict == "forward" or (verdict == "status_update" and account in lives):
+            life = _life_of(lives, account, watermark_ms, parameters)
         met = corridors.setdefault(corridor_of(payment), [])
         view = replace(
             life.view("payer", payment, parameters),
@@ -180,7 +185,9 @@ def payer_views(log: Sequence[Payment | PaymentLabel], parameters: Parameters) -
             corridor=tuple(met),
             sharing=tuple(sharing),
         )
-        verdict = _recognise(life, payment)
+        if first_refused and life.past:
+            life.later_refusals_ms.append(life.past[-1].effective_ms)
+            life.later_refused.append((payment, life.past[-1].effective_ms, len(life.past)))
         if verdict == "forward":
             life.take(view)
             eur = amount_of(payment, parameters)
@@ -193,25 +200,25 @@ def payer_views(log: Sequence[Payment | PaymentLabel], parameters: Parameters) -
     return views, verdicts
 
 
-def _recognise(life: Life, payment: Payment) -> Verdict:
-    """A repeat of an id in a status that it came in before changes nothing, whatever came between (design, section 5).
+Seen = dict[tuple[str, str, str], tuple[Payment, set[str]]]
+"""By tenant, payer and id: the first payment, and the statuses that it came in."""
 
-    Readings: the 32 ids first seen latest are remembered, and a repeat does not make its id younger; a payment that was
-    rejected and then returned is one refused payment.
-    """
-    known = life.statuses.setdefault(payment.payment_id, [])
-    if payment.status in known:
-        return "duplicate"
-    refused_before = any(map(is_refused_status, known))
-    known.append(payment.status)
-    if len(known) > 1:
-        if is_refused_status(payment.status) and not refused_before:
-            life.later_refusals_ms.append(life.past[-1].effective_ms)
-            life.later_refused.append((payment, life.past[-1].effective_ms, len(life.past)))
-        return "status_update"
-    if len(life.statuses) > PAYMENT_IDS_REMEMBERED:
-        del life.statuses[next(iter(life.statuses))]
-    return "forward"
+
+def _recognise(seen: Seen, payment: Payment) -> tuple[Verdict, bool]:
+    """What a payment is that may have come before, and whether it is told for the first time that it was refused: a
+    payment that was rejected and then returned is one refused payment."""
+    name = payment.tenant, payment.payer.account, payment.payment_id
+    if name not in seen:
+        seen[name] = payment, {payment.status}
+        return "forward", False
+    first, statuses = seen[name]
+    if replace_struct(payment, status=first.status) != first:
+        return "conflict", False
+    if payment.status in statuses:
+        return "duplicate", False
+    refused_before = any(map(is_refused_status, statuses))
+    statuses.add(payment.status)
+    return "status_update", is_refused_status(payment.status) and not refused_before
 
 
 def payee_views(
@@ -226,7 +233,7 @@ def payee_views(
     lives: Lives = {}
     carried, recent, over = iter(signs), iter(recent_payees), iter(over_cleared)
     views: list[View | None] = []
-    watermark_ms = 0
+    clock, watermark_ms = ClockTwin(), 0
     for record in log:
         if isinstance(record, PaymentLabel):
             reader = _labelled_life(lives, (record.tenant, record.payee), watermark_ms, parameters)
@@ -234,7 +241,8 @@ def payee_views(
                 reader.read(record)
             views.append(None)
             continue
-        watermark_ms = max(watermark_ms, record.event_time_ms)
+        payer = None if isinstance(record, Outflow) else record.payer.account
+        watermark_ms = clock.take(record.event_time_ms, payer)
         account = record.account if isinstance(record, Outflow) else record.payee.account
         life = _life_of(lives, (record.tenant, account), watermark_ms, parameters)
         if isinstance(record, Outflow):
