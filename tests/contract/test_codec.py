@@ -14,7 +14,7 @@ from services.contract.codec import Rejection, decode_payment
 from services.contract.payment import Party, Payment
 from tests.contract.payloads import ACCEPTED, FULL, GOOD, REFUSED, SEEDED, written
 
-REASONS = {"empty", "oversized", "not_json", "not_a_payment", "field_missing", "field_invalid"}
+REASONS = {"empty", "oversized", "not_json", "not_a_payment", "field_missing", "field_invalid", "event_time_unit"}
 FIELDS = {
     "",
     *Payment.__struct_fields__,
