@@ -192,9 +192,13 @@ def _only_batch(value: bytes) -> Any:
 
 def _is_compressed(metadata: Any) -> bool:
     """Whether a batch's message, a flatbuffer that Arrow has verified, names a compression: ``Message.header``, the
-    third field, is a ``RecordBatch``, whose fourth field that is (``format/Message.fbs``)."""
+    third field, is a ``RecordBatch``, whose fourth field that is (``format/Message.fbs``). A message may lack its
+    header, and is no batch then, which Arrow says when it reads it."""
     (message,) = struct.unpack_from("<I", metadata)
-    header = message + _field_at(metadata, message, 2)
+    at = _field_at(metadata, message, 2)
+    if not at:
+        return False
+    header = message + at
     (batch,) = struct.unpack_from("<I", metadata, header)
     return _field_at(metadata, header + batch, 3) > 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -313,3 +314,14 @@ def test_a_record_takes_as_many_rows_as_fit_and_one_at_least(sizes: list[int]) -
 def test_each_text_has_its_length() -> None:
     assert texts(["", "ä", "abc"]).lengths.tolist() == [0, 2, 3]
     assert texts([]).lengths.tolist() == []
+
+
+def test_a_batch_whose_message_lacks_its_header_is_a_rejection() -> None:
+    value = written(ONE)
+    messages = arrow.ipc.MessageReader.open_stream(value)
+    messages.read_next_message()
+    metadata = messages.read_next_message().metadata.to_pybytes()
+    (message,) = struct.unpack_from("<I", metadata)
+    (back,) = struct.unpack_from("<i", metadata, message)
+    entry = value.index(metadata) + message - back + 4 + 2 * 2
+    assert rejection(value[:entry] + bytes(2) + value[entry + 2 :]).field == ""

@@ -51,7 +51,7 @@ from tests.support.hostile import (
 )  # fmt: skip
 from tests.support.models import announcement_of, random_model
 from tests.support.offline import genuine
-from tests.support.payments import Entry
+from tests.support.payments import START_MS, Entry
 from tests.support.served_batches import Row, served_batch
 
 pytestmark = pytest.mark.kafka
@@ -278,14 +278,24 @@ async def learned(stage: Stage, table: Table) -> None:
 
 
 def hostile_batches(draw: Random, count: int) -> list[bytes]:
-    """Mutated batches of decisions that nobody made. What can be read of them names ``PLANTED_PAYMENTS`` only."""
-    rows = [Row(name, features=(1.0, None), tenant=CANARY, payer=CANARY, payee=CANARY) for name in PLANTED_PAYMENTS]
+    """Mutated batches of decisions that nobody made. What can be read of them names ``PLANTED_PAYMENTS`` only, and is no
+    later than the others: the learner forgets what is long before the latest decision."""
+    of: dict[str, Any] = {
+        "features": (1.0, None),
+        "tenant": CANARY,
+        "payer": CANARY,
+        "payee": CANARY,
+        "event_time_ms": START_MS,
+    }
+    rows = [Row(name, **of) for name in PLANTED_PAYMENTS]
     seeds = [Seed(None, write_served(served_batch(rows, "0" * 64)), [])]
     made: list[bytes] = []
     while len(made) < count:
         value = mutated_batch(seeds, draw)
         found = read_served(value)
-        if isinstance(found, Rejection) or {*found.texts("payment_id")} <= {*PLANTED_PAYMENTS}:
+        if isinstance(found, Rejection) or (
+            {*found.texts("payment_id")} <= {*PLANTED_PAYMENTS} and (found.event_time_ms <= START_MS).all()
+        ):
             made.append(value)
     return made
 

@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 WATCH_S = 1.0
 ASK_S = 5.0
 """Between two questions to the cluster by which a lane knows that it still answers."""
+RECORDS_BYTES, COLUMNS_BYTES = 4 * 1024 * 1024, 1024 * 1024
+"""Fetched of a partition at once, compressed. A record of columns holds hundreds of payments, and all that is fetched
+of those becomes one batch: some 2,000 payments, which is what a batch of records holds at most by default."""
 METADATA_MS = 10_000
 """A group that formed while its topic was away has no partitions: this long until it sees them, not five minutes."""
 REFUSED_MAX = 3
@@ -81,6 +84,7 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
         self._name, self._settings, self._metrics, self._models = name, settings, metrics, models
         self._topic, self._changelog, self._make_hop = topic, changelog, make_hop
         self._count_more = count_more
+        self._holds_columns = any(each.name == topic and each.columns for each in settings.topics.all())
         self._group = f"{settings.identity}.{name}"
         self._lanes: dict[TopicPartition, tuple[PartitionLane[M], asyncio.Task[None]]] = {}
         self._consumer: AIOKafkaConsumer | None = None
@@ -117,7 +121,7 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
             self._settings,
             group_id=self._group,
             partition_assignment_strategy=(StickyPartitionAssignor,),
-            max_partition_fetch_bytes=4 * 1024 * 1024,
+            max_partition_fetch_bytes=COLUMNS_BYTES if self._holds_columns else RECORDS_BYTES,
             fetch_max_wait_ms=max(1, self._settings.batch_wait_ms),
             max_poll_interval_ms=600_000,
             metadata_max_age_ms=METADATA_MS,
