@@ -1,9 +1,10 @@
-"""A partition that leaves while its state is still catching up with its position: nothing is lost of it."""
+"""A partition that leaves while its state is restored, or catches up with its position: nothing of it is lost."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 import pytest
 from aiokafka.structs import TopicPartition
@@ -15,7 +16,7 @@ from services.scorer.path.hops import PayerHop
 from services.scorer.path.records import HopResult, Inbound
 from services.scorer.path.scoring.model import Model, untrained_model
 from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
-from services.scorer.shell.delivery import ExactlyOnce
+from services.scorer.shell.delivery import ChangelogEntry, ExactlyOnce
 from services.scorer.shell.partition import PartitionLane
 from tests.support.deployment import Deployment, producer, send, settled
 from tests.support.offline import assert_logs_are_computed, read_run, schema_hash
@@ -25,42 +26,61 @@ pytestmark = pytest.mark.kafka
 
 SEED = 31
 LENGTH = 600
+BATCH = 50
+
+
+Moment = Literal["restored", "taken up", "processed"]
+Tell = Callable[[Moment, int], bool]
 
 
 class Hop(PayerHop):
-    """The payer hop of the deployment's only partition; tells how many records it has taken up."""
+    """The payer hop of the deployment's only partition; tells how many entries of its state it has restored, and how
+    many records it has taken up."""
 
-    def __init__(self, deployment: Deployment, told: Callable[[int], None]) -> None:
+    def __init__(self, deployment: Deployment, tell: Tell) -> None:
         settings = deployment.settings
         payments = settings.topics.payments.name
         super().__init__(load_ruleset(settings), payments, 0, 1, settings.accounts_max, intake_of(settings))
-        self._taken, self._told = 0, told
+        self._tell, self._restored, self._taken = tell, 0, 0
+        self._restore = self.state.restore
+        self.state.restore = self._restore_some  # type: ignore[method-assign]
+
+    def _restore_some(self, entries: Iterable[ChangelogEntry]) -> None:
+        """Restore ``entries`` up to where the lane is let go: a state that is larger comes in several parts."""
+        for each in entries:
+            self._restore([each])
+            self._restored += 1
+            if self._tell("restored", self._restored):
+                return
 
     def take(self, records: Sequence[Inbound]) -> None:
         """Take ``records``, and tell of it."""
         super().take(records)
         self._taken += len(records)
-        self._told(self._taken)
+        self._tell("taken up", self._taken)
 
 
-async def run_lane(deployment: Deployment, until_written: int | None = None, until_taken: int | None = None) -> None:
-    """Run the payer hop in this process: until so many records are processed, and then end it as a crash would; or
-    until so many are taken up, and then let it go in order."""
+async def run_lane(deployment: Deployment, until: Moment, count: int, crash: bool = False) -> None:
+    """Run the payer hop in this process until so much of its work is done; then let it go in order, or end it as a
+    ``crash`` would."""
     settings, topics = deployment.settings, deployment.settings.topics
     source, group = TopicPartition(topics.payments.name, 0), f"{settings.identity}.payer"
     possession = Possession(f"{group}.0", group, [each.name for each in topics.written_by("payer")])
     model: Model = untrained_model(schema_hash(settings))
-    written, done = 0, asyncio.Event()
+    processed, done = 0, asyncio.Event()
 
-    def count(result: HopResult) -> None:
-        nonlocal written
-        written += sum(result.counts.values())
-        if written == until_written:
-            done.set()
-
-    def taken(records: int) -> None:
-        if until_taken is not None and records >= until_taken:
+    def tell(moment: Moment, so_many: int) -> bool:
+        if moment != until or so_many < count:
+            return False
+        done.set()
+        if not crash:
             lane.stop()
+        return True
+
+    def count_more(result: HopResult) -> None:
+        nonlocal processed
+        processed += sum(result.counts.values())
+        tell("processed", processed)
 
     async with clients.opened(clients.consumer(settings, group_id=group, auto_offset_reset="none")) as consumer:
         consumer.assign([source])
@@ -71,36 +91,43 @@ async def run_lane(deployment: Deployment, until_written: int | None = None, unt
             consumer,
             source,
             topics.payer_state.name,
-            lambda: Hop(deployment, taken),
+            lambda: Hop(deployment, tell),
             lambda: ExactlyOnce(
                 clients.producer(settings, possession.transactional_id), consumer, source, topics.payer_state.name,
                 group, possession,
             ),
             lambda: model,
-            count,
+            count_more,
         )  # fmt: skip
         running = asyncio.create_task(lane.run())
-        crash = asyncio.create_task(done.wait())
-        await asyncio.wait([running, crash], return_when=asyncio.FIRST_COMPLETED)
-        crash.cancel()
-        if until_written is not None:
+        await asyncio.wait_for(done.wait(), deployment.deadline_s)
+        if crash:
             running.cancel()
-        await asyncio.wait([running])
+            await asyncio.wait([running])
+        else:
+            await running
 
 
-async def stopped(deployment: Deployment) -> None:
-    """A crash before any checkpoint, then a lane that is let go after a part of what it has to take up."""
+async def leave(deployment: Deployment) -> None:
+    """A crash before any checkpoint; a lane that is let go after a part of what it has to take up; one that writes its
+    state; and one that is let go after a part of that."""
+    log = payment_log(SEED, LENGTH)
     async with producer(deployment.settings) as sending:
-        await send(sending, deployment, payment_log(SEED, LENGTH))
-    await run_lane(deployment, until_written=LENGTH)
-    await run_lane(deployment, until_taken=LENGTH // 3)
+        await send(sending, deployment, log[:-BATCH])
+        await run_lane(deployment, "processed", LENGTH - BATCH, crash=True)
+        await run_lane(deployment, "taken up", LENGTH // 3)
+        await send(sending, deployment, log[-BATCH:])
+    await run_lane(deployment, "processed", BATCH)
+    await run_lane(deployment, "restored", 1)
 
 
 @pytest.mark.parametrize(
-    "deployment", [{"partitions": 1, "batch_payments_max": 50, "checkpoint_s": 600}], indirect=True
+    "deployment", [{"partitions": 1, "batch_payments_max": BATCH, "checkpoint_s": 600}], indirect=True
 )
-def test_a_lane_that_leaves_before_it_has_caught_up_writes_no_state_that_lacks_records(deployment: Deployment) -> None:
-    asyncio.run(stopped(deployment))
+def test_a_lane_that_leaves_before_it_has_its_state_writes_none_and_ends_in_order(deployment: Deployment) -> None:
+    asyncio.run(leave(deployment))
     deployment.worker().start()
     asyncio.run(settled(deployment))
-    assert_logs_are_computed(asyncio.run(read_run(deployment)), SEED)
+    run = asyncio.run(read_run(deployment))
+    assert sum(map(len, run.payer_state)) > 1, "a state was written"
+    assert_logs_are_computed(run, SEED)

@@ -141,6 +141,8 @@ class PartitionLane(Generic[M]):
         try:
             await asyncio.wait_for(delivery.open(), OPEN_S)
             hop = await self._restored(loop)
+            if hop is None:
+                return
             await self._take_up(hop, loop)
             while not self._stopping:
                 if time.monotonic() - self._looked_s > LOOK_S:
@@ -153,14 +155,16 @@ class PartitionLane(Generic[M]):
         finally:
             await within(CLOSE_S, delivery.close(), "closing a producer")
 
-    async def _restored(self, loop: Loop) -> Hop[M]:
-        """The hop with its state; sets the position that it stands for."""
+    async def _restored(self, loop: Loop) -> Hop[M] | None:
+        """The hop with its state, unless stopped on the way; sets the position that it stands for."""
         hop = self._make_hop()
         started, entries, position = time.perf_counter(), 0, None
         if self._changelog is not None:
             entries, position = await restore_state(
                 hop.state.restore, self._settings, self._changelog, self._source.partition, lambda: self._stopping, loop
             )
+        if self._stopping:
+            return None
         if position is None:
             position = Position("", await self._consumer.committed(self._source) or 0)
         state_offset = hop.state.begin_at(position.resume_offset, position.generation)
