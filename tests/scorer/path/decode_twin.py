@@ -10,12 +10,13 @@ import numpy as np
 from services.contract.codec import Rejection, decode_payment, decode_payment_label
 from services.contract.events import PAYMENT_LABEL, type_header
 from services.contract.payment import Payment
-from services.contract.units import DAY_MS as FUTURE_MS_MAX
 from services.scorer.path.decode import Decoded, Reading, dead_letter
+from services.scorer.path.decoding.content import content_digest
 from services.scorer.path.decoding.fields import AT
 from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.inputs import PAYER_INPUT, payer_rows
 from services.scorer.path.features.state import account_key
+from services.scorer.path.intake import Intake
 from services.scorer.path.records import Record
 
 TOPIC, PARTITION = "payments.v1", 3
@@ -35,12 +36,13 @@ def expected(records: Sequence[Record], reading: Reading) -> list[Fate]:
     fates: list[Fate] = []
     payments = 0
     for record in records:
-        found = _typed(record)
+        found = _typed(record, reading.intake)
         if isinstance(found, Rejection):
             fates.append(("dead", found.reason, dead_letter(record, found, TOPIC, PARTITION)))
         elif isinstance(found, Payment):
             payments += 1
             rows = payer_rows([found], reading.eur_per_minor, reading.private)
+            rows["content"] = content_digest(found, reading.private.texts.digests.key)
             accounts = [_digest(found.tenant, party.account, reading) for party in (found.payer, found.payee)]
             corridor = (
                 found.payer.country, found.payee.country, found.currency, found.received_currency, found.rail
@@ -70,7 +72,7 @@ def decoded(records: Sequence[Record], batch: Decoded) -> list[Fate]:
     return [fates[at] if at in fates else ("dead", *next(dead)) for at in range(len(records))]
 
 
-def _typed(record: Record) -> Any:
+def _typed(record: Record, intake: Intake) -> Any:
     if type_header(PAYMENT_LABEL) in record.headers:
         label = decode_payment_label(record.value)
         if isinstance(label, Rejection):
@@ -81,9 +83,7 @@ def _typed(record: Record) -> Any:
         return payment
     if record.key != payment.payer.account.encode():
         return _MISMATCH
-    if 0 <= record.timestamp < payment.event_time_ms - FUTURE_MS_MAX:
-        return Rejection("event_time_in_future", "event_time_ms", "More than a day after the record was appended")
-    return payment
+    return intake.time_refused(payment.event_time_ms, record.timestamp) or payment
 
 
 _MISMATCH = Rejection("key_mismatch", "key", "The record's key must be the payer's account, in UTF-8")
