@@ -253,7 +253,7 @@ LIMITS = [
          (("x" * 35, True), ("é" * 35, True), ("é" * 36, False), ("", False), ("\n\x7f", True))),
         (("device",), (("é" * 128, True), ("é" * 129, False), ("", False), ("\x1f", True))),
         (("reference",), (("", True), ("é" * 1_000, True), ("é" * 1_001, False), ("\x00", True))),
-        (("event_time_ms",), ((0, True), (-1, False), (4_102_444_800_001, False))),
+        (("event_time_ms",), ((4_102_444_801, True), (4_102_444_800, False), (-1, False), (4_102_444_800_001, False))),
         (("amount_minor",), ((0, True), (2**53, True), (2**53 + 1, False), (-1, False), (10**30, False))),
         (("utc_offset_minutes",), ((-840, True), (840, True), (-841, False), (841, False), (None, True))),
         (("currency",), (("KWD", True), ("XXX", False), ("kwd", False), (None, False))),
