@@ -70,7 +70,7 @@ def read_shadow_scores(value: bytes | None) -> ShadowScores | Rejection:
     """What ``write_shadow_scores`` made; no input raises.
 
     >>> read_shadow_scores(b"{}")
-    Rejection(reason='shadow_scores_invalid', field='', detail='Not an Arrow IPC stream of one batch')
+    Rejection(reason='shadow_scores_invalid', field='', detail='Not an Arrow IPC stream of one batch, uncompressed')
     """
     found = SHADOW_SCORES.read(value, "shadow_scores_invalid")
     if isinstance(found, Rejection):

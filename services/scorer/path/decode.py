@@ -28,7 +28,7 @@ from services.scorer.path.features.inputs import CURRENCY_CODE, PAYER_INPUT, Cor
 from services.scorer.path.features.private import PrivateLists
 from services.scorer.path.features.state import account_key
 from services.scorer.path.handover import Spans
-from services.scorer.path.intake import Intake
+from services.scorer.path.intake import ANY, Intake
 from services.scorer.path.records import Inbound, Outbound, Records
 
 _LABEL = type_header(PAYMENT_LABEL)
@@ -38,7 +38,7 @@ _TENANT = np.frombuffer(DEFAULT_TENANT.encode(), dtype=np.uint8)
 class Reading:
     """How a deployment reads payments: what currencies are worth, its lists, its key of digests, and what it takes."""
 
-    def __init__(self, eur_per_minor: dict[str, float], private: PrivateLists, intake: Intake) -> None:
+    def __init__(self, eur_per_minor: dict[str, float], private: PrivateLists, intake: Intake = ANY) -> None:
         self.eur_per_minor, self.private, self.intake = eur_per_minor, private, intake
         self.rates = np.array([eur_per_minor.get(code, np.nan) for code in CURRENCY_CODE])
 

@@ -20,7 +20,7 @@ from services.scorer.path.decision import REASONS_SHOWN, DecisionWriter, Verdict
 from services.scorer.path.decode import dead_letter
 from services.scorer.path.handover_reading import Handover
 from services.scorer.path.lean import Decided
-from services.scorer.path.records import Inbound, Outbound, OutboundColumns, Outputs
+from services.scorer.path.records import Inbound, Outbound, OutboundColumns
 
 _OTHER_BYTES = 80
 """Of a row of served features besides texts, rules, packs and features, roughly."""
@@ -28,7 +28,7 @@ _OTHER_BYTES = 80
 
 def decisions(
     found: Handover, verdicts: Verdicts, writer: DecisionWriter, topic: str, partition: int, subjects: int
-) -> tuple[Outputs, Counter[str]]:
+) -> tuple[dict[str, list[Outbound] | OutboundColumns], Counter[str]]:
     """Decisions, and what they were made of, to the partition the batch was read from; reviews to their subjects'; and
     dead letters, with how many there are for each reason: records that cannot be read, and those with a payment to
     review that is not what its columns say, which only a forged one holds."""
@@ -52,7 +52,7 @@ def decisions(
         details=Texts.of(details),
     )
     lines = writer.lines(decided, verdicts.model)
-    outputs: Outputs = {
+    outputs: dict[str, list[Outbound] | OutboundColumns] = {
         "decisions": OutboundColumns(
             partition, found.appended_ms, np.frombuffer(found.payee.data, dtype=np.uint8), found.payee.ends,
             lines.data, lines.ends,

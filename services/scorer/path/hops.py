@@ -34,14 +34,12 @@ from services.scorer.path.features.tokens import write_linked
 from services.scorer.path.handover import Source, hand_over
 from services.scorer.path.handover_reading import Handover, read_handovers
 from services.scorer.path.identify import identify
-from services.scorer.path.intake import Intake
+from services.scorer.path.intake import ANY, Intake
 from services.scorer.path.onward import Measured, labels_onward, payments_onward
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
 from services.scorer.path.rules.evaluate import OUTCOMES, Rules
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
-
-_ANY = Intake()
 
 
 class PayerHop:
@@ -68,7 +66,7 @@ class PayerHop:
         partition: int,
         payee_partitions: int,
         accounts_max: int = ACCOUNTS_MAX,
-        intake: Intake = _ANY,
+        intake: Intake = ANY,
     ) -> None:
         self._parameters, self._private = ruleset.parameters, ruleset.private
         self._reading = Reading(ruleset.parameters.eur_per_minor_unit(), ruleset.private, intake)

@@ -62,6 +62,9 @@ class Intake(NamedTuple):
         return None
 
 
+ANY = Intake()
+
+
 def is_far_ahead(event_time_ms: int, appended_ms: int) -> bool:
     """Whether a time is later than any deployment takes; nothing is said where the append is not known (-1)."""
     return appended_ms >= 0 and event_time_ms > appended_ms + AHEAD_MS_MAX

@@ -9,13 +9,16 @@ import numpy as np
 
 from services.contract.codec import Rejection, decode_payment, decode_payment_label
 from services.contract.events import PAYMENT_LABEL, type_header
+from services.contract.label import PaymentLabel
+from services.contract.partitioner import partitions_of
 from services.contract.payment import Payment
-from services.contract.units import DAY_MS as FUTURE_MS_MAX
 from services.scorer.path.decode import Decoded, Reading, dead_letter
+from services.scorer.path.decoding.content import content_digest
 from services.scorer.path.decoding.fields import AT
 from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.inputs import PAYER_INPUT, payer_rows
 from services.scorer.path.features.state import account_key
+from services.scorer.path.intake import Intake
 from services.scorer.path.records import Record
 
 TOPIC, PARTITION = "payments.v1", 3
@@ -26,6 +29,9 @@ OF_PAYMENT = (
 OF_PARTY = ("account", "country", "agent", "device", "phone", "pickup")
 """The fields whose texts are told; ``status`` is one of the row's numbers."""
 
+OF_OTHERS = ("verdict", "first_refused", "now_ms")
+"""Columns that say what other payments make of one: they are written later."""
+
 Fate = tuple[Any, ...]
 """What one record is: a payment, a label or a dead letter, and all that is said of it."""
 
@@ -35,12 +41,13 @@ def expected(records: Sequence[Record], reading: Reading) -> list[Fate]:
     fates: list[Fate] = []
     payments = 0
     for record in records:
-        found = _typed(record)
+        found = _typed(record, reading.intake)
         if isinstance(found, Rejection):
             fates.append(("dead", found.reason, dead_letter(record, found, TOPIC, PARTITION)))
         elif isinstance(found, Payment):
             payments += 1
             rows = payer_rows([found], reading.eur_per_minor, reading.private)
+            rows["content"] = content_digest(found, reading.private.texts.digests.key)
             accounts = [_digest(found.tenant, party.account, reading) for party in (found.payer, found.payee)]
             corridor = (
                 found.payer.country, found.payee.country, found.currency, found.received_currency, found.rail
@@ -70,23 +77,19 @@ def decoded(records: Sequence[Record], batch: Decoded) -> list[Fate]:
     return [fates[at] if at in fates else ("dead", *next(dead)) for at in range(len(records))]
 
 
-def _typed(record: Record) -> Any:
-    if type_header(PAYMENT_LABEL) in record.headers:
-        label = decode_payment_label(record.value)
-        if isinstance(label, Rejection):
-            return label
-        return label if record.key == label.payer.encode() else _MISMATCH
-    payment = decode_payment(record.value)
-    if isinstance(payment, Rejection):
-        return payment
-    if record.key != payment.payer.account.encode():
-        return _MISMATCH
-    if 0 <= record.timestamp < payment.event_time_ms - FUTURE_MS_MAX:
-        return Rejection("event_time_in_future", "event_time_ms", "More than a day after the record was appended")
-    return payment
-
-
-_MISMATCH = Rejection("key_mismatch", "key", "The record's key must be the payer's account, in UTF-8")
+def _typed(record: Record, intake: Intake) -> Payment | PaymentLabel | Rejection:
+    is_label = type_header(PAYMENT_LABEL) in record.headers
+    found = decode_payment_label(record.value) if is_label else decode_payment(record.value)
+    if isinstance(found, Rejection):
+        return found
+    key = (found.payer if isinstance(found, PaymentLabel) else found.payer.account).encode()
+    if record.key != key:
+        return Rejection("key_mismatch", "key", "The record's key must be the payer's account, in UTF-8")
+    if intake.partitions and partitions_of([key], intake.partitions)[0] != PARTITION:
+        return Rejection("wrong_partition", "key", "Kafka's default partitioner (murmur2) puts this key elsewhere")
+    if isinstance(found, PaymentLabel):
+        return found
+    return intake.time_refused(found.event_time_ms, record.timestamp) or found
 
 
 def _digest(tenant: str, account: str, reading: Reading) -> tuple[int, int]:
@@ -99,8 +102,8 @@ def _pair(digest: Any) -> tuple[int, int]:
 
 
 def _numbers(row: Any) -> dict[str, bytes]:
-    """The bits of each column of a row, and not of what fills the gaps between them."""
-    return {name: row[name].tobytes() for name in PAYER_INPUT.names or ()}
+    """The bits of each column that a payment says by itself, and not of what fills the gaps between them."""
+    return {name: row[name].tobytes() for name in PAYER_INPUT.names or () if name not in OF_OTHERS}
 
 
 def _texts_of(payment: Payment) -> dict[str, str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from services.contract.codes import COUNTRIES, CURRENCY_EXPONENT
 from services.contract.events import PAYMENT_LABEL, Headers, cloud_event
 from services.contract.identity import Digests
-from services.contract.units import DAY_MS as FUTURE_MS_MAX
+from services.contract.partitioner import partition_of
+from services.contract.units import DAY_MS
 from services.scorer.path.decode import Reading, decode
 from services.scorer.path.decoding.fields import OF_PARTY, OF_PAYMENT
 from services.scorer.path.features.private import KeyedList, PrivateLists, keyed_hash
@@ -31,7 +33,13 @@ EVENT_MS = 1_700_000_000_000
 PRIVATE = PrivateLists(
     KeyedList(b"k", [keyed_hash(b"k", "payee")]), KeyedList(b"k", [keyed_hash(b"k", "rent")]), Texts(Digests(b"secret"))
 )
-READINGS = [Reading(PARAMETERS.eur_per_minor_unit(), private, Intake()) for private in (PrivateLists(), PRIVATE)]
+AT_HOME = next(count for count in range(PARTITION + 1, 99) if partition_of(b"payer", count) == PARTITION)
+"""Partitions, of as many as the payer's is the one that is read."""
+STRICT = Intake(AT_HOME, behind_ms_max=DAY_MS)
+READINGS = [
+    Reading(PARAMETERS.eur_per_minor_unit(), private, intake)
+    for private, intake in ((PrivateLists(), Intake()), (PRIVATE, Intake()), (PRIVATE, STRICT))
+]
 LABEL_HEADERS = cloud_event(PAYMENT_LABEL, "x")
 
 
@@ -59,7 +67,16 @@ OTHERS: tuple[Any, ...] = (None, True, False, [], [1], [[]], Raw("{}"), Raw('{"a
 ANY = st.sampled_from([*TEXTS, *CODES, *NUMBERS, *OTHERS])
 GOOD: dict[str, st.SearchStrategy[Any]] = {
     "payment_id": st.sampled_from(["p-1", "é" * 128]),
-    "event_time_ms": st.sampled_from([EVENT_MS, 0, EVENT_MS + FUTURE_MS_MAX, EVENT_MS + FUTURE_MS_MAX + 1]),
+    "event_time_ms": st.sampled_from(
+        [
+            EVENT_MS,
+            0,
+            4_102_444_801,
+            EVENT_MS // 1_000,
+            EVENT_MS * 1_000,
+            *(EVENT_MS + apart for apart in (-DAY_MS - 1, -DAY_MS, DAY_MS, DAY_MS + 1)),
+        ]
+    ),
     "amount_minor": st.sampled_from([0, 1, 5_000, 12_345, 2**53]),
     "currency": st.sampled_from(sorted(CURRENCY_EXPONENT)),
     "tenant": st.sampled_from(["default", "north", "\U0001f3e6" * 128]),
@@ -190,8 +207,8 @@ def plain(**changed: Any) -> bytes:
 
 
 def fate_of(value: bytes, key: bytes = b"payer", timestamp: int = EVENT_MS) -> Fate:
-    """Of one record, under each way to read."""
-    return [fates([Record(0, timestamp, key, value)], reading) for reading in READINGS][-1][0]
+    """Of one record, by deployments that take it whenever it is and wherever it stands."""
+    return [fates([Record(0, timestamp, key, value)], reading) for reading in READINGS[:2]][-1][0]
 
 
 @SEEDED
@@ -254,7 +271,8 @@ LIMITS = [
          (("x" * 35, True), ("é" * 35, True), ("é" * 36, False), ("", False), ("\n\x7f", True))),
         (("device",), (("é" * 128, True), ("é" * 129, False), ("", False), ("\x1f", True))),
         (("reference",), (("", True), ("é" * 1_000, True), ("é" * 1_001, False), ("\x00", True))),
-        (("event_time_ms",), ((0, True), (-1, False), (4_102_444_800_001, False))),
+        (("event_time_ms",), ((0, False), (-1, False), (4_102_444_800, False), (4_102_444_801, True),
+                             (4_102_444_800_000, False), (4_102_444_800_001, False), (EVENT_MS * 1_000, False))),
         (("amount_minor",), ((0, True), (2**53, True), (2**53 + 1, False), (-1, False), (10**30, False))),
         (("utc_offset_minutes",), ((-840, True), (840, True), (-841, False), (841, False), (None, True))),
         (("currency",), (("KWD", True), ("XXX", False), ("kwd", False), (None, False))),
@@ -268,6 +286,25 @@ LIMITS = [
 @pytest.mark.parametrize(("name", "value", "is_good"), LIMITS)
 def test_limits_are_those_of_the_contract_in_characters(name: str, value: Any, is_good: bool) -> None:
     assert fate_of(plain(**{name: value}))[0] == ("payment" if is_good else "dead")
+
+
+@pytest.mark.parametrize(
+    ("key", "apart_ms", "reason"),
+    [
+        (b"payer", DAY_MS, None), (b"payer", DAY_MS + 1, "event_time_in_future"), (b"payer", -DAY_MS, None),
+        (b"payer", -DAY_MS - 1, "event_time_in_past"), (b"another", 0, "wrong_partition"),
+        (b"another", 2 * DAY_MS, "wrong_partition"), (b"b", 0, "key_mismatch"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("spelled", [lambda value: value, lambda value: value.replace(b"tenant", b"t\\u0065nant")])
+def test_a_payment_is_taken_where_and_when_it_belongs(
+    key: bytes, apart_ms: int, reason: str | None, spelled: Callable[[bytes], bytes]
+) -> None:
+    account = "payer" if key == b"b" else key.decode()
+    assert partition_of(b"another", AT_HOME) != PARTITION
+    value = spelled(plain(payer={"account": account}, event_time_ms=EVENT_MS + apart_ms, tenant="north"))
+    fate = fates([Record(0, EVENT_MS, key, value)], READINGS[2])[0]
+    assert fate[:1] == ("payment",) if reason is None else fate[:2] == ("dead", reason)
 
 
 def test_every_code_of_the_contract_is_known_and_no_other() -> None:

@@ -19,6 +19,7 @@ from services.scorer.path.features.inputs import PAYEE_INPUT, PAYER_INPUT
 from services.scorer.path.features.registry import INDEX, PAYER_AT, PAYER_HOP
 from services.scorer.path.handover import LabelsOnward, Onward, Source, Spans, hand_over
 from services.scorer.path.handover_reading import Handover, read_handovers
+from services.scorer.path.intake import AHEAD_MS_MAX
 from services.scorer.path.records import Outbound, Record
 from tests.contract.payloads import SEEDED
 
@@ -223,7 +224,7 @@ def forged(name: str, value: Any, row: int = 0) -> bytes:
     [
         ("schema", "0" * 16), ("partition", "3"), ("partition", "-1"), ("partition", "x"), ("generation", "30001"),
         ("from_offset", "9" * 16), ("upto_offset", "x"), ("follows_offset", "-2"), ("kind", 3), ("offset", 6),
-        ("offset", 9), ("event_ms", -1), ("event_ms", START_MS + 2 * 86_400_000), ("appended_ms", 2**62),
+        ("offset", 9), ("event_ms", -1), ("event_ms", START_MS + AHEAD_MS_MAX + 86_400_000), ("appended_ms", 2**62),
         ("appended_ms", -2), ("payment_id", b"i" * 129), ("payee", "\u00e4".encode() * 129), ("tenant", b"\x1f"),
         ("value", -1.0), ("value", np.inf), ("status", 4), ("payer_country", 676), ("payer_country", -2),
         ("opened_ms", -2), ("confirmed", 2.0), ("in_lexicon", np.inf),

@@ -189,6 +189,9 @@ def _write_row(row: Any, data: Any, spans: Any, numbers: Any, deployment: Deploy
     row.text = np.uint64(0)
     row.confirmed = 0.0
     row.in_lexicon = np.nan
+    row.first_refused = False
+    row.verdict = 0
+    row.now_ms = 0
     return True
 
 

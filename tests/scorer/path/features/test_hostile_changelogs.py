@@ -82,9 +82,6 @@ def setting(table: int, slot: int, **values: Any) -> Callable[[AccountState], No
 
 
 FORGED: list[tuple[str, Callable[[AccountState], object]]] = [
-    ("an index behind", setting(ROWS, 0, payment_ids_next=32)),
-    ("an index far behind", setting(ROWS, 0, payment_ids_next=2**40)),
-    ("an index before", setting(ROWS, 0, payment_ids_next=-1)),
     ("a time before 1970", setting(ROWS, 0, last_ms=-1)),
     ("a time after all", setting(ROWS, 0, last_ms=EVENT_TIME_MS_MAX + 1)),
     ("a pool's row that is nowhere", setting(ROWS, 0, remits_at=77)),
