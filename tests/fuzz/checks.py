@@ -25,7 +25,7 @@ def check_result(result: HopResult) -> None:
             if role == "dead_letters":
                 check_letter(record.key, record.value, record.headers)
             elif role == "features":
-                assert isinstance(read_served(record.value), Served)
+                assert isinstance(read_served(record.value), Served), read_served(record.value)
             elif role != "payments_by_payee":
                 orjson.loads(record.value)
     for counter in (result.counts, result.reasons, result.rules, result.alerts, result.thresholds):

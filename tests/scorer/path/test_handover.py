@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from services.contract.columns import Texts
-from services.contract.handover import HANDOVER
+from services.contract.columns import Columns, Some, Texts
+from services.contract.handover import HANDOVER, LABEL
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import PAYEE_INPUT, PAYER_INPUT
 from services.scorer.path.features.registry import INDEX, PAYER_AT, PAYER_HOP
@@ -239,6 +239,18 @@ def test_a_forged_record_is_put_aside_whole_and_named(name: str, value: Any) -> 
         ("feature_schema_mismatch" if name == "schema" else "handover_invalid", name)
     ]
     assert found.inputs.tobytes() == read(good, 0).inputs.tobytes()
+
+
+def test_an_amount_is_what_its_own_column_says() -> None:
+    """That one is held within what there is; the feature is served as it came."""
+    found = HANDOVER.read(handed(SMALL)[0].value, "")
+    assert isinstance(found, Columns)
+    features: Some = found.arrays["features"]
+    values = features.values.copy()
+    values[:, PAYER_AT.amount] = -1.0
+    value = HANDOVER.write(found.rows, {**found.arrays, "features": Some(features.present, values)}, found.said)
+    read_again = read([Outbound(0, START_MS + 11, None, value, [])], 0)
+    assert read_again.inputs["amount"].tolist() == found.arrays["value"][found.arrays["kind"] != LABEL].tolist()
 
 
 @SEEDED
