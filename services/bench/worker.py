@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from services.broker.probe import free_ports
+from services.contract.errors import TocsinError
 from services.runtime.settings import PREFIX, Settings
 
 FORWARDED = 'tocsin_payments_total{hop="payer",result="forwarded"}'
@@ -31,7 +32,7 @@ POLL_S = 0.5
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
-class MeasuringError(RuntimeError):
+class MeasuringError(TocsinError, RuntimeError):
     """A process under measurement ended, or did too little to be measured. Its message has the end of what it said."""
 
 

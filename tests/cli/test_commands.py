@@ -109,7 +109,7 @@ def test_a_config_file_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyP
 
 def test_the_schema_of_a_payment_accepts_a_payment() -> None:
     schema = orjson.loads(tocsin("schema", "payment.v1").stdout)
-    jsonschema.validate(orjson.loads(encode(Payment("p", 1, 1, "EUR", Party("a"), Party("b")))), schema)
+    jsonschema.validate(orjson.loads(encode(Payment("p", 1_764_000_000_000, 1, "EUR", Party("a"), Party("b")))), schema)
 
 
 def test_schemas_are_written_one_file_each(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from services.contract.codec import Rejection
 from services.ingest.report import Report
 
 Write = Callable[[str, str | bytes], Path]
-GOOD = b'{"payment_id":"p","event_time_ms":1,"amount_minor":1,"currency":"EUR","payer":{"account":"a"},'
+GOOD = b'{"payment_id":"p","event_time_ms":1522540800000,"amount_minor":1,"currency":"EUR","payer":{"account":"a"},'
 GOOD += b'"payee":{"account":"b"}}'
 NOWHERE = "127.0.0.1:1"
 

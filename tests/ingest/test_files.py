@@ -215,12 +215,12 @@ currency = { column = "money.currency" }
 payer.account = { column = "from" }
 payee.account = { column = "to" }
 """
-    good = b'{"id":7,"at":1.5,"money":{"value":0.29,"currency":"EUR"},"from":"a","to":7.0}'
-    bad = [b"[1]", b'{"id":', b'{"id":{"x":1}}', b'{"id":1,"at":1,"money":3,"from":"a","to":"b"}']
+    good = b'{"id":7,"at":1522540800.5,"money":{"value":0.29,"currency":"EUR"},"from":"a","to":7.0}'
+    bad = [b"[1]", b'{"id":', b'{"id":{"x":1}}', b'{"id":1,"at":1522540800,"money":3,"from":"a","to":"b"}']
     rows = rows_of(write("own.ndjson", b"\n".join([good, b" ", *bad])), own(text))
     assert document(rows[0]) == {
         "payment_id": "7",
-        "event_time_ms": 1_500,
+        "event_time_ms": 1_522_540_800_500,
         "amount_minor": 29,
         "currency": "EUR",
         "payer": {"account": "a"},
@@ -240,11 +240,11 @@ payee.account = { column = "to" }
 
 def test_canonical_lines_are_sent_byte_for_byte(write: Write) -> None:
     line = (
-        b'{ "note":"kept", "payment_id":"p","event_time_ms":1,"amount_minor":1,"currency":"EUR",'
+        b'{ "note":"kept", "payment_id":"p","event_time_ms":1522540800000,"amount_minor":1,"currency":"EUR",'
         b'"payer":{"account":"a"},"payee":{"account":"b"}}'
     )
     first, second, third = rows_of(write("own.ndjson", line + b"\r\n\n{}"), load_mapping("tocsin"))
-    assert first == Ready(1, "a", line, "p", 1)
+    assert first == Ready(1, "a", line, "p", 1_522_540_800_000)
     assert second == Filtered(2, "blank line")
     assert isinstance(third, Bad)
     assert (third.line, third.rejection.reason, third.original) == (3, "field_missing", b"{}")

@@ -91,8 +91,11 @@ def settings(kafka: KafkaBroker) -> Settings:
     return mine
 
 
+START_MS = 1_522_540_800_000
+
+
 def payment(number: int, payer: str = "a", event_time_ms: int | None = None) -> Payment:
-    at_ms = number * 1_000 if event_time_ms is None else event_time_ms
+    at_ms = START_MS + number * 1_000 if event_time_ms is None else event_time_ms
     return Payment(str(number), at_ms, 100, "EUR", Party(payer), Party("b"))
 
 
@@ -169,8 +172,8 @@ def test_bad_rows_are_dead_lettered_with_bytes_reason_and_line(settings: Setting
 
 
 def test_labels_are_published_when_event_time_reaches_them_and_the_rest_at_the_end(settings: Settings) -> None:
-    rows: list[Payment | Label | bytes] = [payment(0), label(0, 2_000), payment(1), payment(2)]
-    rows += [label(2, 99_000), label(1, 50_000), payment(3)]
+    rows: list[Payment | Label | bytes] = [payment(0), label(0, START_MS + 2_000), payment(1), payment(2)]
+    rows += [label(2, START_MS + 99_000), label(1, START_MS + 50_000), payment(3)]
     seen: list[tuple[int, int]] = []
 
     def progress(report: Report) -> None:

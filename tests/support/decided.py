@@ -39,11 +39,12 @@ def decided(log: Sequence[Entry]) -> Decided:
         payment = decode_payment(each.value)
         now_ms = max(now_ms, payment.event_time_ms + HOUR_MS) if isinstance(payment, Payment) else now_ms
         records.append(Record(at, now_ms, each.key or b"", each.value))
-    sent = PayerHop(ruleset, "", 0, 1).process(records, model).outputs["payments_by_payee"]
-    frames = [Record(at, each.timestamp, each.key, each.value) for at, each in enumerate(sent)]
-    hop, found = PayeeHop(ruleset, "", 0, 1, 1), Decided([], [])
-    for start in range(0, len(frames), CUT):
-        outputs = hop.process(frames[start : start + CUT], model).outputs
-        found.decisions.extend(outputs["decisions"])
-        found.features.extend(outputs["features"])
+    payer, payee, found = PayerHop(ruleset, "", 0, 1), PayeeHop(ruleset, "", 0, 1, 1), Decided([], [])
+    offset = 0
+    for start in range(0, len(records), CUT):
+        for sent in payer.process(records[start : start + CUT], model).outputs["payments_by_payee"]:
+            outputs = payee.process([Record(offset, sent.timestamp, sent.key, sent.value)], model).outputs
+            found.decisions.extend(outputs["decisions"])
+            found.features.extend(outputs["features"])
+            offset += 1
     return found

@@ -30,7 +30,7 @@ GENERATIONS_MAX = 30_000
 """How often the log of a partition can be replaced by another."""
 _COUNTRY_MAX = max(COUNTRY_CODE.values())
 _FEATURES_READ = tuple(name for name in PAYEE_INPUT.names or () if name in INDEX and name != "amount")
-"""Features of the payer hop that the payee hop's kernel reads; the amount it has from a column whose bounds are held."""
+"""Features of the payer hop that the payee hop's kernel reads. The amount it has from a column whose bounds are held."""
 _TEXTS = ("tenant", "payment_id", "payer", "payee", "payment")
 _SCALARS = (
     "kind", "offset", "event_ms", "appended_ms", "value", "account_low", "account_high", "status", "payer_country",

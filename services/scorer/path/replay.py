@@ -7,6 +7,7 @@ in the log as the learner writes them (``label_record``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +18,25 @@ from services.contract.label import PaymentLabel
 from services.contract.payment import Payment
 from services.scorer.path.features.identities import FORWARD
 from services.scorer.path.hops import PayeeHop, PayerHop
-from services.scorer.path.records import Inbound, Record
+from services.scorer.path.records import Inbound, Record, Records
 from services.scorer.path.rules.ruleset import Ruleset
 
 
 class Replay:
-    """The payment path of one partition. Feed it the log in order, in batches of any size."""
+    """The payment path of one partition. Feed it the log in order, in batches of any size; it numbers records itself."""
 
     def __init__(self, ruleset: Ruleset) -> None:
         self._payer = PayerHop(ruleset, "", 0, 1)
         self._payee = PayeeHop(ruleset, "", 0, 1, 1)
+        self._next_offset = 0
 
     def measure(self, records: Sequence[Inbound]) -> tuple[list[Payment], NDArray[np.float64]]:
         """The n payments among the next ``records`` that workers would decide, and their features, float64[n,
         len(FEATURES)]. Repeats, changes of status, labels and what cannot be read are left out."""
-        found, handed_over = self._payer.hand_over(records)
+        batch = Records.of(records)
+        offsets = np.arange(self._next_offset, self._next_offset + len(batch))
+        self._next_offset += len(batch)
+        found, handed_over = self._payer.hand_over(replace(batch, offsets=offsets))
         payments = [found.batch.payments[at] for at in np.flatnonzero(found.verdicts == FORWARD).tolist()]
         inbound = [Record(0, each.timestamp, each.key, each.value) for each in handed_over]
         return payments, self._payee.measure(self._payee.read(inbound))

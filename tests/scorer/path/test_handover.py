@@ -153,7 +153,7 @@ def test_all_that_was_known_of_a_payment_comes_with_it_to_the_bit(batch: Given) 
         inputs = found.inputs[~found.inputs["outflow"]]
         assert inputs["payer"].tolist() == payments.rows["payer"][row].tolist()
         assert inputs["recent_payees"].tolist() == payments.recent_payees[row].tolist()
-        for name in set(PAYEE_INPUT.names or ()) & set(INDEX):
+        for name in (set(PAYEE_INPUT.names or ()) & set(INDEX)) - {"amount"}:
             assert inputs[name].tolist() == payments.features[row, INDEX[name]].tolist()
 
 

@@ -14,12 +14,12 @@ from services.contract.alert import Alert
 from services.contract.codec import decode, encode
 from services.contract.dead_letter import read_dead_letter
 from services.contract.decision import Evidence, Finding, RuleResult
-from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert import CONTRIBUTIONS_MAX
 from services.scorer.path.alerts.alert_state import AlertState
 from services.scorer.path.alerts.alerter import ALERT_BYTES_MAX, Alerter
 from services.scorer.path.features.state import PARTITION_KEY
 from services.scorer.path.features.state_format import StateFormatError
+from services.scorer.path.intake import AHEAD_MS_MAX
 from services.scorer.path.records import HopResult, Outbound, Record
 from services.scorer.path.scoring.model import untrained_model
 from tests.scorer.path.alerts.test_alert import review
@@ -176,7 +176,9 @@ def test_its_state_says_how_large_it_is() -> None:
         pytest.param(encode(structs.replace(review(1), event_time_ms=-1)), "event_time_ms", id="before 1970"),
         pytest.param(encode(structs.replace(review(1), probability=1.5)), "probability", id="no probability"),
         pytest.param(encode(structs.replace(review(1), queue="q" * 200)), "queue", id="a long queue"),
-        pytest.param(encode(structs.replace(review(1), event_time_ms=DAY_MS + 6)), "event_time_ms", id="in future"),
+        pytest.param(
+            encode(structs.replace(review(1), event_time_ms=AHEAD_MS_MAX + 6)), "event_time_ms", id="in future"
+        ),
     ],
 )
 def test_a_forged_review_moves_no_clock_and_is_put_aside(value: bytes, field: str) -> None:

@@ -53,9 +53,14 @@ def test_a_corridor_where_all_pay_the_same_has_a_standard_deviation_of_a_tenth()
     assert last(log, "amount_against_corridor") == same(6.832948841)  # ln(101 / 51) / 0.1
 
 
+def time_passes(day: float) -> list[Payment]:
+    """Two payers elsewhere, whose word moves the partition's time."""
+    return [domestic(day, payer=Party(name, country="SE")) for name in ("elsewhere", "elsewhere too")]
+
+
 def test_a_corridor_forgets_half_in_thirty_days_of_the_partitions_time() -> None:
     """Mean 5/3 ln 10, variance (0.5 (2/3)^2 + (1/3)^2) / 1.5 = 2/9 ln^2 10: 1000 is 4/3 over sqrt(2/9) above."""
-    log = [*through([900] * 30, day=0), *through([9_900] * 30, day=30)]
+    log = [*through([900] * 30, day=0), *time_passes(30), *through([9_900] * 30, day=30)]
     asked = remittance(30, amount_minor=99_900)
     assert last([*log, asked], "amount_against_corridor") == same(2 * math.sqrt(2))
     late = remittance(-100, amount_minor=99_900)
@@ -63,7 +68,7 @@ def test_a_corridor_forgets_half_in_thirty_days_of_the_partitions_time() -> None
 
 
 def test_a_corridor_counts_a_late_payment_as_of_the_partitions_present_whatever_its_payers_is() -> None:
-    log = [*through([900] * 30), domestic(30, payer=Party("elsewhere", country="SE")), *through([9_900] * 30, day=0.5)]
+    log = [*through([900] * 30), *time_passes(30), *through([9_900] * 30, day=0.5)]
     assert last([*log, remittance(1, amount_minor=99_900)], "amount_against_corridor") == same(2 * math.sqrt(2))
 
 

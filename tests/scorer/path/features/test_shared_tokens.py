@@ -143,7 +143,10 @@ def test_a_group_is_forgotten_after_360_whole_days_of_the_partitions_time(days: 
     midnight_ms = START_MS - START_MS % DAY_MS
     log = [
         remittance(0, sharer(B, phone="1"), event_time_ms=midnight_ms),
-        domestic(0, payer=Party("other", country="SE"), event_time_ms=midnight_ms + (days + 1) * DAY_MS - 1),
+        *(
+            domestic(0, payer=Party(name, country="SE"), event_time_ms=midnight_ms + (days + 1) * DAY_MS - 1)
+            for name in ("other", "another")
+        ),
         remittance(0, sharer(C, phone="1"), event_time_ms=midnight_ms),
     ]
     assert linked(log)[0][-1] == pytest.approx(expected, abs=0.01)
