@@ -30,7 +30,8 @@ GENERATIONS_MAX = 30_000
 """How often the log of a partition can be replaced by another."""
 _COUNTRY_MAX = max(COUNTRY_CODE.values())
 _FEATURES_READ = tuple(name for name in PAYEE_INPUT.names or () if name in INDEX and name != "amount")
-"""Features of the payer hop that the payee hop's kernel reads. The amount it has from a column whose bounds are held."""
+"""Features of the payer hop that the payee hop's kernel reads. It has the amount from a column of its own."""
+_IS_LOG: NDArray[np.bool_] = np.array([feature.scale == "log" for feature in PAYER_HOP])
 _TEXTS = ("tenant", "payment_id", "payer", "payee", "payment")
 _SCALARS = (
     "kind", "offset", "event_ms", "appended_ms", "value", "account_low", "account_high", "status", "payer_country",
@@ -173,8 +174,7 @@ def _amiss_in_columns(found: Columns, appended_ms: int) -> Rejection | None:
         *((name, _names(arrays[name])) for name in _TEXTS[:-1]),
         *((name, _characters(arrays[name]) <= ID_CHARACTERS_MAX) for name in _TEXTS[:-1]),
         ("features", features.present == paid),
-        ("features", ~(np.abs(features.values) > OVER_CLEARED_MAX)),
-        ("features", np.array(not len(features.values) or features.values.shape[1] == len(PAYER_HOP))),
+        ("features", _can_be_read(features.values)),
         ("recent_payees", marks.present == paid),
         ("recent_payees", np.array(not len(marks.values) or marks.values.shape[1] == RECENT_PAYEES)),
     ):
@@ -195,6 +195,14 @@ def _characters(texts: Texts) -> NDArray[np.int64]:
     data: NDArray[np.uint8] = np.frombuffer(texts.data, dtype=np.uint8)
     begun = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum((data & 0xC0) != 0x80)])
     return np.diff(begun[texts.ends])
+
+
+def _can_be_read(features: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which numbers can be features of the payer hop: as many as it has, and each one that models can read."""
+    if features.shape[1] != len(PAYER_HOP):
+        return np.array(not len(features))
+    can_be: NDArray[np.bool_] = ~((np.abs(features) > OVER_CLEARED_MAX) | (_IS_LOG & (features <= -1.0)))
+    return can_be
 
 
 def _bound(appended_ms: NDArray[np.int64]) -> NDArray[np.int64]:

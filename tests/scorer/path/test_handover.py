@@ -153,7 +153,8 @@ def test_all_that_was_known_of_a_payment_comes_with_it_to_the_bit(batch: Given) 
         inputs = found.inputs[~found.inputs["outflow"]]
         assert inputs["payer"].tolist() == payments.rows["payer"][row].tolist()
         assert inputs["recent_payees"].tolist() == payments.recent_payees[row].tolist()
-        for name in (set(PAYEE_INPUT.names or ()) & set(INDEX)) - {"amount"}:
+        assert inputs["amount"].tolist() == payments.rows["amount"][row].tolist()
+        for name in set(PAYEE_INPUT.names or ()) & set(INDEX) - {"amount"}:
             assert inputs[name].tolist() == payments.features[row, INDEX[name]].tolist()
 
 
@@ -247,10 +248,22 @@ def test_an_amount_is_what_its_own_column_says() -> None:
     assert isinstance(found, Columns)
     features: Some = found.arrays["features"]
     values = features.values.copy()
-    values[:, PAYER_AT.amount] = -1.0
+    values[:, PAYER_AT.amount] = 7.0
     value = HANDOVER.write(found.rows, {**found.arrays, "features": Some(features.present, values)}, found.said)
     read_again = read([Outbound(0, START_MS + 11, None, value, [])], 0)
     assert read_again.inputs["amount"].tolist() == found.arrays["value"][found.arrays["kind"] != LABEL].tolist()
+
+
+@pytest.mark.parametrize("value", [-1.0, -2.0, 1e36, np.inf])
+def test_a_feature_that_no_model_could_read_is_put_aside(value: float) -> None:
+    found = HANDOVER.read(handed(SMALL)[0].value, "")
+    assert isinstance(found, Columns)
+    features: Some = found.arrays["features"]
+    values = features.values.copy()
+    values[0, PAYER_AT.payer_gap] = value
+    record = HANDOVER.write(found.rows, {**found.arrays, "features": Some(features.present, values)}, found.said)
+    ((_, why),) = read([Outbound(0, START_MS + 11, None, record, [])], 0).rejected
+    assert why.field == "features"
 
 
 @SEEDED

@@ -22,7 +22,8 @@ RECORD_PREFIX = b"\x03"
 """What keys of records begin with; the number follows, four bytes, big-endian."""
 RECORD_BYTES_MAX = 1_000_000
 """Of a record before compression: below what brokers take, with room for key and frame."""
-_NUMBERS_MAX = 2**31 - 1
+NUMBERS_MAX = 2**31 - 2**16
+"""No log has as many records, and no number beyond has room in a row's home."""
 _SLOTS_MAX = 2**25
 _SPARE_BYTES = 4 * RECORD_BYTES_MAX
 """What the log may hold besides twice the state."""
@@ -99,7 +100,7 @@ class Checkpoints:
     def _held(self) -> tuple[dict[int, int], int]:
         """Bytes of rows that each record alone holds, and of all rows. Rows whose record is gone, which only a forged
         log has, count as changed."""
-        numbers = np.array([*sorted(self._bytes), _NUMBERS_MAX], dtype=np.int64)
+        numbers = np.array([*sorted(self._bytes), NUMBERS_MAX], dtype=np.int64)
         held, whole = np.zeros(len(numbers), dtype=np.int64), 0
         for table in self._tables:
             homes, changed = table.homes[: table.used], table.changed[: table.used]
@@ -124,7 +125,7 @@ class Checkpoints:
         if value is None:
             self._bytes.pop(number, None)
             return
-        if len(value) < _HEAD.itemsize or len(key) != len(_key(0)) or number >= _NUMBERS_MAX:
+        if len(value) < _HEAD.itemsize or len(key) != len(_key(0)) or number >= NUMBERS_MAX:
             raise refused("the changelog holds a record without a head")
         head = np.frombuffer(value, dtype=_HEAD, count=1)[0]
         if head["table"] >= len(self._tables):

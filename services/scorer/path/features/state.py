@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from services.contract.fields import EVENT_TIME_MS_MAX
 from services.contract.identity import hash_of
 from services.scorer.path.features.accounts import ACCOUNT_ROW, Accounts
-from services.scorer.path.features.checkpoints import RECORD_PREFIX, Checkpoints
+from services.scorer.path.features.checkpoints import NUMBERS_MAX, RECORD_PREFIX, Checkpoints
 from services.scorer.path.features.corridors import CORRIDOR_ROW, Corridors
 from services.scorer.path.features.definitions.feature import HALF_LIFE_MS
 from services.scorer.path.features.event_time import CLOCK_SIZE, advance
@@ -199,7 +199,7 @@ class AccountState:
             raise refused("the partition's entry of the changelog has another length than this code's")
         number, offset, generation, watermark_ms, ahead_ms, _, _, order, day, oldest = numbers[:_FIXED].tolist()
         sound = (
-            0 <= number < 2**31
+            0 <= number <= NUMBERS_MAX
             and offset >= 0
             and generation >= 0
             and 0 <= watermark_ms <= EVENT_TIME_MS_MAX
