@@ -23,7 +23,7 @@ from services.scorer.path.rules.ruleset import Ruleset
 
 
 class Replay:
-    """The payment path of one partition. Feed it the log in order, in batches of any size. It numbers records itself."""
+    """The payment path of one partition. Feed it the log in order, in batches of any size: it numbers them."""
 
     def __init__(self, ruleset: Ruleset) -> None:
         self._payer = PayerHop(ruleset, "", 0, 1)
