@@ -45,7 +45,7 @@ bench: $(BIN)/tocsin var/quix/bin/python ## one scorer on one core beside what u
 	$(BIN)/tocsin bench --figures var/bench/figures.json
 
 # Quix Streams in an environment of its own: it allows only an older pydantic-settings than Tocsin needs.
-var/quix/bin/python:
+var/quix/bin/python: services/bench/quix.txt
 	$(PYTHON) -m venv var/quix
 	var/quix/bin/python -m pip install --quiet --requirement services/bench/quix.txt
 	@touch $@

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import faust
 
-from services.bench.one_by_one import OneByOne, Step
+from services.bench.one_by_one import ROLES, OneByOne, Step
 from services.bench.plan import ChampionKind
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings, load_settings
@@ -40,8 +40,7 @@ def create_baseline(settings: Settings, metrics: Metrics, champion: ChampionKind
         stream_wait_empty=False,
     )
     path, topics = OneByOne(settings, champion), settings.topics
-    out = {role: app.topic(getattr(topics, role).name, schema=_raw()) for role in
-           ("payments_by_payee", "decisions", "reviews", "dead_letters")}  # fmt: skip
+    out = {role: app.topic(getattr(topics, role).name, schema=_raw()) for role in ROLES}
 
     def add_agent(name: str, topic: str, step: Callable[[int, Record], Step], result: str) -> None:
         accounts = app.Table(

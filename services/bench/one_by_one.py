@@ -15,6 +15,8 @@ from services.scorer.path.hops import PayeeHop, PayerHop
 from services.scorer.path.records import HopResult, Inbound, Record
 from services.scorer.rulebook.ruleset_file import load_ruleset
 
+ROLES = ("payments_by_payee", "decisions", "features", "reviews", "dead_letters")
+"""Topics that the hops write to, beside their changelogs."""
 WARM, MEASURED = 500, 1_000
 """Payments."""
 

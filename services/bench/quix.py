@@ -18,7 +18,7 @@ from typing import Any, cast
 from quixstreams import Application, message_context
 from quixstreams.models import Serializer
 
-from services.bench.one_by_one import OneByOne, Step
+from services.bench.one_by_one import ROLES, OneByOne, Step
 from services.bench.plan import ChampionKind
 from services.runtime.metrics import Metrics
 from services.runtime.settings import load_settings
@@ -54,7 +54,7 @@ def main(champion: ChampionKind) -> None:
     )
     out = {
         role: app.topic(getattr(topics, role).name, key_serializer="bytes", value_serializer=_Value())
-        for role in ("payments_by_payee", "decisions", "reviews", "dead_letters")
+        for role in ROLES
     }
 
     def add_hop(name: str, topic: str, step: Callable[[int, Record], Step], result: str) -> None:

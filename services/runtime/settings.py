@@ -114,6 +114,8 @@ class Settings(BaseSettings):
     event_behind_days: int = Field(30, ge=0, le=3_650)
     """The same behind it: longer than an outage or a weekend's file, shorter than a wrong year; 0: no limit, for a
     backfill."""
+    event_spread_minutes: int = Field(60, ge=0, le=525_600)
+    """How far ahead of the slowest of its partitions a worker reads payments while it catches up; 0: no matter."""
     window_payments: int = Field(10_000_000, ge=1_000, le=16_000_000)
     """Payments of a partition that are remembered to know repeats by, 20 bytes each."""
     window_days: int = Field(400, ge=1, le=3_650)

@@ -16,6 +16,7 @@ from services.scorer.path.hops import PayerHop
 from services.scorer.path.records import HopResult, Inbound
 from services.scorer.path.scoring.model import Model, untrained_model
 from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
+from services.scorer.shell.convoy import Convoy
 from services.scorer.shell.delivery import ChangelogEntry, ExactlyOnce
 from services.scorer.shell.partition import PartitionLane
 from tests.support.deployment import Deployment, producer, send, settled
@@ -98,6 +99,7 @@ async def run_lane(deployment: Deployment, until: Moment, count: int, crash: boo
             ),
             lambda: model,
             count_more,
+            Convoy(0),
         )  # fmt: skip
         running = asyncio.create_task(lane.run())
         await asyncio.wait_for(done.wait(), deployment.deadline_s)

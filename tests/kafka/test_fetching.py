@@ -103,7 +103,7 @@ def test_aborted_transactions_are_left_out_and_a_position_inside_a_batch_is_kept
     kept, lost, late = records(50, "kept"), records(50, "lost"), records(50, "late")
 
     async def run() -> list[Any]:
-        source = await topic_of(settings, "transactions")
+        source = await topic_of(settings, "fetched-transactions")
         async with clients.opened(clients.producer(settings, "transactions")) as producer:
             async with clients.transaction(producer):
                 await send(producer, source.topic, kept)

@@ -17,6 +17,7 @@ from mode import Service
 
 from services import kafka
 from services.contract.errors import TocsinError
+from services.contract.units import MINUTE_MS
 from services.kafka.identity import client_of, identity_of
 from services.kafka.possession import Possession
 from services.runtime.health import Loop
@@ -24,6 +25,7 @@ from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from services.runtime.supervisor import passes, pause, supervise, unless, within
 from services.scorer.path.records import HopResult
+from services.scorer.shell.convoy import Convoy
 from services.scorer.shell.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.scorer.shell.partition import Hop, PartitionLane
 
@@ -86,6 +88,7 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
         self._count_more = count_more
         self._holds_columns = any(each.name == topic and each.columns for each in settings.topics.all())
         self._group = f"{settings.identity}.{name}"
+        self._convoy = Convoy(settings.event_spread_minutes * MINUTE_MS if topic == settings.topics.payments.name else 0)
         self._lanes: dict[TopicPartition, tuple[PartitionLane[M], asyncio.Task[None]]] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._failed: BaseException | None = None
@@ -179,6 +182,7 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
                 partial(self._delivery, source, possession),
                 lambda: self._models.current,
                 self._count_more,
+                self._convoy,
             )
             self._lanes[source] = (lane, asyncio.create_task(lane.run(), name=f"{self._name}-{source.partition}"))
             self._lanes[source][1].add_done_callback(self._lane_ended)

@@ -23,6 +23,7 @@ from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
 from services.runtime.supervisor import is_own_cancellation, supervise, within
 from services.scorer.path.records import HopResult, Mark, Outputs, Records, no_mark, timestamps_of
+from services.scorer.shell.convoy import Convoy
 from services.scorer.shell.delivery import ChangelogEntry, Delivery
 from services.scorer.shell.position import InputChanged, Position, look_at, position_entry, require_same
 from services.scorer.shell.restore import restore_state
@@ -105,7 +106,11 @@ class PartitionLane(Generic[M]):
         make_delivery: Callable[[], Delivery],
         current_model: Callable[[], M],
         count_more: Callable[[HopResult], None],
+        convoy: Convoy,
     ) -> None:
+        self._convoy = convoy
+        self._ahead = Records.of([])
+        """Read, and not yet to be taken: it lies ahead of what other partitions have come to."""
         self._settings, self._metrics, self._consumer, self._source = settings, metrics, consumer, source
         self._changelog, self._count_more = changelog, count_more
         self._make_hop, self._make_delivery, self._current_model = make_hop, make_delivery, current_model
@@ -138,6 +143,8 @@ class PartitionLane(Generic[M]):
 
     async def _attempt(self, loop: Loop) -> None:
         delivery = self._make_delivery()
+        self._ahead = Records.of([])
+        self._convoy.join(self._source.partition)
         try:
             await asyncio.wait_for(delivery.open(), OPEN_S)
             hop = await self._restored(loop)
@@ -153,6 +160,7 @@ class PartitionLane(Generic[M]):
             self._show_stopped(True)
             raise
         finally:
+            self._convoy.leave(self._source.partition)
             await within(CLOSE_S, delivery.close(), "closing a producer")
 
     async def _restored(self, loop: Loop) -> Hop[M] | None:
@@ -233,10 +241,10 @@ class PartitionLane(Generic[M]):
             self._metrics.count_fault(loop.name, type(error).__name__)
 
     async def _batch(self, hop: Hop[M], delivery: Delivery, loop: Loop) -> None:
-        records = await self._read(self._settings.batch_wait_ms)
+        records = await self._next()
         if not records or self._stopping:
             answered_ms = kafka.answered_ms(self._consumer, [self._source])
-            if answered_ms != self._answered_ms:  # an idle broker answers; one that stands still does not
+            if answered_ms != self._answered_ms or self._ahead:  # a broker that stands still does not answer
                 self._answered_ms = answered_ms
                 loop.step()
             if self._is_state_due(hop):
@@ -285,6 +293,20 @@ class PartitionLane(Generic[M]):
         self._position = position
         if with_state:
             self._unwritten, self._written_s = 0, time.monotonic()
+
+    async def _next(self) -> Records:
+        """The next records, as many as may go now; none where none come, or others have to come up first."""
+        wait_ms, partition = self._settings.batch_wait_ms, self._source.partition
+        if not self._ahead:
+            if (self._consumer.highwater(self._source) or 0) <= await self._consumer.position(self._source):
+                self._convoy.rest(partition)
+            self._ahead = await self._read(wait_ms)
+        if not self._ahead:
+            self._convoy.rest(partition)
+            return self._ahead
+        count = await self._convoy.turn(partition, self._ahead, wait_ms / 1_000)
+        going, self._ahead = self._ahead.rows(0, count), self._ahead.rows(count)
+        return going
 
     async def _read(self, wait_ms: int) -> Records:
         """The next records, if any come within ``wait_ms``.

@@ -174,7 +174,8 @@ def test_a_large_batch_becomes_several_records_that_follow_one_another() -> None
     parts = [read([record], 0, seen) for record in records]
     assert [part.gaps for part in parts] == [0] * len(parts)
     whole = read(records, 0)
-    assert np.concatenate([part.inputs for part in parts]).tobytes() == whole.inputs.tobytes()
+    for name in PAYEE_INPUT.names or ():  # field by field: between them a row has room that means nothing
+        assert np.concatenate([part.inputs[name] for part in parts]).tobytes() == whole.inputs[name].tobytes()
     assert len(whole.labels) == 3
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from services.contract.fields import EVENT_TIME_MS_MAX
 from services.contract.payment import Party
-from services.scorer.path.features.checkpoints import RECORD_PREFIX
+from services.scorer.path.features.checkpoints import NUMBERS_MAX, RECORD_PREFIX
 from services.scorer.path.features.state import PARTITION_KEY, AccountState
 from services.scorer.path.features.state_format import StateFormatError
 from tests.scorer.path.logs import PARAMETERS, payment
@@ -150,6 +150,6 @@ def test_rows_whose_record_a_forged_tombstone_took_are_written_again() -> None:
 
 def test_a_record_numbered_far_ahead_costs_no_memory() -> None:
     key, value = next(entry for entry in GOOD if entry[0][:1] == RECORD_PREFIX)
-    ahead = RECORD_PREFIX + (2**31 - 2).to_bytes(4, "big")
+    ahead = RECORD_PREFIX + (NUMBERS_MAX - 1).to_bytes(4, "big")
     state = restored(payer_state(PARAMETERS), [*GOOD, (ahead, value)])
     assert (key, None) in state.checkpoint(0) + state.checkpoint(0)
