@@ -53,8 +53,7 @@ def main(champion: ChampionKind) -> None:
         loglevel="ERROR",
     )
     out = {
-        role: app.topic(getattr(topics, role).name, key_serializer="bytes", value_serializer=_Value())
-        for role in ROLES
+        role: app.topic(getattr(topics, role).name, key_serializer="bytes", value_serializer=_Value()) for role in ROLES
     }
 
     def add_hop(name: str, topic: str, step: Callable[[int, Record], Step], result: str) -> None:

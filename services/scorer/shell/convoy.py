@@ -1,10 +1,10 @@
 """A convoy: the partitions of one topic, held together in event time while they catch up.
 
-What payments have in common, a payee or a token, is learned of in the order in which the lanes come to it. Where one runs
-ahead of the others by days of event time, payments are judged by what came long after them. So a partition waits while
-another that has something to read is behind it, as Kafka Streams does among the partitions of a task (KIP-353, KIP-695),
-with two differences: a payment dated within the spread of now waits for nobody, whatever others catch up on, and nobody
-waits for long for one that stands still.
+What payments have in common, a payee or a token, is learned of in the order in which the lanes come to it. Where one
+runs ahead of the others by days of event time, payments are judged by what came long after them. So a partition waits
+while another that has something to read is behind it, as Kafka Streams does among the partitions of a task (KIP-353,
+KIP-695), with two differences: a payment dated within the spread of now waits for nobody, whatever others catch up on,
+and nobody waits for long for one that stands still.
 """
 
 from __future__ import annotations

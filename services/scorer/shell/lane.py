@@ -88,7 +88,9 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
         self._count_more = count_more
         self._holds_columns = any(each.name == topic and each.columns for each in settings.topics.all())
         self._group = f"{settings.identity}.{name}"
-        self._convoy = Convoy(settings.event_spread_minutes * MINUTE_MS if topic == settings.topics.payments.name else 0)
+        self._convoy = Convoy(
+            settings.event_spread_minutes * MINUTE_MS if topic == settings.topics.payments.name else 0
+        )
         self._lanes: dict[TopicPartition, tuple[PartitionLane[M], asyncio.Task[None]]] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._failed: BaseException | None = None
