@@ -21,7 +21,7 @@ from services.scorer.path.records import Inbound
 
 PATIENCE_S = 30.0
 """How long a partition may stand still, or take to begin, before the others go on without it."""
-LEAST = 250
+LEAST = 1_000
 """Records that may always go at a time: to cut a batch smaller costs more than the order among so few is worth."""
 _TIMES_TRIED = 8
 """Records among which the first that tells its event time is looked for: others are labels, or cannot be read."""
@@ -72,9 +72,7 @@ class Convoy:
             if left_s <= 0:
                 return 0
             await self._wait(left_s)
-        count = max(min(LEAST, len(records)), _within(records, reach_ms))
-        self._move(partition, _event_ms(records[count - 1]) or first_ms)
-        return count
+        return max(min(LEAST, len(records)), _within(records, reach_ms))
 
     def _reach_ms(self, partition: int, first_ms: int) -> float:
         """How far in event time a partition may go now whose next payment is dated ``first_ms``."""
