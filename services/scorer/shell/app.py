@@ -31,6 +31,9 @@ from services.scorer.shell.partition import Hop
 
 HOPS = ("payer", "payee", "alerter")
 _WARM_UP_MS = 1_700_000_000_000
+ALERTER_PACE_S = 0.25
+"""Between batches of the alerter: reviews are few, and each batch of theirs would cost a transaction like thousands of
+payments do. One that comes alone waits for nothing."""
 GC_THRESHOLD = 50_000
 """Batches make many short-lived objects and no cycles; the default of 700 would search them hundreds of times each."""
 
@@ -62,7 +65,11 @@ class Scorer(Together):
             ),
             "alerter": (reviews, topics.alerter_state.name, lambda at: make_alerter(settings, ruleset, at)),
         }  # fmt: skip
-        super().__init__(models, *(Lane(hop, settings, metrics, models, *lanes[hop]) for hop in hops))
+        paces_s = {"alerter": ALERTER_PACE_S}
+        super().__init__(
+            models,
+            *(Lane(hop, settings, metrics, models, *lanes[hop], pace_s=paces_s.get(hop, 0.0)) for hop in hops),
+        )
 
     async def on_start(self) -> None:
         warm_up(self._ruleset)

@@ -21,7 +21,7 @@ from services.scorer.path.records import Inbound
 
 PATIENCE_S = 30.0
 """How long a partition may stand still, or take to begin, before the others go on without it."""
-LEAST = 1_000
+LEAST = 4_000
 """Records that may always go at a time: to cut a batch smaller costs more than the order among so few is worth."""
 _TIMES_TRIED = 8
 """Records among which the first that tells its event time is looked for: others are labels, or cannot be read."""

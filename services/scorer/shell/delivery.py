@@ -45,8 +45,9 @@ class Delivery(ABC):
         """Take possession: after this no earlier owner of the partition can write."""
 
     @abstractmethod
-    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset) -> None:
-        """Make ``outputs`` (by topic), ``changelog`` and the input position ``next_offset`` durable."""
+    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset | None) -> None:
+        """Make ``outputs`` (by topic) and ``changelog`` durable, and the group's offset ``next_offset``: ``None`` where
+        the changelog holds the position. The group is then told later (``Lane``), of all partitions in one request."""
 
     async def close(self) -> None:
         """Let go. What was not written stays unwritten."""
@@ -97,14 +98,15 @@ class ExactlyOnce(Delivery):
     async def open(self) -> None:
         await self._possession.take(self._producer, client_of(self._consumer))
 
-    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset) -> None:
+    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset | None) -> None:
         written = by_partition(outputs)
         partitions = [TopicPartition(*place) for place in written]
         if changelog:
             partitions.append(TopicPartition(self._log, self._source.partition))
         async with kafka.transaction(self._producer):
             kafka.enlist(self._producer, partitions)
-            await self._producer.send_offsets_to_transaction({self._source: next_offset}, self._group)
+            if next_offset is not None:
+                await self._producer.send_offsets_to_transaction({self._source: next_offset}, self._group)
             sent = await self._send(written) + await self._send_changelog(changelog)
             await asyncio.gather(*sent)
 
@@ -119,10 +121,11 @@ class AtLeastOnce(Delivery):
     async def open(self) -> None:
         await self._producer.start()
 
-    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset) -> None:
+    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset | None) -> None:
         await asyncio.gather(*await self._send(by_partition(outputs)))
         await asyncio.gather(*await self._send_changelog(changelog))
-        await self._consumer.commit({self._source: next_offset})
+        if next_offset is not None:
+            await self._consumer.commit({self._source: next_offset})
 
 
 def by_partition(outputs: Outputs) -> dict[tuple[str, int], Outgoing]:

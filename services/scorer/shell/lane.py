@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 WATCH_S = 1.0
 ASK_S = 5.0
 """Between two questions to the cluster by which a lane knows that it still answers."""
-RECORDS_BYTES, COLUMNS_BYTES = 4 * 1024 * 1024, 1024 * 1024
+RECORDS_BYTES, COLUMNS_BYTES = 4 * 1024 * 1024, 2 * 1024 * 1024
 """Fetched of a partition at once, compressed. A record of columns holds hundreds of payments, and all that is fetched
 of those becomes one batch: some 2,000 payments, which is what a batch of records holds at most by default."""
 METADATA_MS = 10_000
@@ -45,6 +45,8 @@ RELEASE_S = 20.0
 """How long a lane may take to finish its batch when its partition leaves; cut off, it leaves nothing half done."""
 STOP_S = 6.0
 """The same when the worker is to end, and for leaving the group."""
+TELL_S = 2.0
+"""How long telling the group how far its partitions are may take: nothing rests on it."""
 
 
 M = TypeVar("M")
@@ -68,7 +70,8 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
     """Reads ``topic`` in a consumer group and runs a ``PartitionLane`` on each partition assigned to this worker.
 
     ``make_hop`` builds the hop of a partition; ``changelog`` names the topic of its state, ``None`` where it has none.
-    ``count_more`` is told of every batch once it is committed; without it the lane's own counts are all.
+    ``count_more`` is told of every batch once it is committed; without it the lane's own counts are all. Batches of a
+    partition begin ``pace_s`` after each other at least.
     """
 
     def __init__(
@@ -81,8 +84,10 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
         changelog: str | None,
         make_hop: Callable[[int], Hop[M]],
         count_more: Callable[[HopResult], None] = lambda result: None,
+        pace_s: float = 0.0,
     ) -> None:
         super().__init__()
+        self._pace_s = pace_s
         self._name, self._settings, self._metrics, self._models = name, settings, metrics, models
         self._topic, self._changelog, self._make_hop = topic, changelog, make_hop
         self._count_more = count_more
@@ -138,7 +143,7 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
                 await self._watch(consumer, loop)
         finally:
             self._consumer = None
-            await self.on_partitions_revoked(set(self._lanes))
+            await self._let_go(consumer, set(self._lanes))
             await within(STOP_S, consumer.stop(), f"leaving the group of {self.label}")
 
     async def _watch(self, consumer: AIOKafkaConsumer, loop: Loop) -> None:
@@ -164,6 +169,7 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
                     refused = 0
                     loop.step()
             await self._show_lag(consumer)
+            await _tell_group(consumer, self._lanes.items())
             await pause(WATCH_S, lambda: self.should_stop or self._failed is not None)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
@@ -185,21 +191,27 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
                 lambda: self._models.current,
                 self._count_more,
                 self._convoy,
+                self._pace_s,
             )
             self._lanes[source] = (lane, asyncio.create_task(lane.run(), name=f"{self._name}-{source.partition}"))
             self._lanes[source][1].add_done_callback(self._lane_ended)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Finish the batch in hand on each partition that is ``revoked``, then let it go."""
-        leaving = [self._lanes.pop(source) for source in revoked if source in self._lanes]
-        for lane, _ in leaving:
+        if self._consumer is not None:
+            await self._let_go(self._consumer, revoked)
+
+    async def _let_go(self, consumer: AIOKafkaConsumer, revoked: set[TopicPartition]) -> None:
+        leaving = {source: self._lanes.pop(source) for source in revoked if source in self._lanes}
+        for lane, _ in leaving.values():
             lane.stop()
         if not leaving:
             return
         allowed_s = STOP_S if self.should_stop else RELEASE_S
-        _, late = await asyncio.wait([task for _, task in leaving], timeout=allowed_s)
+        _, late = await asyncio.wait([task for _, task in leaving.values()], timeout=allowed_s)
         for task in late:
             task.cancel()
+        await _tell_group(consumer, leaving.items())
 
     def _lane_ended(self, task: asyncio.Task[None]) -> None:
         """A fault that kept coming back may be the consumer's: the lane makes another. Any other error is a bug: stop
@@ -225,3 +237,20 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
             if high is not None and source in self._lanes:
                 position = await consumer.position(source)
                 self._metrics.lag.labels(self._topic, str(source.partition)).set(max(0, high - position))
+
+
+async def _tell_group(
+    consumer: AIOKafkaConsumer, lanes: Iterable[tuple[TopicPartition, tuple[PartitionLane[M], object]]]
+) -> None:
+    """Set the group's offsets of partitions that went on, all in one request. Where the group is being dealt out anew,
+    or nobody answers, the next time will do: partitions go by their changelogs."""
+    done = {source: (lane, lane.done_offset) for source, (lane, _) in lanes if lane.done_offset is not None}
+    if not done:
+        return
+    try:
+        await asyncio.wait_for(consumer.commit({source: offset for source, (_, offset) in done.items()}), TELL_S)
+    except (KafkaError, TimeoutError):
+        return
+    for lane, offset in done.values():
+        if lane.done_offset == offset:
+            lane.done_offset = None

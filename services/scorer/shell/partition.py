@@ -21,12 +21,13 @@ from services.runtime.clock import now_ms
 from services.runtime.health import Loop
 from services.runtime.metrics import Metrics
 from services.runtime.settings import Settings
-from services.runtime.supervisor import is_own_cancellation, supervise, within
+from services.runtime.supervisor import is_own_cancellation, pause, supervise, within
 from services.scorer.path.records import HopResult, Mark, Outputs, Records, no_mark, timestamps_of
 from services.scorer.shell.convoy import Convoy
 from services.scorer.shell.delivery import ChangelogEntry, Delivery
 from services.scorer.shell.position import InputChanged, Position, look_at, position_entry, require_same
 from services.scorer.shell.restore import restore_state
+from services.scorer.shell.stages import StageClock
 from services.wire.columns import Columns
 
 logger = logging.getLogger(__name__)
@@ -89,7 +90,8 @@ class PartitionLane(Generic[M]):
     3. Look at the input. What was deleted and made again, or has lost its end, is not read before people have decided.
     4. Take the input between the state's latest checkpoint and the position into the state; its outputs are written.
     5. Batch after batch: read, compute, write outputs and position in one transaction, and with some the state; look
-       again every few seconds.
+       again every few seconds. The position is an entry of the changelog; the group's offset, which the lane sets
+       later, is for people who ask how far behind the group is.
     6. When the partition leaves, or its input is no longer what it was: write the state as it is.
     7. On any failure: forget the state and begin again at 1. Nothing uncommitted was visible, so nothing is lost, and
        nothing counts twice.
@@ -107,14 +109,17 @@ class PartitionLane(Generic[M]):
         current_model: Callable[[], M],
         count_more: Callable[[HopResult], None],
         convoy: Convoy,
+        pace_s: float = 0.0,
     ) -> None:
-        self._convoy = convoy
+        self._convoy, self._pace_s, self._began_s = convoy, pace_s, -pace_s
         self._ahead = Records.of([])
         """Read, and not yet to be taken: it lies ahead of what other partitions have come to."""
         self._settings, self._metrics, self._consumer, self._source = settings, metrics, consumer, source
         self._changelog, self._count_more = changelog, count_more
         self._make_hop, self._make_delivery, self._current_model = make_hop, make_delivery, current_model
         self._position = Position("", 0)
+        self.done_offset: int | None = None
+        """Behind what is written, where the changelog alone says so yet and the group is still to be told."""
         self._unwritten = 0
         """Records in the state and not in its changelog."""
         self._written_s = 0.0
@@ -193,6 +198,7 @@ class PartitionLane(Generic[M]):
         self._consumer.seek(self._source, self._position.resume_offset)
         self._consumer.resume(self._source)
         await self._catch_up(hop, loop)
+        self._is_at(self._position)
         self._show_stopped(False)
         self._show_state(hop)
 
@@ -250,7 +256,7 @@ class PartitionLane(Generic[M]):
             if self._is_state_due(hop):
                 await self._write_state(hop, delivery)
             return
-        clock = StageClock(self._metrics, hop.name)
+        self._began_s, clock = time.monotonic(), StageClock(self._metrics, hop.name)
         result = hop.process(records, self._current_model(), clock.mark)
         self._unwritten += len(records)
         position = structs.replace(self._position, next_offset=int(records.offsets[-1]) + 1)
@@ -289,14 +295,19 @@ class PartitionLane(Generic[M]):
                 position = structs.replace(position, state_offset=position.next_offset)
             changelog.append(position_entry(position))
         mark("state")
-        await delivery.write(outputs, changelog, position.next_offset)
-        self._position = position
+        await delivery.write(outputs, changelog, None if changelog else position.next_offset)
+        self._is_at(position)
         if with_state:
             self._unwritten, self._written_s = 0, time.monotonic()
+
+    def _is_at(self, position: Position) -> None:
+        self._position = position
+        self.done_offset = None if self._changelog is None else position.next_offset
 
     async def _next(self) -> Records:
         """The next records, as many as may go now; none where none come, or others have to come up first."""
         wait_ms, partition = self._settings.batch_wait_ms, self._source.partition
+        await self._keep_pace()
         if not self._ahead:
             if (self._consumer.highwater(self._source) or 0) <= await self._consumer.position(self._source):
                 self._convoy.rest(partition)
@@ -307,6 +318,11 @@ class PartitionLane(Generic[M]):
         count = await self._convoy.turn(partition, self._ahead, wait_ms / 1_000)
         going, self._ahead = self._ahead.rows(0, count), self._ahead.rows(count)
         return going
+
+    async def _keep_pace(self) -> None:
+        left_s = self._began_s + self._pace_s - time.monotonic()
+        if left_s > 0.0:
+            await pause(left_s, lambda: self._stopping)
 
     async def _read(self, wait_ms: int) -> Records:
         """The next records, if any come within ``wait_ms``.
@@ -377,17 +393,3 @@ class PartitionLane(Generic[M]):
 
     def _show_stopped(self, stopped: bool) -> None:
         self._metrics.partition_stopped.labels(self._source.topic, str(self._source.partition)).set(stopped)
-
-
-class StageClock:
-    """Measures how long a batch spends in each stage; ``mark`` is what the path calls."""
-
-    def __init__(self, metrics: Metrics, hop: str) -> None:
-        self._stage, self._hop = metrics.stage, hop
-        self._since = time.perf_counter()
-
-    def mark(self, stage: str) -> None:
-        """The batch leaves ``stage``."""
-        now = time.perf_counter()
-        self._stage.observe(now - self._since, self._hop, stage)
-        self._since = now

@@ -144,6 +144,14 @@ def test_a_transaction_is_told_what_it_holds_then_given_it_and_ends_when_all_is_
     assert write(exactly_once, Told()) == ["begin", *enlisted, offsets, *SENT, STATE, "end"]
 
 
+@pytest.mark.parametrize("make", [exactly_once, at_least_once])
+def test_without_an_offset_the_group_is_told_nothing(make: Callable[[Told], ExactlyOnce | AtLeastOnce]) -> None:
+    told = Told()
+    asyncio.run(make(told).write(OUTPUTS, CHANGELOG, None))
+    assert [each for each in told.events if each in [*SENT, STATE]] == [*SENT, STATE]
+    assert not {"commit", "offsets"} & {each[0] for each in told.events}
+
+
 @pytest.mark.parametrize("lost", ["decisions.v1", "payer-state"])
 def test_a_transaction_of_which_something_is_lost_does_not_end(lost: str) -> None:
     told = Told(lost)
