@@ -23,17 +23,12 @@ from numpy.typing import NDArray
 from services import kafka
 from services.bench.figures import latencies_ms
 from services.bench.payments import bank_payments
+from services.bench.schedule import Routed, keep_schedule, routed
 from services.bench.worker import MeasuringError
-from services.contract.codec import encode
-from services.contract.partitioner import partition_of
 from services.contract.payment import Payment
-from services.ingest.batches import BatchSender
 from services.runtime.settings import Settings
 
-TICK_S = 0.001
-"""The sender looks this often which payments are due; what a tick adds is part of the latency."""
 WARM_S = 2.0
-HEAD_START_S = 1.0
 PATIENCE_S = 30.0
 """After the last payment was due, for decisions that are missing."""
 READ_MS = 5
@@ -42,15 +37,6 @@ _MARK = "latency-"
 
 class _Decided(msgspec.Struct):
     payment_id: str
-
-
-def due_count(elapsed_s: float, rate: float, total: int) -> int:
-    """How many of ``total`` payments, the first due at 0 and one every ``1 / rate`` seconds, are due by ``elapsed_s``.
-
-    >>> [due_count(at, 10.0, 3) for at in (-0.1, 0.0, 0.1, 9.0)]
-    [0, 1, 2, 3]
-    """
-    return 0 if elapsed_s < 0 else min(total, int(elapsed_s * rate + 1e-9) + 1)
 
 
 def measure_latency(settings: Settings, rate: float, seconds: float) -> dict[str, Any]:
@@ -118,40 +104,18 @@ async def _read(
 
 def _send(settings: Settings, run: str, rate: float, total: int, warm: int, reader: Connection) -> None:
     """In a process of its own: make the payments, wait for the reader, send each when it is due."""
-    payments = list(_marked(run, total, settings.partitions))
+    payments = list(routed(_marked(run, total), settings.partitions))
     reader.send(None)
     reader.recv()
-    reader.send(asyncio.run(_keep_schedule(settings, payments, rate, warm, reader)))
 
-
-def _marked(run: str, total: int, partitions: int) -> Iterator[tuple[int, bytes, bytes]]:
-    """Partitions, keys and values of payments whose ids are ``run`` and their place in the schedule."""
-    for at, payment in enumerate(bank_payments(total)):
-        key = payment.payer.account.encode()
-        named: Payment = msgspec.structs.replace(payment, payment_id=f"{run}{at}")
-        yield partition_of(key, partitions), key, encode(named)
-
-
-async def _keep_schedule(
-    settings: Settings, payments: list[tuple[int, bytes, bytes]], rate: float, warm: int, reader: Connection
-) -> float:
-    """By how many seconds a payment left after it was due, at most, the first ``warm`` aside. Tells the reader when the
-    first is due."""
-    sent, late_s = 0, 0.0
-    async with kafka.opened(kafka.producer(settings)) as producer:
-        sender = BatchSender(producer)
-        outlet = await sender.outlet(settings.topics.payments.name, lambda count: None)
-        started_s = time.monotonic() + HEAD_START_S
+    def begin(started_s: float) -> list[Routed]:
         reader.send(started_s)
-        while sent < len(payments):
-            now_s = time.monotonic()
-            due = due_count(now_s - started_s, rate, len(payments))
-            if due > sent:
-                late_s = max(late_s, now_s - started_s - sent / rate if sent >= warm else 0.0)
-                for partition, key, value in payments[sent:due]:
-                    sender.append(outlet, partition, key, value, [])
-                await sender.flush()
-                sent = due
-            await asyncio.sleep(TICK_S)
-        await sender.drain()
-    return late_s
+        return payments
+
+    reader.send(asyncio.run(keep_schedule(settings, begin, rate, warm)))
+
+
+def _marked(run: str, total: int) -> Iterator[Payment]:
+    """Payments whose ids are ``run`` and their place in the schedule."""
+    for at, payment in enumerate(bank_payments(total)):
+        yield msgspec.structs.replace(payment, payment_id=f"{run}{at}")

@@ -16,8 +16,9 @@ class Plan:
     """How much is measured.
 
     ``payments`` are those of each run of a scorer, ``baseline_payments`` of each slow baseline (faster ones take a
-    multiple); ``accounts`` are the most that growth, memory and restoring are measured with; ``latency_s`` is how long
-    each rate is held; ``quix_python`` is an interpreter that has Quix Streams.
+    multiple), ``agreement_payments`` of each replay that is compared with another; ``accounts`` are the most that
+    growth, memory and restoring are measured with; ``latency_s`` is how long each rate is held; ``quix_python`` is an
+    interpreter that has Quix Streams.
     """
 
     payments: int = 150_000
@@ -25,4 +26,5 @@ class Plan:
     champion: ChampionKind = "boosting"
     accounts: int = 1_000_000
     latency_s: float = 20.0
+    agreement_payments: int = 20_000
     quix_python: Path = QUIX_PYTHON

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from services.bench.agreement import APART
 from services.bench.baselines import BASELINES
 from services.contract.errors import TocsinError
 from services.workbench.plots import picture
@@ -24,6 +25,11 @@ _CPU_ROWS = {
     "packs": "typology packs, of the payee hop",
     "one_by_one": "the pure path called with one record at a time, as Faust and Quix Streams call it",
 }
+_AGREEMENT_ROWS = {
+    "replay_unheld": "a replay of months, partitions not held together",
+    "replay": "the same, at most {event_spread_minutes} minutes ahead of each other",
+    "real_pace": "payments of now, {payments_per_second:.0f} a second",
+}
 _QUANTILES = ("p50", "p99", "p999", "max")
 
 
@@ -33,8 +39,9 @@ class NoBlock(TocsinError, ValueError):
 
 def tables(figures: dict[str, Any]) -> Iterator[Table]:
     """What was measured, a table a question; none for a part that was not."""
-    yield from (table for table in (_rates(figures), _cpu(figures), _latency(figures), _bytes(figures),
-                                    _accounts(figures), _growth(figures), _learning(figures)) if table[1])  # fmt: skip
+    yield from (table for table in (_rates(figures), _cpu(figures), _latency(figures), _agreement(figures),
+                                    _bytes(figures), _accounts(figures), _growth(figures), _learning(figures))
+                if table[1])  # fmt: skip
 
 
 def markdown(figures: dict[str, Any]) -> str:
@@ -130,6 +137,28 @@ def _latency(figures: dict[str, Any]) -> Table:
 def _rate_title(name: str, measured: dict[str, Any]) -> str:
     rate = f"{measured['payments_per_second']:,}"
     return rate if name.isdecimal() else f"{rate} (80 % of saturation)"
+
+
+def _agreement(figures: dict[str, Any]) -> Table:
+    columns = (
+        "two runs of the same payments",
+        "payments",
+        "of those, reviews",
+        "outcomes differ",
+        "scores differ",
+        f"by more than {APART} log-odds",
+    )
+    return columns, [
+        (
+            _AGREEMENT_ROWS[name].format(**each),
+            f"{each['payments']:,}",
+            f"{each['reviews']:,}",
+            f"{each['outcomes_differ']:,} ({100 * each['outcomes_differ_share']:.2f} %)",
+            f"{each['scores_differ']:,} ({100 * each['scores_differ_share']:.2f} %)",
+            f"{each['scores_apart']:,}",
+        )
+        for name, each in figures.get("agreement", {}).items()
+    ]
 
 
 def _bytes(figures: dict[str, Any]) -> Table:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from services.bench.accounts import measure_accounts, measure_growth
+from services.bench.agreement import measure_agreement
 from services.bench.baselines import BASELINES, Conditions, measure_baseline
 from services.bench.champion import announce_challenger
 from services.bench.figures import merged, ratios
@@ -21,7 +22,15 @@ from services.bench.one_by_one import one_by_one_us
 from services.bench.payments import prepare
 from services.bench.plan import Plan
 from services.bench.swap import swaps
-from services.bench.worker import BOTH_HOPS, DECIDED, FORWARDED, Measured, MeasuredWorker, MeasuringError, python
+from services.bench.worker import (
+    BOTH_HOPS,
+    DECIDED,
+    FORWARDED,
+    Measured,
+    MeasuredWorker,
+    MeasuringError,
+    worker_command,
+)
 from services.kafka.sizes import log_bytes
 from services.runtime.settings import Settings
 
@@ -77,7 +86,7 @@ class Bench:
         """A deployment whose scorer has decided all payments, and what that took."""
         settings = self._prepared("scorer", self._plan.payments)
         self._tell("both hops in one process on one core")
-        return settings, self._measured(_scorer(), settings, *BOTH_HOPS)
+        return settings, self._measured(worker_command("scorer"), settings, *BOTH_HOPS)
 
     def scorer(self) -> dict[str, Any]:
         """Throughput, CPU and bytes written of one scorer, all packs, exactly once."""
@@ -92,8 +101,8 @@ class Bench:
     def hops(self) -> dict[str, Any]:
         """CPU of each hop in a process of its own."""
         settings = self._prepared("hops", self._plan.payments)
-        payer = self._measured(_scorer("--hop", "payer"), settings, FORWARDED)
-        payee = self._measured(_scorer("--hop", "payee"), settings, DECIDED)
+        payer = self._measured(worker_command("scorer", "--hop", "payer"), settings, FORWARDED)
+        payee = self._measured(worker_command("scorer", "--hop", "payee"), settings, DECIDED)
         hops = {"payer_hop": payer, "payee_hop": payee}
         return {"cpu_us_per_payment": {name: round(each.cpu_us_per_payment, 1) for name, each in hops.items()}}
 
@@ -102,8 +111,9 @@ class Bench:
         shadow; and the sum of all with the scorer's."""
         settings, scored = self._scored
         announce_challenger(settings)
-        shadow = self._measured(_worker("shadow"), settings, _SHADOWED)  # before the learner announces challengers, too
-        joiner = self._measured(_worker("learner"), settings, _JOINED)
+        # Before the learner announces challengers, too.
+        shadow = self._measured(worker_command("shadow"), settings, _SHADOWED)
+        joiner = self._measured(worker_command("learner"), settings, _JOINED)
         whole = scored.cpu_us_per_payment + joiner.cpu_us_per_payment + shadow.cpu_us_per_payment
         return {
             "cpu_us_per_payment": {
@@ -118,7 +128,7 @@ class Bench:
         saturation = self._scored[1].payments_per_second
         rates = {str(rate): float(rate) for rate in RATES} | {"80_percent": SATURATION_SHARE * saturation}
         settings, found = self._prepared("latency", 0), dict[str, Any]()
-        with MeasuredWorker(_scorer(), settings, BOTH_HOPS, self._core):
+        with MeasuredWorker(worker_command("scorer"), settings, BOTH_HOPS, self._core):
             for name, rate in rates.items():
                 self._tell(f"latency at {rate:,.0f} payments a second")
                 measured = measure_latency(settings, rate, self._plan.latency_s)
@@ -128,8 +138,14 @@ class Bench:
     def swap(self) -> dict[str, Any]:
         """From an announced model to the first decision by it."""
         settings = self._prepared("swap", 0)
-        with MeasuredWorker(_scorer(), settings, BOTH_HOPS, self._core):
+        with MeasuredWorker(worker_command("scorer"), settings, BOTH_HOPS, self._core):
             return {"model_swap": swaps(settings)}
+
+    def agreement(self) -> dict[str, Any]:
+        """How many decisions differ between two runs."""
+        settings, plan = self._under("agreement"), self._plan
+        found = measure_agreement(settings, plan.champion, plan.agreement_payments, self._core, self._tell)
+        return {"agreement": found}
 
     def kernels(self) -> dict[str, Any]:
         """What packs and models cost, of the payee hop; and the pure path called with one record at a time."""
@@ -212,14 +228,6 @@ class Bench:
         }
 
 
-def _worker(*arguments: str) -> list[str]:
-    return python("services.cli", "worker", *arguments, "--loglevel", "ERROR")
-
-
-def _scorer(*arguments: str) -> list[str]:
-    return _worker("scorer", *arguments)
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
     """What people are told while it is measured, and what measures it."""
@@ -239,6 +247,7 @@ PARTS: dict[str, Part] = {
     **{name: _baseline(name) for name in BASELINES},
     "latency": Part("latency on a schedule", Bench.latency),
     "swap": Part("models announced and taken up", Bench.swap),
+    "agreement": Part("two runs of the same payments, compared", Bench.agreement),
     "accounts": Part("memory of accounts, and restoring them", Bench.accounts),
     "growth": Part("a payment's cost as accounts grow", Bench.growth),
     "kernels": Part("packs and models", Bench.kernels),

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,8 @@ BOTH_HOPS = (FORWARDED, DECIDED)
 
 Rates are of the mean of both: one hop may run ahead of the other, and who looked at decisions alone would then see
 half the work as all of it."""
+_GOING = "tocsin_partition_stopped{"
+"""The beginning of the lines that a scorer has of each partition that it has taken up; 0 says that it reads it."""
 POLL_S = 0.5
 """Seldom: an exposition takes a worker some milliseconds."""
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -92,6 +94,11 @@ def python(*arguments: str, interpreter: str = sys.executable) -> list[str]:
     return [interpreter, "-m", *arguments]
 
 
+def worker_command(role: str, *arguments: str) -> list[str]:
+    """The command that runs a worker of ours."""
+    return python("services.cli", "worker", role, *arguments, "--loglevel", "ERROR")
+
+
 def environment_of(settings: Settings, place: Place) -> Mapping[str, str]:
     """This process's environment, with what a worker under measurement is told in place of a command line."""
     return os.environ | {
@@ -101,6 +108,7 @@ def environment_of(settings: Settings, place: Place) -> Mapping[str, str]:
         PREFIX + "DELIVERY": settings.delivery,
         PREFIX + "COMPRESSION": settings.compression,
         PREFIX + "EVENT_BEHIND_DAYS": "0",
+        PREFIX + "EVENT_SPREAD_MINUTES": str(settings.event_spread_minutes),
         PREFIX + "METRICS_PORT": str(place.metrics_port),
         PREFIX + "STATE_DIR": str(place.folder / "state"),
         PREFIX + "REGISTRY": str(place.folder / "registry"),
@@ -123,7 +131,7 @@ class MeasuredWorker:
         place: Place | None = None,
         poll_s: float = POLL_S,
     ) -> None:
-        self._counters, self._poll_s = tuple(counters), poll_s
+        self._settings, self._counters, self._poll_s = settings, tuple(counters), poll_s
         self._folder = tempfile.TemporaryDirectory(prefix="tocsin-bench-")
         place = place or Place(free_ports(1)[0], Path(self._folder.name))
         self._port, self._said = place.metrics_port, Path(self._folder.name, "said.log")
@@ -144,31 +152,71 @@ class MeasuredWorker:
         MeasuringError
             When the worker ends, or the time is up, with the end of what it said; or ``total`` is too small.
         """
-        readings: list[Reading] = []
-        done, deadline = 0.0, time.monotonic() + timeout_s
-        while done < total and time.monotonic() < deadline and self._process.poll() is None:
-            time.sleep(self._poll_s)
-            reading = self._read()
-            done = reading.done
-            if total * warm_share <= done < total:
-                readings.append(reading)
+        all_readings = list(self._readings(total, timeout_s))
+        readings = [each for each in all_readings if total * warm_share <= each.done < total]
         moved = [each for each in readings if each.done > readings[0].done]
         if moved:
             return Measured.between(readings[0], next(each for each in moved if each.done == moved[-1].done))
-        if done >= total:
+        if all_readings[-1].done >= total:
             raise MeasuringError(f"{total} payments are too few to measure a rate on")
+        raise self._gave_up("too few payments to measure")
+
+    def finish(self, total: int, timeout_s: float = 300.0) -> None:
+        """Wait until ``total`` payments are done.
+
+        Raises
+        ------
+        MeasuringError
+            When the worker ends, or the time is up, with the end of what it said.
+        """
+        *_, last = self._readings(total, timeout_s)
+        if last.done < total:
+            raise self._gave_up(f"{last.done:,.0f} of {total:,} payments done")
+
+    def take_up(self, *topics: str, timeout_s: float = 60.0) -> None:
+        """Wait until a scorer reads every partition of ``topics``.
+
+        Raises
+        ------
+        MeasuringError
+            As ``finish``.
+        """
+        deadline, left = time.monotonic() + timeout_s, {*topics}
+        while left and time.monotonic() < deadline and self._process.poll() is None:
+            time.sleep(self._poll_s)
+            going = [line for line in self._exposition() if line.startswith(_GOING) and line.endswith(" 0.0")]
+            left -= {
+                each for each in left if sum(f'topic="{each}"' in line for line in going) == self._settings.partitions
+            }
+        if left:
+            raise self._gave_up(f"{', '.join(sorted(left))} not taken up")
+
+    def _readings(self, total: int, timeout_s: float) -> Iterator[Reading]:
+        """How far it is, at least once, until ``total`` payments are done, the worker ends, or the time is up."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            time.sleep(self._poll_s)
+            reading = self._read()
+            yield reading
+            if reading.done >= total or time.monotonic() >= deadline or self._process.poll() is not None:
+                return
+
+    def _gave_up(self, why: str) -> MeasuringError:
         self._process.kill()
         self._process.wait()
         said = self._said.read_text(errors="replace")[-2_000:]
-        raise MeasuringError(f"too few payments to measure, or the worker ended: {said}")
+        return MeasuringError(f"{why}, or the worker ended: {said}")
 
-    def _read(self) -> Reading:
+    def _exposition(self) -> list[str]:
+        """The lines of its metrics; none while it answers nothing."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=5.0) as answer:
-                lines = answer.read().decode().splitlines()
+                return answer.read().decode().splitlines()  # type: ignore[no-any-return]
         except OSError:
-            lines = []
-        done = sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(self._counters))
+            return []
+
+    def _read(self) -> Reading:
+        done = sum(float(line.rpartition(" ")[2]) for line in self._exposition() if line.startswith(self._counters))
         return Reading(done / len(self._counters), time.perf_counter(), _cpu_s(self._process.pid))
 
     def __enter__(self) -> MeasuredWorker:

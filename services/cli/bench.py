@@ -32,6 +32,9 @@ def bench(
     champion: Annotated[ChampionKind, typer.Option(help="What decides; drawn at random.")] = _PLAN.champion,
     accounts: Annotated[int, typer.Option(min=10_000, help="Accounts of each side, at most.")] = _PLAN.accounts,
     latency_seconds: Annotated[float, typer.Option(min=1, help="How long each rate is held.")] = _PLAN.latency_s,
+    agreement_payments: Annotated[
+        int, typer.Option(min=400, help="Payments in each replay that is compared with another.")
+    ] = _PLAN.agreement_payments,
     quix_python: Annotated[Path, typer.Option(help="An interpreter that has Quix Streams.")] = _PLAN.quix_python,
     figures: Annotated[
         Path | None,
@@ -64,7 +67,9 @@ def bench(
     if not parts and not found:
         fail("--only none: there is nothing to show; expected --figures of an earlier run")
     if parts:
-        plan = Plan(payments, baseline_payments, champion, accounts, latency_seconds, quix_python.absolute())
+        plan = Plan(
+            payments, baseline_payments, champion, accounts, latency_seconds, agreement_payments, quix_python.absolute()
+        )
         found = _measured(bootstrap, plan, parts, found, partial(_keep, figures))
         _keep(figures, found)
     if report is not None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.bench.figures import QUANTILES, growth_of, latencies_ms, merged, ratios
-from services.bench.latency import due_count
+from services.bench.schedule import due_count
 
 SECONDS = st.floats(0.0, 100.0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -15,8 +16,19 @@ from services.bench.kafka_streams import CannotBuild
 from services.bench.latency import measure_latency
 from services.bench.payments import bank_payments, prepare
 from services.bench.plan import QUIX_PYTHON
-from services.bench.worker import BOTH_HOPS, Measured, MeasuredWorker, MeasuringError, Place, Reading, python
+from services.bench.worker import (
+    BOTH_HOPS,
+    Measured,
+    MeasuredWorker,
+    MeasuringError,
+    Place,
+    Reading,
+    environment_of,
+    python,
+    worker_command,
+)
 from services.broker.probe import free_ports
+from services.runtime.settings import load_settings
 from tests.support.deployment import DEADLINE_S, POLL_S, Deployment, each_record
 
 PAYMENTS = 300
@@ -58,20 +70,31 @@ def test_a_baseline_decides_every_payment_once(deployment: Deployment, name: str
 @TWO
 def test_latency_is_of_every_payment_of_the_schedule(deployment: Deployment) -> None:
     settings = deployment.settings
-    scorer = python("services.cli", "worker", "scorer", "--loglevel", "ERROR")
-    with MeasuredWorker(scorer, settings, BOTH_HOPS, None):
+    with MeasuredWorker(worker_command("scorer"), settings, BOTH_HOPS, None):
         found = measure_latency(settings, rate=100.0, seconds=2.0)
     assert found["payments"] == 200
     assert 0.0 < found["p50"] <= found["p99"] <= found["p999"] <= found["max"]
 
 
-@TWO
-def test_a_worker_that_ends_is_quoted(deployment: Deployment) -> None:
+WAITS: dict[str, Callable[[MeasuredWorker], object]] = {
+    "measure": lambda worker: worker.measure(10),
+    "finish": lambda worker: worker.finish(10),
+    "take_up": lambda worker: worker.take_up("payments.v1"),
+}
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_a_worker_that_ends_is_quoted(wait: str) -> None:
     with (
-        MeasuredWorker(python("services.bench.no_such_module"), deployment.settings, BOTH_HOPS, None) as worker,
+        MeasuredWorker(python("services.bench.no_such_module"), load_settings(), BOTH_HOPS, None) as worker,
         pytest.raises(MeasuringError, match="no_such_module"),
     ):
-        worker.measure(10)
+        WAITS[wait](worker)
+
+
+def test_a_worker_is_told_how_far_partitions_may_run_ahead(tmp_path: Path) -> None:
+    told = environment_of(load_settings(event_spread_minutes=7), Place(1, tmp_path))
+    assert told["TOCSIN_EVENT_SPREAD_MINUTES"] == "7"
 
 
 def test_without_an_interpreter_for_quix_the_reason_names_the_remedy(tmp_path: Path) -> None:
