@@ -26,6 +26,7 @@ from services.bench.payments import bank_payments
 from services.bench.schedule import Routed, keep_schedule, routed
 from services.bench.worker import MeasuringError
 from services.contract.payment import Payment
+from services.runtime.clock import now_ms
 from services.runtime.settings import Settings
 
 WARM_S = 2.0
@@ -104,7 +105,7 @@ async def _read(
 
 def _send(settings: Settings, run: str, rate: float, total: int, warm: int, reader: Connection) -> None:
     """In a process of its own: make the payments, wait for the reader, send each when it is due."""
-    payments = list(routed(_marked(run, total), settings.partitions))
+    payments = list(routed(_marked(run, total, rate), settings.partitions))
     reader.send(None)
     reader.recv()
 
@@ -115,7 +116,10 @@ def _send(settings: Settings, run: str, rate: float, total: int, warm: int, read
     reader.send(asyncio.run(keep_schedule(settings, begin, rate, warm)))
 
 
-def _marked(run: str, total: int) -> Iterator[Payment]:
-    """Payments whose ids are ``run`` and their place in the schedule."""
+def _marked(run: str, total: int, rate: float) -> Iterator[Payment]:
+    """Payments whose ids are ``run`` and their place in the schedule, dated about when they are due: payments of now
+    wait for no others (``scorer.shell.convoy``)."""
+    begin_ms = now_ms()
     for at, payment in enumerate(bank_payments(total)):
-        yield msgspec.structs.replace(payment, payment_id=f"{run}{at}")
+        due_ms = begin_ms + round(1e3 * at / rate)
+        yield msgspec.structs.replace(payment, payment_id=f"{run}{at}", event_time_ms=due_ms)

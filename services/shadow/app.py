@@ -87,7 +87,7 @@ class ShadowService(Together):
         follower = ChallengerFollower(settings, metrics, shadow, schema_hash)
         lane: Lane[tuple[Challenger, ...]] = Lane(
             NAME, settings, metrics, follower, settings.topics.features.name, None,
-            lambda partition: Shadow(schema_hash, partition), self._count,
+            lambda partition: Shadow(schema_hash, partition), count_more=self._count,
         )  # fmt: skip
         super().__init__(follower, lane)
 

@@ -101,13 +101,6 @@ class Records(Sequence[Record]):
             self.headers[at],
         )  # fmt: skip
 
-    def rows(self, start: int, stop: int | None = None) -> Records:
-        """The records from ``start`` to before ``stop``, over the same bytes."""
-        at = slice(start, stop)
-        return Records(
-            self.data, self.offsets[at], self.timestamps[at], self.keys[at], self.values[at], self.headers[at]
-        )
-
     def value(self, at: int) -> bytes | None:
         """The value of one record."""
         return self._text(self.values[at])

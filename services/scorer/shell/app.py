@@ -31,9 +31,8 @@ from services.scorer.shell.partition import Hop
 
 HOPS = ("payer", "payee", "alerter")
 _WARM_UP_MS = 1_700_000_000_000
-ALERTER_PACE_S = 0.25
-"""Between batches of the alerter: reviews are few, and each batch of theirs would cost a transaction like thousands of
-payments do. One that comes alone waits for nothing."""
+PACES_S = {"payer": 0.0, "payee": 0.2, "alerter": 0.2}
+"""Between batches of a partition that is behind: what the hop before wrote meanwhile becomes one batch, not several."""
 GC_THRESHOLD = 50_000
 """Batches make many short-lived objects and no cycles; the default of 700 would search them hundreds of times each."""
 
@@ -65,11 +64,7 @@ class Scorer(Together):
             ),
             "alerter": (reviews, topics.alerter_state.name, lambda at: make_alerter(settings, ruleset, at)),
         }  # fmt: skip
-        paces_s = {"alerter": ALERTER_PACE_S}
-        super().__init__(
-            models,
-            *(Lane(hop, settings, metrics, models, *lanes[hop], pace_s=paces_s.get(hop, 0.0)) for hop in hops),
-        )
+        super().__init__(models, *(Lane(hop, settings, metrics, models, *lanes[hop], PACES_S[hop]) for hop in hops))
 
     async def on_start(self) -> None:
         warm_up(self._ruleset)

@@ -1,10 +1,11 @@
 """A convoy: the partitions of one topic, held together in event time while they catch up.
 
 What payments have in common, a payee or a token, is learned of in the order in which the lanes come to it. Where one
-runs ahead of the others by days of event time, payments are judged by what came long after them. So a partition waits
-while another that has something to read is behind it, as Kafka Streams does among the partitions of a task (KIP-353,
-KIP-695), with two differences: a payment dated within the spread of now waits for nobody, whatever others catch up on,
-and nobody waits for long for one that stands still.
+runs ahead of the others by days of event time, payments are judged by what came long after them, and by others in each
+run. So the partition that is furthest behind goes, a batch at a time, and with it go those whose batch lies within the
+spread of it; the others wait, as in Kafka Streams among the partitions of a task (KIP-353, KIP-695), with two
+differences: a batch dated within the spread of now waits for nobody, whatever others catch up on, and nobody waits for
+long for a partition that stands still.
 """
 
 from __future__ import annotations
@@ -21,10 +22,9 @@ from services.scorer.path.records import Inbound
 
 PATIENCE_S = 30.0
 """How long a partition may stand still, or take to begin, before the others go on without it."""
-LEAST = 4_000
-"""Records that may always go at a time: to cut a batch smaller costs more than the order among so few is worth."""
 _TIMES_TRIED = 8
-"""Records among which the first that tells its event time is looked for: others are labels, or cannot be read."""
+"""Records of a batch among which the first, and the last, that tells its event time is looked for: others are labels,
+or cannot be read."""
 _NOT_BEGUN, _NOT_AWAITED = -math.inf, math.inf
 
 
@@ -45,6 +45,8 @@ class Convoy:
         self._spread_ms, self._clock_s, self._wall_ms = spread_ms, clock_s, wall_ms
         self._places: dict[int, tuple[float, float]] = {}
         """By partition: the event time (ms) that it has come to, and since when (s)."""
+        self._going: dict[int, int] = {}
+        """By partition: up to which event time (ms) the batch reaches that goes now."""
         self._moved = asyncio.Event()
 
     def join(self, partition: int) -> None:
@@ -60,29 +62,37 @@ class Convoy:
         """A partition has nothing to read: nobody waits for it."""
         self._move(partition, _NOT_AWAITED)
 
-    async def turn(self, partition: int, records: Sequence[Inbound], wait_s: float) -> int:
-        """How many of the next ``records`` of a partition may go now; 0: none yet, after ``wait_s``."""
-        first_ms = next(filter(None, map(_event_ms, records[:_TIMES_TRIED])), None)
-        if not self._spread_ms or first_ms is None:
-            return len(records)
+    async def turn(self, partition: int, batch: Sequence[Inbound], wait_s: float) -> bool:
+        """Wait until the next ``batch`` of a partition may go, ``wait_s`` at most; whether it may."""
+        first_ms, last_ms = _event_ms(batch), _event_ms(batch, backwards=True)
+        if not self._spread_ms or first_ms is None or last_ms is None:
+            return True
         self._move(partition, first_ms)
         ends_s = self._clock_s() + wait_s
-        while first_ms > (reach_ms := self._reach_ms(partition, first_ms)):
+        while not self._may_go(partition, first_ms, last_ms):
             left_s = ends_s - self._clock_s()
             if left_s <= 0:
-                return 0
+                return False
             await self._wait(left_s)
-        return max(min(LEAST, len(records)), _within(records, reach_ms))
+        self._going[partition] = max(first_ms, last_ms)
+        return True
 
-    def _reach_ms(self, partition: int, first_ms: int) -> float:
-        """How far in event time a partition may go now whose next payment is dated ``first_ms``."""
+    def gone(self, partition: int) -> None:
+        """What the batch of a partition gave is in the logs: those behind its end may go."""
+        if (end_ms := self._going.pop(partition, None)) is not None and partition in self._places:
+            self._move(partition, end_ms)
+
+    def _may_go(self, partition: int, first_ms: int, last_ms: int) -> bool:
         if first_ms > self._wall_ms() - self._spread_ms:
-            return _NOT_AWAITED
+            return True
         patient_since_s = self._clock_s() - PATIENCE_S
         others = (
-            at_ms for each, (at_ms, since_s) in self._places.items() if each != partition and since_s > patient_since_s
+            (at_ms, each)
+            for each, (at_ms, since_s) in self._places.items()
+            if each != partition and since_s > patient_since_s
         )
-        return min(others, default=_NOT_AWAITED) + self._spread_ms
+        behind = min(others, default=(_NOT_AWAITED, partition))
+        return (first_ms, partition) < behind or last_ms <= behind[0] + self._spread_ms
 
     def _move(self, partition: int, at_ms: float) -> None:
         known_ms, _ = self._places.get(partition, (None, 0.0))
@@ -101,21 +111,8 @@ class Convoy:
             return
 
 
-def _within(records: Sequence[Inbound], reach_ms: float) -> int:
-    """How many of ``records``, whose event times mostly ascend, are not later than ``reach_ms``."""
-    below, above = 0, len(records)
-    if reach_ms == _NOT_AWAITED or (_event_ms(records[-1]) or 0) <= reach_ms:
-        return above
-    while below < above:
-        middle = (below + above) // 2
-        if (_event_ms(records[middle]) or 0) <= reach_ms:
-            below = middle + 1
-        else:
-            above = middle
-    return below
-
-
-def _event_ms(record: Inbound) -> int | None:
-    """The event time of a record (ms), if it holds a payment."""
-    payment = decode_payment(record.value)
-    return payment.event_time_ms if isinstance(payment, Payment) else None
+def _event_ms(records: Sequence[Inbound], backwards: bool = False) -> int | None:
+    """The event time (ms) of the first payment among the first records, or of the last among the last, if any is."""
+    places = range(min(_TIMES_TRIED, len(records)))
+    found = (decode_payment(records[-1 - at if backwards else at].value) for at in places)
+    return next((each.event_time_ms for each in found if isinstance(each, Payment)), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,8 +28,14 @@ ChangelogEntry = tuple[bytes, bytes | None]
 Offset: TypeAlias = int | OffsetAndMetadata
 Sent = list[asyncio.Future[object]]
 """Done when the broker has what was sent."""
+Appended = Callable[[], None]
+"""Told when the broker has all of a batch's records in its logs, in whose order nothing comes before them any more."""
 Row = tuple[int, bytes | None, bytes | None, Headers]
 """Timestamp (ms), key, value and headers of a record to be written."""
+
+
+def nobody() -> None:
+    """Nobody is told."""
 
 
 class Delivery(ABC):
@@ -45,7 +51,13 @@ class Delivery(ABC):
         """Take possession: after this no earlier owner of the partition can write."""
 
     @abstractmethod
-    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset | None) -> None:
+    async def write(
+        self,
+        outputs: Outputs,
+        changelog: Sequence[ChangelogEntry],
+        next_offset: Offset | None,
+        appended: Appended = nobody,
+    ) -> None:
         """Make ``outputs`` (by topic) and ``changelog`` durable, and the group's offset ``next_offset``: ``None`` where
         the changelog holds the position. The group is then told later (``Lane``), of all partitions in one request."""
 
@@ -98,7 +110,13 @@ class ExactlyOnce(Delivery):
     async def open(self) -> None:
         await self._possession.take(self._producer, client_of(self._consumer))
 
-    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset | None) -> None:
+    async def write(
+        self,
+        outputs: Outputs,
+        changelog: Sequence[ChangelogEntry],
+        next_offset: Offset | None,
+        appended: Appended = nobody,
+    ) -> None:
         written = by_partition(outputs)
         partitions = [TopicPartition(*place) for place in written]
         if changelog:
@@ -109,6 +127,7 @@ class ExactlyOnce(Delivery):
                 await self._producer.send_offsets_to_transaction({self._source: next_offset}, self._group)
             sent = await self._send(written) + await self._send_changelog(changelog)
             await asyncio.gather(*sent)
+            appended()
 
 
 class AtLeastOnce(Delivery):
@@ -121,8 +140,15 @@ class AtLeastOnce(Delivery):
     async def open(self) -> None:
         await self._producer.start()
 
-    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset | None) -> None:
+    async def write(
+        self,
+        outputs: Outputs,
+        changelog: Sequence[ChangelogEntry],
+        next_offset: Offset | None,
+        appended: Appended = nobody,
+    ) -> None:
         await asyncio.gather(*await self._send(by_partition(outputs)))
+        appended()
         await asyncio.gather(*await self._send_changelog(changelog))
         if next_offset is not None:
             await self._consumer.commit({self._source: next_offset})

@@ -70,8 +70,8 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
     """Reads ``topic`` in a consumer group and runs a ``PartitionLane`` on each partition assigned to this worker.
 
     ``make_hop`` builds the hop of a partition; ``changelog`` names the topic of its state, ``None`` where it has none.
-    ``count_more`` is told of every batch once it is committed; without it the lane's own counts are all. Batches of a
-    partition begin ``pace_s`` after each other at least.
+    ``pace_s`` is how long after each other batches of a partition that is behind begin, at least. ``count_more`` is
+    told of every batch once it is committed; without it the lane's own counts are all.
     """
 
     def __init__(
@@ -83,8 +83,8 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
         topic: str,
         changelog: str | None,
         make_hop: Callable[[int], Hop[M]],
-        count_more: Callable[[HopResult], None] = lambda result: None,
         pace_s: float = 0.0,
+        count_more: Callable[[HopResult], None] = lambda result: None,
     ) -> None:
         super().__init__()
         self._pace_s = pace_s

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -36,6 +37,8 @@ ATTEMPTS_MAX = 5
 """Failures in a row after which a partition asks its lane for another consumer."""
 LOOK_S = 5.0
 """Between two looks at whether the input is still the one it was."""
+BEHIND_MS = 1_000
+"""A partition whose latest record is older is behind: its batches may wait for more to be in them."""
 OPEN_S = 60.0
 CLOSE_S = 5.0
 M = TypeVar("M")
@@ -111,9 +114,7 @@ class PartitionLane(Generic[M]):
         convoy: Convoy,
         pace_s: float = 0.0,
     ) -> None:
-        self._convoy, self._pace_s, self._began_s = convoy, pace_s, -pace_s
-        self._ahead = Records.of([])
-        """Read, and not yet to be taken: it lies ahead of what other partitions have come to."""
+        self._convoy, self._pace_s, self._next_s = convoy, pace_s, 0.0
         self._settings, self._metrics, self._consumer, self._source = settings, metrics, consumer, source
         self._changelog, self._count_more = changelog, count_more
         self._make_hop, self._make_delivery, self._current_model = make_hop, make_delivery, current_model
@@ -148,7 +149,6 @@ class PartitionLane(Generic[M]):
 
     async def _attempt(self, loop: Loop) -> None:
         delivery = self._make_delivery()
-        self._ahead = Records.of([])
         self._convoy.join(self._source.partition)
         try:
             await asyncio.wait_for(delivery.open(), OPEN_S)
@@ -250,16 +250,19 @@ class PartitionLane(Generic[M]):
         records = await self._next()
         if not records or self._stopping:
             answered_ms = kafka.answered_ms(self._consumer, [self._source])
-            if answered_ms != self._answered_ms or self._ahead:  # a broker that stands still does not answer
+            if answered_ms != self._answered_ms:  # a broker that stands still does not answer
                 self._answered_ms = answered_ms
                 loop.step()
             if self._is_state_due(hop):
                 await self._write_state(hop, delivery)
             return
-        self._began_s, clock = time.monotonic(), StageClock(self._metrics, hop.name)
+        is_behind = 0 <= records.timestamps.max() < now_ms() - BEHIND_MS
+        self._next_s = time.monotonic() + self._pace_s if is_behind else 0.0
+        clock = StageClock(self._metrics, hop.name)
         result = hop.process(records, self._current_model(), clock.mark)
         self._unwritten += len(records)
         position = structs.replace(self._position, next_offset=int(records.offsets[-1]) + 1)
+        await self._turn(records, loop)
         await self._write(hop, delivery, self._by_topic(result), position, self._is_state_due(hop), clock.mark)
         clock.mark("commit")
         loop.step()
@@ -295,7 +298,8 @@ class PartitionLane(Generic[M]):
                 position = structs.replace(position, state_offset=position.next_offset)
             changelog.append(position_entry(position))
         mark("state")
-        await delivery.write(outputs, changelog, None if changelog else position.next_offset)
+        gone = partial(self._convoy.gone, self._source.partition)
+        await delivery.write(outputs, changelog, None if changelog else position.next_offset, gone)
         self._is_at(position)
         if with_state:
             self._unwritten, self._written_s = 0, time.monotonic()
@@ -305,24 +309,22 @@ class PartitionLane(Generic[M]):
         self.done_offset = None if self._changelog is None else position.next_offset
 
     async def _next(self) -> Records:
-        """The next records, as many as may go now; none where none come, or others have to come up first."""
-        wait_ms, partition = self._settings.batch_wait_ms, self._source.partition
-        await self._keep_pace()
-        if not self._ahead:
-            if (self._consumer.highwater(self._source) or 0) <= await self._consumer.position(self._source):
-                self._convoy.rest(partition)
-            self._ahead = await self._read(wait_ms)
-        if not self._ahead:
-            self._convoy.rest(partition)
-            return self._ahead
-        count = await self._convoy.turn(partition, self._ahead, wait_ms / 1_000)
-        going, self._ahead = self._ahead.rows(0, count), self._ahead.rows(count)
-        return going
+        """The next records; none where none come."""
+        if (early_s := self._next_s - time.monotonic()) > 0.0:
+            await pause(early_s, lambda: self._stopping)
+        end = self._consumer.highwater(self._source)  # unknown until a first answer has come
+        if end is not None and end <= await self._consumer.position(self._source):
+            self._convoy.rest(self._source.partition)
+        records = await self._read(self._settings.batch_wait_ms)
+        if not records and self._consumer.highwater(self._source) is not None:
+            self._convoy.rest(self._source.partition)
+        return records
 
-    async def _keep_pace(self) -> None:
-        left_s = self._began_s + self._pace_s - time.monotonic()
-        if left_s > 0.0:
-            await pause(left_s, lambda: self._stopping)
+    async def _turn(self, records: Records, loop: Loop) -> None:
+        """Wait until what ``records`` gave may be written, unless the lane is to stop: then at once."""
+        wait_s = self._settings.batch_wait_ms / 1_000
+        while not self._stopping and not await self._convoy.turn(self._source.partition, records, wait_s):
+            loop.step()
 
     async def _read(self, wait_ms: int) -> Records:
         """The next records, if any come within ``wait_ms``.

@@ -12,7 +12,7 @@ from services.contract.codec import encode
 from services.contract.payment import Party, Payment
 from services.contract.units import DAY_MS, HOUR_MS, MINUTE_MS
 from services.scorer.path.records import Record, Records
-from services.scorer.shell.convoy import LEAST, PATIENCE_S, Convoy
+from services.scorer.shell.convoy import PATIENCE_S, Convoy
 
 NOW_MS = 1_790_000_000_000
 LONG_AGO_MS = NOW_MS - 100 * DAY_MS
@@ -39,7 +39,7 @@ def payments(begin_ms: int, count: int = 1, step_ms: int = MINUTE_MS) -> Records
     )
 
 
-async def waits(turn: Awaitable[int]) -> bool:
+async def waits(turn: Awaitable[bool]) -> bool:
     """Whether a turn has not come yet after a moment in which it could have."""
     task = asyncio.ensure_future(turn)
     done, _ = await asyncio.wait({task}, timeout=SHORTLY_S)
@@ -50,33 +50,46 @@ async def waits(turn: Awaitable[int]) -> bool:
 def test_a_partition_ahead_waits_until_the_one_behind_has_come_up() -> None:
     async def run() -> None:
         together = convoy()
-        assert await together.turn(0, payments(LONG_AGO_MS), 1.0) == 1
+        assert await together.turn(0, payments(LONG_AGO_MS), 1.0)
         assert await waits(together.turn(1, payments(LONG_AGO_MS + 3 * HOUR_MS), 1.0))
         ahead = asyncio.ensure_future(together.turn(1, payments(LONG_AGO_MS + 3 * HOUR_MS), 60.0))
         await asyncio.sleep(0)
-        assert await together.turn(0, payments(LONG_AGO_MS + 2 * HOUR_MS), 1.0) == 1
-        assert await ahead == 1
+        assert await together.turn(0, payments(LONG_AGO_MS + 2 * HOUR_MS), 1.0)
+        assert await ahead
 
     asyncio.run(run())
 
 
-def test_of_a_batch_goes_what_lies_within_the_spread_and_never_few() -> None:
+def test_with_the_one_furthest_behind_go_those_whose_batch_lies_within_the_spread_of_it() -> None:
     async def run() -> None:
-        together = convoy()
-        await together.turn(0, payments(LONG_AGO_MS), 1.0)
-        assert await together.turn(1, payments(LONG_AGO_MS, 4_000, step_ms=HOUR_MS // 1_000), 1.0) == 1_001
-        together.leave(1)
-        assert await together.turn(2, payments(LONG_AGO_MS, 4_000, step_ms=HOUR_MS), 1.0) == LEAST
+        together, minutes = convoy(), HOUR_MS // MINUTE_MS
+        assert await together.turn(0, payments(LONG_AGO_MS, 10 * minutes), 1.0), "a batch goes whole, however long"
+        assert await together.turn(1, payments(LONG_AGO_MS, minutes + 1), 1.0)
+        assert await waits(together.turn(1, payments(LONG_AGO_MS, minutes + 2), 1.0))
+
+    asyncio.run(run())
+
+
+def test_of_two_equally_far_behind_always_the_same_goes_first() -> None:
+    async def run() -> None:
+        for order in ((0, 1), (1, 0)):
+            together, long = convoy(), payments(LONG_AGO_MS, 200)
+            together.join(0)
+            together.join(1)
+            turns = {each: asyncio.ensure_future(together.turn(each, long, 60.0)) for each in order}
+            await asyncio.wait(turns.values(), timeout=SHORTLY_S)
+            assert [turns[each].done() for each in (0, 1)] == [True, False]
+            together.rest(0)
+            assert await turns[1]
 
     asyncio.run(run())
 
 
 def test_a_turn_that_does_not_come_in_time_gives_nothing_yet() -> None:
     async def run() -> None:
-        clock = Clock()
-        together = Convoy(HOUR_MS, lambda: asyncio.get_running_loop().time() + clock.seconds, lambda: NOW_MS)
+        together = Convoy(HOUR_MS, asyncio.get_running_loop().time, lambda: NOW_MS)
         await together.turn(0, payments(LONG_AGO_MS), 1.0)
-        assert await together.turn(1, payments(LONG_AGO_MS + DAY_MS), SHORTLY_S) == 0
+        assert not await together.turn(1, payments(LONG_AGO_MS + DAY_MS), SHORTLY_S)
 
     asyncio.run(run())
 
@@ -87,7 +100,7 @@ def test_nobody_waits_for_one_that_has_nothing_to_read_or_has_left() -> None:
             together = convoy()
             await together.turn(0, payments(LONG_AGO_MS), 1.0)
             ends(together, 0)
-            assert await together.turn(1, payments(LONG_AGO_MS + DAY_MS, 500), 1.0) == 500
+            assert await together.turn(1, payments(LONG_AGO_MS + DAY_MS, 500), 1.0)
 
     asyncio.run(run())
 
@@ -98,7 +111,7 @@ def test_one_that_is_about_to_begin_is_waited_for() -> None:
         together.join(0)
         assert await waits(together.turn(1, payments(LONG_AGO_MS), 1.0))
         together.rest(0)
-        assert await together.turn(1, payments(LONG_AGO_MS), 1.0) == 1
+        assert await together.turn(1, payments(LONG_AGO_MS), 1.0)
 
     asyncio.run(run())
 
@@ -114,7 +127,7 @@ def test_one_that_stands_still_holds_the_others_for_a_while_only(begun: bool) ->
         clock.seconds += PATIENCE_S - 1
         assert await waits(together.turn(1, payments(LONG_AGO_MS + DAY_MS), 1.0))
         clock.seconds += 1
-        assert await together.turn(1, payments(LONG_AGO_MS + DAY_MS), 1.0) == 1
+        assert await together.turn(1, payments(LONG_AGO_MS + DAY_MS), 1.0)
 
     asyncio.run(run())
 
@@ -123,7 +136,7 @@ def test_a_payment_of_now_waits_for_no_backfill() -> None:
     async def run() -> None:
         together = convoy()
         await together.turn(0, payments(LONG_AGO_MS), 1.0)
-        assert await together.turn(1, payments(NOW_MS - HOUR_MS + 1, 3_000, step_ms=1), 1.0) == 3_000
+        assert await together.turn(1, payments(NOW_MS - HOUR_MS + 1, 3_000, step_ms=1), 1.0)
 
     asyncio.run(run())
 
@@ -132,10 +145,10 @@ def test_without_a_spread_or_a_time_nothing_waits() -> None:
     async def run() -> None:
         free = convoy(spread_ms=0)
         await free.turn(0, payments(LONG_AGO_MS), 1.0)
-        assert await free.turn(1, payments(LONG_AGO_MS + DAY_MS, 700), 1.0) == 700
+        assert await free.turn(1, payments(LONG_AGO_MS + DAY_MS, 700), 1.0)
         together = convoy()
         await together.turn(0, payments(LONG_AGO_MS), 1.0)
-        assert await together.turn(1, Records.of([Record(0, NOW_MS, None, b"no payment")] * 9), 1.0) == 9
+        assert await together.turn(1, Records.of([Record(0, NOW_MS, None, b"no payment")] * 9), 1.0)
 
     asyncio.run(run())
 
