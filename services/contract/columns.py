@@ -83,6 +83,11 @@ class Some(NamedTuple):
     present: NDArray[np.bool_]
     values: NDArray[Any]
 
+    def part(self, rows: slice) -> Some:
+        """Those of some neighbouring rows."""
+        before, among = int(self.present[: rows.start].sum()), int(self.present[rows].sum())
+        return Some(self.present[rows], self.values[before : before + among])
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -95,6 +100,14 @@ class Columns:
     rows: int
     arrays: Mapping[str, Any]
     said: Mapping[str, str] = field(default_factory=dict)
+
+    def part(self, rows: slice) -> Columns:
+        """Some neighbouring rows, from ``rows.start`` to before ``rows.stop``."""
+        arrays = {
+            name: values.part(rows) if isinstance(values, Texts | Some) else values[rows]
+            for name, values in self.arrays.items()
+        }
+        return Columns(rows.stop - rows.start, arrays, self.said)
 
     def texts(self, name: str) -> list[str]:
         """The texts of a column."""
@@ -267,12 +280,13 @@ def _values(column: Column, array: Any) -> Any:
 
 def _some_of(array: Any) -> Some | None:
     inner = array.flatten()
-    lengths = np.diff(array.offsets.to_numpy())
+    ends = array.offsets.to_numpy()
+    lengths = ends[1:] - ends[:-1]
     width = int(lengths.max(initial=0))
-    if inner.null_count or not np.isin(lengths, (0, width)).all():
-        return None
     present = lengths > 0
-    return Some(present, inner.to_numpy().reshape(int(present.sum()), width))
+    if inner.null_count or (lengths[present] != width).any():
+        return None
+    return Some(present, inner.to_numpy().reshape(-1, max(width, 1)))
 
 
 def _texts_of(array: Any) -> Texts:

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.contract.columns import BATCH_BYTES, Some, Texts
+from services.contract.columns import BATCH_BYTES, Columns, Some, Texts
 from services.contract.handover import HANDOVER, LABEL, OUTFLOW, PAYMENT
 from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.records import Outbound
@@ -104,7 +104,7 @@ class LabelsOnward(NamedTuple):
 
 
 class _Entries(NamedTuple):
-    """Everything of a batch that goes on, in the order of the log."""
+    """Everything of a batch that goes on."""
 
     kind: NDArray[np.uint8]
     row: NDArray[np.int64]
@@ -140,33 +140,31 @@ def hand_over(
         "from_offset": str(offsets[0]),
         "upto_offset": str(offsets[1]),
     }
+    whole = Columns(len(entries.kind), _arrays(entries, payments, labels), said)
     out = []
-    for to in np.unique(entries.to).tolist():
-        chosen = entries.to == to
-        mine = _Entries(entries.kind[chosen], entries.row[chosen], entries.to[chosen])
-        for part in _parts(mine, payments):
-            arrays = _arrays(part, payments, labels)
-            follows = str(max(-1, (int(handed[to]) - log_begins) // 2))
-            value = HANDOVER.write(len(part.kind), arrays, said | {"follows_offset": follows})
-            out.append(Outbound(to, int(arrays["appended_ms"].max()), None, value, []))
-            handed[to] = log_begins + 2 * (int(arrays["offset"][-1]) + 1)
+    for rows in _parts(entries, payments):
+        part, to = whole.part(rows), int(entries.to[rows.start])
+        follows = str(max(-1, (int(handed[to]) - log_begins) // 2))
+        value = HANDOVER.write(part.rows, part.arrays, said | {"follows_offset": follows})
+        out.append(Outbound(to, int(part.arrays["appended_ms"].max()), None, value, []))
+        handed[to] = log_begins + 2 * (int(part.arrays["offset"][-1]) + 1)
     return out
 
 
 def _ordered(payments: Onward, labels: LabelsOnward) -> _Entries:
-    """A payment's note follows it; a label comes before the payments that it came before."""
+    """By partition; in each a payment's note follows it, and a label comes before the payments that it came before."""
     moved = np.flatnonzero(moves_money(payments.features))
     paid, k = np.arange(len(payments.places)), np.arange(len(labels.before))
     kind = np.concatenate([np.full(len(each), code, np.uint8) for code, each in enumerate((paid, moved, k))])
     place = np.concatenate([3 * payments.places + 1, 3 * payments.places[moved] + 2, 3 * labels.before])
-    order = np.argsort(place, kind="stable")
     row = np.concatenate([paid, moved, k])
     to = np.concatenate([payments.to_payee, payments.to_payer[moved], labels.to])
+    order = np.lexsort((place, to))
     return _Entries(kind[order], row[order], to[order])
 
 
-def _parts(entries: _Entries, payments: Onward) -> Iterator[_Entries]:
-    """Neighbours that fit into one record; a payment and its note stay together."""
+def _parts(entries: _Entries, payments: Onward) -> Iterator[slice]:
+    """Neighbours of one partition that fit into one record; a payment and its note stay together."""
     texts = payments.payments.lengths + payments.payees.lengths + payments.payers.lengths
     per_payment = payments.features.itemsize * payments.features.shape[1] + texts
     sizes = np.full(len(entries.kind), _OTHER_BYTES)
@@ -175,15 +173,17 @@ def _parts(entries: _Entries, payments: Onward) -> Iterator[_Entries]:
     ends = np.cumsum(sizes)
     start = 0
     while start < len(sizes):
-        stop = max(start + 1, int(np.searchsorted(ends, (ends[start - 1] if start else 0) + BATCH_BYTES, side="right")))
-        while stop < len(sizes) and entries.kind[stop] == OUTFLOW:
+        last = int(np.searchsorted(entries.to, entries.to[start], side="right"))
+        before = int(ends[start - 1]) if start else 0
+        stop = min(last, max(start + 1, int(np.searchsorted(ends, before + BATCH_BYTES, side="right"))))
+        while stop < last and entries.kind[stop] == OUTFLOW:
             stop += 1
-        yield _Entries(entries.kind[start:stop], entries.row[start:stop], entries.to[start:stop])
+        yield slice(start, stop)
         start = stop
 
 
 def _arrays(entries: _Entries, payments: Onward, labels: LabelsOnward) -> dict[str, Any]:
-    """The columns of a record that holds ``entries``."""
+    """The columns of records that hold ``entries``."""
     kind, row = entries.kind, entries.row
     paid, labelled, noted = kind == PAYMENT, kind == LABEL, kind == OUTFLOW
     rows = payments.rows

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from services.contract.codec import Rejection
-from services.contract.columns import Columns, Some, Texts
+from services.contract.columns import Columns, Texts
 from services.contract.fields import AMOUNT_EUR_MAX, EVENT_TIME_MS_MAX, ID_CHARACTERS_MAX, OVER_CLEARED_MAX
 from services.contract.handover import HANDOVER, LABEL, OUTFLOW, PAYMENT
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
@@ -32,7 +33,13 @@ _COUNTRY_MAX = max(COUNTRY_CODE.values())
 _FEATURES_READ = tuple(name for name in PAYEE_INPUT.names or () if name in INDEX and name != "amount")
 """Features of the payer hop that the payee hop's kernel reads. It has the amount from a column of its own."""
 _IS_LOG: NDArray[np.bool_] = np.array([feature.scale == "log" for feature in PAYER_HOP])
-_TEXTS = ("tenant", "payment_id", "payer", "payee", "payment")
+_NAMES = ("tenant", "payment_id", "payer", "payee")
+_TEXTS = (*_NAMES, "payment")
+_CHECKED = (
+    "kind", "offset", "appended_ms", "event_ms", "value", "status", "payer_country", "opened_ms", "confirmed",
+    "in_lexicon",
+)  # fmt: skip
+_STATUSES = len(STATUS_CODE)
 _SCALARS = (
     "kind", "offset", "event_ms", "appended_ms", "value", "account_low", "account_high", "status", "payer_country",
     "opened_ms", "payer_digest", "text_digest", "confirmed", "in_lexicon",
@@ -113,7 +120,7 @@ def read_handovers(
         if repeats_possible:
             start = int(np.searchsorted(position, seen[partition], side="right"))
             duplicates += int(np.count_nonzero(arrays["kind"][:start] == PAYMENT))
-            found = _from(found, start)
+            found = found.part(slice(start, found.rows))
         seen[partition] = max(seen[partition], position[-1])
         parts.append(_Part(record, partition, found))
     out = _together(parts)
@@ -150,80 +157,94 @@ def _amiss_in_columns(found: Columns, appended_ms: int) -> Rejection | None:
     if not found.rows:
         return Rejection("handover_invalid", "", "It holds nothing")
     arrays = found.arrays
-    kind, offset, value, event_ms = (arrays[name] for name in ("kind", "offset", "value", "event_ms"))
-    start, stop = int(found.said["from_offset"]), int(found.said["upto_offset"])
-    paid = kind == PAYMENT
     features, marks = arrays["features"], arrays["recent_payees"]
-    position = 2 * np.clip(offset, -1, OFFSET_MAX) + (kind == OUTFLOW)
-    latest_ms = np.where(kind == LABEL, EVENT_TIME_MS_MAX, np.minimum(EVENT_TIME_MS_MAX, _bound(arrays["appended_ms"])))
-    most = np.where(kind == LABEL, OVER_CLEARED_MAX, AMOUNT_EUR_MAX)
-    lengths = {name: np.diff(arrays[name].ends) for name in _TEXTS}
-    for name, holds in (
-        ("kind", kind <= LABEL),
-        ("offset", (offset >= start) & (offset < stop)),
-        ("offset", np.diff(position, prepend=-1) > 0),
-        ("event_ms", (event_ms >= 0) & (event_ms <= latest_ms)),
-        ("appended_ms", (arrays["appended_ms"] >= -1) & (arrays["appended_ms"] <= max(appended_ms, -1))),
-        ("value", ((value >= 0.0) & (value <= most)) | (np.isnan(value) & (kind != OUTFLOW))),
-        ("status", (arrays["status"] >= 0) & (arrays["status"] < len(STATUS_CODE))),
-        ("payer_country", (arrays["payer_country"] >= -1) & (arrays["payer_country"] <= _COUNTRY_MAX)),
-        ("opened_ms", (arrays["opened_ms"] >= -1) & (arrays["opened_ms"] <= EVENT_TIME_MS_MAX)),
-        ("confirmed", ~(np.abs(arrays["confirmed"]) > 1.0)),
-        ("in_lexicon", ~(np.abs(arrays["in_lexicon"]) > 1.0)),
-        *((name, (lengths[name] > 0) == paid) for name in _TEXTS),
-        *((name, _names(arrays[name])) for name in _TEXTS[:-1]),
-        *((name, _characters(arrays[name]) <= ID_CHARACTERS_MAX) for name in _TEXTS[:-1]),
-        ("features", features.present == paid),
-        ("features", _can_be_read(features.values)),
-        ("recent_payees", marks.present == paid),
-        ("recent_payees", np.array(not len(marks.values) or marks.values.shape[1] == RECENT_PAYEES)),
-    ):
-        if not holds.all():
-            return Rejection("handover_invalid", name, "Not what the payer hop can say")
+    paid = arrays["kind"] == PAYMENT
+    if len(features.values) and features.values.shape[1] != len(PAYER_HOP):
+        return _cannot_be("features")
+    if len(marks.values) and marks.values.shape[1] != RECENT_PAYEES:
+        return _cannot_be("recent_payees")
+    offsets = int(found.said["from_offset"]), int(found.said["upto_offset"])
+    numbers = tuple(arrays[name] for name in _CHECKED)
+    amiss = _number_amiss(numbers, features.present, marks.present, offsets, max(appended_ms, -1))
+    if amiss >= 0:
+        return _cannot_be(_CHECKED[amiss])
+    if not _can_be_features(features.values, _IS_LOG):
+        return _cannot_be("features")
+    for name in _TEXTS:
+        texts = arrays[name]
+        data: NDArray[np.uint8] = np.frombuffer(texts.data, dtype=np.uint8)
+        if not _can_be_texts(data, texts.ends, paid, name in _NAMES):
+            return _cannot_be(name)
     return None
 
 
-def _names(texts: Texts) -> NDArray[np.bool_]:
-    """Which bytes of ``texts`` can be of names: control characters are not, and in UTF-8 they are one byte each."""
-    data: NDArray[np.uint8] = np.frombuffer(texts.data, dtype=np.uint8)
-    sound: NDArray[np.bool_] = (data >= 0x20) & (data != 0x7F)
-    return sound
+def _cannot_be(name: str) -> Rejection:
+    return Rejection("handover_invalid", name, "Not what the payer hop can say")
 
 
-def _characters(texts: Texts) -> NDArray[np.int64]:
-    """int64[n]: in UTF-8, a byte that goes on with a character is 10xxxxxx."""
-    data: NDArray[np.uint8] = np.frombuffer(texts.data, dtype=np.uint8)
-    begun = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum((data & 0xC0) != 0x80)])
-    return np.diff(begun[texts.ends])
+@njit(cache=True)
+def _number_amiss(numbers: Any, has_features: Any, has_marks: Any, offsets: Any, appended_most: int) -> int:
+    """Which of ``_CHECKED`` holds, in any row, what the payer hop cannot write, or -1. Offsets ascend, and a payment's
+    note follows it."""
+    kind, offset, appended_ms, event_ms, value, status, payer_country, opened_ms, confirmed, in_lexicon = numbers
+    last = np.int64(-1)
+    for i in range(len(kind)):
+        if kind[i] > LABEL or has_features[i] != (kind[i] == PAYMENT) or has_marks[i] != (kind[i] == PAYMENT):
+            return 0
+        position = 2 * offset[i] + (kind[i] == OUTFLOW)
+        if not offsets[0] <= offset[i] < offsets[1] or position <= last:
+            return 1
+        last = position
+        if not -1 <= appended_ms[i] <= appended_most:
+            return 2
+        latest_ms, most = np.int64(EVENT_TIME_MS_MAX), OVER_CLEARED_MAX
+        if kind[i] != LABEL:
+            most = AMOUNT_EUR_MAX
+            if appended_ms[i] >= 0:
+                latest_ms = min(latest_ms, appended_ms[i] + AHEAD_MS_MAX)
+        if not 0 <= event_ms[i] <= latest_ms:
+            return 3
+        if not (0.0 <= value[i] <= most or (np.isnan(value[i]) and kind[i] != OUTFLOW)):
+            return 4
+        if not 0 <= status[i] < _STATUSES:
+            return 5
+        if not -1 <= payer_country[i] <= _COUNTRY_MAX:
+            return 6
+        if not -1 <= opened_ms[i] <= EVENT_TIME_MS_MAX:
+            return 7
+        if abs(confirmed[i]) > 1.0:
+            return 8
+        if abs(in_lexicon[i]) > 1.0:
+            return 9
+    return -1
 
 
-def _can_be_read(features: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which numbers can be features of the payer hop: as many as it has, and each one that models can read."""
-    if features.shape[1] != len(PAYER_HOP):
-        return np.array(not len(features))
-    can_be: NDArray[np.bool_] = ~((np.abs(features) > OVER_CLEARED_MAX) | (_IS_LOG & (features <= -1.0)))
-    return can_be
+@njit(cache=True)
+def _can_be_features(features: Any, is_log: Any) -> bool:
+    """Whether all are features of the payer hop that models can read."""
+    for i in range(features.shape[0]):
+        for j in range(features.shape[1]):
+            if abs(features[i, j]) > OVER_CLEARED_MAX or (is_log[j] and features[i, j] <= -1.0):
+                return False
+    return True
 
 
-def _bound(appended_ms: NDArray[np.int64]) -> NDArray[np.int64]:
-    """int64[n]: the latest event time that payments with such append times can have."""
-    return np.where(appended_ms < 0, EVENT_TIME_MS_MAX, appended_ms + AHEAD_MS_MAX)
-
-
-def _from(found: Columns, start: int) -> Columns:
-    """The rows from ``start`` on."""
-    if start == 0:
-        return found
-    rows = slice(start, found.rows)
-    arrays: dict[str, Any] = {}
-    for name, values in found.arrays.items():
-        if isinstance(values, Texts):
-            arrays[name] = values.part(rows)
-        elif isinstance(values, Some):
-            arrays[name] = Some(values.present[rows], values.values[int(values.present[:start].sum()) :])
-        else:
-            arrays[name] = values[rows]
-    return Columns(found.rows - start, arrays, found.said)
+@njit(cache=True)
+def _can_be_texts(data: Any, ends: Any, paid: Any, are_names: bool) -> bool:
+    """Whether payments have a text each and others none. Names have no control characters, which in UTF-8 are one byte
+    each, and at most ``ID_CHARACTERS_MAX``: a byte that goes on with a character is 10xxxxxx."""
+    for i in range(len(paid)):
+        if (ends[i + 1] > ends[i]) != paid[i]:
+            return False
+        if are_names:
+            characters = 0
+            for at in range(ends[i], ends[i + 1]):
+                if data[at] < 0x20 or data[at] == 0x7F:
+                    return False
+                characters += (data[at] & 0xC0) != 0x80
+            if characters > ID_CHARACTERS_MAX:
+                return False
+    return True
 
 
 def _together(parts: Sequence[_Part]) -> Handover:

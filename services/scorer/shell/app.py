@@ -28,11 +28,12 @@ from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
 from services.scorer.shell.lane import Lane
 from services.scorer.shell.models import ModelFollower
 from services.scorer.shell.partition import Hop
+from services.scorer.shell.stages import Pace
 
 HOPS = ("payer", "payee", "alerter")
 _WARM_UP_MS = 1_700_000_000_000
-PACES_S = {"payer": 0.0, "payee": 0.2, "alerter": 0.2}
-"""Between batches of a partition that is behind: what the hop before wrote meanwhile becomes one batch, not several."""
+PACES = {"payer": Pace(), "payee": Pace(behind_s=0.2), "alerter": Pace(0.1, 0.2)}
+"""Reviews are few: each would cost the alerter a transaction, as thousands of payments do."""
 GC_THRESHOLD = 50_000
 """Batches make many short-lived objects and no cycles; the default of 700 would search them hundreds of times each."""
 
@@ -64,7 +65,7 @@ class Scorer(Together):
             ),
             "alerter": (reviews, topics.alerter_state.name, lambda at: make_alerter(settings, ruleset, at)),
         }  # fmt: skip
-        super().__init__(models, *(Lane(hop, settings, metrics, models, *lanes[hop], PACES_S[hop]) for hop in hops))
+        super().__init__(models, *(Lane(hop, settings, metrics, models, *lanes[hop], PACES[hop]) for hop in hops))
 
     async def on_start(self) -> None:
         warm_up(self._ruleset)

@@ -28,6 +28,7 @@ from services.scorer.path.records import HopResult
 from services.scorer.shell.convoy import Convoy
 from services.scorer.shell.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.scorer.shell.partition import Hop, PartitionLane
+from services.scorer.shell.stages import NO_PACE, Pace
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +71,8 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
     """Reads ``topic`` in a consumer group and runs a ``PartitionLane`` on each partition assigned to this worker.
 
     ``make_hop`` builds the hop of a partition; ``changelog`` names the topic of its state, ``None`` where it has none.
-    ``pace_s`` is how long after each other batches of a partition that is behind begin, at least. ``count_more`` is
-    told of every batch once it is committed; without it the lane's own counts are all.
+    ``pace`` is that of each partition's batches. ``count_more`` is told of every batch once it is committed; without it
+    the lane's own counts are all.
     """
 
     def __init__(
@@ -83,11 +84,11 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
         topic: str,
         changelog: str | None,
         make_hop: Callable[[int], Hop[M]],
-        pace_s: float = 0.0,
+        pace: Pace = NO_PACE,
         count_more: Callable[[HopResult], None] = lambda result: None,
     ) -> None:
         super().__init__()
-        self._pace_s = pace_s
+        self._pace = pace
         self._name, self._settings, self._metrics, self._models = name, settings, metrics, models
         self._topic, self._changelog, self._make_hop = topic, changelog, make_hop
         self._count_more = count_more
@@ -191,7 +192,7 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
                 lambda: self._models.current,
                 self._count_more,
                 self._convoy,
-                self._pace_s,
+                self._pace,
             )
             self._lanes[source] = (lane, asyncio.create_task(lane.run(), name=f"{self._name}-{source.partition}"))
             self._lanes[source][1].add_done_callback(self._lane_ended)

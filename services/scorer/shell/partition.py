@@ -28,7 +28,7 @@ from services.scorer.shell.convoy import Convoy
 from services.scorer.shell.delivery import ChangelogEntry, Delivery
 from services.scorer.shell.position import InputChanged, Position, look_at, position_entry, require_same
 from services.scorer.shell.restore import restore_state
-from services.scorer.shell.stages import StageClock
+from services.scorer.shell.stages import NO_PACE, Pace, StageClock
 from services.wire.columns import Columns
 
 logger = logging.getLogger(__name__)
@@ -37,8 +37,6 @@ ATTEMPTS_MAX = 5
 """Failures in a row after which a partition asks its lane for another consumer."""
 LOOK_S = 5.0
 """Between two looks at whether the input is still the one it was."""
-BEHIND_MS = 1_000
-"""A partition whose latest record is older is behind: its batches may wait for more to be in them."""
 OPEN_S = 60.0
 CLOSE_S = 5.0
 M = TypeVar("M")
@@ -112,9 +110,9 @@ class PartitionLane(Generic[M]):
         current_model: Callable[[], M],
         count_more: Callable[[HopResult], None],
         convoy: Convoy,
-        pace_s: float = 0.0,
+        pace: Pace = NO_PACE,
     ) -> None:
-        self._convoy, self._pace_s, self._next_s = convoy, pace_s, 0.0
+        self._convoy, self._pace, self._next_s = convoy, pace, 0.0
         self._settings, self._metrics, self._consumer, self._source = settings, metrics, consumer, source
         self._changelog, self._count_more = changelog, count_more
         self._make_hop, self._make_delivery, self._current_model = make_hop, make_delivery, current_model
@@ -256,8 +254,7 @@ class PartitionLane(Generic[M]):
             if self._is_state_due(hop):
                 await self._write_state(hop, delivery)
             return
-        is_behind = 0 <= records.timestamps.max() < now_ms() - BEHIND_MS
-        self._next_s = time.monotonic() + self._pace_s if is_behind else 0.0
+        self._next_s = time.monotonic() + self._pace.after(records)
         clock = StageClock(self._metrics, hop.name)
         result = hop.process(records, self._current_model(), clock.mark)
         self._unwritten += len(records)
