@@ -32,7 +32,7 @@ from services.scorer.shell.stages import Pace
 
 HOPS = ("payer", "payee", "alerter")
 _WARM_UP_MS = 1_700_000_000_000
-PACES = {"payer": Pace(), "payee": Pace(behind_s=0.2), "alerter": Pace(0.1, 0.2)}
+PACES = {"payer": Pace(), "payee": Pace(behind_s=0.2), "alerter": Pace(0.1, 0.5)}
 """Reviews are few: each would cost the alerter a transaction, as thousands of payments do."""
 GC_THRESHOLD = 50_000
 """Batches make many short-lived objects and no cycles; the default of 700 would search them hundreds of times each."""
