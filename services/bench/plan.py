@@ -21,7 +21,7 @@ class Plan:
     interpreter that has Quix Streams.
     """
 
-    payments: int = 150_000
+    payments: int = 300_000
     baseline_payments: int = 6_000
     champion: ChampionKind = "boosting"
     accounts: int = 1_000_000

@@ -98,6 +98,11 @@ class Bench:
             "bytes_written_per_payment": self._bytes_written(settings),
         }
 
+    def unheld(self) -> dict[str, Any]:
+        """The same of a scorer whose partitions wait for nobody, as they do while payments are of now."""
+        free = self._prepared("unheld", self._plan.payments).model_copy(update={"event_spread_minutes": 0})
+        return {"unheld": self._measured(worker_command("scorer"), free, *BOTH_HOPS).figures}
+
     def hops(self) -> dict[str, Any]:
         """CPU of each hop in a process of its own."""
         settings = self._prepared("hops", self._plan.payments)
@@ -242,6 +247,7 @@ def _baseline(name: str) -> Part:
 
 PARTS: dict[str, Part] = {
     "scorer": Part("the scorer", Bench.scorer),
+    "unheld": Part("the scorer, its partitions not held together", Bench.unheld),
     "hops": Part("each hop alone", Bench.hops),
     "deployment": Part("the joiner and a shadow", Bench.deployment),
     **{name: _baseline(name) for name in BASELINES},
