@@ -104,6 +104,11 @@ class Bank:
             numbers = np.arange(first, first + BATCH)
             self.pay(numbers % payers, numbers % payees)
 
+    @property
+    def logged_bytes(self) -> int:
+        """Bytes of the changelogs, which a broker would keep."""
+        return sum(len(value or b"") for log in self.logs for value in log.values())
+
     def _records(self, payers: NDArray[np.int64], payees: NDArray[np.int64]) -> list[Record]:
         records = []
         for offset, (payer, payee) in enumerate(zip(payers.tolist(), payees.tolist(), strict=True), self._payments):
@@ -176,10 +181,10 @@ def _filled(settings: Settings, champion: ChampionKind, accounts: tuple[int, int
     """Bytes an account of the side that has more than a few, and the seconds to restore that side."""
     bank = Bank(settings, champion, max(accounts))
     bank.fill(FEW, FEW)
-    before = resident_bytes()
+    before = resident_bytes() - bank.logged_bytes
     bank.fill(*accounts)
     gc.collect()
-    grown = resident_bytes() - before
+    grown = resident_bytes() - bank.logged_bytes - before
     other = Bank(settings, champion, FEW)
     filled, empty = (bank.payer, other.payer) if accounts[0] > accounts[1] else (bank.payee, other.payee)
     log = bank.logs[accounts[0] <= accounts[1]]

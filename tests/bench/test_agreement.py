@@ -108,4 +108,5 @@ def test_each_case_is_of_every_payment_of_two_runs(deployment: Deployment) -> No
         "real_pace": 120,
     }
     assert [each["event_spread_minutes"] for each in found.values()] == [0, 60, 60]
+    assert found["replay"]["scores_differ"] == 0, "partitions that are held together take their turns in one order"
     assert len(told) == 6

@@ -70,6 +70,22 @@ def test_with_the_one_furthest_behind_go_those_whose_batch_lies_within_the_sprea
     asyncio.run(run())
 
 
+def test_once_a_batch_is_in_the_logs_those_behind_its_end_go() -> None:
+    async def run() -> None:
+        together = convoy()
+        assert await together.turn(0, payments(LONG_AGO_MS, 600), 1.0), "ten hours"
+        between = asyncio.ensure_future(together.turn(1, payments(LONG_AGO_MS + 5 * HOUR_MS, 300), 60.0))
+        beyond = asyncio.ensure_future(together.turn(2, payments(LONG_AGO_MS + 20 * HOUR_MS), 60.0))
+        await asyncio.sleep(0)
+        assert not between.done()
+        together.gone(0)
+        assert await between
+        assert not beyond.done()
+        beyond.cancel()
+
+    asyncio.run(run())
+
+
 def test_of_two_equally_far_behind_always_the_same_goes_first() -> None:
     async def run() -> None:
         for order in ((0, 1), (1, 0)):
