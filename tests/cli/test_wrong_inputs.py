@@ -89,7 +89,7 @@ FIRST = [
     (["promote", "none"], "registry: has no model none; `tocsin model list` shows"),
     (
         ["bench", "--only", "scorer,none-such"],
-        "--only none-such: there is no such part; expected some of scorer, hops, ",
+        "--only none-such: there is no such part; expected some of scorer, unheld, hops, ",
     ),
     (["bench", "--only", "none"], "--only none: there is nothing to show; expected --figures of an earlier run"),
     (["bench", "--figures", "noise"], "noise: no figures; expected a file that `tocsin bench --figures` wrote"),

@@ -63,11 +63,15 @@ async def run_with_a_kill(deployment: Deployment, log: list[Entry]) -> None:
 
 async def taken_up_behind_the_end_that_is_told(deployment: Deployment, worker: Worker) -> None:
     """All is decided, and the broker tells of an end that lies within the last batch: nobody takes that for a loss."""
-    worker.stop()
     payments = deployment.settings.topics.payments
     async with observer(deployment) as seen:
-        told = await seen.ends(payments)
-        assert await seen.committed(f"{deployment.settings.identity}.payer", payments) > told
+
+        async def beyond() -> bool | None:
+            told = await seen.ends(payments)
+            return await seen.committed(f"{deployment.settings.identity}.payer", payments) > told or None
+
+        await deployment.wait_for(beyond, "the group's offset lies behind the end that is told")
+    worker.stop()
     worker.start()
 
     async def taken_up() -> bool | None:
