@@ -26,6 +26,7 @@ from services.bench.worker import (
     BOTH_HOPS,
     DECIDED,
     FORWARDED,
+    POLL_S,
     Measured,
     MeasuredWorker,
     MeasuringError,
@@ -39,6 +40,8 @@ RATES = (100, 1_000, 5_000)
 SATURATION_SHARE = 0.8
 _JOINED = "tocsin_learner_decisions_total"
 _SHADOWED = "tocsin_shadow_decisions_total"
+_OFTEN_S = 0.1
+"""Between looks at workers that are done within two seconds."""
 
 Tell = Callable[[str], None]
 
@@ -117,8 +120,8 @@ class Bench:
         settings, scored = self._scored
         announce_challenger(settings)
         # Before the learner announces challengers, too.
-        shadow = self._measured(worker_command("shadow"), settings, _SHADOWED)
-        joiner = self._measured(worker_command("learner"), settings, _JOINED)
+        shadow = self._measured(worker_command("shadow"), settings, _SHADOWED, poll_s=_OFTEN_S)
+        joiner = self._measured(worker_command("learner"), settings, _JOINED, poll_s=_OFTEN_S)
         whole = scored.cpu_us_per_payment + joiner.cpu_us_per_payment + shadow.cpu_us_per_payment
         return {
             "cpu_us_per_payment": {
@@ -192,8 +195,8 @@ class Bench:
         prepare(settings, payments, self._plan.champion)
         return settings
 
-    def _measured(self, command: list[str], settings: Settings, *counters: str) -> Measured:
-        with MeasuredWorker(command, settings, counters, self._core) as worker:
+    def _measured(self, command: list[str], settings: Settings, *counters: str, poll_s: float = POLL_S) -> Measured:
+        with MeasuredWorker(command, settings, counters, self._core, poll_s=poll_s) as worker:
             return worker.measure(self._plan.payments)
 
     def _bytes_written(self, settings: Settings) -> dict[str, float]:

@@ -64,8 +64,10 @@ class Convoy:
 
     async def turn(self, partition: int, batch: Sequence[Inbound], wait_s: float) -> bool:
         """Wait until the next ``batch`` of a partition may go, ``wait_s`` at most; whether it may."""
+        if not self._spread_ms:
+            return True
         first_ms, last_ms = _event_ms(batch), _event_ms(batch, backwards=True)
-        if not self._spread_ms or first_ms is None or last_ms is None:
+        if first_ms is None or last_ms is None:
             return True
         self._move(partition, first_ms)
         ends_s = self._clock_s() + wait_s
