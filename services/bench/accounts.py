@@ -66,14 +66,15 @@ class Bank:
     """Both hops of a deployment of one partition, and payments for them: account ``n`` is the n-th of its side, of
     which there are ``accounts``."""
 
-    def __init__(self, settings: Settings, champion: ChampionKind, accounts: int) -> None:
+    def __init__(self, settings: Settings, champion: ChampionKind, accounts: int, keeps_logs: bool = True) -> None:
         ruleset = load_ruleset(settings)
         self.model = champion_of(champion, settings)
         self.payer, self.payee = PayerHop(ruleset, "", 0, 1), PayeeHop(ruleset, "", 0, 1, 1)
         self._every = settings.checkpoint_payments
         self._payments = self._handed_over = self.reviews = 0
         self.logs: tuple[Log, Log] = {}, {}
-        """The changelogs of payers and payees, compacted."""
+        """The changelogs of payers and payees, compacted, if they are kept."""
+        self._keeps_logs = keeps_logs
         self._step_ms = max(1, PERIOD_MS // accounts)
 
     def pay(self, payers: NDArray[np.int64], payees: NDArray[np.int64]) -> Cost:
@@ -83,7 +84,7 @@ class Bank:
         forwarded = self.payer.process(records, self.model)
         is_due = self._payments // self._every > (self._payments - len(records)) // self._every
         if is_due:
-            _write(self.logs[0], self.payer.state.checkpoint(self._payments))
+            self._log(0, self.payer.state.checkpoint(self._payments))
         payer_s = time.process_time() - began_s
         handed_over = [
             Record(offset, each.timestamp, each.key, each.value, each.headers)
@@ -93,10 +94,14 @@ class Bank:
         began_s = time.process_time()
         decided = self.payee.process(handed_over, self.model)
         if is_due:
-            _write(self.logs[1], self.payee.state.checkpoint(self._handed_over))
+            self._log(1, self.payee.state.checkpoint(self._handed_over))
         payee_s = time.process_time() - began_s
         self.reviews += decided.counts["review"]
         return Cost(payer_s, payee_s)
+
+    def _log(self, side: int, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
+        if self._keeps_logs:
+            _write(self.logs[side], entries)
 
     def fill(self, payers: int, payees: int) -> None:
         """One payment at least of each of the first ``payers`` and of the first ``payees`` accounts."""
@@ -199,7 +204,7 @@ def _filled(settings: Settings, champion: ChampionKind, accounts: tuple[int, int
 
 def _grown(settings: Settings, champion: ChampionKind, accounts: int) -> tuple[float, float]:
     """CPU microseconds a payment among ``accounts``, and bytes that a pair of accounts occupies."""
-    bank, rng = Bank(settings, champion, accounts), np.random.default_rng(1)
+    bank, rng = Bank(settings, champion, accounts, keeps_logs=False), np.random.default_rng(1)
     bank.fill(FEW, FEW)
     before = resident_bytes()
     bank.fill(accounts, accounts)
