@@ -254,9 +254,10 @@ class PartitionLane(Generic[M]):
             if self._is_state_due(hop):
                 await self._write_state(hop, delivery)
             return
-        self._next_s = time.monotonic() + self._pace.after(records)
-        clock = StageClock(self._metrics, hop.name)
+        began_s, clock = time.monotonic(), StageClock(self._metrics, hop.name)
         result = hop.process(records, self._current_model(), clock.mark)
+        is_full = result.counts["decided"] >= self._settings.batch_payments_max
+        self._next_s = 0.0 if is_full else began_s + self._pace.after(records)
         self._unwritten += len(records)
         position = structs.replace(self._position, next_offset=int(records.offsets[-1]) + 1)
         await self._turn(records, loop)

@@ -14,8 +14,8 @@ BEHIND_MS = 1_000
 
 
 class Pace(NamedTuple):
-    """How long after each other batches of a partition begin, at least: what comes meanwhile becomes one batch, and not
-    several. One that comes alone waits for nothing."""
+    """How long after each other batches of a partition begin, at least, unless the one before was full: what comes
+    meanwhile becomes one batch, and not several. A record that comes alone waits for nothing."""
 
     fresh_s: float = 0.0
     behind_s: float = 0.0
