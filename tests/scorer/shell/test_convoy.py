@@ -86,6 +86,42 @@ def test_once_a_batch_is_in_the_logs_those_behind_its_end_go() -> None:
     asyncio.run(run())
 
 
+def test_one_that_waits_goes_as_soon_as_the_one_behind_leaves() -> None:
+    async def run() -> None:
+        together = convoy()
+        assert await together.turn(0, payments(LONG_AGO_MS), 1.0)
+        ahead = asyncio.ensure_future(together.turn(1, payments(LONG_AGO_MS + DAY_MS), 60.0))
+        await asyncio.sleep(0)
+        together.leave(0)
+        assert await asyncio.wait_for(ahead, 1.0)
+        together.gone(0)
+        assert await together.turn(1, payments(LONG_AGO_MS + 2 * DAY_MS), SHORTLY_S), "who has left is not back"
+
+    asyncio.run(run())
+
+
+def test_one_that_has_not_begun_is_nowhere_however_often_nothing_of_it_goes() -> None:
+    async def run() -> None:
+        together = convoy()
+        together.join(0)
+        together.gone(0)
+        assert await waits(together.turn(1, payments(LONG_AGO_MS), 1.0))
+
+    asyncio.run(run())
+
+
+def test_how_far_a_batch_reaches_is_told_by_its_last_payment() -> None:
+    async def run() -> None:
+        together = convoy()
+        assert await together.turn(0, payments(LONG_AGO_MS), 1.0)
+        none = Record(9, NOW_MS, None, b"no payment")
+        near, far = (payments(LONG_AGO_MS + each, 1) for each in (MINUTE_MS, DAY_MS))
+        assert await waits(together.turn(1, Records.of([*near, *far, none]), 1.0))
+        assert await together.turn(1, Records.of([*near, none]), 1.0)
+
+    asyncio.run(run())
+
+
 def test_of_two_equally_far_behind_always_the_same_goes_first() -> None:
     async def run() -> None:
         for order in ((0, 1), (1, 0)):
