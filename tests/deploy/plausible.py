@@ -30,7 +30,7 @@ LOOPS = {
 }
 """Those of each worker, by name."""
 
-_STAGES = ("decode", "state", "kernel", "rules", "model", "encode", "alert", "commit")
+_STAGES = ("decode", "state", "kernel", "rules", "model", "packs", "encode", "alert", "turn", "commit")
 _RANDOM = np.random.default_rng(20261124)
 
 

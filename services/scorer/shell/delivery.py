@@ -28,8 +28,6 @@ ChangelogEntry = tuple[bytes, bytes | None]
 Offset: TypeAlias = int | OffsetAndMetadata
 Sent = list[asyncio.Future[object]]
 """Done when the broker has what was sent."""
-Appended = Callable[[], None]
-"""Told when the broker has all of a batch's records in its logs, in whose order nothing comes before them any more."""
 Row = tuple[int, bytes | None, bytes | None, Headers]
 """Timestamp (ms), key, value and headers of a record to be written."""
 
@@ -39,25 +37,29 @@ def nobody() -> None:
 
 
 class Delivery(ABC):
-    """How the results of one input partition reach the broker. ``log`` is the topic of its state, if it has any."""
+    """How the results of one input partition reach the broker. ``log`` is the topic of its state, if it has any.
+
+    ``appended`` is told when the broker has all of a batch's records in its logs, in whose order nothing comes before
+    them any more.
+    """
 
     def __init__(
-        self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer, source: TopicPartition, log: str
+        self,
+        producer: AIOKafkaProducer,
+        consumer: AIOKafkaConsumer,
+        source: TopicPartition,
+        log: str,
+        appended: Callable[[], None] = nobody,
     ) -> None:
         self._producer, self._consumer, self._source, self._log = producer, consumer, source, log
+        self._appended = appended
 
     @abstractmethod
     async def open(self) -> None:
         """Take possession: after this no earlier owner of the partition can write."""
 
     @abstractmethod
-    async def write(
-        self,
-        outputs: Outputs,
-        changelog: Sequence[ChangelogEntry],
-        next_offset: Offset | None,
-        appended: Appended = nobody,
-    ) -> None:
+    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset | None) -> None:
         """Make ``outputs`` (by topic) and ``changelog`` durable, and the group's offset ``next_offset``: ``None`` where
         the changelog holds the position. The group is then told later (``Lane``), of all partitions in one request."""
 
@@ -103,20 +105,15 @@ class ExactlyOnce(Delivery):
         log: str,
         group: str,
         possession: Possession,
+        appended: Callable[[], None] = nobody,
     ) -> None:
-        super().__init__(producer, consumer, source, log)
+        super().__init__(producer, consumer, source, log, appended)
         self._group, self._possession = group, possession
 
     async def open(self) -> None:
         await self._possession.take(self._producer, client_of(self._consumer))
 
-    async def write(
-        self,
-        outputs: Outputs,
-        changelog: Sequence[ChangelogEntry],
-        next_offset: Offset | None,
-        appended: Appended = nobody,
-    ) -> None:
+    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset | None) -> None:
         written = by_partition(outputs)
         partitions = [TopicPartition(*place) for place in written]
         if changelog:
@@ -127,7 +124,7 @@ class ExactlyOnce(Delivery):
                 await self._producer.send_offsets_to_transaction({self._source: next_offset}, self._group)
             sent = await self._send(written) + await self._send_changelog(changelog)
             await asyncio.gather(*sent)
-            appended()
+            self._appended()
 
 
 class AtLeastOnce(Delivery):
@@ -140,15 +137,9 @@ class AtLeastOnce(Delivery):
     async def open(self) -> None:
         await self._producer.start()
 
-    async def write(
-        self,
-        outputs: Outputs,
-        changelog: Sequence[ChangelogEntry],
-        next_offset: Offset | None,
-        appended: Appended = nobody,
-    ) -> None:
+    async def write(self, outputs: Outputs, changelog: Sequence[ChangelogEntry], next_offset: Offset | None) -> None:
         await asyncio.gather(*await self._send(by_partition(outputs)))
-        appended()
+        self._appended()
         await asyncio.gather(*await self._send_changelog(changelog))
         if next_offset is not None:
             await self._consumer.commit({self._source: next_offset})

@@ -227,10 +227,11 @@ class Lane(Service, ConsumerRebalanceListener, Generic[M]):
 
     def _delivery(self, source: TopicPartition, possession: Possession) -> Delivery:
         assert self._consumer is not None, "deliveries are made only after the start"
+        log, gone = self._changelog or "", partial(self._convoy.gone, source.partition)
         if self._settings.delivery == "exactly_once":
             producer = kafka.producer(self._settings, possession.transactional_id)
-            return ExactlyOnce(producer, self._consumer, source, self._changelog or "", self._group, possession)
-        return AtLeastOnce(kafka.producer(self._settings), self._consumer, source, self._changelog or "")
+            return ExactlyOnce(producer, self._consumer, source, log, self._group, possession, gone)
+        return AtLeastOnce(kafka.producer(self._settings), self._consumer, source, log, gone)
 
     async def _show_lag(self, consumer: AIOKafkaConsumer) -> None:
         for source in consumer.assignment():

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -261,6 +260,7 @@ class PartitionLane(Generic[M]):
         self._unwritten += len(records)
         position = structs.replace(self._position, next_offset=int(records.offsets[-1]) + 1)
         await self._turn(records, loop)
+        clock.mark("turn")
         await self._write(hop, delivery, self._by_topic(result), position, self._is_state_due(hop), clock.mark)
         clock.mark("commit")
         loop.step()
@@ -296,8 +296,7 @@ class PartitionLane(Generic[M]):
                 position = structs.replace(position, state_offset=position.next_offset)
             changelog.append(position_entry(position))
         mark("state")
-        gone = partial(self._convoy.gone, self._source.partition)
-        await delivery.write(outputs, changelog, None if changelog else position.next_offset, gone)
+        await delivery.write(outputs, changelog, None if changelog else position.next_offset)
         self._is_at(position)
         if with_state:
             self._unwritten, self._written_s = 0, time.monotonic()

@@ -144,6 +144,24 @@ def test_a_transaction_is_told_what_it_holds_then_given_it_and_ends_when_all_is_
     assert write(exactly_once, Told()) == ["begin", *enlisted, offsets, *SENT, STATE, "end"]
 
 
+@pytest.mark.parametrize("ends", ["end", ("commit", {SOURCE: 42})])
+def test_that_all_is_in_the_logs_is_told_before_a_batch_ends(ends: Any) -> None:
+    told, possession = Told(), Possession("payer.0", "payer", [])
+
+    def appended() -> None:
+        told.events.append("appended")
+
+    delivery: ExactlyOnce | AtLeastOnce = (
+        ExactlyOnce(told, told, SOURCE, "payer-state", "payer", possession, appended)
+        if ends == "end"
+        else AtLeastOnce(told, told, SOURCE, "payer-state", appended)
+    )
+    asyncio.run(delivery.write(OUTPUTS, CHANGELOG, 42))
+    at = told.events.index("appended")
+    assert [each for each in told.events[:at] if each in SENT] == SENT
+    assert ends in told.events[at:]
+
+
 @pytest.mark.parametrize("make", [exactly_once, at_least_once])
 def test_without_an_offset_the_group_is_told_nothing(make: Callable[[Told], ExactlyOnce | AtLeastOnce]) -> None:
     told = Told()
