@@ -6,8 +6,10 @@ import asyncio
 import random
 from collections.abc import Sequence
 
+import orjson
+
 from services.scorer.path.scoring.model import LogisticModel
-from tests.support.deployment import Deployment, Observer, observer, settled
+from tests.support.deployment import Deployment, Observer, each_record, observer, settled
 from tests.support.load import Load
 from tests.support.payments import Entry
 from tests.support.worker import Worker
@@ -23,8 +25,9 @@ async def run_killed(
     """Send ``log`` while a scorer works on it and is killed ten times; ``models`` are announced in between.
 
     Three kills in ten fall at a drawn time after the start, the others once a drawn number of records was written, in
-    the middle of transactions; after an announcement these are decisions, so that each model decides. Returns when
-    every payment is through, with the worker running.
+    the middle of transactions. After an announcement they fall only once a decision of that model, or of the pinned
+    one, is committed: what is written may all be of a transaction that the kill cuts off. Returns when every payment is
+    through, with the worker running.
     """
     draw = random.Random(seed)
     worker = deployment.worker()
@@ -38,7 +41,7 @@ async def run_killed(
             moment = draw.randrange(1, len(log) * 3 // 4 // KILLS)  # a phase gives nine decisions for ten payments
             if kill in announcements:
                 await deployment.announce(announcements[kill])
-                await written(deployment, moment // 4, hops=("payee",))
+                await decided(deployment, deployment.settings.pinned_model or announcements[kill].hash)
             elif kill in (2, 5, 8):
                 await asyncio.sleep(draw.uniform(*START_UP_S))
             else:
@@ -64,6 +67,16 @@ async def written(
             return await _written(seen, deployment, hops) >= before + count or None
 
         await deployment.wait_for(grown, f"{count} more records are written")
+
+
+async def decided(deployment: Deployment, model_hash: str) -> None:
+    """Return once a decision of that model is committed."""
+
+    async def found() -> bool | None:
+        committed = [each async for each in each_record(deployment, deployment.settings.topics.decisions)]
+        return any(model_hash.startswith(orjson.loads(each.value)["model"]) for each in committed) or None
+
+    await deployment.wait_for(found, f"model {model_hash[:12]} decides")
 
 
 async def written_so_far(deployment: Deployment) -> int:
