@@ -56,15 +56,13 @@ async def run_killed(
     return worker
 
 
-async def written(
-    deployment: Deployment, count: int, since: int | None = None, hops: Sequence[str] = ("payer", "payee")
-) -> None:
-    """Return once ``count`` more records stand in the output topics of ``hops`` than at ``since``, by default now."""
+async def written(deployment: Deployment, count: int, since: int | None = None) -> None:
+    """Return once ``count`` more records stand in the two hops' output topics than at ``since``, by default now."""
     async with observer(deployment) as seen:
-        before = await _written(seen, deployment, hops) if since is None else since
+        before = await _written(seen, deployment) if since is None else since
 
         async def grown() -> bool | None:
-            return await _written(seen, deployment, hops) >= before + count or None
+            return await _written(seen, deployment) >= before + count or None
 
         await deployment.wait_for(grown, f"{count} more records are written")
 
@@ -82,10 +80,9 @@ async def decided(deployment: Deployment, model_hash: str) -> None:
 async def written_so_far(deployment: Deployment) -> int:
     """How many records stand in the two hops' output topics, committed or not."""
     async with observer(deployment) as seen:
-        return await _written(seen, deployment, ("payer", "payee"))
+        return await _written(seen, deployment)
 
 
-async def _written(seen: Observer, deployment: Deployment, hops: Sequence[str]) -> int:
+async def _written(seen: Observer, deployment: Deployment) -> int:
     topics = deployment.settings.topics
-    outputs = {"payer": topics.payments_by_payee, "payee": topics.decisions}
-    return sum([sum(await seen.ends(outputs[hop])) for hop in hops])
+    return sum([sum(await seen.ends(topic)) for topic in (topics.payments_by_payee, topics.decisions)])

@@ -11,7 +11,7 @@ from services.contract.units import DAY_MS, HOUR_MS
 from services.scorer.path.features.crowd import add_country, add_distinct, count_countries, count_distinct, roll_block
 from services.scorer.path.features.definitions.feature import HALF_LIFE_MS
 from services.scorer.path.features.registry import ACTIVITY_AT
-from services.scorer.path.features.rows import HALF_LIVES, PARTNERS
+from services.scorer.path.features.rows import HALF_LIVES
 from services.scorer.path.features.tables import Pool
 
 BLOCK_MS = 30 * DAY_MS
@@ -66,61 +66,6 @@ def share(part: float, whole: float, payments: int) -> float:
     if whole <= 0.0:
         return np.nan
     return part / whole
-
-
-@njit(cache=True)
-def partner_position(partners: Any, digest: int) -> int:
-    """Where the counterparty stands among ``partners``, or -1."""
-    for i in range(len(partners)):
-        if partners[i].digest == digest:
-            return i
-    return -1
-
-
-@njit(cache=True)
-def oldest_partner(row: Any) -> int:
-    """The first place that is empty, or that of the counterparty used longest ago."""
-    position = 0
-    for i in range(1, PARTNERS):
-        if row.partners_used[i] < row.partners_used[position]:
-            position = i
-    return position
-
-
-@njit(cache=True)
-def use_partner(row: Any, position: int) -> None:
-    """The counterparty in this place is now the one used last."""
-    rank = row.partners_used[position]
-    for i in range(PARTNERS):
-        if row.partners_used[i] > rank:
-            row.partners_used[i] -= 1
-    row.partners_used[position] = PARTNERS
-
-
-@njit(cache=True)
-def meet_partner(partner: Any, is_new: bool, digest: int, at_ms: int) -> None:
-    """Count a payment with the counterparty, which takes the place if it ``is_new``."""
-    low, high = at_ms & 0xFFFF_FFFF, at_ms >> 32
-    if is_new:
-        partner.digest = digest
-        partner.first_low = low
-        partner.first_high = high
-        partner.payments = 0
-    partner.last_low = low
-    partner.last_high = high
-    partner.payments += 1
-
-
-@njit(cache=True)
-def first_ms_of(partner: Any) -> int:
-    """When the counterparty was met first."""
-    return (int(partner.first_high) << 32) + int(partner.first_low)
-
-
-@njit(cache=True)
-def last_ms_of(partner: Any) -> int:
-    """When it was met last."""
-    return (int(partner.last_high) << 32) + int(partner.last_low)
 
 
 @njit(cache=True)

@@ -22,17 +22,14 @@ from services.scorer.path.features.kernels import (
     Act,
     decay_factors,
     decayed,
-    meet_partner,
-    oldest_partner,
-    partner_position,
     start_row,
     update_activity,
-    use_partner,
     write_activity,
 )
 from services.scorer.path.features.parameters import Parameters
+from services.scorer.path.features.partners import partner_position, remember_partner
 from services.scorer.path.features.registry import PAYEE_AT, PAYEE_HOP
-from services.scorer.path.features.rows import HALF_LIVES, NEAR_PARTNERS, PRICES
+from services.scorer.path.features.rows import HALF_LIVES, PRICES
 from services.scorer.path.features.state import AccountState
 from services.scorer.path.features.tables import Pool, disown, own
 
@@ -145,11 +142,11 @@ def _forget(state: _State, slot: int) -> None:
 @njit(cache=True)
 def _update(row: Any, state: _State, payment: Any, effective_ms: int, factors: Any) -> None:
     """Take a payment into its payee's rows."""
-    position = _partner_position(row, state.further, payment.payer)
+    position = partner_position(row, state.further, payment.payer)
     if payment.is_remittance == 1.0:
         row.remits_at = own(state.remits, row.remits_at)
         _update_remittance(state.remits.rows[row.remits_at], payment, position < 0, effective_ms)
-    _remember_partner(row, state.further, position, payment.payer, effective_ms)
+    remember_partner(row, state.further, position, payment.payer, effective_ms)
     if payment.payer_amount_over_cleared > EXCESS_MIN:
         row.labels_at = own(state.labels, row.labels_at)
         add_excess(state.labels.rows[row.labels_at], effective_ms, payment.payer_amount_over_cleared)
@@ -164,29 +161,6 @@ def _update(row: Any, state: _State, payment: Any, effective_ms: int, factors: A
         country=payment.payer_country,
     )
     update_activity(row, state.crowd, effective_ms, factors, act)
-
-
-@njit(cache=True)
-def _partner_position(row: Any, further: Pool, payer: Any) -> int:
-    """Where the payer stands among those remembered, or -1."""
-    position = partner_position(row.partners, payer)
-    if position >= 0 or row.further_at == 0:
-        return int(position)
-    position = partner_position(further.rows[row.further_at].partners, payer)
-    return int(position) + NEAR_PARTNERS if position >= 0 else -1
-
-
-@njit(cache=True)
-def _remember_partner(row: Any, further: Pool, position: int, payer: Any, effective_ms: int) -> None:
-    """Count a payment with the payer; the one used longest ago makes room for a new one."""
-    at = position if position >= 0 else oldest_partner(row)
-    if at < NEAR_PARTNERS:
-        meet_partner(row.partners[at], position < 0, payer, effective_ms)
-    else:
-        row.further_at = own(further, row.further_at)
-        partners = further.rows[row.further_at].partners
-        meet_partner(partners[at - NEAR_PARTNERS], position < 0, payer, effective_ms)
-    use_partner(row, at)
 
 
 @njit(cache=True)

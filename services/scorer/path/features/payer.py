@@ -21,19 +21,20 @@ from services.scorer.path.features.kernels import (
     ROUND_MIN,
     Act,
     decay_factors,
-    first_ms_of,
-    last_ms_of,
-    meet_partner,
-    oldest_partner,
-    partner_position,
     roundness,
     share,
     start_row,
     update_activity,
-    use_partner,
     write_activity,
 )
 from services.scorer.path.features.parameters import Parameters
+from services.scorer.path.features.partners import (
+    first_ms_of,
+    last_ms_of,
+    partner_of,
+    partner_position,
+    remember_partner,
+)
 from services.scorer.path.features.registry import PAYER_AT, PAYER_HOP
 from services.scorer.path.features.remittances import (
     remember_other,
@@ -72,6 +73,7 @@ class _State(NamedTuple):
     labels: Pool
     remits: Pool
     rare: Pool
+    further: Pool
 
 
 class Measured(NamedTuple):
@@ -160,11 +162,11 @@ def _payer_kernel(
         x = out.features[i]
         corridor = state.corridors[max(corridor_slots[i], 0)]
         remits = state.remits.rows[row.remits_at]
-        position = partner_position(row.partners, payment.payee)
+        position = partner_position(row, state.further, payment.payee)
         _write_payment(x, payment, limits)
         write_activity(x, PAYER_AT.payer_payments_1h, row, state.crowd, effective_ms, factors, payment.amount)
         _write_payer_only(x, row, state.crowd, payment, factors)
-        _write_pair(x, row, position, effective_ms)
+        _write_pair(x, row, state.further, position, effective_ms)
         write_typology_payment(x, payment, corridor)
         write_remittances(x, row, remits, effective_ms)
         write_context(x, row, state.rare.rows[row.rare_at], effective_ms, factors)
@@ -186,6 +188,7 @@ def _forget(state: _State, slot: int) -> None:
     disown(state.labels, row.labels_at)
     disown(state.remits, row.remits_at)
     disown(state.rare, row.rare_at)
+    disown(state.further, row.further_at)
     zero = np.zeros(1, state.rows.dtype)
     state.rows[slot] = zero[0]
 
@@ -195,9 +198,7 @@ def _update(
     row: Any, state: _State, corridor: Any, x: Any, payment: Any, position: int, effective_ms: int, factors: Any
 ) -> None:
     """Take a payment, of which ``x`` are the features, into its payer's rows and its corridor's."""
-    partner_at = position if position >= 0 else oldest_partner(row)
-    meet_partner(row.partners[partner_at], position < 0, payment.payee, effective_ms)
-    use_partner(row, partner_at)
+    remember_partner(row, state.further, position, payment.payee, effective_ms)
     _remember_device(row, payment.payer_device)
     remember_other(row, state.remits.rows[row.remits_at], state.rare, x, payment, effective_ms, factors)
     if x[PAYER_AT.is_remittance] == 1.0:
@@ -281,12 +282,12 @@ def _write_payer_only(x: Any, row: Any, crowd: Pool, payment: Any, factors: Any)
 
 
 @njit(cache=True)
-def _write_pair(x: Any, row: Any, position: int, effective_ms: int) -> None:
+def _write_pair(x: Any, row: Any, further: Pool, position: int, effective_ms: int) -> None:
     if position < 0:
         x[PAYER_AT.pair_is_new] = 1.0
         x[PAYER_AT.pair_payments] = x[PAYER_AT.pair_age] = x[PAYER_AT.pair_gap] = 0.0
         return
-    partner = row.partners[position]
+    partner = partner_of(row, further, position)
     x[PAYER_AT.pair_is_new] = 0.0
     x[PAYER_AT.pair_payments] = float(partner.payments)
     x[PAYER_AT.pair_age] = (effective_ms - first_ms_of(partner)) / DAY_MS

@@ -15,8 +15,8 @@ from services.scorer.path.features.definitions.feature import HALF_LIFE_MS, RECE
 HALF_LIVES = len(HALF_LIFE_MS)
 PARTNERS = 12
 """Counterparties remembered per account, least recently used first forgotten."""
-NEAR_PARTNERS = 4
-"""Of these, how many stand in a payee's own row: most have no more. Most payers have, so all of theirs do."""
+NEAR_PAYEES, NEAR_PAYERS = 8, 4
+"""Of these, how many stand in a payer's and in a payee's own row: most have no more."""
 NEAR_COUNTRIES = 4
 """Countries that an account's own row holds one by one, before its set of bits."""
 NEAR_RANKS = 12
@@ -74,10 +74,10 @@ _COMMON = [
     ("near_countries", "u2", (NEAR_COUNTRIES,)),  # one more than the country, 0 for none
     ("near_ranks", "u2", (NEAR_RANKS,)),  # as ``kernels.add_distinct`` packs them, 0 for none
     ("partners_used", "u1", (PARTNERS,)),  # ranks: PARTNERS for the one used last, 0 where there is none
-    *_all("u4", "crowd_at", "labels_at", "remits_at"),
+    *_all("u4", "crowd_at", "labels_at", "remits_at", "further_at"),
 ]
-FURTHER_ROW = np.dtype([("partners", _PARTNER, (PARTNERS - NEAR_PARTNERS,))], align=True)
-"""A payee's further counterparties."""
+FURTHER_PAYEES = np.dtype([("partners", _PARTNER, (PARTNERS - NEAR_PAYEES,))], align=True)
+FURTHER_PAYERS = np.dtype([("partners", _PARTNER, (PARTNERS - NEAR_PAYERS,))], align=True)
 CROWD_ROW = np.dtype([("countries", "u8", (COUNTRY_WORDS,)), ("registers", "u1", (2, REGISTERS))], align=True)
 """Of an account with more countries or counterparties than its own row holds one by one: all of them."""
 # What labels say (``confirmed.py``): all zero while an account has none.
@@ -110,7 +110,7 @@ PAYEE_LABELS = np.dtype(
 PAYER_ROW = np.dtype(
     [
         *_COMMON,
-        ("partners", _PARTNER, (PARTNERS,)),
+        ("partners", _PARTNER, (NEAR_PAYEES,)),
         *_all("f8", "night_30d", "night_known_30d", "near_threshold_7d", "refused_1d", "last_amount"),
         ("other_ms", "i8"),
         *_all("f8", "other_night", "other_night_known"),  # of other payments, as of ``other_ms``
@@ -122,10 +122,9 @@ PAYER_ROW = np.dtype(
 PAYEE_ROW = np.dtype(
     [
         *_COMMON,
-        ("partners", _PARTNER, (NEAR_PARTNERS,)),
+        ("partners", _PARTNER, (NEAR_PAYERS,)),
         ("out_value_1d", "f8"),
         ("out_ms", "i8"),
-        ("further_at", "u4"),
     ],
     align=True,
 )
@@ -165,7 +164,13 @@ PAYEE_REMITS = np.dtype(
     align=True,
 )
 POOLS: dict[np.dtype[Any], dict[str, np.dtype[Any]]] = {
-    PAYER_ROW: {"crowd": CROWD_ROW, "labels": PAYER_LABELS, "remits": PAYER_REMITS, "rare": RARE_ROW},
-    PAYEE_ROW: {"crowd": CROWD_ROW, "labels": PAYEE_LABELS, "remits": PAYEE_REMITS, "further": FURTHER_ROW},
+    PAYER_ROW: {
+        "crowd": CROWD_ROW,
+        "labels": PAYER_LABELS,
+        "remits": PAYER_REMITS,
+        "rare": RARE_ROW,
+        "further": FURTHER_PAYEES,
+    },
+    PAYEE_ROW: {"crowd": CROWD_ROW, "labels": PAYEE_LABELS, "remits": PAYEE_REMITS, "further": FURTHER_PAYERS},
 }
 """The pools that a row's ``_at`` fields point into."""

@@ -26,7 +26,7 @@ LOG = [
 GOOD: Entries = run_payer(LOG, PARAMETERS).entries
 FORMAT = (GOOD[0][1] or b"")[:8]
 RECORD = RECORD_PREFIX + bytes(4)
-ACCOUNTS, ROWS, CROWD, LABELS, REMITS, RARE, CORRIDORS, TOKENS = range(8)
+ACCOUNTS, ROWS, CROWD, LABELS, REMITS, RARE, FURTHER, CORRIDORS, TOKENS = TABLES = range(9)
 
 
 def partition(*numbers: int) -> bytes:
@@ -43,7 +43,7 @@ OTHERS: list[tuple[str, bytes, bytes | None]] = [
     ("a tombstone of no kind", b"SECRET", None),
     ("another layout", RECORD, b"12345678" + bytes(64)),
     ("a record without a head", RECORD, FORMAT),
-    ("a record of no table", RECORD, head(8, 1) + bytes(36)),
+    ("a record of no table", RECORD, head(len(TABLES), 1) + bytes(36)),
     ("a record without rows", RECORD, head(TOKENS, 0)),
     ("a record cut", RECORD, head(TOKENS, 1) + bytes(43)),
     ("a record named too long", RECORD + b"\x01", head(TOKENS, 1) + bytes(44)),

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.contract.fields import EVENT_TIME_MS_MAX
 from services.scorer.path.features import crowd as crowd_module
 from services.scorer.path.features import kernels
 from services.scorer.path.features.definitions.feature import HALF_LIFE_MS
-from services.scorer.path.features.rows import CROWD_ROW, PARTNERS, PAYER_ROW, REGISTERS
+from services.scorer.path.features.rows import CROWD_ROW, PAYER_ROW, REGISTERS
 from services.scorer.path.features.tables import Pool, Table, own
 
 DAY = 30 * 86_400_000
@@ -61,49 +60,6 @@ def test_a_share_is_nothing_without_history_and_missing_when_none_is_known() -> 
     assert (share(5.0, 0.0, 0), share(0.0, 0.0, 0)) == (0.0, 0.0)
     assert math.isnan(share(0.0, 0.0, 1))
     assert (share(1.0, 4.0, 1), share(0.25, 0.5, 9)) == (0.25, 0.5)
-
-
-def met(row: Any, digest: int, at_ms: int) -> int:
-    """Where a counterparty stands once a payment with it is counted."""
-    position = plain(kernels.partner_position)(row.partners, digest)
-    at = position if position >= 0 else plain(kernels.oldest_partner)(row)
-    plain(kernels.meet_partner)(row.partners[at], position < 0, digest, at_ms)
-    plain(kernels.use_partner)(row, at)
-    return int(at)
-
-
-def test_the_counterparty_used_longest_ago_makes_room() -> None:
-    row = account()
-    for payment in range(PARTNERS + 2):
-        assert plain(kernels.partner_position)(row.partners, 100 + payment) == -1
-        met(row, 100 + payment, 1_000 + payment)
-        if payment == PARTNERS - 1:  # the first is used again, so it is the second's turn to leave
-            met(row, 100, 5_000)
-    left = {
-        int(each.digest): (kernels.first_ms_of(each), kernels.last_ms_of(each), int(each.payments))
-        for each in row.partners
-    }
-    assert sorted(left) == [100, *range(103, 100 + PARTNERS + 2)]
-    assert left[100] == (1_000, 5_000, 2)
-    assert left[103] == (1_003, 1_003, 1)
-    assert [plain(kernels.partner_position)(row.partners, digest) for digest in (101, 102)] == [-1, -1]
-    assert row.partners[plain(kernels.partner_position)(row.partners, 104)].digest == 104
-    assert sorted(row.partners_used) == list(range(1, PARTNERS + 1))
-
-
-def test_a_counterparty_that_takes_a_place_begins_anew_there() -> None:
-    row = account()
-    assert [met(row, 7, 1_000), met(row, 7, 1_000), met(row, 8, 2_000)] == [0, 0, 1], "the first place that is empty"
-    assert [int(row.partners[at].payments) for at in range(3)] == [2, 1, 0]
-
-
-def test_the_times_of_a_counterparty_are_exact_up_to_the_last_that_a_payment_may_have() -> None:
-    row = account()
-    times = (EVENT_TIME_MS_MAX - 1, EVENT_TIME_MS_MAX)
-    for at_ms in times:
-        at = met(row, 7, at_ms)
-    partner = row.partners[at]
-    assert (plain(kernels.first_ms_of)(partner), plain(kernels.last_ms_of)(partner)) == times
 
 
 def crowd() -> Pool:
