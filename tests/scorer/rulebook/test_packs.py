@@ -73,9 +73,14 @@ def outcome_of(bounds: tuple[Condition, ...], x: list[float]) -> int:
 
 
 def is_silent(pack: Pack, role: Role, x: list[float]) -> bool:
-    """Whether ``pack`` asks nothing of the role but what is immediate."""
-    needed = (*pack.silent_when, *(pack.silent_of_payee_when if role == "payee" else ()))
-    return bool(pack.silent_when) and all(outcome_of((bound,), x) == HIT for bound in needed)
+    """Whether ``pack`` asks nothing of the role but what is immediate. What is missing ends no silence."""
+
+    def keeps(bounds: tuple[Condition, ...]) -> bool:
+        outcomes = {outcome_of((bound,), x) for bound in bounds}
+        return HIT in outcomes and NO_HIT not in outcomes
+
+    narrower = pack.silent_of_payee_when if role == "payee" else ()
+    return keeps(pack.silent_when) and (not narrower or keeps(narrower))
 
 
 def twin(pack: Pack, role: Role, x: list[float], evidence: float) -> tuple[float, bool]:

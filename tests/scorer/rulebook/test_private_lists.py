@@ -64,7 +64,8 @@ def test_private_lists_are_hashes_under_the_deployers_key(setting: str, tmp_path
 
 def test_without_a_lexicon_nothing_is_known_of_a_reference() -> None:
     lists = PrivateLists(lexicon=KeyedList(b"key", [keyed_hash(b"key", term_of("LEX_PRIVATE_07"))]))
-    assert lists.hold_terms(["see lex_private_07", "LEX_PRIVATE_08", None]).tolist() == [1.0, 0.0, 0.0]
+    assert lists.hold_terms(["see lex_private_07", "LEX_PRIVATE_08"]).tolist() == [1.0, 0.0]
+    assert np.isnan(lists.hold_terms([None])).all(), "a text that is not told may hold anything"
     assert np.isnan(PrivateLists().hold_terms(["LEX_PRIVATE_07"])).all()
     for text in ("", "--", "one two three four"):
         with pytest.raises(ValueError, match="1 to 3 words"):

@@ -16,12 +16,14 @@ from services.scorer.path.decoding.content import CONTENT_BYTES_MAX, digest_cont
 from services.scorer.path.decoding.fields import AT, COUNT, STATUSES
 from services.scorer.path.decoding.walk import walk
 from services.scorer.path.features.inputs import (
+    CARD,
     COUNTRY_CODE,
     CURRENCY_CODE,
     NO_MERCHANT,
     OTHER_MERCHANT,
     STATUS_CODE,
     UNKNOWN_OFFSET,
+    UNTOLD_MERCHANT,
     merchant_class,
 )
 
@@ -48,6 +50,7 @@ _COUNTRIES = _codes({code: COUNTRY_CODE[code] for code in COUNTRIES}, 2)
 _MERCHANTS = np.array([merchant_class(f"{number:04}") for number in range(10_000)], dtype=np.int64)
 _ACCEPTED = STATUS_CODE["accepted"]
 _NONE = np.frombuffer(b"none", dtype=np.uint8)
+_CARD = np.frombuffer(CARD.encode(), dtype=np.uint8)
 _STATUS_TEXTS = tuple(np.frombuffer(status.encode(), dtype=np.uint8) for status in STATUSES)
 _STATUS_NUMBERS = tuple(STATUS_CODE[status] for status in STATUSES)
 
@@ -104,7 +107,6 @@ def walk_all(log: Log, deployment: Deployment, out: Walked) -> None:
     numbers = np.zeros(COUNT, dtype=np.int64)
     name = np.empty(_NAME_BYTES_MAX, dtype=np.uint8)
     room = np.empty(CONTENT_BYTES_MAX, dtype=np.uint8)
-    no_rail = _digest(log.data, 0, 0, deployment.key)
     for i in range(len(log.values)):
         start, length = log.values[i, 0], log.values[i, 1]
         out.plain[i] = False
@@ -124,7 +126,7 @@ def walk_all(log: Log, deployment: Deployment, out: Walked) -> None:
         if spans[AT.tenant, 1] < 0:
             spans[AT.tenant, 0], spans[AT.tenant, 1] = deployment.tenant_at, len(deployment.tenant)
         row, key = out.rows[i], deployment.key
-        row.rail = _of_span(log.data, spans[AT.rail], key) if spans[AT.rail, 1] >= 0 else no_rail
+        row.rail = _of_span(log.data, spans[AT.rail], key) if spans[AT.rail, 1] >= 0 else np.uint64(0)
         row.payer_device = _of_span(log.data, spans[AT.device], key) if spans[AT.device, 1] >= 0 else np.uint64(0)
         row.payer = _of_span(log.data, spans[AT.payer_account], key)
         row.payee = _of_span(log.data, spans[AT.payee_account], key)
@@ -178,16 +180,16 @@ def _write_row(row: Any, data: Any, spans: Any, numbers: Any, deployment: Deploy
     row.offset_minutes = _or(numbers, spans, AT.utc_offset_minutes, UNKNOWN_OFFSET)
     row.opened_ms = _or(numbers, spans, AT.payer_opened_ms, -1)
     row.payee_opened_ms = _or(numbers, spans, AT.payee_opened_ms, -1)
-    row.merchant = _merchant(data, spans[AT.merchant_category])
+    row.merchant = _merchant(data, spans[AT.merchant_category], spans[AT.rail])
     row.payee_minor = float(numbers[AT.payee_minor]) if spans[AT.payee_minor, 1] >= 0 else np.nan
     row.unrelated = np.nan
     if spans[AT.relationship, 1] >= 0:
         row.unrelated = 1.0 if _equals(data, spans[AT.relationship], _NONE) else 0.0
     row.excuse = -1
     row.is_handle = False
-    row.reference_absent = True
+    row.reference_absent = np.nan if spans[AT.reference, 1] < 0 else 1.0
     row.text = np.uint64(0)
-    row.confirmed = 0.0
+    row.confirmed = np.nan
     row.in_lexicon = np.nan
     row.first_refused = False
     row.verdict = 0
@@ -242,9 +244,9 @@ def _status(data: Any, span: Any) -> int:
 
 
 @njit(cache=True)
-def _merchant(data: Any, span: Any) -> int:
+def _merchant(data: Any, span: Any, rail: Any) -> int:
     if span[1] < 0:
-        return NO_MERCHANT
+        return UNTOLD_MERCHANT if _equals(data, rail, _CARD) else NO_MERCHANT
     if span[1] != _CATEGORY_DIGITS:
         return OTHER_MERCHANT
     number = 0

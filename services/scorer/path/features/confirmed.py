@@ -127,7 +127,7 @@ def label_payer(labels: Any, last_ms: int, label: Any) -> bool:
 
 @njit(cache=True)
 def label_payee(labels: Any, last_ms: int, label: Any) -> None:
-    """Take a label (``LABEL_INPUT``) into its payee's row. A payment whose value is missing passes for a usual one."""
+    """Take a label (``LABEL_INPUT``) into its payee's row. A payment whose value is missing is no usual one."""
     elapsed_ms = _pass(labels, last_ms, label.event_ms)
     flag = 1.0 if label.confirmed else 0.0
     labels.matured[0] = decayed(labels.matured[0], elapsed_ms, _H1) + 1.0
@@ -139,7 +139,7 @@ def label_payee(labels: Any, last_ms: int, label: Any) -> None:
     labels.usual_matured_7d = decayed(labels.usual_matured_7d, elapsed_ms, _H7)
     labels.usual_confirmed_7d = decayed(labels.usual_confirmed_7d, elapsed_ms, _H7)
     labels.usual_matured_30d = decayed(labels.usual_matured_30d, elapsed_ms, _H30)
-    if label.value >= USUAL_MAX:
+    if not label.value < USUAL_MAX:
         return
     labels.usual_matured_7d += 1.0
     labels.usual_confirmed_7d += flag

@@ -17,7 +17,8 @@ CORRIDOR_ROW = np.dtype(
     [
         ("low", "u8"),  # half of the digest of its name, both 0 in the row that corridors share
         ("high", "u8"),
-        ("ms", "i8"), ("remits", "i8"), ("weight", "f8"), ("log_sum", "f8"), ("squares", "f8"), ("rounded", "f8"),
+        ("ms", "i8"), ("remits", "i8"), ("weight", "f8"), ("log_sum", "f8"), ("squares", "f8"),
+        ("rounds", "i8"), ("round_weight", "f8"), ("rounded", "f8"),  # of those whose roundness is known
     ]
 )  # fmt: skip
 

@@ -21,6 +21,8 @@ from services.scorer.path.features.references import Reference
 UNKNOWN_OFFSET = -100_000
 """Stands for an unknown UTC offset in ``offset_minutes``."""
 STATUS_CODE = {"attempted": 0, "accepted": 1, "rejected": 2, "returned": 3}
+ATTEMPTED = STATUS_CODE["attempted"]
+"""The status of a payment of which it is not told yet whether it was refused."""
 REFUSED = STATUS_CODE["rejected"]
 """A payment with this status or a later one was refused: no money moved."""
 COUNTRY_CODE: dict[str | None, int] = {
@@ -30,7 +32,9 @@ COUNTRY_CODE: dict[str | None, int] = {
 
 
 CURRENCY_CODE = {code: at for at, code in enumerate(sorted(CURRENCY_EXPONENT))}
-NO_MERCHANT, ADULT, TRAVEL, OTHER_MERCHANT = range(4)
+NO_MERCHANT, ADULT, TRAVEL, OTHER_MERCHANT, UNTOLD_MERCHANT = range(5)
+CARD = "card"
+"""The rail on which every payment has a merchant category, told or not."""
 _ADULT = frozenset({"5967", "7273"})
 _TRAVEL = frozenset({"4511", "4722", "7011", *map(str, range(3000, 4000))})
 _MONEY_TRANSFER = "4829"
@@ -50,6 +54,12 @@ def merchant_class(category: str) -> int:
 _class_of = remembered(merchant_class, 4_096)
 
 
+def _merchant_of(payment: Payment) -> int:
+    if payment.merchant_category is not None:
+        return _class_of(payment.merchant_category)
+    return UNTOLD_MERCHANT if payment.rail == CARD else NO_MERCHANT
+
+
 PAYER_INPUT = np.dtype(
     [
         ("event_ms", "i8"),
@@ -65,18 +75,21 @@ PAYER_INPUT = np.dtype(
         ("opened_ms", "i8"),
         ("payee_opened_ms", "i8"),
         ("excuse", "i8"),  # kind of benign reason that the reference gives
-        ("merchant", "i8"),  # NO_MERCHANT, ADULT, TRAVEL or OTHER_MERCHANT
+        ("merchant", "i8"),  # NO_MERCHANT and the like
         ("payee_minor", "f8"),
         ("unrelated", "f8"),
-        ("confirmed", "f8"),  # whether the payee stands in the deployer's list
-        ("in_lexicon", "f8"),  # whether the reference holds a term of the private lexicon; NaN while there is none
-        ("rail", "u8"),  # digest, like all that follow
+        ("confirmed", "f8"),  # whether the payee stands in the deployer's list; NaN while there is none
+        (
+            "in_lexicon",
+            "f8",
+        ),  # whether the reference holds a term of the private lexicon; NaN while there is none, or no text
+        ("reference_absent", "f8"),  # whether the text that is told is empty; NaN where none is
+        ("rail", "u8"),  # digest, like all that follow; 0 where none is told
         ("payer_device", "u8"),  # 0 where none is told
         ("payment", "u8"),
         ("payer", "u8"),
         ("payee", "u8"),
         ("text", "u8"),  # of the reference, 0 for one that is too short to tell
-        ("reference_absent", "?"),
         ("is_handle", "?"),
         ("first_refused", "?"),  # whether a status says for the first time that it was refused
         ("verdict", "u1"),  # of ``identities``, like the one before
@@ -161,18 +174,18 @@ def payer_rows(payments: Sequence[Payment], eur_per_minor: dict[str, float], pri
         opened_ms=_or_minus_one(p.payer.opened_ms for p in payments),
         payee_opened_ms=_or_minus_one(p.payee.opened_ms for p in payments),
         excuse=(each.kind for each in told),
-        merchant=(NO_MERCHANT if p.merchant_category is None else _class_of(p.merchant_category) for p in payments),
+        merchant=(_merchant_of(p) for p in payments),
         payee_minor=_or_nan(p.payee.minor for p in payments),
         unrelated=_or_nan(None if p.relationship is None else p.relationship == "none" for p in payments),
         confirmed=private.are_confirmed([p.payee.account for p in payments]),
         in_lexicon=private.hold_terms([p.reference for p in payments]),
-        rail=(rail(p.rail or "") for p in payments),
+        rail=(0 if p.rail is None else rail(p.rail) for p in payments),
         payer_device=(0 if p.device is None else digest(p.device) for p in payments),
         payment=(digest(f"{p.tenant}\x1f{p.payer.account}\x1f{p.payment_id}") for p in payments),
         payer=(digest(p.payer.account) for p in payments),
         payee=(digest(p.payee.account) for p in payments),
         text=(each.digest for each in told),
-        reference_absent=(not (p.reference and p.reference.strip()) for p in payments),
+        reference_absent=_or_nan(None if p.reference is None else not p.reference.strip() for p in payments),
         is_handle=(each.is_handle for each in told),
         first_refused=repeat(False, n),
         verdict=repeat(0, n),

@@ -69,10 +69,24 @@ def share(part: float, whole: float, payments: int) -> float:
 
 
 @njit(cache=True)
+def no_amount_told(row: Any) -> bool:
+    """Whether an account has payments, and the amount of none of them is known."""
+    return bool(row.payments > 0 and row.small_known_30d <= 0.0)
+
+
+@njit(cache=True)
+def no_border_told(row: Any) -> bool:
+    """Whether an account has payments, and of none it is known whether it crossed a border."""
+    return bool(row.payments > 0 and row.cross_border_known_30d <= 0.0)
+
+
+@njit(cache=True)
 def amount_deviation(row: Any, amount: float) -> float:
     """How far ``amount`` is from the row's decayed mean of log amounts, in standard deviations."""
-    if row.log_amounts < HISTORY_MIN or np.isnan(amount):
-        return np.nan if np.isnan(amount) else 0.0
+    if np.isnan(amount) or no_amount_told(row):
+        return np.nan
+    if row.log_amounts < HISTORY_MIN:
+        return 0.0
     if row.log_amount_weight <= 0.0:  # underflow, after some 88 years
         return 0.0
     mean = row.log_amount_sum / row.log_amount_weight
@@ -94,19 +108,21 @@ def write_activity(x: Any, at: int, row: Any, crowd: Pool, effective_ms: int, fa
     """Write the features that payer and payee have in common (``ACTIVITY_AT``) into ``x[at:]``."""
     for h in range(HALF_LIVES):
         x[at + ACTIVITY_AT.payments_1h + h] = row.count[h] * factors[h]
-        x[at + ACTIVITY_AT.value_1h + h] = row.value[h] * factors[h]
+        x[at + ACTIVITY_AT.value_1h + h] = np.nan if no_amount_told(row) else row.value[h] * factors[h]
     x[at + ACTIVITY_AT.small_share_30d] = share(row.small_30d, row.small_known_30d, row.payments)
     x[at + ACTIVITY_AT.cross_border_share_30d] = share(row.cross_border_30d, row.cross_border_known_30d, row.payments)
     x[at + ACTIVITY_AT.round_share_30d] = share(row.round_30d, row.count[H_30D], row.payments)
     x[at + ACTIVITY_AT.gap] = (effective_ms - row.last_ms) / HOUR_MS
     x[at + ACTIVITY_AT.gap_mean] = row.gap_mean / HOUR_MS
-    x[at + ACTIVITY_AT.gap_variation] = np.sqrt(row.gap_variance) / row.gap_mean if row.gap_mean > 0.0 else 0.0
+    varies = row.payments > 2 and row.gap_mean > 0.0
+    x[at + ACTIVITY_AT.gap_variation] = np.sqrt(row.gap_variance) / row.gap_mean if varies else np.nan
     x[at + ACTIVITY_AT.age] = (effective_ms - row.first_ms) / DAY_MS
     x[at + ACTIVITY_AT.payments_total] = float(row.payments)
     x[at + ACTIVITY_AT.others_60d] = count_distinct(row, crowd, effective_ms // BLOCK_MS)
     x[at + ACTIVITY_AT.new_others_1d] = row.new_partners_1d * factors[H_1D]
     x[at + ACTIVITY_AT.new_others_7d] = row.new_partners_7d * factors[H_7D]
-    x[at + ACTIVITY_AT.corridors] = count_countries(row, crowd)
+    countries = count_countries(row, crowd)
+    x[at + ACTIVITY_AT.corridors] = np.nan if countries == 0.0 and row.payments > 0 else countries
     x[at + ACTIVITY_AT.amount_deviation] = amount_deviation(row, amount)
 
 

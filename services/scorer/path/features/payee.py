@@ -17,11 +17,12 @@ from services.scorer.path.features.confirmed import EXCESS_MIN, add_excess, labe
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
 from services.scorer.path.features.inputs import REFUSED
 from services.scorer.path.features.kernels import (
-    H_1D,
     ROUND_MIN,
     Act,
     decay_factors,
     decayed,
+    no_border_told,
+    share,
     start_row,
     update_activity,
     write_activity,
@@ -119,11 +120,11 @@ def _write(x: Any, row: Any, state: _State, payment: Any, effective_ms: int, fac
     """Write ``PAYEE_HOP`` of a payment into ``x``."""
     opened_ms = payment.opened_ms
     write_activity(x, PAYEE_AT.payee_payments_1h, row, state.crowd, effective_ms, factors, payment.amount)
-    x[PAYEE_AT.payee_passed_on_share_1d] = _passed_on(row, effective_ms, row.value[H_1D] * factors[H_1D])
+    x[PAYEE_AT.payee_passed_on_share_1d] = _passed_on(row, effective_ms, x[PAYEE_AT.payee_value_1d])
     x[PAYEE_AT.payee_account_age] = max(payment.event_ms - opened_ms, 0) / DAY_MS if opened_ms >= 0 else np.nan
     x[PAYEE_AT.payee_is_confirmed] = payment.confirmed
     x[PAYEE_AT.reference_in_lexicon] = payment.in_lexicon
-    _write_remittances(x, state.remits.rows[row.remits_at], payment, effective_ms)
+    _write_remittances(x, row, state.remits.rows[row.remits_at], payment, effective_ms)
     write_payee_confirmed(x, state.labels.rows[row.labels_at], effective_ms)
 
 
@@ -185,27 +186,28 @@ def _pay_out(row: Any, event_ms: int, amount: float) -> None:
 
 @njit(cache=True)
 def _passed_on(row: Any, effective_ms: int, in_value: float) -> float:
-    """Money out over money in, both decayed to ``effective_ms``."""
-    if in_value <= 0.0:
-        return 0.0
+    """Money out over money in, both decayed to ``effective_ms``; missing where the money in is."""
+    if not in_value > 0.0:
+        return float(in_value)
     out_value = decayed(row.out_value_1d, max(effective_ms - row.out_ms, 0), _H1_MS)
     return float(min(out_value / in_value, PASSED_ON_MAX))
 
 
 @njit(cache=True)
-def _write_remittances(x: Any, row: Any, payment: Any, effective_ms: int) -> None:
+def _write_remittances(x: Any, account: Any, row: Any, payment: Any, effective_ms: int) -> None:
     """The features of the payee's earlier remittances, from ``payee_remit_180d`` to ``payee_shared_payees_360d``. Sums
     stand as of the latest one and decay when they are read."""
-    if np.isnan(payment.is_remittance):
+    if np.isnan(payment.is_cross_border) or no_border_told(account):
         x[PAYEE_AT.payee_remit_180d : PAYEE_AT.payee_shared_payees_360d + 1] = np.nan
         return
     f180 = decayed(1.0, effective_ms - row.remit_ms, _H180_MS) if row.remits > 0 else 0.0
-    small_share = row.remit_small / row.remit_small_known if row.remit_small_known > 0.0 else 0.0
+    small_share = share(row.remit_small, row.remit_small_known, row.remits)
+    new_payers = np.nan if np.isnan(small_share) else row.small_new_payers * f180
     x[PAYEE_AT.payee_remit_180d] = row.remit_180d * f180
-    x[PAYEE_AT.payee_small_new_payers_180d] = row.small_new_payers * f180
+    x[PAYEE_AT.payee_small_new_payers_180d] = new_payers
     x[PAYEE_AT.payee_small_remit_share_180d] = small_share
     x[PAYEE_AT.payee_country_entropy_180d] = _entropy(row)
-    x[PAYEE_AT.payee_text_collisions_180d] = row.collisions * f180
+    x[PAYEE_AT.payee_text_collisions_180d] = row.collisions * f180 if _any_text(row) else np.nan
     risky, most = 0, 0
     for i in range(PRICES):
         other = row.risky_payers[i]
@@ -234,18 +236,28 @@ def _in_common(some: Any, others: Any) -> int:
 
 @njit(cache=True)
 def _entropy(row: Any) -> float:
-    """Of the payers' countries, nats. All counts decay alike, so they stand as of the latest remittance."""
+    """Of the payers' countries, nats; missing while remittances tell none. All counts decay alike, so they stand as of
+    the latest remittance."""
     total = 0.0
     for i in range(PRICES):
         total += row.payer_countries[i].count
     if total <= 0.0:
-        return 0.0
+        return 0.0 if row.remits == 0 else np.nan
     entropy = 0.0
     for i in range(PRICES):
         part = row.payer_countries[i].count / total
         if part > 0.0:
             entropy -= part * np.log(part)
     return max(entropy, 0.0)
+
+
+@njit(cache=True)
+def _any_text(row: Any) -> bool:
+    """Whether some remittance told a text that can be told from others, or there is none yet."""
+    for i in range(PRICES):
+        if row.texts[i].used > 0:
+            return True
+    return bool(row.remits == 0)
 
 
 @njit(cache=True)
@@ -273,6 +285,8 @@ def _meet_country(row: Any, country: int, f180: float) -> None:
             position = i
         if row.payer_countries[i].used < row.payer_countries[oldest].used:
             oldest = i
+    if country < 0:
+        return
     if position < 0:
         position = oldest
         row.payer_countries[position].country = country

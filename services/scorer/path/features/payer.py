@@ -8,12 +8,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from services.contract.units import DAY_MS, HOUR_MS
+from services.contract.units import DAY_MS
 from services.scorer.path.features.confirmed import EXCESS_MIN, add_excess, label_payer, write_payer_confirmed
-from services.scorer.path.features.crowd import has_country
+from services.scorer.path.features.context import is_told, remember_other, remember_refused, write_context
+from services.scorer.path.features.crowd import count_countries, has_country
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
-from services.scorer.path.features.identities import FORWARD
-from services.scorer.path.features.inputs import REFUSED, UNKNOWN_OFFSET
+from services.scorer.path.features.identities import FORWARD, STATUS_UPDATE
+from services.scorer.path.features.inputs import ATTEMPTED, NO_MERCHANT, REFUSED, UNTOLD_MERCHANT
 from services.scorer.path.features.kernels import (
     H_1D,
     H_7D,
@@ -21,12 +22,14 @@ from services.scorer.path.features.kernels import (
     ROUND_MIN,
     Act,
     decay_factors,
+    no_amount_told,
     roundness,
     share,
     start_row,
     update_activity,
     write_activity,
 )
+from services.scorer.path.features.local import received_minor, remember_offset, write_local_time
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.partners import (
     first_ms_of,
@@ -37,15 +40,12 @@ from services.scorer.path.features.partners import (
 )
 from services.scorer.path.features.registry import PAYER_AT, PAYER_HOP
 from services.scorer.path.features.remittances import (
-    remember_other,
-    remember_refused,
     update_remittance,
-    write_context,
     write_recent_payees,
     write_remittances,
     write_typology_payment,
 )
-from services.scorer.path.features.rows import DEVICES, HALF_LIVES
+from services.scorer.path.features.rows import DEVICES, HALF_LIVES, MERCHANTS, OUTCOMES, TEXTS
 from services.scorer.path.features.state import AccountState
 from services.scorer.path.features.tables import Pool, disown, own
 
@@ -149,6 +149,8 @@ def _payer_kernel(
         if row.payments > 0 and payment.now_ms - row.last_ms > limits.idle_ms:
             _forget(state, slots[i])
         if payment.verdict != FORWARD:
+            if payment.verdict == STATUS_UPDATE and row.payments > 0:
+                row.told |= OUTCOMES
             if payment.first_refused and row.payments > 0:
                 row.refused_1d += 1.0
                 row.rare_at = own(state.rare, row.rare_at)
@@ -163,7 +165,7 @@ def _payer_kernel(
         corridor = state.corridors[max(corridor_slots[i], 0)]
         remits = state.remits.rows[row.remits_at]
         position = partner_position(row, state.further, payment.payee)
-        _write_payment(x, payment, limits)
+        _write_payment(x, row, payment, limits)
         write_activity(x, PAYER_AT.payer_payments_1h, row, state.crowd, effective_ms, factors, payment.amount)
         _write_payer_only(x, row, state.crowd, payment, factors)
         _write_pair(x, row, state.further, position, effective_ms)
@@ -200,6 +202,8 @@ def _update(
     """Take a payment, of which ``x`` are the features, into its payer's rows and its corridor's."""
     remember_partner(row, state.further, position, payment.payee, effective_ms)
     _remember_device(row, payment.payer_device)
+    remember_offset(row, payment)
+    _remember_told(row, payment)
     remember_other(row, state.remits.rows[row.remits_at], state.rare, x, payment, effective_ms, factors)
     if x[PAYER_AT.is_remittance] == 1.0:
         row.remits_at = own(state.remits, row.remits_at)
@@ -236,36 +240,32 @@ def _take_label(state: _State, slot: int, idle_ms: int, label: Any) -> bool:
 
 
 @njit(cache=True)
-def _write_payment(x: Any, payment: Any, limits: _Limits) -> None:
+def _write_payment(x: Any, row: Any, payment: Any, limits: _Limits) -> None:
     amount = payment.amount
     is_small = limits.small_from <= amount <= limits.small_to
     is_near = limits.near_threshold_from <= amount < limits.near_threshold_to
-    received = payment.received_minor
+    received = received_minor(payment)
     x[PAYER_AT.amount] = amount
     x[PAYER_AT.amount_roundness] = roundness(payment.amount_minor)
     x[PAYER_AT.received_roundness] = roundness(received) if received >= 0 else np.nan
     x[PAYER_AT.amount_is_small] = np.nan if np.isnan(amount) else (1.0 if is_small else 0.0)
     x[PAYER_AT.amount_is_near_threshold] = np.nan if np.isnan(amount) else (1.0 if is_near else 0.0)
     x[PAYER_AT.is_cross_border] = payment.cross_border
-    if payment.offset_minutes == UNKNOWN_OFFSET:
-        x[PAYER_AT.local_hour_sin] = x[PAYER_AT.local_hour_cos] = x[PAYER_AT.local_is_night] = np.nan
-    else:
-        local_ms = (payment.event_ms + payment.offset_minutes * 60_000) % DAY_MS
-        hour = local_ms / HOUR_MS
-        x[PAYER_AT.local_hour_sin] = np.sin(2.0 * np.pi * hour / 24.0)
-        x[PAYER_AT.local_hour_cos] = np.cos(2.0 * np.pi * hour / 24.0)
-        x[PAYER_AT.local_is_night] = 1.0 if hour >= 22.0 or hour < 5.0 else 0.0
+    write_local_time(x, row, payment)
     opened_ms = payment.opened_ms
     x[PAYER_AT.payer_account_age] = max(payment.event_ms - opened_ms, 0) / DAY_MS if opened_ms >= 0 else np.nan
     x[PAYER_AT.is_refused] = 1.0 if payment.status >= REFUSED else 0.0
-    x[PAYER_AT.reference_is_absent] = 1.0 if payment.reference_absent else 0.0
+    is_absent = payment.reference_absent
+    if np.isnan(is_absent) and row.told & TEXTS:
+        is_absent = 1.0
+    x[PAYER_AT.reference_is_absent] = is_absent
 
 
 @njit(cache=True)
 def _write_payer_only(x: Any, row: Any, crowd: Pool, payment: Any, factors: Any) -> None:
     country, amount = payment.payee_country, payment.amount
     x[PAYER_AT.payer_night_share_30d] = share(row.night_30d, row.night_known_30d, row.payments)
-    if country < 0:
+    if country < 0 or (row.payments > 0 and count_countries(row, crowd) == 0.0):
         x[PAYER_AT.corridor_is_new] = np.nan
     else:
         x[PAYER_AT.corridor_is_new] = 0.0 if has_country(row, crowd, country) else 1.0
@@ -277,8 +277,8 @@ def _write_payer_only(x: Any, row: Any, crowd: Pool, payment: Any, factors: Any)
         x[PAYER_AT.payer_amount_over_last] = np.nan
     else:
         x[PAYER_AT.payer_amount_over_last] = amount / max(row.last_amount, _AMOUNT_MIN)
-    x[PAYER_AT.payer_near_threshold_7d] = row.near_threshold_7d * factors[H_7D]
-    x[PAYER_AT.payer_refused_1d] = row.refused_1d * factors[H_1D]
+    x[PAYER_AT.payer_near_threshold_7d] = np.nan if no_amount_told(row) else row.near_threshold_7d * factors[H_7D]
+    x[PAYER_AT.payer_refused_1d] = row.refused_1d * factors[H_1D] if is_told(row, OUTCOMES) else np.nan
 
 
 @njit(cache=True)
@@ -298,10 +298,12 @@ def _write_pair(x: Any, row: Any, further: Pool, position: int, effective_ms: in
 def _device_is_new(row: Any, device: Any) -> float:
     if device == 0:
         return np.nan
+    if row.devices[0] == 0:
+        return np.nan if row.payments > 0 else 0.0
     for i in range(DEVICES):
         if row.devices[i] == device:
             return 0.0
-    return 1.0 if row.devices[0] != 0 else 0.0
+    return 1.0
 
 
 @njit(cache=True)
@@ -315,6 +317,16 @@ def _remember_device(row: Any, device: Any) -> None:
     for i in range(position, 0, -1):
         row.devices[i] = row.devices[i - 1]
     row.devices[0] = device
+
+
+@njit(cache=True)
+def _remember_told(row: Any, payment: Any) -> None:
+    if not np.isnan(payment.reference_absent):
+        row.told |= TEXTS
+    if payment.merchant not in (NO_MERCHANT, UNTOLD_MERCHANT):
+        row.told |= MERCHANTS
+    if payment.status != ATTEMPTED:
+        row.told |= OUTCOMES
 
 
 @njit(cache=True)

@@ -94,17 +94,22 @@ class PrivateLists:
     """Which hold the key of digests."""
 
     def are_confirmed(self, accounts: Sequence[str]) -> NDArray[np.float64]:
-        """float64[n]: 1 for each of ``accounts`` that was confirmed, else 0."""
+        """float64[n]: 1 for each of ``accounts`` that was confirmed, else 0; NaN without a list."""
         if not self.confirmed:
-            return np.zeros(len(accounts))
+            return np.full(len(accounts), np.nan)
         return np.array([float(account in self.confirmed) for account in accounts], dtype=np.float64)
 
     def hold_terms(self, references: Sequence[str | None]) -> NDArray[np.float64]:
-        """float64[n]: 1 where a term of the lexicon stands in a reference, 0 where none does; NaN without a lexicon."""
+        """float64[n]: 1 where a term of the lexicon stands in a reference, 0 where none does; NaN without a lexicon,
+        and where no text is told."""
         if not self.lexicon:
             return np.full(len(references), np.nan)
         return np.array(
-            [float(any(term in self.lexicon for term in _terms(text or ""))) for text in references], dtype=np.float64
+            [
+                np.nan if text is None else float(any(term in self.lexicon for term in _terms(text)))
+                for text in references
+            ],
+            dtype=np.float64,
         )
 
 

@@ -19,15 +19,26 @@ Mathematics shared by all of them:
   once, when it is first refused. Money follows the first status.
 - The **partition's event time** is the latest that is not one payer's word alone (``event_time``): by more than a day
   it moves only when another payer's payment confirms that.
+- **Not told is no fact.** While an account has payments, and none of them tells what a feature asks, the feature is
+  missing: a count, sum or maximum as much as a share. Where some tell it, it is over those: a share or mean of them, a
+  lower bound of a count. Without any history it stands at the value that its meaning gives, unless that would speak for
+  an innocent reading: then it is missing, too.
+- **Local time** is by the offset from UTC that the payment tells; else by the one that its payer told last; else by the
+  one that is usual in the payer's country, where all of it keeps one time (``services.contract.local``).
+- **Reference** texts that are empty are told to be empty. One that is left out counts as empty once another payment of
+  its payer has told one, and is not told before.
 - **Remittance**: a payment that crosses a border and has no merchant category, or that of money transfer (4829), which
-  says that a card funded it. What is said of an account's remittances is over its earlier ones, whatever this payment
-  is; it is missing when it is not told whether *this* payment crosses a border. ``_180d`` is a further half-life, for
-  remittances only. A share or mean over remittances is a decayed sum over the decayed count of those whose value is
-  known, and ``0`` while there is none.
+  says that a card funded it. On the rail ``card`` a payment has a category, so where that is not told it is not known
+  whether it is one. What is said of an account's remittances is over its earlier ones, whatever this payment
+  is; it is missing when it is not told whether *this* payment crosses a border, or whether any earlier one did.
+  ``_180d`` is a further half-life, for remittances only. A share or mean over remittances is a decayed sum over the
+  decayed count of those whose value is known; ``0`` while there is no remittance, missing (NaN) while there are some
+  and the value of none is known. What is *round in either currency* is known where both amounts are.
 - **Corridor**: payer's country, payee's country and rail, with the currency paid or received in place of a country that
   is not told. A corridor's baseline is over its earlier payments in this
   partition (an estimate, therefore, where there are several), decayed with a half-life of 30 d by the partition's event
-  time; what is held against it is missing until it has seen 30 remittances with a known amount.
+  time; what is held against it is missing until it has seen 30 remittances with a known amount,
+  and for roundness until it has seen 30 of which that is known, too.
 - **Shared tokens**: the phones, devices and pick-up points that remittances tell of their payees, each of its kind and
   tenant. A remittance joins the tokens that it tells, and with them all that they are joined with, into one group, in
   the order device, phone, pick-up point; one is left apart where the group would then have more than 24 payees. A group
@@ -41,10 +52,8 @@ Mathematics shared by all of them:
   among matured payments, or from the account's latest payment if that is earlier. Shares and sums over matured payments
   decay by that time. A label is not read where the account has no payment, or has been idle beyond the horizon; a payer
   reads none again of its 8 payments labelled last. *Amount over cleared* of a payment is ``payer_amount_over_cleared``
-  as it was served; its *excess* is ``log(amount over cleared / 2)``, at least 0; it is *usual* below 2.5, and where
-  that is missing.
-- Where a pattern needs a history that the account does not have yet, the feature stands at its most innocent value,
-  which its meaning gives.
+  as it was served; its *excess* is ``log(amount over cleared / 2)``, at least 0; it is *usual* below 2.5, and is
+  neither where that is missing.
 - An account that has been idle, by the partition's event time, beyond the retention horizon starts afresh.
 
 Missing is NaN, ``null`` in JSON. It never means zero: the model leaves a missing feature out, a rule says ``error``.
@@ -66,7 +75,7 @@ from services.scorer.path.features.definitions.feature import Feature
 from services.scorer.path.features.definitions.labels import PAYEE_CONFIRMED, PAYER_CONFIRMED
 from services.scorer.path.features.parameters import Parameters
 
-DEFINITION_VERSION = 8
+DEFINITION_VERSION = 9
 """Raised whenever the mathematics of any feature changes, so that no model scores what it was not trained on."""
 
 PAYER_HOP: tuple[Feature, ...] = (

@@ -1,4 +1,4 @@
-"""The payer hop's typology features: this payment, the payer's remittances so far, and what else the payer does.
+"""The payer hop's typology features: this payment, and the payer's remittances so far.
 
 Sums over remittances stand in the row as of the latest one (``remit_ms``) and decay when they are read. Compiled by
 numba: no fastmath, fixed order of operations, float64 throughout. The words are in the registry.
@@ -14,11 +14,10 @@ from numba import njit
 from services.contract.units import DAY_MS, HOUR_MS
 from services.scorer.path.features.crowd import bits
 from services.scorer.path.features.definitions.feature import RECENT_PAYEES
-from services.scorer.path.features.inputs import ADULT, NO_MERCHANT, REFUSED, TRAVEL
-from services.scorer.path.features.kernels import DEVIATION_MIN, H_7D, ROUND_MIN, decayed
+from services.scorer.path.features.inputs import NO_MERCHANT, UNTOLD_MERCHANT
+from services.scorer.path.features.kernels import DEVIATION_MIN, ROUND_MIN, decayed, no_border_told, share
 from services.scorer.path.features.registry import PAYER_AT
 from services.scorer.path.features.rows import PRICES, RAILS, REMIT_PAYEES, REMIT_TIMES
-from services.scorer.path.features.tables import Pool, own
 
 _H30_MS, _H180_MS = 30.0 * DAY_MS, 180.0 * DAY_MS
 _MONTH_MS = 30.436875 * DAY_MS
@@ -27,9 +26,6 @@ SESSION_MS = 3 * HOUR_MS
 DROPPED_MS = 45 * DAY_MS
 DROPPED_PAYMENTS_MAX = 5
 RAIL_MS = 90 * DAY_MS
-TRAVEL_MS = 90 * DAY_MS
-TRAVEL_REMITTANCES_MIN = 5
-RETRY_MS = DAY_MS
 LIFE_MAX = 365.0
 
 
@@ -38,34 +34,32 @@ def write_typology_payment(x: Any, payment: Any, corridor: Any) -> None:
     """What typologies ask of this payment. ``corridor`` is its corridor's row, or another's if it is no remittance."""
     border = x[PAYER_AT.is_cross_border]
     is_remittance = border == 1.0 and payment.merchant == NO_MERCHANT
-    x[PAYER_AT.is_remittance] = np.nan if np.isnan(border) else (1.0 if is_remittance else 0.0)
-    x[PAYER_AT.reference_is_handle] = 1.0 if payment.is_handle else 0.0
-    x[PAYER_AT.reference_is_excuse] = 1.0 if payment.excuse >= 0 else 0.0
+    is_blind = np.isnan(border) or (border == 1.0 and payment.merchant == UNTOLD_MERCHANT)
+    x[PAYER_AT.is_remittance] = np.nan if is_blind else (1.0 if is_remittance else 0.0)
+    is_known = not np.isnan(x[PAYER_AT.reference_is_absent])
+    x[PAYER_AT.reference_is_handle] = (1.0 if payment.is_handle else 0.0) if is_known else np.nan
+    x[PAYER_AT.reference_is_excuse] = (1.0 if payment.excuse >= 0 else 0.0) if is_known else np.nan
     x[PAYER_AT.payee_is_minor] = payment.payee_minor
     x[PAYER_AT.is_unrelated] = payment.unrelated
-    x[PAYER_AT.is_to_merchant] = 0.0 if payment.merchant == NO_MERCHANT else 1.0
+    is_to_merchant = 0.0 if payment.merchant == NO_MERCHANT else 1.0
+    x[PAYER_AT.is_to_merchant] = np.nan if payment.merchant == UNTOLD_MERCHANT else is_to_merchant
     x[PAYER_AT.amount_against_corridor] = x[PAYER_AT.round_against_corridor] = np.nan
-    if is_remittance and corridor.remits >= CORRIDOR_MIN and corridor.weight > 0.0:
-        if not np.isnan(payment.amount):
-            mean = corridor.log_sum / corridor.weight
-            deviation = np.sqrt(max(corridor.squares / corridor.weight - mean * mean, 0.0))
-            x[PAYER_AT.amount_against_corridor] = (np.log1p(payment.amount) - mean) / max(deviation, DEVIATION_MIN)
-        x[PAYER_AT.round_against_corridor] = _is_round(x) - corridor.rounded / corridor.weight
+    has_mean = is_remittance and corridor.remits >= CORRIDOR_MIN and corridor.weight > 0.0
+    if has_mean and not np.isnan(payment.amount):
+        mean = corridor.log_sum / corridor.weight
+        deviation = np.sqrt(max(corridor.squares / corridor.weight - mean * mean, 0.0))
+        x[PAYER_AT.amount_against_corridor] = (np.log1p(payment.amount) - mean) / max(deviation, DEVIATION_MIN)
+    if is_remittance and corridor.rounds >= CORRIDOR_MIN and corridor.round_weight > 0.0:
+        x[PAYER_AT.round_against_corridor] = _is_round(x) - corridor.rounded / corridor.round_weight
 
 
 @njit(cache=True)
 def _is_round(x: Any) -> float:
-    """1 when the amount is round in the sender's or the receiver's currency."""
+    """1 when the amount is round in the sender's or the receiver's currency; NaN where the latter is not known, though
+    the former is round: a share of those alone would be 1."""
+    if np.isnan(x[PAYER_AT.received_roundness]):
+        return np.nan
     return 1.0 if x[PAYER_AT.amount_roundness] >= ROUND_MIN or x[PAYER_AT.received_roundness] >= ROUND_MIN else 0.0
-
-
-@njit(cache=True)
-def write_context(x: Any, row: Any, rare: Any, effective_ms: int, factors: Any) -> None:
-    """What else the payer does."""
-    elapsed_ms = effective_ms - row.last_ms
-    x[PAYER_AT.payer_retries_7d] = rare.retries_7d * factors[H_7D]
-    x[PAYER_AT.payer_adult_merchants_180d] = decayed(rare.adult_180d, elapsed_ms, _H180_MS)
-    x[PAYER_AT.payer_travel_180d] = decayed(rare.travel_180d, elapsed_ms, _H180_MS)
 
 
 @njit(cache=True)
@@ -73,7 +67,7 @@ def write_remittances(x: Any, account: Any, row: Any, effective_ms: int) -> None
     """The features of the payer's earlier remittances, from ``remit_payments_30d`` to ``remit_signs``.
 
     ``account`` is the payer's own row, ``row`` that of its remittances, as everywhere here."""
-    if np.isnan(x[PAYER_AT.is_cross_border]):
+    if np.isnan(x[PAYER_AT.is_cross_border]) or no_border_told(account):
         x[PAYER_AT.remit_payments_30d : PAYER_AT.remit_signs + 1] = np.nan
         return
     since_ms = effective_ms - row.remit_ms
@@ -82,13 +76,14 @@ def write_remittances(x: Any, account: Any, row: Any, effective_ms: int) -> None
     x[PAYER_AT.remit_payments_180d] = row.remit_180d * f180
     x[PAYER_AT.remit_gap_median] = _gap_median(row)
     x[PAYER_AT.remit_gap_trend] = _gap_trend(row)
-    x[PAYER_AT.remit_small_share_180d] = _mean(row.remit_small, row.remit_small_known)
-    x[PAYER_AT.remit_amount_against_corridor_180d] = _mean(row.remit_amount, row.remit_amount_known)
-    x[PAYER_AT.remit_round_share_180d] = _mean(row.remit_round, row.remit_180d)
-    x[PAYER_AT.remit_round_excess_180d] = _mean(row.remit_round_excess, row.remit_round_known)
+    x[PAYER_AT.remit_small_share_180d] = share(row.remit_small, row.remit_small_known, row.remits)
+    amount = share(row.remit_amount, row.remit_amount_known, row.remits)
+    x[PAYER_AT.remit_amount_against_corridor_180d] = amount
+    x[PAYER_AT.remit_round_share_180d] = share(row.remit_round, row.remit_round_told, row.remits)
+    x[PAYER_AT.remit_round_excess_180d] = share(row.remit_round_excess, row.remit_round_known, row.remits)
     x[PAYER_AT.remit_amount_slope] = _slope(row)
     x[PAYER_AT.remit_price_point_payees] = _price_point_payees(row)
-    night = x[PAYER_AT.remit_night_share_180d] = _mean(row.remit_night, row.remit_night_known)
+    night = x[PAYER_AT.remit_night_share_180d] = share(row.remit_night, row.remit_night_known, row.remits)
     known = row.remit_night_known > 0.0 and account.other_night_known > 0.0
     x[PAYER_AT.remit_night_excess_180d] = night - account.other_night / account.other_night_known if known else np.nan
     x[PAYER_AT.remit_sessions_180d] = row.remit_sessions * f180
@@ -97,7 +92,9 @@ def write_remittances(x: Any, account: Any, row: Any, effective_ms: int) -> None
     _write_payees(x, row, effective_ms)
     x[PAYER_AT.remit_rails_90d] = _rails(row, effective_ms)
     x[PAYER_AT.remit_excuse_kinds] = min(bits(row.excuse_kinds), bits(row.excuse_payees))
-    x[PAYER_AT.remit_absent_share_180d] = _mean(row.remit_absent, row.remit_180d)
+    if row.remits > 0 and row.remit_absent_known <= 0.0:
+        x[PAYER_AT.remit_excuse_kinds] = np.nan
+    x[PAYER_AT.remit_absent_share_180d] = share(row.remit_absent, row.remit_absent_known, row.remits)
     x[PAYER_AT.remit_signs] = (
         _sign(x[PAYER_AT.remit_new_payees_180d] >= 2.5)
         + _sign(x[PAYER_AT.remit_small_share_180d] >= 0.8)
@@ -111,12 +108,6 @@ def write_remittances(x: Any, account: Any, row: Any, effective_ms: int) -> None
 @njit(cache=True)
 def _sign(holds: bool) -> float:
     return 1.0 if holds else 0.0
-
-
-@njit(cache=True)
-def _mean(total: float, weight: float) -> float:
-    """Both decayed alike, so the decay cancels; 0 while nothing is known."""
-    return total / weight if weight > 0.0 else 0.0
 
 
 @njit(cache=True)
@@ -153,7 +144,9 @@ def _slope(row: Any) -> float:
     """Of log(1 + amount) on the log of the remittance's number."""
     n = float(row.slope_n)
     spread = n * row.slope_xx - row.slope_x * row.slope_x
-    if row.slope_n < 4 or spread == 0.0:  # 0 only in a row that is not ours
+    if row.slope_n < 4:
+        return 0.0 if row.slope_n == row.remits else np.nan
+    if spread == 0.0:  # only in a row that is not ours
         return 0.0
     return float((n * row.slope_xy - row.slope_x * row.slope_y) / spread)
 
@@ -190,9 +183,9 @@ def _write_payees(x: Any, row: Any, effective_ms: int) -> None:
         life_ms += payee.last_ms - payee.first_ms
         if payee.payments <= DROPPED_PAYMENTS_MAX and effective_ms - payee.last_ms > DROPPED_MS:
             dropped += 1
-    x[PAYER_AT.remit_top_payee_share] = most / total if total > 0 else 1.0
+    x[PAYER_AT.remit_top_payee_share] = most / total if total > 0 else np.nan
     x[PAYER_AT.remit_dropped_payees] = float(dropped)
-    x[PAYER_AT.remit_relation_life] = min(life_ms / remembered / DAY_MS, LIFE_MAX) if remembered >= 3 else LIFE_MAX
+    x[PAYER_AT.remit_relation_life] = min(life_ms / remembered / DAY_MS, LIFE_MAX) if remembered >= 3 else np.nan
 
 
 @njit(cache=True)
@@ -217,63 +210,13 @@ def _payee_mark(digest: Any) -> int:
 
 @njit(cache=True)
 def _rails(row: Any, effective_ms: int) -> float:
-    """``rail_ms`` holds one more than the time, so that 0 is never."""
-    count = 0
+    """``rail_ms`` holds one more than the time, so that 0 is never; missing while remittances tell no rail."""
+    count, is_known = 0, row.remits == 0
     for i in range(RAILS):
+        is_known = is_known or row.rail_ms[i] > 0
         if row.rail_ms[i] > 0 and effective_ms - (row.rail_ms[i] - 1) <= RAIL_MS:
             count += 1
-    return float(count)
-
-
-@njit(cache=True)
-def remember_refused(rare: Any, at_ms: int, payment: Any) -> None:
-    """The latest payment that was refused."""
-    rare.refused.known = 1
-    rare.refused.ms = at_ms
-    rare.refused.payee = payment.payee
-    rare.refused.rail = payment.rail
-    rare.refused.amount_minor = payment.amount_minor
-    rare.refused.currency = payment.currency
-
-
-@njit(cache=True)
-def remember_other(account: Any, row: Any, rare: Pool, x: Any, payment: Any, effective_ms: int, factors: Any) -> None:
-    """Take any payment into what is known of the payer besides remittances."""
-    followed = row.remits >= TRAVEL_REMITTANCES_MIN and effective_ms - row.remit_ms <= TRAVEL_MS
-    travels = payment.merchant == TRAVEL and followed
-    retried = _is_retry(rare.rows[account.rare_at].refused, payment, effective_ms)
-    refused = payment.status >= REFUSED
-    if account.rare_at != 0 or retried or refused or travels or payment.merchant == ADULT:
-        account.rare_at = own(rare, account.rare_at)
-        habits, elapsed_ms = rare.rows[account.rare_at], effective_ms - account.last_ms
-        habits.retries_7d = habits.retries_7d * factors[H_7D] + (1.0 if retried else 0.0)
-        if refused:
-            remember_refused(habits, effective_ms, payment)
-        is_adult = payment.merchant == ADULT
-        habits.adult_180d = decayed(habits.adult_180d, elapsed_ms, _H180_MS) + (1.0 if is_adult else 0.0)
-        habits.travel_180d = decayed(habits.travel_180d, elapsed_ms, _H180_MS) + (1.0 if travels else 0.0)
-    night = x[PAYER_AT.local_is_night]
-    if x[PAYER_AT.is_remittance] == 0.0 and not np.isnan(night):
-        since_ms = effective_ms - account.other_ms
-        account.other_night = decayed(account.other_night, since_ms, _H180_MS) + night
-        account.other_night_known = decayed(account.other_night_known, since_ms, _H180_MS) + 1.0
-        account.other_ms = effective_ms
-
-
-@njit(cache=True)
-def _is_retry(refused: Any, payment: Any, effective_ms: int) -> bool:
-    """Whether the payment is another than the one that was refused a short while ago."""
-    return bool(
-        payment.status < REFUSED
-        and refused.known == 1
-        and effective_ms - refused.ms <= RETRY_MS
-        and (
-            payment.payee != refused.payee
-            or payment.rail != refused.rail
-            or payment.amount_minor != refused.amount_minor
-            or payment.currency != refused.currency
-        )
-    )
+    return float(count) if is_known else np.nan
 
 
 @njit(cache=True)
@@ -291,17 +234,21 @@ def update_remittance(row: Any, corridor: Any, x: Any, payment: Any, effective_m
     row.remit_amount_known = row.remit_amount_known * f180 + (0.0 if np.isnan(against) else 1.0)
     rounded = _is_round(x)
     excess = x[PAYER_AT.round_against_corridor]
-    row.remit_round = row.remit_round * f180 + rounded
+    row.remit_round = row.remit_round * f180 + (0.0 if np.isnan(rounded) else rounded)
+    row.remit_round_told = row.remit_round_told * f180 + (0.0 if np.isnan(rounded) else 1.0)
     row.remit_round_excess = row.remit_round_excess * f180 + (0.0 if np.isnan(excess) else excess)
     row.remit_round_known = row.remit_round_known * f180 + (0.0 if np.isnan(excess) else 1.0)
     row.remit_night = row.remit_night * f180 + (0.0 if np.isnan(night) else night)
     row.remit_night_known = row.remit_night_known * f180 + (0.0 if np.isnan(night) else 1.0)
-    row.remit_absent = row.remit_absent * f180 + x[PAYER_AT.reference_is_absent]
+    absent = x[PAYER_AT.reference_is_absent]
+    row.remit_absent = row.remit_absent * f180 + (0.0 if np.isnan(absent) else absent)
+    row.remit_absent_known = row.remit_absent_known * f180 + (0.0 if np.isnan(absent) else 1.0)
     _update_phases(row, effective_ms, f180)
     row.remit_times[row.remits % REMIT_TIMES] = effective_ms
     _remember_payee(row, payment.payee, effective_ms, f180)
     _remember_price(row, payment)
-    row.rail_ms[int(payment.rail % np.uint64(RAILS))] = effective_ms + 1
+    if payment.rail != 0:
+        row.rail_ms[int(payment.rail % np.uint64(RAILS))] = effective_ms + 1
     if payment.excuse >= 0:
         row.excuse_kinds |= np.uint64(1) << np.uint64(payment.excuse)
         row.excuse_payees |= np.uint64(1) << (payment.payee % np.uint64(64))
@@ -337,7 +284,9 @@ def _update_corridor(corridor: Any, watermark_ms: int, log_amount: float, rounde
     corridor.weight = corridor.weight * factor + 1.0
     corridor.log_sum = corridor.log_sum * factor + log_amount
     corridor.squares = corridor.squares * factor + log_amount * log_amount
-    corridor.rounded = corridor.rounded * factor + rounded
+    corridor.round_weight = corridor.round_weight * factor + (0.0 if np.isnan(rounded) else 1.0)
+    corridor.rounded = corridor.rounded * factor + (0.0 if np.isnan(rounded) else rounded)
+    corridor.rounds += 0 if np.isnan(rounded) else 1
     corridor.remits += 1
     corridor.ms = watermark_ms
 

@@ -36,6 +36,8 @@ DEVICES = 4
 """Devices remembered per payer."""
 RAILS = 8
 """Kinds of rail told apart."""
+TEXTS, MERCHANTS, OUTCOMES = 1, 2, 4
+"""What some payment of a payer has told: a reference text, a merchant category, whether it was refused."""
 LABEL_IDS = 8
 """Labelled payments remembered per payer: a label that comes again is a repeat."""
 
@@ -116,6 +118,8 @@ PAYER_ROW = np.dtype(
         *_all("f8", "other_night", "other_night_known"),  # of other payments, as of ``other_ms``
         ("devices", "u8", (DEVICES,)),
         ("rare_at", "u4"),
+        ("last_offset", "u2"),  # as ``local.remember_offset`` writes it, 0 for none
+        ("told", "u2"),  # bits: ``TEXTS``, ``MERCHANTS``, ``OUTCOMES``
     ],
     align=True,
 )
@@ -140,8 +144,9 @@ PAYER_REMITS = np.dtype(
         *_all(
             "f8", "remit_30d", "remit_180d", "remit_small", "remit_small_known", "remit_amount", "remit_amount_known"
         ),
-        *_all("f8", "remit_round", "remit_round_excess", "remit_round_known", "remit_night", "remit_night_known"),
-        *_all("f8", "remit_sessions", "remit_new_payees", "remit_absent"),
+        *_all("f8", "remit_round", "remit_round_told", "remit_round_excess", "remit_round_known"),
+        *_all("f8", "remit_night", "remit_night_known", "remit_sessions", "remit_new_payees"),
+        *_all("f8", "remit_absent", "remit_absent_known"),
         ("remit_phases", "f8", (3, 2)),
         ("remit_times", "i8", (REMIT_TIMES,)),
         ("slope_n", "i8"),

@@ -250,6 +250,21 @@ def _outcome(x: Any, conditions: Conditions, group: int) -> int:
 
 
 @njit(cache=True)
+def _silence(x: Any, conditions: Conditions, group: int) -> bool:
+    """Whether a group keeps a pack silent: some of it is measured, and all that is measured holds. What is not measured
+    ends no silence, which protects who may be a victim."""
+    measured = False
+    for b in range(conditions.starts[group], conditions.starts[group + 1]):
+        value, threshold = x[conditions.features[b]], conditions.thresholds[b]
+        if np.isnan(value):
+            continue
+        measured = True
+        if not (value < threshold if conditions.below[b] else value >= threshold):
+            return False
+    return measured
+
+
+@njit(cache=True)
 def _packs_kernel(
     features: Any, evidence: Any, bounds: Conditions, applies: Conditions, silent: Conditions,
     silent_of_payee: Conditions, of_indicator: Any, of_pack: Any, strong: np.uint64, out: PackResults,
@@ -281,9 +296,9 @@ def _packs_kernel(
                         immediate[p, role] |= indicator.immediate
         for p in range(packs):
             pack, applied = of_pack[p], _outcome(x, applies, p) == HIT
-            has_silence = silent.starts[p + 1] > silent.starts[p]
-            silences[p, 0] = has_silence and _outcome(x, silent, p) == HIT
-            silences[p, 1] = silences[p, 0] and _outcome(x, silent_of_payee, p) == HIT
+            has_narrower = silent_of_payee.starts[p + 1] > silent_of_payee.starts[p]
+            silences[p, 0] = _silence(x, silent, p)
+            silences[p, 1] = silences[p, 0] and (not has_narrower or _silence(x, silent_of_payee, p))
             told = min(max(abs(evidence[i]) - pack.model_beyond, 0.0), pack.model_limit)
             out.added[i, p] = pack.model_weight * (told if evidence[i] >= 0.0 else -told)
             for role in range(2):

@@ -109,7 +109,8 @@ class PackFile(Struct, frozen=True, forbid_unknown_fields=True):
     model: ModelShare = ModelShare()
     omitted: tuple[Omitted, ...] = ()
     silent_when: tuple[Condition, ...] = ()
-    """When all of these hold the pack does not ask, but for what is immediate: the payment fits another reading."""
+    """When all of these that are measured hold, and some is, the pack does not ask, but for what is immediate: the
+    payment fits another reading."""
     silent_of_payee_when: tuple[Condition, ...] = ()
     """What must hold besides ``silent_when`` for the pack to be silent of the payee, too."""
 

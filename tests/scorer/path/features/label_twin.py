@@ -98,8 +98,9 @@ def payee_excess(days: float) -> Twin:
 
 
 def usual(view: View) -> list[PastLabel]:
-    """Reading: a payment of which the amount over cleared is missing is a usual one."""
-    return [each for each in view.labels if (each.label.amount_over_cleared or 0.0) < 2.5]
+    """Reading: a payment of which the amount over cleared is missing is no usual one."""
+    known = [each for each in view.labels if each.label.amount_over_cleared is not None]
+    return [each for each in known if (each.label.amount_over_cleared or 0.0) < 2.5]
 
 
 def usual_share(view: View) -> float:

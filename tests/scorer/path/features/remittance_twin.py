@@ -5,6 +5,7 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from services.contract.identity import digest64
@@ -16,13 +17,11 @@ from tests.scorer.path.features.twin_arithmetic import (
     amount_of,
     cross_border_flag,
     decayed,
-    flag,
     is_remittance_flag,
     is_round_flag,
-    night_flag,
     small_flag,
 )
-from tests.scorer.path.features.twin_views import Past, Twin, View
+from tests.scorer.path.features.twin_views import Past, Twin, View, absent_flag, night_flag, seen
 
 MONTH_MS = 30.436875 * DAY_MS
 
@@ -49,9 +48,11 @@ def amount_against_corridor(view: View) -> float:
 
 
 def round_against_corridor(view: View) -> float:
-    if not has_baseline(view):
+    """Reading: of the remittances of the corridor with a known amount, those whose roundness is known, too."""
+    known = replace(view, corridor=tuple(each for each in view.corridor if not math.isnan(each.is_round)))
+    if not has_baseline(known):
         return NAN
-    return is_round_flag(view.payment) - corridor_mean(view, [each.is_round for each in view.corridor])
+    return is_round_flag(view.payment) - corridor_mean(known, [each.is_round for each in known.corridor])
 
 
 def remittances(view: View) -> list[Past]:
@@ -59,8 +60,14 @@ def remittances(view: View) -> list[Past]:
 
 
 def over_borders(twin: Twin) -> Twin:
-    """Missing when it is not told whether this payment crosses a border."""
-    return lambda view: NAN if math.isnan(cross_border_flag(view.payment)) else twin(view)
+    """Missing when it is not told whether this payment crosses a border, or whether any earlier one did."""
+
+    def over(view: View) -> float:
+        before = [cross_border_flag(each.payment) for each in view.past]
+        is_blind = math.isnan(cross_border_flag(view.payment)) or (before and all(map(math.isnan, before)))
+        return NAN if is_blind else twin(view)
+
+    return over
 
 
 def count(half_life: str) -> Twin:
@@ -76,11 +83,11 @@ def long_sum(view: View, value: Callable[[Past], float]) -> float:
 
 
 def mean(view: View, value: Callable[[Past], float], of: Iterable[Past] | None = None) -> float:
-    """Decayed (180 d) mean over those whose value is known; 0 while there is none."""
+    """Decayed (180 d) mean over those whose value is known; 0 while there is none at all."""
     chosen = remittances(view) if of is None else list(of)
     known = [(value(each), each.effective_ms) for each in chosen if not math.isnan(value(each))]
     if not known:
-        return 0.0
+        return NAN if chosen else 0.0
     latest_ms = known[-1][1]  # only proportions matter
     return decayed(known, latest_ms, "180d") / decayed([(1.0, at_ms) for _, at_ms in known], latest_ms, "180d")
 
@@ -113,7 +120,7 @@ def amount_slope(view: View) -> float:
     known = [amount_of(each.payment, view.parameters) for each in remittances(view)]
     y = [math.log1p(each) for each in known if not math.isnan(each)]
     if len(y) < 4:
-        return 0.0
+        return 0.0 if len(y) == len(known) else NAN
     x = [math.log(number) for number in range(1, len(y) + 1)]
     x_mean, y_mean = math.fsum(x) / len(x), math.fsum(y) / len(y)
     across = math.fsum((a - x_mean) * (b - y_mean) for a, b in zip(x, y, strict=True))
@@ -139,12 +146,10 @@ def price_point_payees(view: View) -> float:
 def night_excess(view: View) -> float:
     """Reading: other payments are those known not to be remittances."""
     others = [each for each in view.past if is_remittance_flag(each.payment) == 0.0]
-    known = [
-        [each for each in some if not math.isnan(night_flag(each.payment))] for some in (remittances(view), others)
-    ]
+    known = [[each for each in some if not math.isnan(night_flag(seen(each)))] for some in (remittances(view), others)]
     if not all(known):
         return NAN
-    by_night = [mean(view, lambda each: night_flag(each.payment), some) for some in known]
+    by_night = [mean(view, lambda each: night_flag(seen(each)), some) for some in known]
     return by_night[0] - by_night[1]
 
 
@@ -193,7 +198,7 @@ def rhythm(view: View) -> float:
 
 def top_payee_share(view: View) -> float:
     counts = [len(times) for times in remembered(view).values()]
-    return max(counts) / sum(counts) if counts else 1.0
+    return max(counts) / sum(counts) if counts else NAN
 
 
 def dropped_payees(view: View) -> float:
@@ -204,27 +209,28 @@ def dropped_payees(view: View) -> float:
 
 def relation_life(view: View) -> float:
     lives = [(times[-1] - times[0]) / DAY_MS for times in remembered(view).values()]
-    return min(math.fsum(lives) / len(lives), 365.0) if len(lives) >= 3 else 365.0
+    return min(math.fsum(lives) / len(lives), 365.0) if len(lives) >= 3 else NAN
 
 
 def rails(view: View) -> float:
-    """Reading: rails are told apart by ``digest64 % 8``, none being the empty text."""
-    latest = {digest64(each.payment.rail or "") % 8: each.effective_ms for each in remittances(view)}
+    """Reading: rails are told apart by ``digest64 % 8``."""
+    told = [(each.payment.rail, each.effective_ms) for each in remittances(view) if each.payment.rail is not None]
+    if not told and remittances(view):
+        return NAN
+    latest = {digest64(rail) % 8: at_ms for rail, at_ms in told}
     return float(sum(view.effective_ms - at_ms <= 90 * DAY_MS for at_ms in latest.values()))
 
 
 def excuse_kinds(view: View) -> float:
+    if remittances(view) and all(math.isnan(absent_flag(seen(each))) for each in remittances(view)):
+        return NAN
     given = [(kind_of(each.payment.reference or ""), each.payment.payee.account) for each in remittances(view)]
     return float(min(len({k for k, _ in given if k >= 0}), len({bits(payee) for k, payee in given if k >= 0})))
 
 
-def absent(each: Past) -> float:
-    return flag(each.payment.reference is None or each.payment.reference.strip() == "")
-
-
 def signs(view: View) -> float:
     small = mean(view, lambda each: small_flag(each.payment, view.parameters))
-    night = mean(view, lambda each: night_flag(each.payment))
+    night = mean(view, lambda each: night_flag(seen(each)))
     return float(
         (new_payees(view) >= 2.5) + (small >= 0.8) + (night >= 0.4) + (dropped_payees(view) >= 2)
         + (gap_median(view) < 20) + (price_point_payees(view) >= 2)
@@ -242,7 +248,7 @@ REMITTANCES: dict[str, Twin] = {
     "remit_round_excess_180d": lambda view: mean(view, lambda each: round_against_corridor(seen(each))),
     "remit_amount_slope": amount_slope,
     "remit_price_point_payees": price_point_payees,
-    "remit_night_share_180d": lambda view: mean(view, lambda each: night_flag(each.payment)),
+    "remit_night_share_180d": lambda view: mean(view, lambda each: night_flag(seen(each))),
     "remit_night_excess_180d": night_excess,
     "remit_sessions_180d": sessions,
     "remit_rhythm": rhythm,
@@ -252,11 +258,6 @@ REMITTANCES: dict[str, Twin] = {
     "remit_relation_life": relation_life,
     "remit_rails_90d": rails,
     "remit_excuse_kinds": excuse_kinds,
-    "remit_absent_share_180d": lambda view: mean(view, absent),
+    "remit_absent_share_180d": lambda view: mean(view, lambda each: absent_flag(seen(each))),
     "remit_signs": signs,
 }
-
-
-def seen(each: Past) -> View:
-    assert each.view is not None, "payments taken from a log have their view"
-    return each.view

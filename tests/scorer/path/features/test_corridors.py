@@ -43,9 +43,15 @@ def test_an_amount_is_held_against_the_corridors_mean_and_standard_deviation(eur
 
 
 def test_a_corridor_has_no_baseline_until_thirty_remittances_with_a_known_amount() -> None:
-    log = [*through([SMALL] * 10, currency="USD"), *through([SMALL] * 30), remittance(0)]
+    log = [*through([SMALL] * 10, currency="USD"), *through([SMALL] * 30, **IN_PESOS), remittance(0, **IN_PESOS)]
     assert values(log, "amount_against_corridor")[-2:] == same([NAN, 0.0])
     assert values(log, "round_against_corridor")[-2:] == same([NAN, 0.0])
+
+
+def test_a_corridor_has_no_roundness_until_thirty_remittances_of_which_both_amounts_are_known() -> None:
+    log = [*through([SMALL] * 40), *through([SMALL] * 30, **IN_PESOS), remittance(0, **IN_PESOS), remittance(0)]
+    assert values(log, "round_against_corridor")[-3:] == same([NAN, 0.0, NAN])
+    assert values(log, "amount_against_corridor")[-3:] == same([0.0, 0.0, 0.0])
 
 
 def test_a_corridor_where_all_pay_the_same_has_a_standard_deviation_of_a_tenth() -> None:
@@ -117,20 +123,40 @@ def test_the_mean_against_the_corridor_is_over_the_payers_remittances_as_they_st
     assert values(log, "remit_amount_against_corridor_180d")[-3:] == same([0.0, 3.0, 3.0])
 
 
+def test_while_no_remittance_could_be_held_against_its_corridor_nothing_is_known_of_the_mean() -> None:
+    assert values([remittance(0), remittance(1)], "remit_amount_against_corridor_180d") == same([0.0, NAN])
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({"amount_minor": 50_000}, 0.5),
         ({"amount_minor": 25_000}, 0.5),
         ({"amount_minor": 12_500}, -0.5),
-        ({"amount_minor": 12_345, "received_amount_minor": 300_000, "received_currency": "PHP"}, 0.5),
+        ({"amount_minor": 12_345, "received_amount_minor": 300_000}, 0.5),
         ({"amount_minor": 50_000, "currency": "USD"}, 0.5),
     ],
 )
 def test_a_round_amount_is_held_against_the_corridors_share_of_round_ones(
     changes: dict[str, Any], expected: float
 ) -> None:
-    log = [*through([50_000, 12_345] * 15), remittance(0, **changes), remittance(0)]
+    received: dict[str, Any] = {"received_amount_minor": 312_345, "received_currency": "PHP"}
+    log = [*through([50_000, 12_345] * 15, **received), remittance(0, **{**received, **changes}), remittance(0)]
     assert values(log, "round_against_corridor")[-2] == same(expected)
     assert last(log, "remit_round_excess_180d") == same(expected)
     assert last(log, "remit_round_share_180d") == same(0.5 + expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"amount_minor": 50_000}, NAN),
+        ({"amount_minor": 50_000, "payee": Party("B", country="DE")}, 1.0),
+        ({"amount_minor": 50_000, "payee": Party("B", country="DE"), "currency": "USD"}, NAN),
+        ({"amount_minor": 50_000, "received_amount_minor": 312_345, "received_currency": "PHP"}, 1 / 6),
+    ],
+)
+def test_the_amount_received_is_told_or_what_was_paid_where_the_payees_country_has_its_currency(
+    changes: dict[str, Any], expected: float
+) -> None:
+    assert last([remittance(0, **changes)], "received_roundness") == same(expected)

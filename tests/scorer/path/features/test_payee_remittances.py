@@ -8,7 +8,9 @@ import pytest
 
 from services.contract.payment import Party, Payment
 from tests.scorer.path.features.asking import (
+    IN_PESOS,
     LARGE,
+    NAN,
     NIGHT,
     PAYEES,
     SMALL,
@@ -59,6 +61,12 @@ def test_two_countries_in_equal_parts_have_an_entropy_of_ln_2_and_one_of_nought(
     assert last(of("SE", *eight, "JP", "SE", "SE"), "payee_country_entropy_180d") == same(math.log(8))
 
 
+def test_a_country_that_is_not_told_is_none_of_the_countries() -> None:
+    log = [remittance(0), *(remittance(0, payer=Party("P"), **IN_PESOS) for _ in range(3)), remittance(0)]
+    assert values(log, "payee_country_entropy_180d") == same([0.0] * 5)
+    assert values(log[1:], "payee_country_entropy_180d") == same([0.0, NAN, NAN, NAN])
+
+
 def test_an_entropy_weighs_countries_by_their_decayed_counts() -> None:
     log = [remittance(0), remittance(180, payer=Party("P", country="NO")), remittance(180)]
     assert last(log, "payee_country_entropy_180d") == same(0.636514168)  # of 1/3 and 2/3
@@ -69,7 +77,8 @@ def test_an_entropy_weighs_countries_by_their_decayed_counts() -> None:
     [
         ("P:for you 1|Q:FOR YOU 1!", 1.0),
         ("P:for you 1|P:for you 1", 0.0),
-        ("P:hello|Q:hello", 0.0),
+        ("P:hello|Q:hello", NAN),
+        ("P:hello|Q:hello|P:for you 1", 0.0),
         ("P:hello1|Q:hello1", 1.0),
         ("P:for you 1|Q:for you 1|P:for you 1|P:for you 1", 2.0),
         ("P:for you 1|" + "|".join(f"P:another text {at}" for at in range(7)) + "|Q:for you 1", 1.0),
@@ -80,7 +89,7 @@ def test_an_entropy_weighs_countries_by_their_decayed_counts() -> None:
 def test_the_same_text_of_another_payer_is_a_collision_while_remembered(texts: str, expected: float) -> None:
     given = [each.split(":") for each in texts.split("|")]
     log = [*(remittance(0, payer=payer, reference=text) for payer, text in given), remittance(0)]
-    assert last(log, "payee_text_collisions_180d") == expected
+    assert last(log, "payee_text_collisions_180d") == same(expected)
 
 
 def risky(payer: str, day: float, to: str = "B") -> list[Payment]:
@@ -129,13 +138,13 @@ def test_a_confirmed_payee_is_told_even_where_no_border_is() -> None:
 @pytest.mark.parametrize(
     ("reference", "expected"),
     [
-        (None, 0.0), ("", 0.0), ("rent", 0.0), ("moon_river7", 1.0), ("for MOON_RIVER7!", 1.0), ("moon_river77", 0.0),
+        (None, NAN), ("", 0.0), ("rent", 0.0), ("moon_river7", 1.0), ("for MOON_RIVER7!", 1.0), ("moon_river77", 0.0),
         ("moon river7", 0.0), ("hospital please", 1.0), ("the h\u00f3spital - please, now", 1.0),
         ("hospital", 0.0), ("hospital, yes please", 0.0), ("please hospital", 0.0), ("hospitalplease", 0.0),
     ],
 )  # fmt: skip
 def test_a_term_of_the_lexicon_is_whole_words_side_by_side(reference: str | None, expected: float) -> None:
-    assert last([remittance(0, reference=reference)], "reference_in_lexicon") == expected
+    assert last([remittance(0, reference=reference)], "reference_in_lexicon") == same(expected)
 
 
 def shares(payer: str, *payees: str, day: float = 0.0) -> list[Payment]:

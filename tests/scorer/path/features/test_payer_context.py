@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ REFUSED = remittance(0, "B", status="rejected", rail="bank")
         ({}, 0.0),
         ({"payee": Party("C", country="PH")}, 1.0),
         ({"rail": "wallet"}, 1.0),
-        ({"rail": None}, 1.0),
+        ({"rail": None}, 0.0),
         ({"amount_minor": SMALL + 1}, 1.0),
         ({"currency": "USD"}, 1.0),
         ({"rail": "wallet", "status": "returned"}, 0.0),
@@ -56,7 +57,7 @@ def test_a_retry_may_follow_a_later_change_of_status_and_decays_with_seven_days(
     [
         ("5967", 1.0, 0.0), ("7273", 1.0, 0.0), ("3000", 0.0, 1.0), ("3999", 0.0, 1.0), ("4511", 0.0, 1.0),
         ("4722", 0.0, 1.0), ("7011", 0.0, 1.0), ("2999", 0.0, 0.0), ("4000", 0.0, 0.0), ("30000", 0.0, 0.0),
-        ("305", 0.0, 0.0), (None, 0.0, 0.0),
+        ("305", 0.0, 0.0), (None, NAN, NAN), ("4829", NAN, NAN),
     ],
 )  # fmt: skip
 def test_merchants_are_told_by_their_category(category: str | None, adult: float, travel: float) -> None:
@@ -89,7 +90,7 @@ def test_travel_before_the_fifth_remittance_does_not_count_later() -> None:
         ("1", [0.0]),
         ("12", [0.0, 1.0]),
         ("1-1", [0.0, NAN, 0.0]),
-        ("-12", [NAN, 0.0, 1.0]),
+        ("-12", [NAN, NAN, 1.0]),
         ("12341", [0.0, 1.0, 1.0, 1.0, 0.0]),
         ("123451", [0.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
         ("1234151", [0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0]),
@@ -109,3 +110,28 @@ def test_a_device_of_the_payees_or_of_another_payer_is_not_the_payers() -> None:
         domestic(0, device="2"),
     ]
     assert values(log, "device_is_new") == same([0.0, NAN, 0.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        (["attempted"], [0.0, NAN]),
+        (["attempted", "accepted"], [0.0, NAN, 0.0]),
+        (["attempted", "rejected"], [0.0, NAN, 1.0]),
+        (["accepted", "attempted"], [0.0, 0.0, 0.0]),
+    ],
+)
+def test_while_payments_are_only_attempted_it_is_not_known_whether_any_was_refused(
+    statuses: list[str], expected: list[float]
+) -> None:
+    log = [domestic(0, status=each) for each in (*statuses, "accepted")]
+    assert values(log, "payer_refused_1d") == same(expected)
+    assert [math.isnan(each) for each in values(log, "payer_retries_7d")] == [math.isnan(each) for each in expected]
+
+
+def test_a_later_status_tells_what_became_of_an_attempt() -> None:
+    attempted = payment_with_id(domestic(0, status="attempted"), "first")
+    accepted = payment_with_id(domestic(0), "first")
+    asking = payment_with_id(domestic(1), "second")
+    assert last([attempted, asking], "payer_refused_1d") == same(NAN)
+    assert last([attempted, accepted, asking], "payer_refused_1d") == 0.0

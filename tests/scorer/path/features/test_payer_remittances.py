@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.contract.identity import digest64
 from services.contract.payment import Party, Payment
 from tests.scorer.path.features.asking import (
     DAY,
@@ -90,16 +89,18 @@ def test_a_share_over_remittances_decays_and_leaves_out_what_is_not_known() -> N
     assert values(log, "remit_small_share_180d") == same([0.0, 1.0, 1.0, 1 / 3])
 
 
-def test_a_share_of_which_nothing_is_known_is_nought() -> None:
-    log = [remittance(0, currency="USD", utc_offset_minutes=None), remittance(1)]
-    assert (last(log, "remit_small_share_180d"), last(log, "remit_night_share_180d")) == (0.0, 0.0)
+def test_a_share_of_which_nothing_is_known_is_missing_and_nought_only_without_remittances() -> None:
+    us = Party("A", country="US")
+    log = [remittance(0, payer=us, currency="USD", utc_offset_minutes=None), remittance(1, payer=us)]
+    assert values(log, "remit_small_share_180d") == same([0.0, NAN])
+    assert values(log, "remit_night_share_180d") == same([0.0, NAN])
 
 
 def test_amounts_that_rise_as_the_square_of_their_number_have_a_slope_of_two() -> None:
     rising = [remittance(at, amount_minor=(10 * number**2 - 1) * 100) for at, number in enumerate((1, 2, 3, 4))]
     unknown = remittance(2, currency="USD", amount_minor=1)
     log = [*rising[:2], unknown, *rising[2:], remittance(9)]
-    assert values(log, "remit_amount_slope") == same([0.0] * 5 + [2.0])
+    assert values(log, "remit_amount_slope") == same([0.0, 0.0, 0.0, NAN, NAN, 2.0])
 
 
 def paid(*payments: tuple[int, str]) -> list[Payment]:
@@ -126,8 +127,8 @@ def test_a_price_point_is_one_of_the_eight_prices_used_last(log: list[Payment], 
 
 
 def test_nights_are_held_against_the_payers_other_payments() -> None:
-    nights = [remittance(0, utc_offset_minutes=offset) for offset in (NIGHT, DAY, None)]
-    others = [domestic(0, utc_offset_minutes=offset) for offset in (NIGHT, DAY, DAY, DAY, None)]
+    nights = [remittance(0, utc_offset_minutes=offset) for offset in (NIGHT, DAY)]
+    others = [domestic(0, utc_offset_minutes=offset) for offset in (NIGHT, DAY, DAY, DAY)]
     merchant = remittance(0, utc_offset_minutes=DAY, merchant_category="5411")
     untold = remittance(0, utc_offset_minutes=NIGHT, payee=Party("B"))
     log = [*nights, *others, merchant, untold, remittance(0)]
@@ -197,7 +198,7 @@ def test_a_payee_of_other_payments_is_new_to_remittances() -> None:
 
 
 def test_the_top_payees_share_is_of_the_remembered_payees_remittances() -> None:
-    assert values([remittance(0, to) for to in "BBCC"], "remit_top_payee_share") == same([1.0, 1.0, 1.0, 2 / 3])
+    assert values([remittance(0, to) for to in "BBCC"], "remit_top_payee_share") == same([NAN, 1.0, 1.0, 2 / 3])
 
 
 @pytest.mark.parametrize(("number", "elapsed_ms", "expected"), [
@@ -213,7 +214,7 @@ def test_a_payee_is_dropped_after_at_most_five_and_more_than_45_days(
 @pytest.mark.parametrize(
     ("remittances", "expected"),
     [
-        ("B0 B30 C0 C60", 365.0),
+        ("B0 B30 C0 C60", NAN),
         ("B0 C0 B30 D30 C60", 30.0),
         ("B0 C0 D0 B800 C800 D800", 365.0),
         ("B0 C0 D0 B800 C800 E800 F800", 320.0),
@@ -233,14 +234,14 @@ RAILS = unlike(["bank", "card", "wallet", "remitter", "voucher", "virtual_asset"
     [
         ((RAILS[0], RAILS[1], RAILS[0]), 2.0),
         ((RAILS[0], alike(RAILS[0], 8)), 1.0),
-        ((None, None), 1.0),
-        ((None, alike("", 8)), 1.0),
-        ((None, next(each for each in RAILS if digest64(each) % 8 != digest64("") % 8)), 2.0),
+        ((None, None), NAN),
+        ((None, RAILS[0]), 1.0),
+        ((), 0.0),
     ],
 )
 def test_rails_are_told_apart_by_three_bits(rails: tuple[str | None, ...], expected: float) -> None:
     log = [*(remittance(0, rail=rail) for rail in rails), remittance(0)]
-    assert last(log, "remit_rails_90d") == expected
+    assert last(log, "remit_rails_90d") == same(expected)
 
 
 @pytest.mark.parametrize(("elapsed_ms", "expected"), [(90 * DAY_MS, 2.0), (90 * DAY_MS + 1, 1.0)])
@@ -268,9 +269,17 @@ def test_excuses_count_by_kind_and_no_more_than_the_payees_they_were_given_to(
     assert last(log, "remit_excuse_kinds") == expected
 
 
-def test_references_without_text_are_a_share_of_all_remittances() -> None:
-    log = [remittance(0, reference=text) for text in (None, " \t", "for you", "")] + [remittance(0)]
-    assert last(log, "remit_absent_share_180d") == same(0.75)
+def test_references_without_text_are_a_share_of_the_remittances_whose_reference_is_known() -> None:
+    log = [remittance(0, reference=text) for text in (None, " \t", "for you", "", None)] + [remittance(0)]
+    assert values(log, "remit_absent_share_180d") == same([0.0, NAN, 1.0, 1 / 2, 2 / 3, 3 / 4])
+
+
+def test_of_a_payer_that_never_tells_a_reference_it_is_not_known_whether_there_is_none() -> None:
+    log = [remittance(at, reference=None) for at in range(4)]
+    for name in ("reference_is_absent", "reference_is_handle", "reference_is_excuse"):
+        assert values(log, name) == same([NAN] * 4)
+    for name in ("remit_absent_share_180d", "remit_excuse_kinds"):
+        assert values(log, name) == same([0.0, NAN, NAN, NAN])
 
 
 def plain_past(number: int) -> list[Payment]:

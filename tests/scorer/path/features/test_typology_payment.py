@@ -27,6 +27,10 @@ from tests.scorer.path.features.asking import AGAINST_CORRIDOR, IN_PESOS, NAN, d
         ({"payee": Party("B"), "received_amount_minor": 5, "received_currency": "EUR"}, NAN),
         ({"payee": Party("B", country="SE"), **IN_PESOS}, 0.0),
         ({"payee": Party("B"), **IN_PESOS, "merchant_category": "5411"}, 0.0),
+        ({"rail": "card"}, NAN),
+        ({"rail": "card", "merchant_category": "4829"}, 1.0),
+        ({"rail": "card", "merchant_category": "5411"}, 0.0),
+        ({"rail": "card", "payee": Party("B", country="SE")}, 0.0),
     ],
 )
 def test_a_remittance_crosses_a_border_and_goes_to_no_merchant(changes: dict[str, Any], expected: float) -> None:
@@ -41,9 +45,17 @@ OVER_BORDERS = [
 
 @pytest.mark.parametrize("name", OVER_BORDERS)
 def test_what_is_said_of_remittances_is_missing_where_this_payments_border_is_not_told(name: str) -> None:
-    before = [*(remittance(at / 4) for at in range(30)), domestic(8)]
+    rich: dict[str, Any] = {"rail": "bank", "received_amount_minor": 5, "received_currency": "PHP"}
+    before = [*(remittance(at / 4, f"B{at % 4}", **rich) for at in range(32)), domestic(8)]
     assert math.isnan(last([*before, remittance(9, payee=Party("B"))], name))
-    assert not math.isnan(last([*before, remittance(9)], name))
+    assert not math.isnan(last([*before, remittance(9, **rich)], name))
+
+
+@pytest.mark.parametrize("name", OVER_BORDERS)
+def test_what_is_said_of_remittances_is_missing_where_no_earlier_border_was_told(name: str) -> None:
+    log = [*(remittance(at / 4, payer=Party("A"), payee=Party("B")) for at in range(32)), remittance(9)]
+    if FEATURES[INDEX[name]].side != "payment":
+        assert math.isnan(last(log, name))
 
 
 def test_a_payment_that_crosses_no_border_is_told_of_the_remittances_before_it_but_has_no_corridor() -> None:
@@ -68,7 +80,8 @@ def test_a_minors_account_is_told_or_missing(minor: bool | None, expected: float
 @pytest.mark.parametrize(
     ("reference", "handle", "excuse"),
     [
-        (None, 0.0, 0.0),
+        (None, NAN, NAN),
+        ("", 0.0, 0.0),
         ("for @moon", 1.0, 0.0),
         ("moon_river", 1.0, 0.0),
         ("moon77", 1.0, 0.0),
@@ -84,9 +97,11 @@ def test_a_minors_account_is_told_or_missing(minor: bool | None, expected: float
 )
 def test_a_reference_is_a_handle_or_an_excuse_by_its_words(reference: str | None, handle: float, excuse: float) -> None:
     log = [remittance(0, reference=reference)]
-    assert (last(log, "reference_is_handle"), last(log, "reference_is_excuse")) == (handle, excuse)
+    assert [last(log, "reference_is_handle"), last(log, "reference_is_excuse")] == same([handle, excuse])
 
 
 @pytest.mark.parametrize(("category", "expected"), [(None, 0.0), ("4829", 0.0), ("5411", 1.0), ("5967", 1.0)])
 def test_a_merchant_is_told_by_its_category(category: str | None, expected: float) -> None:
     assert last([remittance(0, merchant_category=category)], "is_to_merchant") == expected
+    by_card = remittance(0, merchant_category=category, rail="card")
+    assert last([by_card], "is_to_merchant") == same(NAN if category is None else expected)

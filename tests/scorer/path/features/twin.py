@@ -25,22 +25,35 @@ from tests.scorer.path.features.twin_arithmetic import (
     decayed,
     flag,
     is_refused_status,
-    local_hour,
     money_of,
     near_threshold_flag,
-    night_flag,
     partner_of,
+    received_of,
     roundness_of,
     small_flag,
 )
-from tests.scorer.path.features.twin_views import Past, Twin, View, is_new_partner
+from tests.scorer.path.features.twin_views import (
+    Past,
+    Twin,
+    View,
+    absent_flag,
+    is_new_partner,
+    local_hour,
+    night_flag,
+    seen,
+)
 
 
 def share(view: View, flag: Callable[[Payment], float]) -> float:
     """Decayed flags (30 d) over the decayed count of the payments whose flag is known."""
+    return share_as_seen(view, lambda each: flag(each.payment))
+
+
+def share_as_seen(view: View, flag: Callable[[Past], float]) -> float:
+    """The same of flags that depend on what came before each payment."""
     if not view.has_past:
         return 0.0
-    known = [(flag(each.payment), each.effective_ms) for each in view.past if not math.isnan(flag(each.payment))]
+    known = [(flag(each), each.effective_ms) for each in view.past if not math.isnan(flag(each))]
     if not known:
         return NAN
     whole = decayed([(1.0, at_ms) for _, at_ms in known], view.effective_ms, "30d")
@@ -62,12 +75,27 @@ def amount_roundness(view: View) -> float:
 
 
 def received_roundness(view: View) -> float:
-    received = view.payment.received_amount_minor
+    received = received_of(view.payment)
     return NAN if received is None else roundness_of(received)
 
 
-def reference_is_absent(view: View) -> float:
-    return flag(view.payment.reference is None or view.payment.reference.strip() == "")
+def local_time_is_implied(view: View) -> float:
+    return NAN if math.isnan(local_hour(view)) else flag(view.payment.utc_offset_minutes is None)
+
+
+def no_amount_told(view: View) -> bool:
+    amounts = [amount_of(each.payment, view.parameters) for each in view.past]
+    return bool(amounts) and all(map(math.isnan, amounts))
+
+
+def unless_no_amount_told(twin: Twin) -> Twin:
+    return lambda view: NAN if no_amount_told(view) else twin(view)
+
+
+def outcomes_are_told(view: View) -> bool:
+    """Whether of some payment it is told whether it was refused; where there is none, nothing is missing."""
+    statuses = [each.payment.status for each in view.past]
+    return view.status_was_told_later or set(statuses) != {"attempted"}
 
 
 def payments_count(half_life: str) -> Callable[[View], float]:
@@ -114,8 +142,8 @@ def gap_mean(view: View) -> float:
 
 def gap_variation(view: View) -> float:
     mean = gap_mean_ms(view)
-    if mean == 0:
-        return 0.0
+    if mean == 0 or len(gaps_in_past(view)) < 2:
+        return NAN
     variance = sum((weight * (each - mean) ** 2 for weight, each in gaps_in_past(view)), Fraction(0))
     return math.sqrt(variance) / float(mean)
 
@@ -165,12 +193,13 @@ def countries_in_past(view: View) -> set[str]:
 
 
 def corridors(view: View) -> float:
-    return float(len(countries_in_past(view)))
+    countries = countries_in_past(view)
+    return NAN if view.has_past and not countries else float(len(countries))
 
 
 def amount_deviation(view: View) -> float:
     eur = amount_of(view.payment, view.parameters)
-    if math.isnan(eur):
+    if math.isnan(eur) or no_amount_told(view):
         return NAN
     known = [(math.log1p(money), at_ms) for money, at_ms in money_in_past(view)]
     if len(known) < 3:
@@ -183,12 +212,14 @@ def amount_deviation(view: View) -> float:
 
 
 def night_share(view: View) -> float:
-    return share(view, night_flag)
+    return share_as_seen(view, lambda each: night_flag(seen(each)))
 
 
 def corridor_is_new(view: View) -> float:
-    country = view.payment.payee.country
-    return NAN if country is None else flag(country not in countries_in_past(view))
+    country, countries = view.payment.payee.country, countries_in_past(view)
+    if country is None or (view.has_past and not countries):
+        return NAN
+    return flag(country not in countries)
 
 
 def amount_over_last(view: View) -> float:
@@ -207,6 +238,8 @@ def near_threshold(view: View) -> float:
 
 
 def refused(view: View) -> float:
+    if not outcomes_are_told(view):
+        return NAN
     at_once = [each.effective_ms for each in view.past if is_refused_status(each.payment.status)]
     return decayed([(1.0, at_ms) for at_ms in (*at_once, *view.later_refusals_ms)], view.effective_ms, "1d")
 
@@ -249,7 +282,7 @@ def passed_on_share(view: View) -> float:
 def _activity(who: Role, other: Role) -> dict[str, Twin]:
     return {
         **{f"{who}_payments_{half_life}": payments_count(half_life) for half_life in HALF_LIVES_MS},
-        **{f"{who}_value_{half_life}": value(half_life) for half_life in HALF_LIVES_MS},
+        **{f"{who}_value_{half_life}": unless_no_amount_told(value(half_life)) for half_life in HALF_LIVES_MS},
         f"{who}_small_share_30d": small_share,
         f"{who}_cross_border_share_30d": cross_border_share,
         f"{who}_round_share_30d": round_share,
@@ -273,17 +306,18 @@ PAYER_TWINS: dict[str, Twin] = {
     "amount_is_small": lambda view: small_flag(view.payment, view.parameters),
     "amount_is_near_threshold": lambda view: near_threshold_flag(view.payment, view.parameters),
     "is_cross_border": lambda view: cross_border_flag(view.payment),
-    "local_hour_sin": lambda view: math.sin(2 * math.pi * local_hour(view.payment) / 24),
-    "local_hour_cos": lambda view: math.cos(2 * math.pi * local_hour(view.payment) / 24),
-    "local_is_night": lambda view: night_flag(view.payment),
+    "local_hour_sin": lambda view: math.sin(2 * math.pi * local_hour(view) / 24),
+    "local_hour_cos": lambda view: math.cos(2 * math.pi * local_hour(view) / 24),
+    "local_is_night": night_flag,
+    "local_time_is_implied": local_time_is_implied,
     "payer_account_age": lambda view: account_age(view.payment.payer, view.payment.event_time_ms),
     "is_refused": lambda view: flag(is_refused_status(view.payment.status)),
-    "reference_is_absent": reference_is_absent,
+    "reference_is_absent": absent_flag,
     **_activity("payer", "payee"),
     "payer_night_share_30d": night_share,
     "corridor_is_new": corridor_is_new,
     "payer_amount_over_last": amount_over_last,
-    "payer_near_threshold_7d": near_threshold,
+    "payer_near_threshold_7d": unless_no_amount_told(near_threshold),
     "payer_refused_1d": refused,
     "pair_is_new": lambda view: flag(is_new_partner(view)),
     "pair_payments": pair_payments,
@@ -293,13 +327,13 @@ PAYER_TWINS: dict[str, Twin] = {
 """On the payer's view of a payment."""
 PAYEE_TWINS: dict[str, Twin] = {
     **_activity("payee", "payer"),
-    "payee_passed_on_share_1d": passed_on_share,
+    "payee_passed_on_share_1d": unless_no_amount_told(passed_on_share),
     "payee_account_age": lambda view: account_age(view.payment.payee, view.payment.event_time_ms),
 }
 """On the payee's view of a payment."""
 EXACT = {
     "amount_roundness", "received_roundness", "amount_is_small", "amount_is_near_threshold", "is_cross_border",
-    "local_is_night", "is_refused", "reference_is_absent", "corridor_is_new", "pair_is_new", "pair_payments",
-    "payer_payments_total", "payee_payments_total", "payer_corridors", "payee_corridors",
+    "local_is_night", "local_time_is_implied", "is_refused", "reference_is_absent", "corridor_is_new", "pair_is_new",
+    "pair_payments", "payer_payments_total", "payee_payments_total", "payer_corridors", "payee_corridors",
 }  # fmt: skip
 """Flags and counts: compared without any tolerance."""

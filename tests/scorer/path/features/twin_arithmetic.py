@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 from services.contract.codes import CURRENCY_EXPONENT
+from services.contract.local import CURRENCY
 from services.contract.payment import Party, Payment, Role
 from services.scorer.path.features.parameters import Parameters
 
@@ -70,25 +71,33 @@ def cross_border_flag(payment: Payment) -> float:
     return 1.0 if payment.received_currency not in (None, payment.currency) else NAN
 
 
-def local_hour(payment: Payment) -> float:
-    if payment.utc_offset_minutes is None:
+def to_merchant_flag(payment: Payment) -> float:
+    """Not known of a payment by card that tells no category."""
+    if payment.merchant_category is None and payment.rail == "card":
         return NAN
-    return (payment.event_time_ms + payment.utc_offset_minutes * 60_000) % DAY_MS / HOUR_MS
+    return flag(payment.merchant_category not in (None, "4829"))
 
 
 def is_remittance_flag(payment: Payment) -> float:
     crosses = cross_border_flag(payment)
+    if crosses == 1.0 and math.isnan(to_merchant_flag(payment)):
+        return NAN
     return NAN if math.isnan(crosses) else flag(crosses == 1.0 and payment.merchant_category in (None, "4829"))
 
 
+def received_of(payment: Payment) -> int | None:
+    """Minor units received: as told, or as paid where the payee's country has the currency that is paid in."""
+    if payment.received_amount_minor is None and CURRENCY.get(payment.payee.country or "") == payment.currency:
+        return payment.amount_minor
+    return payment.received_amount_minor
+
+
 def is_round_flag(payment: Payment) -> float:
-    received = payment.received_amount_minor
-    return flag(roundness_of(payment.amount_minor) >= 0.5 or (received is not None and roundness_of(received) >= 0.5))
-
-
-def night_flag(payment: Payment) -> float:
-    hour = local_hour(payment)
-    return NAN if math.isnan(hour) else flag(not 5.0 <= hour < 22.0)
+    """Known only where both amounts are."""
+    received = received_of(payment)
+    if received is None:
+        return NAN
+    return flag(max(roundness_of(payment.amount_minor), roundness_of(received)) >= 0.5)
 
 
 def account_age(party: Party, event_time_ms: int) -> float:

@@ -10,12 +10,16 @@ from typing import Literal
 from msgspec.structs import replace as replace_struct
 
 from services.contract.label import PaymentLabel
+from services.contract.local import OFFSET_MINUTES
 from services.contract.payment import Party, Payment, Role
 from services.scorer.path.features.parameters import Parameters
 from tests.scorer.path.features.clock_twin import ClockTwin
 from tests.scorer.path.features.twin_arithmetic import (
+    DAY_MS,
+    HOUR_MS,
     NAN,
     amount_of,
+    flag,
     is_refused_status,
     is_remittance_flag,
     is_round_flag,
@@ -85,6 +89,8 @@ class View:
     """Effective times of changes of status to rejected or returned."""
     outflows: tuple[Outflow, ...]
     parameters: Parameters
+    status_was_told_later: bool = False
+    """Whether the status of an earlier payment was changed."""
     later_refused: tuple[tuple[Payment, int, int], ...] = ()
     """The changes of status to refused: the record, its effective time, how many payments had come before it."""
     watermark_ms: int = 0
@@ -116,6 +122,7 @@ class Life:
     past: list[Past] = field(default_factory=list)
     later_refusals_ms: list[int] = field(default_factory=list)
     later_refused: list[tuple[Payment, int, int]] = field(default_factory=list)
+    status_was_told_later: bool = False
     outflows: list[Outflow] = field(default_factory=list)
     labels: list[PastLabel] = field(default_factory=list)
 
@@ -126,7 +133,7 @@ class Life:
         effective_ms = max([payment.event_time_ms, *(each.effective_ms for each in self.past)])
         return View(
             role, payment, effective_ms, tuple(self.past), tuple(self.later_refusals_ms), tuple(self.outflows),
-            parameters, tuple(self.later_refused), labels=tuple(self.labels),
+            parameters, self.status_was_told_later, tuple(self.later_refused), labels=tuple(self.labels),
         )  # fmt: skip
 
     def take(self, view: View) -> None:
@@ -185,6 +192,8 @@ def payer_views(log: Sequence[Payment | PaymentLabel], parameters: Parameters) -
             corridor=tuple(met),
             sharing=tuple(sharing),
         )
+        if verdict == "status_update" and life.past:
+            life.status_was_told_later = True
         if first_refused and life.past:
             life.later_refusals_ms.append(life.past[-1].effective_ms)
             life.later_refused.append((payment, life.past[-1].effective_ms, len(life.past)))
@@ -275,6 +284,40 @@ def tokens_of(payment: Payment) -> list[tuple[str, str, str]]:
     payee = payment.payee
     told = (("device", payee.device), ("phone", payee.phone), ("pickup", payee.pickup))
     return [(payment.tenant, kind, token) for kind, token in told if token is not None]
+
+
+def seen(each: Past) -> View:
+    assert each.view is not None, "payments taken from a log have their view"
+    return each.view
+
+
+def offset_told_before(view: View) -> int | None:
+    """The one that the payer told last."""
+    told = [each.payment.utc_offset_minutes for each in view.past]
+    return next((each for each in reversed(told) if each is not None), None)
+
+
+def local_hour(view: View) -> float:
+    """By the offset of the payment, else of the payer's last payment that tells one, else of the payer's country."""
+    offset = view.payment.utc_offset_minutes
+    if offset is None:
+        offset = offset_told_before(view)
+    if offset is None:
+        offset = OFFSET_MINUTES.get(view.payment.payer.country or "")
+    return NAN if offset is None else (view.payment.event_time_ms + offset * 60_000) % DAY_MS / HOUR_MS
+
+
+def night_flag(view: View) -> float:
+    hour = local_hour(view)
+    return NAN if math.isnan(hour) else flag(not 5.0 <= hour < 22.0)
+
+
+def absent_flag(view: View) -> float:
+    """Whether there is no reference; not known of a payer that has told none, not even an empty one."""
+    reference = view.payment.reference
+    if reference is None:
+        return flag(True) if any(each.payment.reference is not None for each in view.past) else NAN
+    return flag(reference.strip() == "")
 
 
 def recent_partners(view: View) -> list[str]:

@@ -21,9 +21,9 @@ from tests.scorer.path.features.remittance_twin import (
     over_borders,
     remittances,
     round_against_corridor,
-    seen,
 )
 from tests.scorer.path.features.token_twin import linked_payees, linked_payers, sharing
+from tests.scorer.path.features.twin import outcomes_are_told
 from tests.scorer.path.features.twin_arithmetic import (
     DAY_MS,
     NAN,
@@ -32,8 +32,9 @@ from tests.scorer.path.features.twin_arithmetic import (
     is_refused_status,
     is_remittance_flag,
     small_flag,
+    to_merchant_flag,
 )
-from tests.scorer.path.features.twin_views import Past, Twin, View
+from tests.scorer.path.features.twin_views import Past, Twin, View, absent_flag, seen
 
 CONFIRMED_ACCOUNTS = frozenset({"A1"})
 LEXICON = ("moon_river7", "Hospital, PLEASE")
@@ -42,11 +43,17 @@ LEXICON = ("moon_river7", "Hospital, PLEASE")
 
 def in_lexicon(view: View) -> float:
     """A space between words, and one at each end: then a term is a piece of the text."""
+    if view.payment.reference is None:
+        return NAN
 
     def spaced(text: str) -> str:
         return " " + " ".join("".join(c if c.isalnum() or c == "_" else " " for c in text.lower()).split()) + " "
 
     return flag(any(spaced(term) in spaced(view.payment.reference or "") for term in LEXICON))
+
+
+def where_reference_is_known(holds: Callable[[str], bool]) -> Twin:
+    return lambda view: NAN if math.isnan(absent_flag(view)) else flag(holds(view.payment.reference or ""))
 
 
 def told(value: bool | None) -> float:
@@ -59,6 +66,8 @@ def unrelated(relationship: str | None) -> bool | None:
 
 def retries(view: View) -> float:
     """Reading: the refused payment is the latest refused one, at once or by a change of status that came before."""
+    if not outcomes_are_told(view):
+        return NAN
     found = []
     for at, each in enumerate(view.past):
         if is_refused_status(each.payment.status):
@@ -70,9 +79,10 @@ def retries(view: View) -> float:
         if before is None:
             continue
         record, at_ms = before[2], before[3]
-        differs = (record.payee.account, record.rail or "", record.amount_minor, record.currency) != (
-            each.payment.payee.account, each.payment.rail or "", each.payment.amount_minor, each.payment.currency,
-        )  # fmt: skip
+        rails = {record.rail, each.payment.rail}
+        differs = (record.payee.account, record.amount_minor, record.currency) != (
+            each.payment.payee.account, each.payment.amount_minor, each.payment.currency,
+        ) or (len(rails) > 1 and None not in rails)  # fmt: skip
         if differs and each.effective_ms - at_ms <= DAY_MS:
             found.append((1.0, each.effective_ms))
     return decayed(found, view.effective_ms, "7d")
@@ -80,6 +90,16 @@ def retries(view: View) -> float:
 
 def of_merchants(wanted: Callable[[str], bool]) -> Callable[[Payment], bool]:
     return lambda payment: payment.merchant_category is not None and wanted(payment.merchant_category)
+
+
+def unless_no_merchant_told(twin: Twin) -> Twin:
+    """Reading: a transfer of money (4829) tells no merchant."""
+
+    def of(view: View) -> float:
+        told = [each.payment.merchant_category not in (None, "4829") for each in view.past]
+        return twin(view) if any(told) or not told else NAN
+
+    return of
 
 
 def adult_merchants(view: View) -> float:
@@ -106,10 +126,14 @@ def device_is_new(view: View) -> float:
     if view.payment.device is None:
         return NAN
     latest_first = [each.payment.device for each in reversed(view.past) if each.payment.device is not None]
+    if view.has_past and not latest_first:
+        return NAN
     return flag(bool(latest_first) and view.payment.device not in list(dict.fromkeys(latest_first))[:4])
 
 
 def small_new_payers(view: View) -> float:
+    if remittances(view) and all(math.isnan(small_flag(each.payment, view.parameters)) for each in remittances(view)):
+        return NAN
     return long_sum(view, lambda each: flag(small_flag(each.payment, view.parameters) == 1.0 and each.partner_was_new))
 
 
@@ -117,13 +141,15 @@ def country_entropy(view: View) -> float:
     """Reading: a country that was forgotten, as the least recently met of more than 8, starts anew."""
     met: dict[str, list[int]] = {}
     for each in remittances(view):
-        country = str(each.payment.payer.country)
+        country = each.payment.payer.country
+        if country is None:
+            continue
         times = met.pop(country, [])
         met[country] = [*times, each.effective_ms]
         if len(met) > 8:
             del met[next(iter(met))]
     if not met:
-        return 0.0
+        return NAN if remittances(view) else 0.0
     latest_ms = max(times[-1] for times in met.values())
     counts = [decayed([(1.0, at_ms) for at_ms in times], latest_ms, "180d") for times in met.values()]
     shares = [each / math.fsum(counts) for each in counts]
@@ -144,6 +170,8 @@ def text_collisions(view: View) -> float:
         used[text] = payer
         if len(used) > 8:
             del used[next(iter(used))]
+    if remittances(view) and not used:
+        return NAN
     return decayed(found, view.effective_ms, "180d")
 
 
@@ -194,19 +222,19 @@ def shared_payees(view: View) -> float:
 
 PAYER_TYPOLOGY: dict[str, Twin] = {
     "is_remittance": lambda view: is_remittance_flag(view.payment),
-    "reference_is_handle": lambda view: flag(is_handle(view.payment.reference or "")),
-    "reference_is_excuse": lambda view: flag(kind_of(view.payment.reference or "") >= 0),
+    "reference_is_handle": where_reference_is_known(lambda text: is_handle(text)),
+    "reference_is_excuse": where_reference_is_known(lambda text: kind_of(text) >= 0),
     "payee_is_minor": lambda view: told(view.payment.payee.minor),
     "is_unrelated": lambda view: (
         NAN if view.payment.relationship is None else flag(view.payment.relationship == "none")
     ),
     "amount_against_corridor": amount_against_corridor,
     "round_against_corridor": round_against_corridor,
-    "is_to_merchant": lambda view: flag(view.payment.merchant_category not in (None, "4829")),
+    "is_to_merchant": lambda view: to_merchant_flag(view.payment),
     **{name: over_borders(twin) for name, twin in REMITTANCES.items()},
     "payer_retries_7d": retries,
-    "payer_adult_merchants_180d": adult_merchants,
-    "payer_travel_180d": travel,
+    "payer_adult_merchants_180d": unless_no_merchant_told(adult_merchants),
+    "payer_travel_180d": unless_no_merchant_told(travel),
     "device_is_new": device_is_new,
     "payee_linked_payees": sharing(linked_payees),
     "payee_linked_payers": sharing(linked_payers),

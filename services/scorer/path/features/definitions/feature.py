@@ -44,6 +44,11 @@ class Feature:
 BORDER = ("payer.country and payee.country, or received_currency",)
 """Without which nobody can tell whether a payment crosses a border."""
 
+CLOCK = ("utc_offset_minutes, now or before, or payer.country",)
+"""Without which nobody can tell the payer's local time."""
+TEXT = ("reference, now or before",)
+"""Without which nobody can tell whether a text was left out or is not told."""
+
 # Where several features come from.
 FATF_ROUND = "FATF: amounts even in the sender's or the receiver's currency (indicator A2)"
 FAN = "AUSTRAC: one payer to many, or one payee from many, unrelated parties (indicators R2, B1)"
