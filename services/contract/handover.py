@@ -29,7 +29,7 @@ HANDOVER = Layout(
         Column("opened_ms", "i8", "ms", "When the payee's account was opened; -1 where it is not told"),
         Column("payer_digest", "i8", "", "Keyed digest of the payer's account"),
         Column("text_digest", "i8", "", "Keyed digest of the reference; 0 for none that tells anything"),
-        Column("confirmed", "f8", "", "1 where the payee stands in the deployer's list; of a label, where it confirms"),
+        Column("confirmed", "f8", "", "1 where the deployer's list has the payee; of a label, where it confirms"),
         Column("in_lexicon", "f8", "", "1 where the reference holds a term of the private lexicon"),
         Column("features", "f8", "see features.md", "Of the payer hop", each="feature", some=True),
         Column("recent_payees", "u2", "", "Marks of the payer's latest payees", each="mark", some=True),

@@ -61,6 +61,7 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     purpose: Code | None = None
     """ISO 20022 external purpose code, such as ``FAMI``."""
     reference: Text | None = None
+    """An empty one says that the payer wrote none."""
     merchant_category: Code | None = None
     """ISO 18245 merchant category code."""
     device: Token | None = None

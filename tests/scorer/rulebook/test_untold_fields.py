@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -176,3 +178,32 @@ def test_no_indicator_hits_or_speaks_for_innocence_because_a_field_is_not_told(n
     rows, columns = np.nonzero((after == HIT) & (before != HIT))
     found = sorted({(PACKS.indicators[column][1].id, int(row)) for row, column in zip(rows, columns, strict=True)})
     assert found == []
+
+
+@pytest.mark.parametrize("field", DROPPED)
+def test_a_field_that_one_payment_does_not_tell_never_speaks_for_innocence(field: str) -> None:
+    drop = DROPPED[field][0]
+    against = [at for at, (_, each) in enumerate(PACKS.indicators) if not each.raises]
+    for name in FIXTURES:
+        history = history_of(name)
+        outcomes = PACKS.evaluate(told(name), np.zeros(len(history))).outcome
+        for last in {len(history) - 1, len(history) // 2}:
+            features = features_of([*history[:last], drop(history[last])])
+            found = PACKS.evaluate(features, np.zeros(last + 1)).outcome[last]
+            for at in against:
+                assert found[at] != HIT or outcomes[last, at] == HIT, (name, last, PACKS.indicators[at][1].id)
+
+
+def test_a_finding_names_the_indicators_that_were_blind() -> None:
+    """The alert takes the finding as it is, so people read there what could not be measured."""
+    name, field = "lsac-positive-family-operation", "clock"
+    results = PACKS.evaluate(untold(name, field), np.zeros(len(history_of(name))))
+    finding = PACKS.finding(results, len(history_of(name)) - 1, SHIPPED.index("lsac"), "payer")
+    assert {"T3", "T3b", "T3-"} <= set(finding.missing)
+    assert not {"T3", "T3-"} & {each.indicator for each in (*finding.evidence, *finding.counter_evidence)}
+
+
+def test_the_page_on_what_is_not_told_has_every_feature_once() -> None:
+    page = (Path(__file__).parents[3] / "docs/internals/missing.md").read_text("utf-8")
+    first_cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(first_cells))) == sorted(NAMES)

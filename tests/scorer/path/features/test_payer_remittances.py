@@ -226,7 +226,7 @@ def test_the_life_of_relations_is_from_first_to_latest(remittances: str, expecte
     assert last([*log, log[-1]], "remit_relation_life") == same(expected)
 
 
-RAILS = unlike(["bank", "card", "wallet", "remitter", "voucher", "virtual_asset"], 8, 3)
+RAILS = unlike(["bank", "agent", "wallet", "remitter", "voucher", "virtual_asset"], 8, 3)
 
 
 @pytest.mark.parametrize(
