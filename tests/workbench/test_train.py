@@ -29,7 +29,7 @@ def quiet(_doing: str) -> None:
 
 @pytest.mark.parametrize("kind", ON_TABLES)
 def test_a_trained_version_is_saved_as_a_challenger_with_what_it_is_worth(kind: str, tmp_path: Path) -> None:
-    data, registry = sample(1, 2_500), Registry(tmp_path)
+    data, registry = sample(4, 2_500), Registry(tmp_path)
     made = train(data, kind, "mine", registry, BUDGET, 7.0, None, quiet)
     again = train(data, kind, "mine", registry, BUDGET, 7.0, None, quiet)
     assert made == registry.load("mine", 1) == registry.named("mine/1")

@@ -21,7 +21,7 @@ from tests.learner.streams import example
 from tests.support.served_batches import SCHEMA
 
 PLAN = Plan(SCHEMA, 20, 0.05)
-GOLDEN = "80d8a21334576f81182c2c7c2ca36812b4a5a2abacbbccf983b83890f1bee3af"
+GOLDEN = "85d81f846c4c3fdb4e874d4fc15ad0a2ef9e5923475805b86491f918fe15a83b"
 """Changes with the registry of features, the definition of the model, River's release, and the C library's exp."""
 
 
