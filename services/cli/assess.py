@@ -1,11 +1,11 @@
-"""``tocsin assess``: how well subjects are found on a generated stream whose truth is known."""
+"""``tocsin assess``: how well subjects are found on a stream whose truth is known, generated or in a folder."""
 
 from __future__ import annotations
 
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +26,12 @@ def assess(
     model: Annotated[str, typer.Option(help="Its kind; boosting needs the extra `boosting`.")] = "boosting",
     base_rates: Annotated[str, typer.Option(help="Profiles: unit_test, bench, realistic, needle.")] = "bench,realistic",
     hard: Annotated[bool, typer.Option("--hard", help="Payers who evade.")] = False,
+    stream: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Assess this folder's payments.ndjson by its truth.ndjson.")
+    ] = None,
+    learn: Annotated[
+        str, typer.Option(metavar="DIR,...", help="With --stream: learn from such folders; else from none.")
+    ] = "",
     report: Annotated[Path | None, typer.Option(help="Write the Markdown report here.", callback=file_to_write)] = None,
     plot: Annotated[
         Path | None,
@@ -35,6 +41,8 @@ def assess(
 ) -> None:
     """Train on one seed, rank the payers and payees of another, and print what rules, model and both find.
 
+    With --stream, rank those of a folder instead, by what ships or by what the folders of --learn teach.
+
     Every figure is of synthetic data: it shows that the software works as specified, not that it finds offenders.
     """
     from services.workbench.assessment import report as reports
@@ -42,6 +50,11 @@ def assess(
     from services.workbench.assessment.run import assess as run
 
     check_kind("--model", model)
+    if stream is not None:
+        _print(_of_folders(stream, [Path(each) for each in learn.split(",") if each], model), report, json)
+        return
+    if learn:
+        fail("--learn: only with --stream", 2)
     _check(base_rates.split(","), payers, months)
     options = Options(payers, months, seed, training_seed, training_payers, model, tuple(base_rates.split(",")), hard)
     with Progress("assessing") as progress:
@@ -56,6 +69,36 @@ def assess(
     if plot is not None:
         reports.plot(result, plot)
     del result["curves"]
+    if json:
+        print_json(result)
+    else:
+        typer.echo(text)
+
+
+def _of_folders(folder: Path, learned: list[Path], kind: str) -> dict[str, Any]:
+    """The result of a folder, after learning from others."""
+    from services.workbench.assessment.rankers import HighestPayment
+    from services.workbench.assessment.sources import Folder
+    from services.workbench.assessment.streams import assess_streams
+
+    ruleset = load_ruleset(load_settings())
+    with Progress("assessing") as progress:
+        tell = partial(print, "assess:", file=sys.stderr)
+        taught = [Folder(each) for each in learned]
+        try:
+            return assess_streams(
+                [Folder(folder)], taught, [HighestPayment(ruleset, kind)], ruleset, tell, progress.at_share
+            )
+        except ImportError as error:
+            fail(error)
+
+
+def _print(result: dict[str, Any], report: Path | None, json: bool) -> None:
+    from services.workbench.assessment.streams_report import markdown
+
+    text = markdown(result)
+    if report is not None:
+        report.write_text(text, "utf-8")
     if json:
         print_json(result)
     else:

@@ -12,35 +12,29 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from models.kinds.kind import Share
-from models.measures import Flags, Floats, Ranking
+from models.measures import Flags, Ranking
 from services.contract.payment import Payment, Role
 from services.generator import AccountTruth, Configuration, Stream
 from services.scorer.path.features.registry import INDEX, feature_schema_hash
 from services.scorer.path.records import Record
 from services.scorer.path.replay import Replay
 from services.scorer.path.rules.pack import Packs
-from services.scorer.path.rules.pack_format import ROLES
 from services.scorer.path.rules.pack_parse import parse_pack
 from services.scorer.path.rules.ruleset import Ruleset
-from services.scorer.path.scoring.model import Model
 from services.scorer.rulebook.pack_file import pack_text
+from services.workbench.assessment.figures import PRECISION, budget_of
+from services.workbench.assessment.rankers import VARIANTS, Scorers, Tell, lsac_without_threshold
+from services.workbench.assessment.streams import NOTE
 from services.workbench.assessment.subjects import Subjects
 from services.workbench.assessment.train import TruthTrainer
 from services.workbench.measures import interval, recall
 
-NOTE = "Results on synthetic data show that the software works as specified, not that it finds offenders."
-VARIANTS = ("rules", "model", "combined")
-PRECISION = 0.5
-PAYERS_PER_ALERT_A_MONTH = 10_000
 TRAINING_RATE = "0.02"
 """Of the stream that is learned from: a rate at which there is something to learn. Scores are ranked, and at a rarer
 kind they rank alike."""
 CORRIDOR_FEATURES = ("corridor_is_new", "payer_corridors", "payee_corridors", "payee_country_entropy_180d")
 """What knows countries: everything else is relative to the corridor, or does not look at it."""
 CORRIDOR_INDICATORS = ("R4", "B2")
-ANY_SCORE = -1_000.0
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,41 +50,6 @@ class Options:
     """Of the model: one of ``models.kinds.table.ON_TABLES``."""
     base_rates: tuple[str, ...] = ("bench", "realistic")
     hard: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Scorers:
-    """A model and the lsac pack, the latter without a threshold of its own: rankings set it."""
-
-    model: Model
-    packs: Packs
-    hidden: tuple[str, ...] = ()
-    """Features that the model never saw."""
-
-    def scores(self, features: Floats) -> dict[Role, Floats]:
-        """float64[n, V] by role and variant; minus infinity where rules are needed and their combination is not met."""
-        evidence = self.evidence(features)
-        results = self.packs.evaluate(features, evidence)
-        applies = features[:, INDEX["is_remittance"]] == 1.0
-        said = np.where(applies, evidence, -np.inf)
-        return {
-            role: np.column_stack(
-                [
-                    np.where(results.review[:, 0, side], results.score[:, 0, side], -np.inf),
-                    said,
-                    np.where(results.review[:, 0, side], results.risk[:, 0, side], -np.inf),
-                ]
-            )
-            for side, role in enumerate(ROLES)
-        }
-
-    def evidence(self, features: Floats) -> Floats:
-        """float64[n]: what the model says of each payment beyond its bias, log-odds."""
-        shown = features
-        if self.hidden:
-            shown = features.copy()
-            shown[:, [INDEX[name] for name in self.hidden]] = np.nan
-        return np.asarray(self.model.scores(shown) - self.model.bias)
 
 
 @dataclass(slots=True)
@@ -170,11 +129,12 @@ def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> tuple
     model = trainer.model(options.kind, schema, share)
     tell("learning them again, blind to countries")
     blind_model = trainer.model(options.kind, schema, share, CORRIDOR_FEATURES)
-    pack = parse_pack(pack_text("lsac"), {"combination": {"score_min": ANY_SCORE}})
+    packs = lsac_without_threshold()
+    pack = packs.packs[0]
     blind_pack = structs.replace(
         pack, indicators=tuple(each for each in pack.indicators if each.id not in CORRIDOR_INDICATORS)
     )
-    return Scorers(model, Packs((pack,))), Scorers(blind_model, Packs((blind_pack,)), CORRIDOR_FEATURES)
+    return Scorers(model, packs), Scorers(blind_model, Packs((blind_pack,)), CORRIDOR_FEATURES)
 
 
 def rank(
@@ -222,7 +182,7 @@ def figures(ranked: Ranked, variant: str, options: Options) -> dict[str, Any]:
     scores, threshold = ranked.payers.best(variant), ranked.threshold(variant)
     truth = ranked.payers_that(_is_lsac_payer)
     regular = ranked.payers_that(lambda each: _is_lsac_payer(each) and (each.payments or 0) >= 5)
-    budget = max(1, options.payers * options.months // PAYERS_PER_ALERT_A_MONTH)
+    budget = budget_of(options.payers, options.months)
     payees, payee_scores = ranked.payees.accounts, ranked.payees.best(variant)
     facilitators = ranked.of(payees, "payee", lambda each: each.population == "facilitator")
     lsac_payees = ranked.of(payees, "payee", lambda each: each.population in ("facilitator", "direct_beneficiary"))

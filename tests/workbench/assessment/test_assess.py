@@ -10,8 +10,10 @@ import pytest
 
 from services.runtime.settings import load_settings
 from services.scorer.rulebook.ruleset_file import load_ruleset
+from services.workbench.assessment.rankers import VARIANTS
 from services.workbench.assessment.report import markdown, plot
-from services.workbench.assessment.run import NOTE, VARIANTS, Options, assess
+from services.workbench.assessment.run import Options, assess
+from services.workbench.assessment.streams import NOTE
 from services.workbench.assessment.subjects import Subjects
 
 
