@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.measures import Ranking, auc
+from models.measures import Cut, Ranking, auc
 from services.workbench.measures import card_precision, interval, recall
 
 SEEDED = settings(derandomize=True, deadline=None, max_examples=200, database=None)
@@ -101,6 +101,6 @@ def test_of_nothing_nothing_is_ranked() -> None:
 
 
 def test_recall_of_nobody_is_not_a_number() -> None:
-    assert recall(np.array([1.0]), np.array([False]), 0.0) is None
-    assert recall(np.array([1.0, 3.0]), np.array([True, True]), 2.0) == 0.5
+    assert recall(np.array([1.0]), np.array([False]), Cut(0.0, 1.0)) is None
+    assert recall(np.array([1.0, 3.0]), np.array([True, True]), Cut(1.0, 0.0)) == 0.5
     assert interval(None, 3) is interval(0.5, 0) is None

@@ -127,7 +127,7 @@ def _headline(found: Sequence[Found]) -> dict[str, Any]:
         "recall_at_precision_50": recalls["recall_at_precision_50"],
         "recall_at_budget": recalls["recall_at_budget"],
         "positives": recalls["positives"],
-        "alerts_at_precision_50": _round(sum(each.alerts for each in found)),
+        "alerts_at_precision_50": expectation(sum(each.alerts for each in found)),
         "budget_alerts": sum(each.budget for each in found),
     }
     if len(found) > 1:
@@ -169,9 +169,9 @@ def _class(found: Sequence[Found], path: Path) -> dict[str, Any]:
     counted = _sum(found, path)
     return {
         "accounts": counted.accounts,
-        "alerted": _round(counted.at_precision),
+        "alerted": expectation(counted.at_precision),
         "alerted_share": _share(counted, 1),
-        "alerted_at_budget": _round(counted.at_budget),
+        "alerted_at_budget": expectation(counted.at_budget),
         "alerted_share_at_budget": _share(counted, 2),
     }
 
@@ -184,11 +184,11 @@ def _fairness(found: Sequence[Found]) -> dict[str, Any]:
         counted = _sum(found, path)
         figures |= {
             name: counted.accounts,
-            f"{name}_alerted": _round(counted.at_precision),
+            f"{name}_alerted": expectation(counted.at_precision),
             f"{name}_alert_rate_ratio": _ratio(_share(counted, 1), _share(others, 1)),
             f"{name}_alert_rate_ratio_at_budget": _ratio(_share(counted, 2), _share(others, 2)),
         }
-    return {**figures, "others_alerted": _round(others.at_precision)}
+    return {**figures, "others_alerted": expectation(others.at_precision)}
 
 
 def _named(found: Sequence[Found], first: str, figures: Any) -> dict[str, Any]:
@@ -235,7 +235,11 @@ def _least(values: Any) -> float | None:
     return min((value for value in values if value is not None), default=None)
 
 
-def _round(count: float) -> float:
-    """An expectation to three digits, a whole number as such."""
-    rounded = round(count, 3)
+def expectation(count: float) -> float:
+    """A number of alerts to three digits, a whole number as such.
+
+    >>> expectation(2.0), expectation(1 / 3)
+    (2, 0.333)
+    """
+    rounded = round(float(count), 3)
     return int(rounded) if rounded == int(rounded) else rounded

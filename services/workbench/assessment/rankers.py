@@ -117,9 +117,7 @@ class HighestPayment:
         trainer = TruthTrainer(self._seed)
         for stream in streams:
             tell(f"measuring {stream.name} to learn from it")
-            for batch in stream.batches(share):
-                rows = batch.remittances
-                trainer.take(batch.features[rows], stream.truth.positive[batch.lines[rows, 0]])
+            trainer.follow(stream, share)
         tell(f"learning {trainer.examples:,} examples")
         self._scorers = Scorers(trainer.model(self._kind, self._schema, share), self._scorers.packs)
 

@@ -94,7 +94,9 @@ class Generated:
 
     def __init__(self, configuration: Configuration, world: int, name: str) -> None:
         self.name, self.configuration = name, configuration
-        self.truth = generated_truth(Stream(configuration).accounts(), world, name)
+        self.accounts = list(Stream(configuration).accounts())
+        """What the generator says of them, by line of the truth."""
+        self.truth = generated_truth(self.accounts, world, name)
 
     def pieces(self) -> Iterator[Piece]:
         """As ``Source``."""

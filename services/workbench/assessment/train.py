@@ -15,6 +15,7 @@ from models.kinds.kind import FitInputs, Share
 from models.kinds.table import KINDS
 from services.scorer.path.features.registry import INDEX
 from services.scorer.path.scoring.ensemble import Deciding
+from services.workbench.assessment.replayed import Labelled
 
 SAMPLE = 0.3
 """Share of the payments of other payers that are learned."""
@@ -44,6 +45,12 @@ class TruthTrainer:
     def examples(self) -> int:
         """How many have been taken."""
         return sum(map(len, self._truth))
+
+    def follow(self, stream: Labelled, share: Share) -> None:
+        """Take a whole stream: payments that a pack for remittances applies to, by the truth of their payers."""
+        for batch in stream.batches(share):
+            rows = batch.remittances
+            self.take(batch.features[rows], stream.truth.positive[batch.lines[rows, 0]])
 
     def take(self, features: NDArray[np.float64], truth: NDArray[np.bool_]) -> None:
         """Take a batch: ``features`` float64[n, k], ``truth`` bool[n]."""
