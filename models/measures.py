@@ -108,15 +108,8 @@ class Ranking:
 
     def threshold_at_budget(self, budget: float) -> float:
         """The lowest score that at most ``budget`` of the weight reach; infinity when the highest is shared by more."""
-        return self._lowest(self.mass <= budget)
-
-    def threshold_at_precision(self, precision: float) -> float:
-        """The lowest score at and above which at least ``precision`` of the weight is true; infinity for none.
-
-        >>> Ranking.of(np.array([4.0, 3.0, 2.0, 1.0]), np.array([True, False, True, False])).threshold_at_precision(0.6)
-        2.0
-        """
-        return self._lowest(self.precision >= precision)
+        places = np.flatnonzero(self.mass <= budget)
+        return float(self.thresholds[places[-1]]) if len(places) else float("inf")
 
     def cut_at_precision(self, precision: float) -> Cut:
         """The lowest cut beyond which at least ``precision`` is true in expectation, of weights of 1. What scores minus
@@ -151,10 +144,6 @@ class Ranking:
             return NOTHING_TAKEN
         last = places[-1]
         return Cut(float(self.thresholds[last]), float(fitting[last] / size[last]))
-
-    def _lowest(self, fits: Flags) -> float:
-        places = np.flatnonzero(fits)
-        return float(self.thresholds[places[-1]]) if len(places) else float("inf")
 
 
 def auc(scores: Floats, truth: Flags) -> float:

@@ -81,6 +81,9 @@ def _of_folders(folder: Path, learned: list[Path], kind: str) -> dict[str, Any]:
     from services.workbench.assessment.sources import Folder
     from services.workbench.assessment.streams import assess_streams
 
+    for each in learned:
+        if each.resolve() == folder.resolve():
+            fail(f"--learn {each}: is the folder that is assessed; what is learned must be other payers", 2)
     ruleset = load_ruleset(load_settings())
     with Progress("assessing") as progress:
         tell = partial(print, "assess:", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -66,6 +66,8 @@ class Truth:
         One an account and role.
     name
         Of the stream, for messages.
+    place
+        Where the line at hand stands, for messages.
 
     Raises
     ------
@@ -73,17 +75,15 @@ class Truth:
         When there is no line, no positive payer, or an account has two lines in one role.
     """
 
-    def __init__(self, lines: Iterable[AccountLine], name: str) -> None:
+    def __init__(self, lines: Iterable[AccountLine], name: str, place: Callable[[], str] | None = None) -> None:
         self.lines: list[AccountLine] = []
         self._line_of: dict[str, dict[str, int]] = {role: {} for role in ROLES}
         for line in lines:
             known = self._line_of[line.role]
-            first = known.setdefault(line.account, len(self.lines))
-            if first != len(self.lines):
-                raise TruthError(
-                    f"{name}, line {len(self.lines) + 1}: account: a {line.role} of line {first + 1}; "
-                    f"expected {EXPECTED}"
-                )
+            if line.account in known:
+                where = name if place is None else place()
+                raise TruthError(f"{where}: account: this {line.role} has a line already; expected {EXPECTED}")
+            known[line.account] = len(self.lines)
             self.lines.append(line)
         if not self.lines:
             raise TruthError(f"{name}: holds no account; expected {EXPECTED}")
@@ -123,16 +123,17 @@ def read_truth(path: Path) -> Truth:
         When a line is none of an account, or as ``Truth``.
     """
 
-    def lines() -> Iterable[AccountLine]:
-        source = Lines(path, EXPECTED)
-        try:
-            while line := source.next():
-                if not line.isspace():
-                    yield _line(line, path, source.number)
-        finally:
-            source.close()
+    source = Lines(path, EXPECTED)
 
-    return Truth(lines(), str(path))
+    def lines() -> Iterator[AccountLine]:
+        while value := source.next():
+            if not value.isspace():
+                yield _line(value, path, source.number)
+
+    try:
+        return Truth(lines(), str(path), lambda: f"{path}, line {source.number}")
+    finally:
+        source.close()
 
 
 def generated_truth(accounts: Iterable[AccountTruth], world: int, name: str) -> Truth:
