@@ -28,6 +28,9 @@ REGULAR: Path = ("payers_5plus",)
 ONE_OFF: Path = ("one_off",)
 TWINS, OF_DIASPORA, OTHERS = ("fairness", "twins"), ("fairness", "diaspora"), ("fairness", "others")
 """Innocent payers: twins of positive ones; of the class ``diaspora``, twins or not; and all who are neither."""
+SWAPPED, ABLATED = ("fairness", "swapped"), ("fairness", "ablated")
+"""All payers under the same cuts, with destination countries permuted; and the positive ones under a ranking that never
+saw what knows countries, with cuts of its own. Of generated streams."""
 
 
 class Counted(NamedTuple):
@@ -47,6 +50,8 @@ class Found(NamedTuple):
     """float64[n]: the share of the world's subjects that stand below each, equals counted half."""
     positive: Flags
     groups: dict[Path, Counted]
+    cuts: tuple[Cut, Cut]
+    """At the precision, and at the budget."""
     alerts: float
     """At the precision."""
     budget: int
@@ -64,7 +69,7 @@ def budget_of(payers: int, months: int) -> int:
 def found_in(scores: Floats, positive: Flags, groups: Mapping[Path, Flags], budget: int) -> Found:
     """The figures of a ranking: ``scores`` float64[n], ``positive`` and each of ``groups`` bool[n]."""
     ranking = Ranking.of(scores, positive)
-    cuts: tuple[Cut, Cut] = (ranking.cut_at_precision(PRECISION), ranking.cut_at_budget(budget))
+    cuts = ranking.cut_at_precision(PRECISION), ranking.cut_at_budget(budget)
     taken = [cut.taken(scores) for cut in cuts]
     both = positive.any() and not positive.all()
     return Found(
@@ -76,9 +81,15 @@ def found_in(scores: Floats, positive: Flags, groups: Mapping[Path, Flags], budg
             path: Counted(int(group.sum()), *(float(each[group].sum()) for each in taken))
             for path, group in {POSITIVES: positive, **groups}.items()
         },
+        cuts=cuts,
         alerts=float(taken[0].sum()),
         budget=budget,
     )
+
+
+def swapped(found: Found, scores: Floats) -> Counted:
+    """Who is alerted beyond the cuts of ``found`` when the payers' scores are these, float64[n]."""
+    return Counted(len(scores), *(float(cut.taken(scores).sum()) for cut in found.cuts))
 
 
 def groups_of(subjects: Subjects, truth: Truth, is_payer: bool) -> dict[Path, Flags]:
@@ -188,7 +199,14 @@ def _fairness(found: Sequence[Found]) -> dict[str, Any]:
             f"{name}_alert_rate_ratio": _ratio(_share(counted, 1), _share(others, 1)),
             f"{name}_alert_rate_ratio_at_budget": _ratio(_share(counted, 2), _share(others, 2)),
         }
-    return {**figures, "others_alerted": expectation(others.at_precision)}
+    figures["others_alerted"] = expectation(others.at_precision)
+    if any(SWAPPED in each.groups for each in found):
+        alerts, after = sum(each.alerts for each in found), _sum(found, SWAPPED).at_precision
+        figures["country_swap_alert_rate_change"] = after / alerts - 1.0 if alerts else None
+    if any(ABLATED in each.groups for each in found):
+        kept, whole = _share(_sum(found, ABLATED), 1), _share(_sum(found, POSITIVES), 1)
+        figures["corridor_ablated_recall_share"] = _ratio(kept, whole)
+    return figures
 
 
 def _named(found: Sequence[Found], first: str, figures: Any) -> dict[str, Any]:

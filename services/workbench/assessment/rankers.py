@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from msgspec import structs
 
 from models.kinds.kind import Share
 from models.measures import Floats
@@ -27,6 +28,9 @@ from services.workbench.assessment.train import TruthTrainer
 
 VARIANTS = ("rules", "model", "combined")
 ANY_SCORE = -1_000.0
+CORRIDOR_FEATURES = ("corridor_is_new", "payer_corridors", "payee_corridors", "payee_country_entropy_180d")
+"""What knows countries: everything else is relative to the corridor, or does not look at it."""
+CORRIDOR_INDICATORS = ("R4", "B2")
 
 Tell = Callable[[str], None]
 
@@ -98,13 +102,16 @@ class HighestPayment:
         Of the model that it learns: one of ``models.kinds.table.ON_TABLES``.
     seed
         Of the sample of other payers' payments, and of the order of learning.
+    blind
+        Whether it neither learns nor sees what knows countries.
     """
 
     variants = VARIANTS
 
-    def __init__(self, ruleset: Ruleset, kind: str = "boosting", seed: int = 1) -> None:
+    def __init__(self, ruleset: Ruleset, kind: str = "boosting", seed: int = 1, blind: bool = False) -> None:
         self._schema, self._kind, self._seed = feature_schema_hash(ruleset.parameters), kind, seed
-        self._scorers = Scorers(untrained_model(self._schema), lsac_without_threshold())
+        self._hidden = CORRIDOR_FEATURES if blind else ()
+        self._scorers = Scorers(untrained_model(self._schema), lsac_without_threshold(blind), self._hidden)
 
     def learn(self, streams: Sequence[Labelled], tell: Tell, share: Share) -> None:
         """As ``Ranker``: a model of the payments of positive payers beside a sample of all others.
@@ -118,8 +125,9 @@ class HighestPayment:
         for stream in streams:
             tell(f"measuring {stream.name} to learn from it")
             trainer.follow(stream, share)
-        tell(f"learning {trainer.examples:,} examples")
-        self._scorers = Scorers(trainer.model(self._kind, self._schema, share), self._scorers.packs)
+        tell(f"learning {trainer.examples:,} examples{', blind to countries' if self._hidden else ''}")
+        model = trainer.model(self._kind, self._schema, share, self._hidden)
+        self._scorers = Scorers(model, self._scorers.packs, self._hidden)
 
     def begin(self) -> None:
         """As ``Ranker``; it knows nothing of subjects."""
@@ -132,6 +140,10 @@ class HighestPayment:
         }
 
 
-def lsac_without_threshold() -> Packs:
-    """The shipped lsac pack, which asks whatever the score."""
-    return Packs((parse_pack(pack_text("lsac"), {"combination": {"score_min": ANY_SCORE}}),))
+def lsac_without_threshold(blind: bool = False) -> Packs:
+    """The shipped lsac pack, which asks whatever the score; ``blind``: without the indicators that know countries."""
+    pack = parse_pack(pack_text("lsac"), {"combination": {"score_min": ANY_SCORE}})
+    if blind:
+        seeing = tuple(each for each in pack.indicators if each.id not in CORRIDOR_INDICATORS)
+        pack = structs.replace(pack, indicators=seeing)
+    return Packs((pack,))

@@ -8,7 +8,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from msgspec import structs
 
 from models.kinds.kind import Share
 from models.measures import Cut, Flags, Floats, Ranking
@@ -21,7 +20,7 @@ from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.rulebook.pack_file import pack_text
 from services.workbench.assessment.figures import PRECISION, REGULAR_PAYMENTS, budget_of, expectation
 from services.workbench.assessment.paths import Paths
-from services.workbench.assessment.rankers import VARIANTS, Scorers, Tell, lsac_without_threshold
+from services.workbench.assessment.rankers import CORRIDOR_FEATURES, VARIANTS, Scorers, Tell, lsac_without_threshold
 from services.workbench.assessment.replayed import Labelled
 from services.workbench.assessment.sources import Generated
 from services.workbench.assessment.standings import Standings, Subjects
@@ -33,9 +32,6 @@ TRAINING_RATE = "0.02"
 """Of the stream that is learned from: a rate at which there is something to learn. Scores are ranked, and at a rarer
 kind they rank alike."""
 WORLD = 0
-CORRIDOR_FEATURES = ("corridor_is_new", "payer_corridors", "payee_corridors", "payee_country_entropy_180d")
-"""What knows countries: everything else is relative to the corridor, or does not look at it."""
-CORRIDOR_INDICATORS = ("R4", "B2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +127,8 @@ def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> tuple
     model = trainer.model(options.kind, schema, share)
     tell("learning them again, blind to countries")
     blind_model = trainer.model(options.kind, schema, share, CORRIDOR_FEATURES)
-    packs = lsac_without_threshold()
-    pack = packs.packs[0]
-    blind_pack = structs.replace(
-        pack, indicators=tuple(each for each in pack.indicators if each.id not in CORRIDOR_INDICATORS)
-    )
-    return Scorers(model, packs), Scorers(blind_model, Packs((blind_pack,)), CORRIDOR_FEATURES)
+    blind_scorers = Scorers(blind_model, lsac_without_threshold(blind=True), CORRIDOR_FEATURES)
+    return Scorers(model, lsac_without_threshold()), blind_scorers
 
 
 def rank(
@@ -161,7 +153,7 @@ def rank(
         in_lsac.update(lines[asked & victims[lines]].tolist())
     found = []
     for standing, path in zip(standings, paths, strict=True):
-        payers, payees = (each.of_world(WORLD) for each in standing.roles)
+        payers, payees = standing.subjects_of(WORLD)
         found.append(Ranked(payers, payees, accounts, path))
     found[0].extortion_victims_in_lsac = len(in_lsac)
     return tuple(found)

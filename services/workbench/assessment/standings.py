@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.measures import Floats, Whole
+from models.measures import Flags, Floats, Whole
 from services.workbench.assessment.replayed import Batch
 from services.workbench.assessment.truth import EVERY_WORLD, UNKNOWN_WORLD
 
@@ -24,6 +24,10 @@ class Subjects(NamedTuple):
     payments: Whole
     lines: Whole
     """Of ``Truth``."""
+
+    def chosen(self, which: Flags) -> Subjects:
+        """Some of them, ``which`` is bool[n]."""
+        return Subjects(self.scores[which], self.payments[which], self.lines[which])
 
 
 class Standing:
@@ -84,6 +88,11 @@ class Standings:
         for world in np.unique(batch.worlds[:, 0]).tolist():
             of_world = Counter(months[batch.worlds[:, 0] == world].tolist())
             self._months.setdefault(world, Counter()).update(of_world)
+
+    def subjects_of(self, world: int) -> tuple[Subjects, Subjects]:
+        """All payers and payees of a world, those of whom no truth is told among them."""
+        payers, payees = self.roles
+        return payers.of_world(world), payees.of_world(world)
 
     def payments_of(self, world: int) -> int:
         """Payments of the world, those of every world among them."""

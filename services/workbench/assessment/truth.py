@@ -68,6 +68,9 @@ class Truth:
         Of the stream, for messages.
     place
         Where the line at hand stands, for messages.
+    others_negative
+        The roles in which accounts without a line are known to be negative. In others nothing is known of them, and
+        they are not ranked.
 
     Raises
     ------
@@ -75,7 +78,14 @@ class Truth:
         When there is no line, no positive payer, or an account has two lines in one role.
     """
 
-    def __init__(self, lines: Iterable[AccountLine], name: str, place: Callable[[], str] | None = None) -> None:
+    def __init__(
+        self,
+        lines: Iterable[AccountLine],
+        name: str,
+        place: Callable[[], str] | None = None,
+        others_negative: tuple[Role, ...] = (),
+    ) -> None:
+        self.others_negative = others_negative
         self.lines: list[AccountLine] = []
         self._line_of: dict[str, dict[str, int]] = {role: {} for role in ROLES}
         for line in lines:
@@ -137,8 +147,13 @@ def read_truth(path: Path) -> Truth:
 
 
 def generated_truth(accounts: Iterable[AccountTruth], world: int, name: str) -> Truth:
-    """The truth of a generated stream, all of it of one world."""
-    return Truth((line_of_generated(each, world) for each in accounts), name)
+    """The truth of a generated stream, all of it of one world.
+
+    It has a line of every payer but recipients that pay on what they got, and of those payees that are more than plain
+    background.
+    """
+    lines = (line_of_generated(each, world) for each in accounts)
+    return Truth(lines, name, others_negative=("payee",))
 
 
 def line_of_generated(each: AccountTruth, world: int) -> AccountLine:

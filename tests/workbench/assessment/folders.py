@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,15 @@ def payment(number: int, payer: str, payee: str, amount: int, **more: Any) -> by
     )
 
 
-def account(role: str, name: str, positive: bool = False, kind: str = "diaspora", world: int = 0, **more: str) -> bytes:
-    """A line of ``truth.ndjson``."""
+def account(
+    role: str,
+    name: str,
+    positive: bool = False,
+    kind: str = "diaspora",
+    world: int = 0,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
+    """A line of ``truth.ndjson``, with ``more`` fields."""
     return orjson.dumps({"role": role, "account": name, "positive": positive, "class": kind, "world": world, **more})
 
 

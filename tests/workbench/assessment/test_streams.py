@@ -130,7 +130,15 @@ def test_a_payment_of_no_world_in_particular_counts_in_each(tmp_path: Path) -> N
     result = assessed(folder(tmp_path / "s", payments, truth))
     assert [result["worlds"][each]["payers"] for each in "01"] == [2, 2]
     assert result["ranking"]["amount"]["auc"] == 0.0
-    assert result["worlds"]["0"]["ranking"]["amount"]["payees"]["classes"].keys() == {"diaspora", "untold"}
+
+
+def test_accounts_without_a_line_are_counted_and_not_ranked(tmp_path: Path) -> None:
+    payments, truth = six_payers()
+    more = [payment(90, "stranger", "z", 9_999), payment(91, "a", "nobody", 1)]
+    result = assessed(folder(tmp_path / "s", [*payments, *more], truth))
+    whole = assessed(folder(tmp_path / "w", payments, truth))
+    assert [result[each] for each in ("payers", "payees", "payers_untold", "payees_untold")] == [6, 1, 1, 1]
+    assert result["ranking"]["amount"]["auc"] == whole["ranking"]["amount"]["auc"]
 
 
 def test_lines_that_are_no_payments_are_counted_and_cost_nothing(tmp_path: Path) -> None:
@@ -167,7 +175,7 @@ def test_a_payment_far_ahead_makes_no_dead_letters_of_those_behind_it(tmp_path: 
 def test_sub_types_and_source_systems_are_told_apart(tmp_path: Path) -> None:
     payments, _ = six_payers()
     told = {each: {"sub_type": "xy"[each not in "ab"], "source_system": "mn"[each not in "af"]} for each in AMOUNTS}
-    truth = [account("payer", each, each in "abf", **told[each]) for each in AMOUNTS]
+    truth = [account("payer", each, each in "abf", more=told[each]) for each in AMOUNTS]
     found = assessed(folder(tmp_path / "s", payments, truth))["ranking"]["amount"]
     assert found["sub_types"]["x"] == {"positives": 2, "recall_at_precision_50": 1.0, "recall_at_budget": 0.5}
     assert found["sub_types"]["y"]["recall_at_budget"] == 0.0
@@ -178,7 +186,7 @@ def test_sub_types_and_source_systems_are_told_apart(tmp_path: Path) -> None:
 def test_twins_and_diaspora_stand_beside_the_other_innocents(tmp_path: Path) -> None:
     payments = [payment(at, name, "z", 100 - at) for at, name in enumerate("abcdef")]
     truth = [
-        account("payer", "a", True, "kind"), account("payer", "b", kind="twin", twin_of="a"),
+        account("payer", "a", True, "kind"), account("payer", "b", kind="twin", more={"twin_of": "a"}),
         account("payer", "c"), account("payer", "d", kind="charity"), account("payer", "e", True, "kind"),
         account("payer", "f", kind="charity"),
     ]  # fmt: skip
@@ -271,7 +279,7 @@ def test_the_command_prints_the_result_and_writes_the_report(tmp_path: Path) -> 
     [
         (["--learn", "x"], "--learn: only with --stream"),
         (["--stream", "nowhere"], "nowhere/truth.ndjson: there is no such file"),
-        (["--stream", "x", "--learn", "y,./x"], "--learn x: is the folder that is assessed"),
+        (["--stream", "x", "--learn", "y,./x"], "--learn ./x: is the folder that is assessed"),
     ],
 )
 def test_options_that_make_no_sense_are_told(options: list[str], said: str) -> None:
