@@ -47,16 +47,16 @@ class ByAmount:
         return {"amount": np.repeat(batch.features[:, [INDEX["amount"]]], 2, axis=1)}
 
 
-def payment(number: int, payer: str, payee: str, amount: int, **more: Any) -> bytes:
-    """A line of ``payments.ndjson``: an hour after the one before."""
+def payment(number: int, payer: str, payee: str, amount: float, country: str = "PH", **more: Any) -> bytes:
+    """A line of ``payments.ndjson``, from Germany to ``country``: an hour after the one before."""
     return orjson.dumps(
         {
             "payment_id": f"p{number}",
             "event_time_ms": START_MS + number * 3_600_000,
-            "amount_minor": amount * 100,
+            "amount_minor": round(amount * 100),
             "currency": "EUR",
             "payer": {"account": payer, "country": "DE"},
-            "payee": {"account": payee, "country": "PH"},
+            "payee": {"account": payee, "country": country},
             **more,
         }
     )

@@ -5,14 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from services.runtime.settings import load_settings
 from services.scorer.rulebook.ruleset_file import load_ruleset
+from services.workbench.assessment.paths import Paths
 from services.workbench.assessment.rankers import VARIANTS
 from services.workbench.assessment.report import markdown, plot
 from services.workbench.assessment.run import Options, assess
 from services.workbench.assessment.streams import NOTE
+from services.workbench.assessment.truth import NO_LINE
+
+
+def test_the_watched_have_their_paths() -> None:
+    paths = Paths([2, 5])
+    paths.take(np.array([2, 4, 2, NO_LINE]), np.array([[1.0, 5.0], [2.0, 0.0], [3.0, 4.0], [9.0, 9.0]]))
+    assert paths.met == [2]
+    assert paths.payments_before(2, 0, 2.0) == 1
+    assert paths.payments_before(2, 0, 4.0) is None
 
 
 @pytest.fixture(scope="module")
