@@ -277,7 +277,7 @@ class _Draw:
             recipients_extra=law.recipients_extra * factor("recipients") if law.payee != "circle" else 0.0,
             life_days=law.life_days * factor("life"),
             life_sigma=max(law.life_sigma, even("life_sigma")),
-            pace_sigma=even("pace_sigma"),
+            pace_sigma=max(law.pace_sigma, even("pace_sigma")),
             payee="person" if law.payee == "family" else law.payee,
             round_share=float(np.clip(law.round_share + even("round_shift"), 0.05, 0.98)),
             hours_mix=self._hours(law.hours),
