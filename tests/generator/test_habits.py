@@ -1,4 +1,4 @@
-"""Habits of a drawn world: innocents with two routines, recipients who move, and payers whom no single feature tells."""
+"""Habits of a drawn world: innocents with two routines, recipients who move, and no feature that tells the kind."""
 
 from __future__ import annotations
 
