@@ -258,7 +258,7 @@ class NoiseLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All numbers; their basis stands beside them in the file. What follows ``look_alikes`` is used in drawn worlds only.
+    """All numbers; their basis stands beside them in the file. What follows ``look_alikes`` is for drawn worlds only.
 
     ``second_routine_share`` of ordinary payers and ``lsac_routine_share`` of LSAC payers have a (second) innocent
     routine; ``second_account_share`` of payers pay from two accounts; ``rotation_share`` of recipients change their
