@@ -262,7 +262,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``second_routine_share`` of ordinary payers and ``lsac_routine_share`` of LSAC payers have a (second) innocent
     routine; ``second_account_share`` of payers pay from two accounts; ``rotation_share`` of recipients change their
-    account every ``rotation_days``.
+    account every ``rotation_days``; weights of destinations differ from home to home by ``corridor_spread`` (sigma).
     """
 
     start: str
@@ -300,6 +300,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     second_account_share: float = 0.0
     rotation_share: float = 0.0
     rotation_days: float = 300.0
+    corridor_spread: float = 0.0
 
     @property
     def drawn(self) -> bool:

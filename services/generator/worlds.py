@@ -283,7 +283,8 @@ class _Draw:
             hours_mix=self._hours(law.hours),
             rails={name: each * rails[name] for name, each in law.rails.items()},
             two_rails=even("two_rails"),
-            references=_with_none(law.references, none),
+            cadence=self._spread(law.cadence, even("cadence_spread")),
+            references=_with_none(self._spread(law.references, even("theme_spread")), none),
             relations=_with_none(law.relations, untold),
             sitting=law.sitting + (even("sitting") if law.payee != "circle" else 0.0),
             price_points=max(law.price_points, even("price_points")) if law.within else 0.0,
@@ -356,7 +357,7 @@ class _Draw:
 _ANY: tuple[Range, ...] = ((0.0, 0.05), (0.1, 0.9), (0.9, 1.0))
 _PLAIN = (
     "second_routine_share", "lsac_routine_share", "second_account_share", "rotation_share", "rotation_days",
-    "churn_share", "household_share", "fee", "family_minor_share", "lexicon_share",
+    "corridor_spread", "churn_share", "household_share", "fee", "family_minor_share", "lexicon_share",
 )  # fmt: skip
 _LSAC_PLAIN = ("session", "round_share", "price_point_share", "multi_country_share", "minor_share", "two_rails")
 _AS_IT_IS = (
