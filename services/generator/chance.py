@@ -73,6 +73,11 @@ class Choice:
         self._edges = np.cumsum(np.array(weights, dtype=np.float64))
         self._edges /= self._edges[-1]
 
+    def spread(self, rng: Generator, sigma: float) -> Choice:
+        """The same codes, each weight by a lognormal factor of its own."""
+        weights = np.diff(self._edges, prepend=0.0) * lognormal(rng, 1.0, sigma, len(self._edges))
+        return Choice(self._codes.tolist(), weights.tolist())
+
     def of(self, uniform: Floats) -> Ints:
         """The codes that ``uniform`` numbers choose."""
         chosen: Ints = self._codes[

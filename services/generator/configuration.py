@@ -43,7 +43,7 @@ class Configuration:
     swap_seed
         Permutes destination countries; nothing else changes but received amounts and currencies.
     amounts
-        Variant of LSAC amounts: ``base``, ``chat_log``, ``heavy``, ``php``, ``sweden``.
+        Variant of LSAC amounts: ``base``, ``chat_log``, ``heavy``, ``php``, ``sweden``; a drawn world has its own.
     world
         A drawn world, ``family/number`` (``services.generator.worlds``), or nothing: the world of ``parameters.toml``.
     noise

@@ -23,7 +23,7 @@ class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RoutineLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the payers of one cross-border population pay. What has a default is used in drawn worlds only.
+    """How the payers of one cross-border population pay. What follows ``cash_out_share`` is used in drawn worlds only.
 
     ``beside`` is its weight as a second routine of payers of another population; ``favour`` the share of payments
     that goes to the first recipient, of what is left to the second, and so on; ``life_sigma`` and ``pace_sigma``
@@ -258,11 +258,11 @@ class NoiseLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All numbers; their basis stands beside them in the file. What has a default is used in drawn worlds only.
+    """All numbers; their basis stands beside them in the file. What follows ``look_alikes`` is for drawn worlds only.
 
     ``second_routine_share`` of ordinary payers and ``lsac_routine_share`` of LSAC payers have a (second) innocent
     routine; ``second_account_share`` of payers pay from two accounts; ``rotation_share`` of recipients change their
-    account every ``rotation_days``.
+    account every ``rotation_days``; weights of destinations differ from home to home by ``corridor_spread`` (sigma).
     """
 
     start: str
@@ -300,6 +300,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     second_account_share: float = 0.0
     rotation_share: float = 0.0
     rotation_days: float = 300.0
+    corridor_spread: float = 0.0
 
     @property
     def drawn(self) -> bool:

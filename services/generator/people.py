@@ -109,6 +109,8 @@ def build_world(configuration: Configuration) -> World:
         system=np.zeros(n, dtype=np.int8),
         two_accounts=np.zeros(n, dtype=np.bool_),
     )
+    if parameters.drawn:
+        people.destination[:] = _corridors(people.home, places, parameters.corridor_spread, configuration.seed)
     _set_tenure(people, configuration, rng)
     twins = np.flatnonzero(twin_of >= 0)
     people.home[twins], people.destination[twins] = people.home[twin_of[twins]], people.destination[twin_of[twins]]
@@ -156,6 +158,15 @@ def _set_tenure(people: People, configuration: Configuration, rng: Generator) ->
     people.first_day[churn < half] = when[churn < half]
     stops = (churn >= half) & (churn < 2.0 * half)
     people.last_day[stops] = when[stops] + 1
+
+
+def _corridors(home: Ints, places: Places, spread: float, seed: int) -> Ints:
+    """The destination of each payer of a drawn world: each home has its own weights of destinations."""
+    rng, destination = generator(seed, _SETTLED_SOURCE, 1), np.zeros_like(home)
+    for each in range(places.homes_count):
+        members = np.flatnonzero(home == each)
+        destination[members] = places.destination_choice.spread(rng, spread).draw(rng, len(members))
+    return destination
 
 
 def _settle(people: People, configuration: Configuration, places: Places) -> None:

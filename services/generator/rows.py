@@ -68,7 +68,7 @@ WORLD_SOURCES = (
     "habit", "seafarer", "shift_nurse", "student_parent", "several_households", "gift_sender", "gig_platform",
     "creator_customer", "gifter", "load_topper", "neighbour_courier", "household_staff", "dater", "friends_abroad",
     "agent_customer", "night_driver", "church_collector", "medical_donor", "holiday_renter", "small_importer",
-    "paid_chat", "tourist", "hometown_club", "remote_family",
+    "paid_chat", "tourist", "hometown_club", "remote_family", "occasional_sender",
 )  # fmt: skip
 """Which process or class of innocents made a row of a drawn world (``worlds.toml``), besides ``SOURCES``."""
 

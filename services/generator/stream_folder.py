@@ -21,7 +21,7 @@ from services.generator.accounts import AGENT, CHARITY, COLLECTOR, MERCHANT, PLA
 from services.generator.chance import mix
 from services.generator.configuration import Configuration
 from services.generator.outputs import OutputError, whole_file
-from services.generator.rows import MALFORMED, Rows
+from services.generator.rows import MALFORMED, Rows, source
 from services.generator.stream import Stream
 from services.generator.truth import AccountTruth
 from services.generator.worlds import families
@@ -70,6 +70,7 @@ def write_stream_folder(
             lines = [line for stream, each in zip(streams, rows, strict=True) for line in stream.writer.lines(each)]
             for seen, each in zip(payees, rows, strict=True):
                 seen.update(np.unique(each["payee"]).tolist())
+                seen.update(np.unique(each["payer"][each["source"] == source("cash_out")]).tolist())
             order = np.argsort(np.concatenate([each["arrival"] for each in rows]), kind="stable").tolist()
             file.writelines(lines[at] + b"\n" for at in order)
             payments += len(lines)
@@ -88,7 +89,7 @@ def _kept(rows: Rows) -> Rows:
 
 
 def _truth(stream: Stream, payees: set[int], world: int) -> Iterator[dict[str, Any]]:
-    """The truth of one world, payers first; of payees those that were paid."""
+    """The truth of one world, payers first; of payees those that were paid or took money out."""
     for each in stream.accounts():
         yield _line(each, world)
     name = stream.world.accounts.identifier

@@ -277,13 +277,14 @@ class _Draw:
             recipients_extra=law.recipients_extra * factor("recipients") if law.payee != "circle" else 0.0,
             life_days=law.life_days * factor("life"),
             life_sigma=max(law.life_sigma, even("life_sigma")),
-            pace_sigma=even("pace_sigma"),
+            pace_sigma=max(law.pace_sigma, even("pace_sigma")),
             payee="person" if law.payee == "family" else law.payee,
             round_share=float(np.clip(law.round_share + even("round_shift"), 0.05, 0.98)),
             hours_mix=self._hours(law.hours),
             rails={name: each * rails[name] for name, each in law.rails.items()},
             two_rails=even("two_rails"),
-            references=_with_none(law.references, none),
+            cadence=self._spread(law.cadence, even("cadence_spread")),
+            references=_with_none(self._spread(law.references, even("theme_spread")), none),
             relations=_with_none(law.relations, untold),
             sitting=law.sitting + (even("sitting") if law.payee != "circle" else 0.0),
             price_points=max(law.price_points, even("price_points")) if law.within else 0.0,
@@ -356,7 +357,7 @@ class _Draw:
 _ANY: tuple[Range, ...] = ((0.0, 0.05), (0.1, 0.9), (0.9, 1.0))
 _PLAIN = (
     "second_routine_share", "lsac_routine_share", "second_account_share", "rotation_share", "rotation_days",
-    "churn_share", "household_share", "fee", "family_minor_share", "lexicon_share",
+    "corridor_spread", "churn_share", "household_share", "fee", "family_minor_share", "lexicon_share",
 )  # fmt: skip
 _LSAC_PLAIN = ("session", "round_share", "price_point_share", "multi_country_share", "minor_share", "two_rails")
 _AS_IT_IS = (

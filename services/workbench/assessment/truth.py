@@ -166,7 +166,7 @@ def line_of_generated(each: AccountTruth, world: int) -> AccountLine:
         kind=each.population,
         world=world,
         sub_type=each.sub_type,
-        source_system=getattr(each, "source_system", None),
+        source_system=each.source_system,
         twin_of=each.twin_of,
     )
 
