@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,27 @@ class Figures:
     def as_dict(self) -> dict[str, float | None]:
         """As JSON."""
         return asdict(self)
+
+
+class Cut(NamedTuple):
+    """Where a ranking is cut: all above ``threshold`` are taken, and ``share`` of those that stand at it.
+
+    Which of equals are taken is chance, so what is counted beyond a cut is an expectation.
+    """
+
+    threshold: float
+    share: float
+
+    def taken(self, scores: Floats) -> Floats:
+        """float64[n]: how probably each of ``scores`` is taken.
+
+        >>> Cut(2.0, 0.5).taken(np.array([3.0, 2.0, 2.0, 1.0])).tolist()
+        [1.0, 0.5, 0.5, 0.0]
+        """
+        return np.where(scores > self.threshold, 1.0, np.where(scores == self.threshold, self.share, 0.0))
+
+
+NOTHING_TAKEN = Cut(float("inf"), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +108,42 @@ class Ranking:
 
     def threshold_at_budget(self, budget: float) -> float:
         """The lowest score that at most ``budget`` of the weight reach; infinity when the highest is shared by more."""
-        return self._lowest(self.mass <= budget)
-
-    def threshold_at_precision(self, precision: float) -> float:
-        """The lowest score at and above which at least ``precision`` of the weight is true; infinity for none.
-
-        >>> Ranking.of(np.array([4.0, 3.0, 2.0, 1.0]), np.array([True, False, True, False])).threshold_at_precision(0.6)
-        2.0
-        """
-        return self._lowest(self.precision >= precision)
-
-    def _lowest(self, fits: Flags) -> float:
-        places = np.flatnonzero(fits)
+        places = np.flatnonzero(self.mass <= budget)
         return float(self.thresholds[places[-1]]) if len(places) else float("inf")
+
+    def cut_at_precision(self, precision: float) -> Cut:
+        """The lowest cut beyond which at least ``precision`` is true in expectation, of weights of 1. What scores minus
+        infinity is never taken.
+
+        >>> scores, truth = np.array([2.0, 1.0, 1.0, 1.0, 1.0]), np.array([True, True, False, False, False])
+        >>> Ranking.of(scores, truth).cut_at_precision(0.5)
+        Cut(threshold=1.0, share=0.5)
+        """
+        size, true = np.diff(self.mass, prepend=0.0), np.diff(self.true, prepend=0.0)
+        slack = (self.true - true) - precision * (self.mass - size)
+        lacking = precision * size - true
+        with np.errstate(divide="ignore", invalid="ignore"):
+            partly = np.floor(slack / lacking * size + 1e-9)
+        fitting = np.where(self.precision >= precision, size, np.where(lacking > 0.0, np.clip(partly, 0.0, size), 0.0))
+        return self._cut(fitting, size)
+
+    def cut_at_budget(self, budget: float) -> Cut:
+        """The lowest cut beyond which ``budget`` of the weight lies in expectation. What scores minus infinity is never
+        taken.
+
+        >>> Ranking.of(np.array([3.0, 2.0, 2.0, 1.0]), np.array([True, True, False, False])).cut_at_budget(2)
+        Cut(threshold=2.0, share=0.5)
+        """
+        size = np.diff(self.mass, prepend=0.0)
+        return self._cut(np.clip(budget - (self.mass - size), 0.0, size), size)
+
+    def _cut(self, fitting: Floats, size: Floats) -> Cut:
+        """At the last threshold of which something is ``fitting``, of its ``size``."""
+        places = np.flatnonzero((fitting > 0.0) & np.isfinite(self.thresholds))
+        if not len(places):
+            return NOTHING_TAKEN
+        last = places[-1]
+        return Cut(float(self.thresholds[last]), float(fitting[last] / size[last]))
 
 
 def auc(scores: Floats, truth: Flags) -> float:

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from services.cli.generate_view import ShownDays, findings_table
+from services.cli.generate_worlds import show_worlds, write_worlds
 from services.cli.options import Bootstrap, Json, fail, print_json
 from services.generator import Configuration, ConfigurationError, Day, Profile, Stream
 from services.generator.check import Finding, findings
@@ -28,6 +29,7 @@ EXIT_SETTINGS = 2
 EXIT_DEVIATES = 3
 
 Format = Literal["ndjson", "parquet", "pacs008"]
+Family = Literal["training", "held-out"]
 
 
 def generate(
@@ -61,6 +63,16 @@ def generate(
     plot: Annotated[
         Path | None, typer.Option(help="With --check: the picture of the distributions.", show_default="OUT.check.png")
     ] = None,
+    world: Annotated[
+        str | None, typer.Option(metavar="FAMILY/NUMBER", help="A drawn world instead of the fixed one.")
+    ] = None,
+    worlds: Annotated[
+        Family | None, typer.Option(help="One stream of worlds of all such families: OUT is a folder.")
+    ] = None,
+    worlds_per_family: Annotated[int, typer.Option(help="With --worlds: of each family.", min=1, max=1_000)] = 1,
+    list_worlds: Annotated[
+        bool, typer.Option("--list-worlds", help="Show the families, and what can occur in each.")
+    ] = False,
     kafka: Annotated[
         bool, typer.Option("--kafka", help="Send to payments.v1, and labels to labels.v1 when due, instead of OUT.")
     ] = False,
@@ -73,12 +85,23 @@ def generate(
     (services/generator/parameters.toml). Truth never travels with a payment. Results on this data show that the
     software works as specified, not that it finds offenders.
 
+    A drawn world (--world harbour/3) has its own countries, prices, classes of innocents, source systems, hours and
+    sub-types of LSAC payers, drawn from what its family allows (services/generator/worlds.toml). With --worlds, OUT
+    becomes a folder: payments.ndjson of all worlds (of --payers each) by arrival, truth.ndjson one line an account.
+
     Exit codes: 0 done; 1 Kafka failed; 2 an option, a setting or a file is at fault; 3 --check found a deviation.
     """
     try:
-        _require(out, kafka, check, truth, plot)
+        if list_worlds:
+            show_worlds(json)
+            return
+        if worlds is not None:
+            folder = _folder(out, kafka or check or hard or world is not None or truth is not None, profile)
+            write_worlds(folder, worlds == "held-out", worlds_per_family, payers, months, seed, base_rate, json)
+            return
+        _require(out, kafka, check, truth, plot, world)
         configuration = Configuration(
-            payers, months, seed, base_rate, profile, hard, swap_seed=swap_destinations, amounts=amounts
+            payers, months, seed, base_rate, profile, hard, swap_seed=swap_destinations, amounts=amounts, world=world
         )
         stream = Stream(configuration)
         with (
@@ -145,8 +168,21 @@ class _Run:
         self.summary |= sent
 
 
-def _require(out: Path | None, kafka: bool, check: bool, truth: Path | None, plot: Path | None) -> None:
+def _folder(out: Path | None, unsaid: bool, profile: str) -> Path:
+    """Where many worlds go. They take no options but sizes, seed and base rate."""
+    if out is None:
+        raise ConfigurationError("OUT: missing (a folder)")
+    if unsaid or profile != "remitter":
+        raise ConfigurationError("--worlds: only with --payers, --months, --seed, --base-rate, --worlds-per-family")
+    return out
+
+
+def _require(
+    out: Path | None, kafka: bool, check: bool, truth: Path | None, plot: Path | None, world: str | None
+) -> None:
     """Options that make sense together."""
+    if check and world is not None:
+        raise ConfigurationError("--check: not with --world, whose numbers are drawn")
     if kafka and out is not None:
         raise ConfigurationError("OUT: not with --kafka")
     if out is None and not kafka and not check and truth is None:

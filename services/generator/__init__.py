@@ -14,7 +14,9 @@
 
 An evaluator asks truth: ``role == "payer" and typology == "lsac"`` with ``sub_type`` and ``payments``;
 ``population == "facilitator"`` or ``"direct_beneficiary"`` among payees, with ``counterparties`` and ``cluster``;
-``population`` and ``slice`` of any payer; ``twin_of`` of a twin.
+``population`` and ``slice`` of any payer; ``twin_of`` of a twin. ``Configuration(world="harbour/3")`` draws a world
+instead (``services.generator.worlds``): then ``source_system`` of any payer, ``also`` of one with a second routine, and
+``person`` of one with two accounts.
 
 Equal configurations give equal bytes. Memory grows with the number of payers, not with the horizon. Truth never
 travels with a payment. Results on this data show that the software works as specified, not that it finds offenders:
@@ -24,6 +26,7 @@ its distributions come from about ten published numbers, and from assumptions th
 from services.generator.configuration import Configuration, ConfigurationError, Profile
 from services.generator.stream import Chunk, Day, Stream, generate, truth
 from services.generator.truth import AccountTruth, LabelTruth, PaymentTruth, TruthRecord
+from services.generator.worlds import draw_world, families
 
 __all__ = [
     "AccountTruth",
@@ -36,6 +39,8 @@ __all__ = [
     "Profile",
     "Stream",
     "TruthRecord",
+    "draw_world",
+    "families",
     "generate",
     "truth",
 ]

@@ -22,6 +22,8 @@ from services.generator.places import Places
 Numbers = TypeVar("Numbers", int, Ints)
 _KIND_BITS = 40
 PAYER, FAMILY, CHARITY, FREELANCER, COLLECTOR, MERCHANT, BILLER, EMPLOYER, PLATFORM, AGENT, SPECIAL = range(11)
+SECOND, PERSON = 11, 12
+"""Only in drawn worlds: a payer's second account, and recipients that move and change accounts."""
 POOL_BITS = 24
 """Accounts of a pool are ``place << 24 | number`` within their kind."""
 _CACHE_MAX = 1 << 19
@@ -69,6 +71,16 @@ def family(owner: Numbers, slot: Numbers, generation: Numbers) -> Numbers:
     return account(FAMILY, (owner << 6) + (slot << 3) + generation)
 
 
+SLOTS, GENERATIONS, PHASES = 16, 64, 8
+"""Of persons: slots of a routine, people who fill a slot in turn, and accounts of one of them in turn."""
+
+
+def person(place: Ints, owner: Ints, second: Ints, slot: Ints, generation: Ints, phase: Ints) -> Ints:
+    """The recipient in ``place`` in a payer's slot of its first or ``second`` routine; ``phase`` is its account."""
+    number = ((place << 20 | owner) << 1 | second) << 4 | slot
+    return account(PERSON, (number << 6 | generation) << 3 | phase)
+
+
 class Accounts:
     """Places of accounts, the registry of planned ones, and the JSON that tells of each.
 
@@ -105,8 +117,10 @@ class Accounts:
     def place(self, number: int) -> int:
         """The place of one account, before any swap."""
         kind, rest = number >> _KIND_BITS, number_of(number)
-        if kind == PAYER:
+        if kind in (PAYER, SECOND):
             return int(self._home[rest])
+        if kind == PERSON:
+            return rest >> 34
         if kind == FAMILY:
             return int(self._destination[rest >> 6])
         if kind == COLLECTOR:
@@ -121,6 +135,7 @@ class Accounts:
         places = rest >> POOL_BITS
         for kind, table, index in (
             (PAYER, self._home, rest),
+            (SECOND, self._home, rest),
             (FAMILY, self._destination, rest >> 6),
             (COLLECTOR, self._collectors, rest),
             (SPECIAL, self._special_places, rest),
@@ -128,6 +143,8 @@ class Accounts:
             mask = kinds == kind
             if mask.any():
                 places[mask] = table[index[mask]]
+        persons = kinds == PERSON
+        places[persons] = rest[persons] >> 34
         return places
 
     def _tell(self, number: int) -> str:
@@ -140,7 +157,7 @@ class Accounts:
         if _part(traits, 1) < 0.90:
             parts.append(f'"agent":"AG{mix(place << 8 | traits % 9) & 0xFFFFFF:06X}"')
         parts += self._tokens(kind, rest, place, traits, special)
-        opened_ms = special.opened_ms if special else self._opened_ms(kind, traits)
+        opened_ms = special.opened_ms if special else self.opened_ms(kind, traits)
         if opened_ms and _part(traits, 4) < (0.6 if kind == PAYER else 0.35):
             parts.append(f'"opened_ms":{opened_ms}')
         if special.minor if special else kind == FAMILY and traits % 100_000 < self._minor_share * 100_000:
@@ -162,12 +179,13 @@ class Accounts:
         if special is not None:
             told_phone, told_device = bool(special.phone) or told_phone, bool(special.device) or told_device
             phone, device, pickup = special.phone or phone, special.device or device, special.pickup or pickup
-        parts = [f'"device":"{_token(device)}"'] if told_device else []
-        parts += [f'"phone":"{_token(phone)}"'] if told_phone else []
-        return parts + ([f'"pickup":"{_token(pickup)}"'] if pickup else [])
+        parts = [f'"device":"{token_text(device)}"'] if told_device else []
+        parts += [f'"phone":"{token_text(phone)}"'] if told_phone else []
+        return parts + ([f'"pickup":"{token_text(pickup)}"'] if pickup else [])
 
-    def _opened_ms(self, kind: int, traits: int) -> int:
-        if kind not in (PAYER, FAMILY, FREELANCER, COLLECTOR):
+    def opened_ms(self, kind: int, traits: int) -> int:
+        """When an account that nobody planned was opened; 0 where nobody says."""
+        if kind not in (PAYER, FAMILY, FREELANCER, COLLECTOR, SECOND, PERSON):
             return 0
         uniform = (_part(traits, 4) * 37.0 + _part(traits, 5)) % 1.0
         days = _OPENED_MEDIAN_DAYS * np.exp(2.2 * (uniform - 0.5))
@@ -179,6 +197,6 @@ def _part(bits: int, at: int) -> float:
     return (bits >> (10 * at) & 1023) / 1024.0
 
 
-def _token(number: int) -> str:
+def token_text(number: int) -> str:
     """Twelve hexadecimal digits for a device, a phone or a pick-up point."""
     return f"{mix(number & (1 << 64) - 1) & (1 << 48) - 1:012x}"

@@ -53,6 +53,13 @@ def share_of(numbers: NDArray[Any], salt: int) -> Floats:
     return (mixed(numbers, mix(salt)) >> np.uint64(11)).astype(np.float64) / (1 << 53)
 
 
+def normal_of(bits: Words) -> Floats:
+    """A nearly normal number that belongs to each of ``bits`` for ever: the sum of four uniform ones."""
+    parts = [(bits >> np.uint64(at) & np.uint64(0xFFFF)).astype(np.float64) / 65_536.0 for at in (0, 16, 32, 48)]
+    normal: Floats = (np.sum(parts, axis=0) - 2.0) * np.sqrt(3.0)
+    return normal
+
+
 def lognormal(rng: Generator, median: float, sigma: float, n: int) -> Floats:
     """``n`` draws of a lognormal given by its median and the deviation of its logarithm."""
     return median * np.exp(sigma * rng.standard_normal(n))
@@ -65,6 +72,11 @@ class Choice:
         self._codes = np.array(codes, dtype=np.int64)
         self._edges = np.cumsum(np.array(weights, dtype=np.float64))
         self._edges /= self._edges[-1]
+
+    def spread(self, rng: Generator, sigma: float) -> Choice:
+        """The same codes, each weight by a lognormal factor of its own."""
+        weights = np.diff(self._edges, prepend=0.0) * lognormal(rng, 1.0, sigma, len(self._edges))
+        return Choice(self._codes.tolist(), weights.tolist())
 
     def of(self, uniform: Floats) -> Ints:
         """The codes that ``uniform`` numbers choose."""

@@ -9,10 +9,11 @@ from typing import Literal, get_args
 
 from services.contract.errors import TocsinError
 from services.contract.units import DAY_MS
-from services.generator.parameters import Parameters, shipped_parameters
+from services.generator.parameters import Parameters
+from services.generator.worlds import WorldError, parameters_of
 
 Profile = Literal["bank", "remitter", "small_bank"]
-PAYERS_MAX, MONTHS_MAX = 100_000_000, 600
+PAYERS_MAX, MONTHS_MAX, WORLD_PAYERS_MAX = 100_000_000, 600, 1 << 20
 
 
 class ConfigurationError(TocsinError, ValueError):
@@ -42,7 +43,9 @@ class Configuration:
     swap_seed
         Permutes destination countries; nothing else changes but received amounts and currencies.
     amounts
-        Variant of LSAC amounts: ``base``, ``chat_log``, ``heavy``, ``php``, ``sweden``.
+        Variant of LSAC amounts: ``base``, ``chat_log``, ``heavy``, ``php``, ``sweden``; a drawn world has its own.
+    world
+        A drawn world, ``family/number`` (``services.generator.worlds``), or nothing: the world of ``parameters.toml``.
     noise
         Whether records come late, twice, returned or damaged.
 
@@ -58,12 +61,14 @@ class Configuration:
     swap_seed: int | None = None
     amounts: str = "base"
     noise: bool = True
+    world: str | None = None
 
     def __post_init__(self) -> None:
         if not 50 <= self.payers <= PAYERS_MAX:
             raise ConfigurationError(f"payers: must be 50 to {PAYERS_MAX:,}")
         if not 1 <= self.months <= MONTHS_MAX:
             raise ConfigurationError(f"months: must be 1 to {MONTHS_MAX}")
+        self._check_world()
         for name, seed in (("seed", self.seed), ("swap_seed", self.swap_seed or 0)):
             if not 0 <= seed < 1 << 63:
                 raise ConfigurationError(f"{name}: must be 0 or more, below 2**63")
@@ -76,10 +81,20 @@ class Configuration:
         if not 0.0 <= self.lsac_share <= 0.2:
             raise ConfigurationError("base_rate: must be 0 to 0.2")
 
+    def _check_world(self) -> None:
+        if self.world is None:
+            return
+        if self.payers > WORLD_PAYERS_MAX:
+            raise ConfigurationError(f"payers: in a drawn world at most {WORLD_PAYERS_MAX:,}")
+        try:
+            parameters_of(get_args(Profile)[0], self.world)
+        except WorldError as error:
+            raise ConfigurationError(str(error)) from None
+
     @property
     def parameters(self) -> Parameters:
         """The numbers behind it."""
-        return shipped_parameters(self.profile)
+        return parameters_of(self.profile, self.world)
 
     @property
     def lsac_share(self) -> float:

@@ -11,11 +11,11 @@ from services.generator.chance import Ints, mix, mixed, share_of
 from services.generator.people import World
 from services.generator.routine import finish
 from services.generator.rows import (
+    ALL_SOURCES,
     CATEGORIES,
     PURPOSES,
     RAILS,
     RELATIONS,
-    SOURCES,
     STATUSES,
     TYPOLOGIES,
     Rows,
@@ -25,7 +25,7 @@ from services.generator.rows import (
 
 _CODED = {
     "rail": RAILS, "status": STATUSES, "typology": TYPOLOGIES, "category": CATEGORIES, "relation": RELATIONS,
-    "purpose": PURPOSES, "source": SOURCES,
+    "purpose": PURPOSES, "source": ALL_SOURCES,
 }  # fmt: skip
 """Columns whose names become codes; ``none`` is -1 where it is not a name."""
 

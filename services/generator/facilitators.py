@@ -37,15 +37,17 @@ def beneficiaries_count(law: LsacLaw, rng: Generator, n: int) -> int:
     return min(n, 1 + int(rng.poisson(mean)))
 
 
-def assign(world: World, rng: Generator, payers: list[int], slots: list[int]) -> list[list[Beneficiary]]:
-    """The beneficiaries of every payer of ``payers``; ``slots`` says how many each has."""
+def assign(
+    world: World, rng: Generator, payers: list[int], slots: list[int], facilitator_shares: list[float]
+) -> list[list[Beneficiary]]:
+    """The beneficiaries of every payer of ``payers``; ``slots`` says how many each has, and how many facilitate."""
     law, people = world.configuration.parameters.lsac, world.people
     found: list[list[Beneficiary]] = [[] for _ in payers]
     wanted: dict[int, list[int]] = {}
-    for at, (payer, count) in enumerate(zip(payers, slots, strict=True)):
+    for at, (payer, count, share) in enumerate(zip(payers, slots, facilitator_shares, strict=True)):
         place = int(people.destination[payer])
         for _ in range(count):
-            if rng.random() < law.facilitator_share:
+            if rng.random() < share:
                 wanted.setdefault(place, []).append(at)
             else:
                 # When it was opened is drawn before whether it is a minor's.

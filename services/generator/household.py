@@ -7,7 +7,17 @@ from datetime import timedelta
 import numpy as np
 
 from services.generator.accounts import BILLER, EMPLOYER, MERCHANT, PAYER, PLATFORM, account, pooled
-from services.generator.chance import Choice, Floats, Generator, Ints, Words, generator, lognormal, mixed, share_of
+from services.generator.chance import (
+    Choice,
+    Generator,
+    Ints,
+    Words,
+    generator,
+    lognormal,
+    mixed,
+    normal_of,
+    share_of,
+)
 from services.generator.parameters import DomesticLaw
 from services.generator.people import World, groups
 from services.generator.places import NOT_ROUND, ROUND_SENT
@@ -46,7 +56,7 @@ class Household:
         rows["time"] = local_times(world, rng, self._hours, day, home)
         eur = lognormal(rng, law.amount[0], law.amount[1], n)
         if law.payee in ("self", "biller"):  # the same every month, or nearly
-            eur = law.amount[0] * np.exp(law.amount[1] * _normal(mixed(people, self._source)))
+            eur = law.amount[0] * np.exp(law.amount[1] * normal_of(mixed(people, self._source)))
         rounding = np.where(rng.random(n) < law.round_share, ROUND_SENT, NOT_ROUND)
         world.places.fill_money(rows, eur, home, home, rounding, tell=False)
         rows["rail"] = RAILS.index(law.rail)
@@ -96,10 +106,3 @@ class Household:
 
 def _modulo(numbers: Words, divisor: int) -> Ints:
     return (numbers % np.uint64(divisor)).astype(np.int64)
-
-
-def _normal(bits: Words) -> Floats:
-    """A nearly normal number that belongs to each of ``bits`` for ever: the sum of four uniform ones."""
-    parts = [(bits >> np.uint64(at) & np.uint64(0xFFFF)).astype(np.float64) / 65_536.0 for at in (0, 16, 32, 48)]
-    normal: Floats = (np.sum(parts, axis=0) - 2.0) * np.sqrt(3.0)
-    return normal

@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 
 from services.contract.units import DAY_MS, HOUR_MS
-from services.generator.accounts import AGENT, MERCHANT, PAYER, account, pooled
+from services.generator.accounts import AGENT, MERCHANT, PAYER, SECOND, account, pooled
 from services.generator.chance import Floats, Generator, Ints, choice_of, generator, lognormal, pick
 from services.generator.drafts import Draft, Drafts
 from services.generator.facilitators import Beneficiary, assign, beneficiaries_count, new_account
-from services.generator.parameters import AmountMix, LsacLaw
+from services.generator.parameters import AmountMix, LsacLaw, Shares, SubTypeLaw
 from services.generator.people import World
 from services.generator.places import NOT_ROUND, ROUND_RECEIVED, ROUND_SENT
 from services.generator.rows import RAILS, source
@@ -56,6 +56,15 @@ def draw_sub_type(law: LsacLaw, rng: Generator, n: int) -> str:
     if n <= law.sporadic_n_max and rng.random() < law.sub_types["sporadic"] / few:
         return "sporadic"
     return "flat_cheap" if rng.random() < law.flat_share else "escalator"
+
+
+def drawn_sub_type(laws: tuple[SubTypeLaw, ...], rng: Generator, n: int) -> SubTypeLaw | None:
+    """One of a drawn world's sub-types that payers with ``n`` payments may have, by weight; without any, nothing."""
+    if not laws:
+        return None
+    fitting = [each for each in laws if each.n[0] <= n <= each.n[1]]
+    weights = np.array([each.weight for each in fitting])
+    return fitting[int(rng.choice(len(fitting), p=weights / weights.sum()))]
 
 
 def draw_series(law: LsacLaw, mix: AmountMix, aud_per_eur: float, rng: Generator, n: int, sub_type: str) -> Series:
@@ -160,33 +169,45 @@ def placed(law: LsacLaw, rng: Generator, series: Series, days: int) -> Floats:
     return series.days + rng.uniform(0.0, room - length)
 
 
+def own_hours(law: LsacLaw, rng: Generator) -> Shares:
+    """The parts of the day in which one payer pays; payers differ the more, the smaller ``hours_shape``."""
+    if not law.hours_shape:
+        return law.hours
+    factors = rng.gamma(law.hours_shape, 1.0, len(law.hours)).tolist()
+    return {name: share * (factor + 1e-6) for (name, share), factor in zip(law.hours.items(), factors, strict=True)}
+
+
 def plan_lsac(world: World, drafts: Drafts, notes: Notes) -> None:
     """Plan every LSAC payer with its beneficiaries and side signals."""
     law = world.configuration.parameters.lsac
     rng = generator(world.seed, source("lsac"))
     payers = world.people.of("lsac").tolist()
     numbers = draw_n(law, rng, len(payers)).tolist()
-    slots = [beneficiaries_count(law, rng, n) for n in numbers]
-    found = assign(world, rng, payers, slots)
-    for payer, n, beneficiaries in zip(payers, numbers, found, strict=True):
-        sub_type = draw_sub_type(law, rng, n)
-        notes.sub_types[payer], notes.lifetime[payer] = sub_type, n
-        _Payer(world, rng, payer, beneficiaries, notes).plan(drafts, n, sub_type)
+    kinds = [drawn_sub_type(world.configuration.parameters.sub_types, rng, n) for n in numbers]
+    laws = [law if kind is None else kind.law for kind in kinds]
+    slots = [beneficiaries_count(each, rng, n) for each, n in zip(laws, numbers, strict=True)]
+    found = assign(world, rng, payers, slots, [each.facilitator_share for each in laws])
+    for payer, n, kind, own, beneficiaries in zip(payers, numbers, kinds, laws, found, strict=True):
+        like = draw_sub_type(law, rng, n) if kind is None else kind.like
+        notes.sub_types[payer], notes.lifetime[payer] = like if kind is None else kind.name, n
+        _Payer(world, rng, payer, own, beneficiaries, notes).plan(drafts, n, like)
 
 
 class _Payer:
     """Plans the payments of one payer."""
 
     def __init__(
-        self, world: World, rng: Generator, payer: int, beneficiaries: list[Beneficiary], notes: Notes
+        self, world: World, rng: Generator, payer: int, law: LsacLaw, beneficiaries: list[Beneficiary], notes: Notes
     ) -> None:
         self._world, self._rng, self._payer, self._beneficiaries = world, rng, payer, beneficiaries
-        self._law, self._hard = world.configuration.parameters.lsac, world.configuration.hard
+        self._law, self._hard, self._hours = law, world.configuration.hard, own_hours(law, rng)
         self._accounts = [account(PAYER, payer)]
         if self._hard:
             home = int(world.people.home[payer])
             self._accounts.append(new_account(world, rng, home, "lsac_second_account"))
-            notes.persons[self._accounts[1]] = self._accounts[0]
+        elif world.people.two_accounts[payer]:
+            self._accounts.append(account(SECOND, payer))
+        notes.persons |= dict.fromkeys(self._accounts[1:], self._accounts[0])
         rails = choice_of(RAILS, self._law.rails)
         self._rails = [RAILS[code] for code in rails.draw(rng, 2).tolist()]
         if rng.random() >= self._law.two_rails:
@@ -198,6 +219,8 @@ class _Payer:
         series = draw_series(
             self._law, self._law.amounts_aud[configuration.amounts], parameters.rates_per_eur[_AUD], rng, n, sub_type
         )
+        series.eur *= self._law.level
+        series.eur[0] *= self._law.first_factor
         days = placed(self._law, rng, series, configuration.days)
         payees = self._payees(days, series.begins)
         references = self._references(n)
@@ -224,7 +247,9 @@ class _Payer:
 
     def _begin_ms(self, day: float) -> int:
         """A moment of that day at an hour of the payer's own clock."""
-        part_of_day = pick(self._rng, {"day": 1.0} if self._hard else self._law.hours)
+        if self._law.payday and self._rng.random() < self._law.payday:
+            day = self._payday(day)
+        part_of_day = pick(self._rng, {"day": 1.0} if self._hard else self._hours)
         hour = self._rng.uniform(*HOUR_RANGES[part_of_day])
         offset = int(self._world.places.offset_minutes[self._world.people.home[self._payer]])
         configuration = self._world.configuration
@@ -233,6 +258,12 @@ class _Payer:
         if time_ms < configuration.start_ms:
             return time_ms + DAY_MS
         return time_ms - DAY_MS if time_ms >= configuration.end_ms and day < configuration.days else time_ms
+
+    def _payday(self, day: float) -> float:
+        """A day after that month's payday, within the horizon."""
+        configuration = self._world.configuration
+        first = configuration.month_start(configuration.month_of(int(day))) - configuration.first_day
+        return min(first.days + self._rng.uniform(24.0, 29.0), configuration.days - 1.0)
 
     def _rounding(self) -> int:
         if self._hard or self._rng.random() >= self._law.round_share:

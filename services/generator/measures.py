@@ -8,7 +8,7 @@ from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.accounts import PAYER, kind_of, number_of
 from services.generator.chance import Floats, Ints
 from services.generator.people import DOMESTIC_ONLY
-from services.generator.rows import KINDS, PAYMENT, RAILS, RELATIONS, SOURCES, Rows, source
+from services.generator.rows import ALL_SOURCES, KINDS, PAYMENT, RAILS, RELATIONS, Rows, of_routine, source
 from services.generator.stream import Day, Stream
 
 LOG_EDGES: Floats = np.linspace(-3.0, 12.0, 151)
@@ -18,13 +18,13 @@ LOG_EDGES: Floats = np.linspace(-3.0, 12.0, 151)
 class Measures:
     """Counts over a run. Give it every day once.
 
-    By source (a code of ``SOURCES``): payments, sums of the logarithm of EUR, local hours, rails, relationships,
+    By source (a code of ``ALL_SOURCES``): payments, sums of the logarithm of EUR, local hours, rails, relationships,
     empty references, round amounts, destinations. By payer: how many payments by routine, and how large.
     """
 
     def __init__(self, stream: Stream) -> None:
         self.stream, self.world = stream, stream.world
-        n, payers = len(SOURCES), stream.configuration.payers
+        n, payers = len(ALL_SOURCES), stream.configuration.payers
         self.kinds = np.zeros(len(KINDS), dtype=np.int64)
         self.late = 0
         self.payments = np.zeros(n, dtype=np.int64)
@@ -55,7 +55,7 @@ class Measures:
     def _count(self, rows: Rows) -> None:
         origin, eur = rows["source"].astype(np.int64), self.world.places.eur_of(rows)
         logs = np.log(np.maximum(eur, 1e-3))
-        n = len(SOURCES)
+        n = len(ALL_SOURCES)
         self.payments += np.bincount(origin, minlength=n)
         self.log_sum += np.bincount(origin, logs, minlength=n)
         self.log_squares += np.bincount(origin, logs * logs, minlength=n)
@@ -68,7 +68,7 @@ class Measures:
         np.add.at(self.places, (origin, self.world.accounts.places(rows["payee"])), 1)
         self._count_clocks(rows, origin)
         self._count_round(rows, origin)
-        routine = (origin < source("salary")) & (kind_of(rows["payer"]) == PAYER)
+        routine = of_routine(origin) & (kind_of(rows["payer"]) == PAYER)
         payers = number_of(rows["payer"][routine])
         self.by_payer += np.bincount(payers, minlength=len(self.by_payer))
         self.log_by_payer += np.bincount(payers, logs[routine], minlength=len(self.by_payer))

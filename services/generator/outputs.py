@@ -38,7 +38,7 @@ class OutputError(TocsinError, ValueError):
 
 def write_ndjson(path: Path, chunks: Iterable[Chunk]) -> int:
     """One record a line, exactly as generated, damaged ones included. Leaves out none."""
-    with _whole(path) as partial, partial.open("wb", buffering=1 << 20) as file:
+    with whole_file(path) as partial, partial.open("wb", buffering=1 << 20) as file:
         for chunk in chunks:
             file.write(b"\n".join(chunk.values) + b"\n")
     return 0
@@ -121,12 +121,12 @@ def truth_writer(path: Path) -> Iterator[TruthWriter]:
         with _table(path, _truth_fields) as write:
             yield TruthWriter(lambda part: write([msgspec.to_builtins(record) for record in part]))
     else:
-        with _whole(path) as partial, partial.open("wb", buffering=1 << 20) as file:
+        with whole_file(path) as partial, partial.open("wb", buffering=1 << 20) as file:
             yield TruthWriter(lambda part: file.write(msgspec.json.Encoder().encode_lines(part)))
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
+def whole_file(path: Path) -> Iterator[Path]:
     """Where to write ``path``: a file that gets its name at the end of the block, and is removed if that fails."""
     partial = path.with_name(path.name + ".part")
     try:
@@ -147,7 +147,7 @@ def _table(path: Path, fields: Callable[[Any], dict[str, Any]]) -> Iterator[Call
     import pyarrow.parquet  # here, since it takes a tenth of a second, and most runs write another format
 
     schema = pyarrow.schema(list(fields(pyarrow).items()))
-    with _whole(path) as partial, pyarrow.parquet.ParquetWriter(partial, schema, compression="zstd") as file:
+    with whole_file(path) as partial, pyarrow.parquet.ParquetWriter(partial, schema, compression="zstd") as file:
         yield lambda rows: file.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
 
 

@@ -14,15 +14,24 @@ Shares: TypeAlias = dict[str, float]
 
 
 class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A country: its currency, its share, and its offset from UTC."""
+    """A country: its currency, its share, its offset from UTC, and what amounts from or to it are multiplied by."""
 
     currency: str
     weight: float
     offset_minutes: int
+    level: float = 1.0
 
 
 class RoutineLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the payers of one cross-border population pay."""
+    """How the payers of one cross-border population pay. What follows ``cash_out_share`` is used in drawn worlds only.
+
+    ``beside`` is its weight as a second routine of payers of another population; ``favour`` the share of payments
+    that goes to the first recipient, of what is left to the second, and so on; ``life_sigma`` and ``pace_sigma``
+    spread the lives of recipients and the paces of irregular payers; ``burst`` is every how many days payments
+    come, for how many days, and how many a day; ``sitting`` the share of payments that another follows within
+    hours; ``price_points`` the share that repeats one of three amounts of the payer; ``elsewhere`` the share of
+    recipients in another country; ``pool_share`` the recipients of a pool for each payer.
+    """
 
     name: str
     share: float
@@ -31,7 +40,7 @@ class RoutineLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cadence: Shares
     recipients_extra: float
     recipients_max: int
-    payee: Literal["family", "charity", "freelancer", "circle"]
+    payee: Literal["family", "charity", "freelancer", "circle", "person", "pool", "platform"]
     life_days: float
     round_share: float
     hours: str
@@ -47,6 +56,17 @@ class RoutineLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     december: float = 1.0
     emergency: float = 1.0
     cash_out_share: float = 0.0
+    beside: float = 0.0
+    favour: float = 0.6
+    life_sigma: float = 0.0
+    pace_sigma: float = 0.0
+    burst: tuple[float, float, float] = (180.0, 4.0, 0.7)
+    sitting: float = 0.0
+    price_points: float = 0.0
+    elsewhere: float = 0.0
+    pool_share: float = 0.25
+    categories: tuple[str, ...] = ()
+    hours_mix: Shares = msgspec.field(default_factory=dict)
 
 
 class DomesticLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,7 +102,11 @@ class AmountMix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LsacLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Payers whose pattern follows the published indicators of live-streamed abuse, and their beneficiaries."""
+    """Payers whose pattern follows the published indicators of live-streamed abuse, and their beneficiaries.
+
+    Used in drawn worlds only: ``level`` multiplies amounts and ``first_factor`` the first of them; ``payday`` is the
+    share of sessions that move to the days after payday; ``hours_shape`` (0: none) how alike payers' hours are.
+    """
 
     n: tuple[float, float, int]
     sub_types: Shares
@@ -124,11 +148,50 @@ class LsacLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capture_software: float
     travel_after_5: float
     amounts_aud: dict[str, AmountMix]
+    level: float = 1.0
+    first_factor: float = 1.0
+    payday: float = 0.0
+    hours_shape: float = 0.0
 
     @property
     def flat_share(self) -> float:
         """Flat-cheap payers among those that are not sporadic."""
         return self.sub_types["flat_cheap"] / (self.sub_types["flat_cheap"] + self.sub_types["escalator"])
+
+
+class SubTypeLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A kind of LSAC payer in a drawn world: those with a lifetime number of payments within ``n``, by weight.
+
+    ``like`` says which of the three sub-types of ``LsacLaw`` its series are drawn like, ``law`` with which numbers.
+    """
+
+    name: str
+    weight: float
+    like: Literal["flat_cheap", "escalator", "sporadic"]
+    n: tuple[int, int]
+    law: LsacLaw
+
+
+class SystemLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A source system of a drawn world: which fields it tells, how often, and what it puts where nothing is known.
+
+    ``coverage`` is by field (``services.generator.systems.FIELDS``), 0 to 1. ``reference`` is a theme of words,
+    ``offset_minutes`` a clock that it states for everybody. ``terminal``: the device is that of a counter.
+    ``batch_hours``: event times are those of the next run. ``fee`` is fixed (EUR) and a share, inside the amount.
+    ``opened_default``: accounts are stated as opened on the day of a migration.
+    """
+
+    name: str
+    weight: float
+    coverage: Shares
+    reference: str = "none"
+    relation: str = "none"
+    purpose: str = "none"
+    offset_minutes: int | None = None
+    terminal: bool = False
+    batch_hours: int = 0
+    fee: tuple[float, float] = (0.0, 0.0)
+    opened_default: bool = False
 
 
 class FsecLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -195,7 +258,12 @@ class NoiseLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All numbers; their basis stands beside them in the file."""
+    """All numbers; their basis stands beside them in the file. What follows ``look_alikes`` is for drawn worlds only.
+
+    ``second_routine_share`` of ordinary payers and ``lsac_routine_share`` of LSAC payers have a (second) innocent
+    routine; ``second_account_share`` of payers pay from two accounts; ``rotation_share`` of recipients change their
+    account every ``rotation_days``; weights of destinations differ from home to home by ``corridor_spread`` (sigma).
+    """
 
     start: str
     cross_border_share: float
@@ -225,6 +293,19 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: LabelsLaw
     noise: NoiseLaw
     look_alikes: Shares = msgspec.field(default_factory=dict)
+    systems: tuple[SystemLaw, ...] = ()
+    sub_types: tuple[SubTypeLaw, ...] = ()
+    second_routine_share: float = 0.0
+    lsac_routine_share: float = 0.0
+    second_account_share: float = 0.0
+    rotation_share: float = 0.0
+    rotation_days: float = 300.0
+    corridor_spread: float = 0.0
+
+    @property
+    def drawn(self) -> bool:
+        """Whether they are those of a drawn world (``services.generator.worlds``)."""
+        return bool(self.systems)
 
 
 @lru_cache

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.generator.accounts import Accounts
-from services.generator.chance import Choice, Generator, Ints, generator, share_of
+from services.generator.chance import Bools, Choice, Generator, Ints, generator, lognormal, share_of
 from services.generator.configuration import Configuration
 from services.generator.places import Places
-from services.generator.rows import source
+from services.generator.rows import of_routine, source
 from services.generator.words import Words
 
-_PEOPLE_SOURCE = 201
+_PEOPLE_SOURCE, _SETTLED_SOURCE = 201, 205
+_SYSTEMS_BY_HOME = 1.0
 DOMESTIC_ONLY = -1
 """Population of a bank's payers who never pay abroad."""
 
@@ -24,9 +25,12 @@ DOMESTIC_ONLY = -1
 class People:
     """All payers, by number.
 
-    ``population`` is a code of ``SOURCES`` or ``DOMESTIC_ONLY``; ``first_day`` and ``last_day`` bound what a payer
+    ``population`` is a code of ``ALL_SOURCES`` or ``DOMESTIC_ONLY``; ``first_day`` and ``last_day`` bound what a payer
     does by routine; ``twin_of`` is the LSAC payer that a twin mirrors, by number, else -1; ``owner`` is the payer
     whose recipients a payer pays, mostly itself; ``circle`` is the savings circle, else -1.
+
+    Only in a drawn world: ``second`` is the population of a payer's second routine, else -1; ``elsewhere`` another
+    destination; ``system`` the source system of its accounts; ``two_accounts`` whether it pays from two.
     """
 
     population: NDArray[np.int8]
@@ -38,6 +42,10 @@ class People:
     owner: Ints
     circle: Ints
     circle_places: Ints
+    second: NDArray[np.int8]
+    elsewhere: Ints
+    system: NDArray[np.int8]
+    two_accounts: Bools
 
     def of(self, name: str) -> Ints:
         """The payers of one population, ascending."""
@@ -46,7 +54,7 @@ class People:
     @cached_property
     def abroad(self) -> Ints:
         """The payers of a cross-border routine, ascending: those to whom other things may happen as well."""
-        return np.flatnonzero((self.population >= 0) & (self.population < source("salary")))
+        return np.flatnonzero(of_routine(self.population))
 
 
 @dataclass(slots=True)
@@ -96,12 +104,20 @@ def build_world(configuration: Configuration) -> World:
         owner=np.arange(n, dtype=np.int64),
         circle=np.full(n, -1, dtype=np.int64),
         circle_places=np.zeros(0, dtype=np.int64),
+        second=np.full(n, -1, dtype=np.int8),
+        elsewhere=np.zeros(n, dtype=np.int64),
+        system=np.zeros(n, dtype=np.int8),
+        two_accounts=np.zeros(n, dtype=np.bool_),
     )
+    if parameters.drawn:
+        people.destination[:] = _corridors(people.home, places, parameters.corridor_spread, configuration.seed)
     _set_tenure(people, configuration, rng)
     twins = np.flatnonzero(twin_of >= 0)
     people.home[twins], people.destination[twins] = people.home[twin_of[twins]], people.destination[twin_of[twins]]
     _share_relatives(people, parameters.household_share)
     _form_circles(people, configuration, rng)
+    if parameters.drawn:
+        _settle(people, configuration, places)
     accounts = Accounts(configuration, places, people.home, people.destination, people.circle_places)
     return World(configuration, places, Words(parameters), people, accounts)
 
@@ -142,6 +158,40 @@ def _set_tenure(people: People, configuration: Configuration, rng: Generator) ->
     people.first_day[churn < half] = when[churn < half]
     stops = (churn >= half) & (churn < 2.0 * half)
     people.last_day[stops] = when[stops] + 1
+
+
+def _corridors(home: Ints, places: Places, spread: float, seed: int) -> Ints:
+    """The destination of each payer of a drawn world: each home has its own weights of destinations."""
+    rng, destination = generator(seed, _SETTLED_SOURCE, 1), np.zeros_like(home)
+    for each in range(places.homes_count):
+        members = np.flatnonzero(home == each)
+        destination[members] = places.destination_choice.spread(rng, spread).draw(rng, len(members))
+    return destination
+
+
+def _settle(people: People, configuration: Configuration, places: Places) -> None:
+    """What only payers of a drawn world have: a source system, a second routine, a second account."""
+    parameters, n = configuration.parameters, configuration.payers
+    rng = generator(configuration.seed, _SETTLED_SOURCE)
+    weights = np.array([system.weight for system in parameters.systems])
+    # Each country has its usual systems.
+    for home in range(places.homes_count):
+        members = np.flatnonzero(people.home == home)
+        usual = weights * lognormal(rng, 1.0, _SYSTEMS_BY_HOME, len(weights))
+        people.system[members] = Choice(range(len(weights)), usual.tolist()).draw(rng, len(members))
+    twins = np.flatnonzero(people.twin_of >= 0)
+    people.system[twins] = people.system[people.twin_of[twins]]
+    people.elsewhere[:] = places.destination_choice.draw(rng, n)
+    people.two_accounts[:] = rng.random(n) < parameters.second_account_share
+    beside = [law for law in parameters.routine if law.beside > 0.0]
+    if beside:
+        chooser = Choice([source(law.name) for law in beside], [law.beside for law in beside])
+        second, chance = chooser.draw(rng, n), np.zeros(n)
+        chance[people.abroad] = parameters.second_routine_share
+        for name in ("lsac", "lsac_twin", "romance_victim"):
+            chance[people.of(name)] = parameters.lsac_routine_share
+        also = (rng.random(n) < chance) & (second != people.population)
+        people.second[also] = second[also]
 
 
 def _share_relatives(people: People, share: float) -> None:

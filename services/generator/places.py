@@ -28,6 +28,7 @@ class Places:
         self.currency: Ints = np.array([self.currencies.index(law.currency) for law in laws], dtype=np.int64)
         self.offset_minutes: Ints = np.array([law.offset_minutes for law in laws], dtype=np.int64)
         self.rate: Floats = np.array([parameters.rates_per_eur[law.currency] for law in laws], dtype=np.float64)
+        self.level: Floats = np.array([law.level for law in laws], dtype=np.float64)
         self.minor: Floats = np.array([10.0 ** CURRENCY_EXPONENT[law.currency] for law in laws])
         self.unit: Floats = np.power(10.0, np.round(np.log10(self.rate)))
         self.step_received: Floats = np.array([_nice(7.5 * rate) for rate in self.rate], dtype=np.float64)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from services.generator.accounts import COLLECTOR, EVERYDAY, PAYER, SPECIAL, account, number_of
+from services.generator.accounts import COLLECTOR, EVERYDAY, PAYER, SECOND, SPECIAL, account, number_of
 from services.generator.chance import Ints
 from services.generator.drafts import Drafts
 from services.generator.labels import case_labels, payment_id
@@ -17,7 +17,7 @@ from services.generator.look_alikes import plan_look_alikes
 from services.generator.lsac import plan_lsac
 from services.generator.patterns import plan_cases
 from services.generator.people import DOMESTIC_ONLY, World
-from services.generator.rows import LSAC_CASH_OUT, NONE, SOURCES, TYPOLOGIES, Rows, source
+from services.generator.rows import ALL_SOURCES, LSAC_CASH_OUT, NONE, TYPOLOGIES, Rows, source
 from services.generator.truth import AccountTruth, LabelTruth, Notes, PaymentTruth
 from services.generator.twins import plan_twins
 from services.generator.victims import plan_victims
@@ -67,26 +67,31 @@ def account_truth(world: World, plan: Plan) -> Iterator[AccountTruth]:
 def _payers(world: World, plan: Plan, made: Degrees) -> Iterator[AccountTruth]:
     people, notes, name = world.people, plan.notes, world.accounts.identifier
     twin_of = people.twin_of.tolist()
-    seconds = {first: second for second, first in notes.persons.items()}
+    seconds = set(notes.persons.values())
+    systems = world.configuration.parameters.systems
     for payer, code in enumerate(people.population.tolist()):
-        population = "domestic" if code == DOMESTIC_ONLY else SOURCES[code]
-        number = account(PAYER, payer)
+        population = "domestic" if code == DOMESTIC_ONLY else ALL_SOURCES[code]
+        first, second = account(PAYER, payer), account(SECOND, payer)
+        two = bool(people.two_accounts[payer])
         lsac = population == "lsac"
         planned = lsac or payer in notes.typologies
-        payments, counterparties = made.get(number, (0, 0)) if planned else (None, None)
-        yield AccountTruth(
-            name(number),
-            "payer",
-            population,
-            population,
-            typology="lsac" if lsac else notes.typologies.get(payer),
-            sub_type=notes.sub_types.get(payer),
-            payments=payments,
-            counterparties=counterparties,
-            lifetime_payments=notes.lifetime.get(payer),
-            twin_of=name(account(PAYER, twin_of[payer])) if twin_of[payer] >= 0 else None,
-            person=name(number) if number in seconds else None,
-        )
+        for number in (first, second) if two else (first,):
+            payments, counterparties = made.get(number, (0, 0)) if planned else (None, None)
+            yield AccountTruth(
+                name(number),
+                "payer",
+                population,
+                population,
+                typology="lsac" if lsac else notes.typologies.get(payer),
+                sub_type=notes.sub_types.get(payer),
+                payments=payments,
+                counterparties=counterparties,
+                lifetime_payments=notes.lifetime.get(payer) if number == first else None,
+                twin_of=name(account(PAYER, twin_of[payer])) if twin_of[payer] >= 0 and number == first else None,
+                person=name(first) if two or first in seconds else None,
+                source_system=systems[people.system[payer]].name if systems else None,
+                also=ALL_SOURCES[people.second[payer]] if people.second[payer] >= 0 else None,
+            )
 
 
 def _payees(world: World, plan: Plan, made: Degrees, paid: Degrees) -> Iterator[AccountTruth]:

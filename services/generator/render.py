@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache, lru_cache
 
+import numpy as np
 import orjson
 
 from services.generator.noise import damaged
 from services.generator.people import World
 from services.generator.rows import CATEGORIES, MALFORMED, NOT_TOLD, PURPOSES, RAILS, RELATIONS, STATUSES, Rows
+from services.generator.systems import SYSTEM_SHIFT, Parties
 
 _REFERENCES_KEPT = 1 << 16
 _ACCOUNT = slice(len('{"account":"'), len('{"account":"') + 17)
@@ -24,7 +26,7 @@ class JsonWriter:
     """Writes rows of one world."""
 
     def __init__(self, world: World) -> None:
-        self._fragment = world.accounts.fragment
+        self._fragment = Parties(world).fragment if world.configuration.parameters.drawn else world.accounts.fragment
         self._text: Callable[[int], str] = world.words.text
         self._currency = [f',"currency":"{code}","payer":' for code in world.places.currencies]
         self._received = [f',"received_currency":"{code}"' for code in world.places.currencies]
@@ -39,8 +41,9 @@ class JsonWriter:
         texts: list[str] = []
         append = texts.append
         # fmt: off
-        for (pid, time_ms, amount, code, payer, payee, offset, received, received_code, rail, status, purpose, ref, cat,
-             device, rel) in zip(*(rows[name].tolist() for name in _COLUMNS), strict=True):
+        for (payer, payee, pid, time_ms, amount, code, offset, received, received_code, rail, status, purpose, ref, cat,
+             device, rel) in zip(_told(rows, "payer"), _told(rows, "payee"),
+                                 *(rows[name].tolist() for name in _COLUMNS), strict=True):
             # fmt: on
             offset_text = "" if offset == NOT_TOLD else f',"utc_offset_minutes":{offset}'
             money = "" if received < 0 else f',"received_amount_minor":{received}{received_in[received_code]}'
@@ -57,10 +60,16 @@ class JsonWriter:
 
     def keys(self, rows: Rows) -> list[bytes]:
         """The payer account of each row."""
-        return [self._fragment(payer)[_ACCOUNT].encode() for payer in rows["payer"].tolist()]
+        return [self._fragment(payer)[_ACCOUNT].encode() for payer in _told(rows, "payer")]
 
     def _reference_of(self, reference: int) -> str:
         return f',"reference":{orjson.dumps(self._text(reference)).decode()}'
+
+
+def _told(rows: Rows, side: str) -> list[int]:
+    """The accounts of one side, as the payers' systems tell of them."""
+    accounts: list[int] = (rows["system"].astype(np.int64) << SYSTEM_SHIFT | rows[side]).tolist()
+    return accounts
 
 
 @cache
@@ -71,6 +80,6 @@ def _codes_of(rail: int, status: int, purpose: int) -> str:
 
 
 _COLUMNS = (
-    "pid", "time", "amount", "currency", "payer", "payee", "offset", "received", "received_currency", "rail", "status",
+    "pid", "time", "amount", "currency", "offset", "received", "received_currency", "rail", "status",
     "purpose", "reference", "category", "device", "relation",
 )  # fmt: skip

@@ -16,10 +16,12 @@ from services.generator.accounts import (
     COLLECTOR,
     FREELANCER,
     PAYER,
+    SECOND,
     SPECIAL,
     account,
     family,
     kind_of,
+    number_of,
     pooled,
 )
 from services.generator.chance import (
@@ -40,8 +42,8 @@ from services.generator.people import World, groups
 from services.generator.places import NOT_ROUND, ROUND_RECEIVED, ROUND_SENT
 from services.generator.rows import CATEGORIES, NOT_TOLD, PURPOSES, RAILS, RELATIONS, Rows, empty, joined, source
 
-_CADENCES = ("monthly", "fortnightly", "weekly", "irregular")
-_PERIOD_DAYS = {"fortnightly": 14, "weekly": 7}
+CADENCES = ("monthly", "fortnightly", "weekly", "irregular", "bursts")
+PERIOD_DAYS = {"fortnightly": 14, "weekly": 7}
 JITTER_DAYS = {"monthly": 5, "fortnightly": 3, "weekly": 2}
 PAYDAYS = (25, 29)
 _EMERGENCY_EVERY_DAYS = 270
@@ -68,10 +70,12 @@ def finish(world: World, rows: Rows, origin: int, day: int) -> Rows:
     told = share_of(payers, world.seed ^ 0x0FF5E7) < parameters.offset_told_share
     places = world.accounts.places(payers)
     kinds = kind_of(payers)
-    is_payer = (kinds == PAYER) | ((kinds == SPECIAL) & (places < world.places.homes_count))
+    own = (kinds == PAYER) | (kinds == SECOND)
+    is_payer = own | ((kinds == SPECIAL) & (places < world.places.homes_count))
     rows["offset"] = np.where(told & is_payer, world.places.offset_minutes[places], NOT_TOLD)
     second = share_of(rows["pid"], 0xD0E) < 0.1
-    device = mixed(payers * 2 + second, mix(world.seed ^ 0xDE71CE)) | np.uint64(1)
+    persons = np.where(own, number_of(payers), payers)  # who has two accounts has the same devices
+    device = mixed(persons * 2 + second, mix(world.seed ^ 0xDE71CE)) | np.uint64(1)
     with_device = is_payer & (rows["rail"] != RAILS.index("card"))
     with_device &= share_of(payers, world.seed ^ 0xDE7) < parameters.device_told_share
     rows["device"] = np.where(with_device, device, np.uint64(0))
@@ -86,7 +90,7 @@ class Routine:
         people, parameters = world.people, world.configuration.parameters
         self._payers = members = people.of(law.name)
         rng, n = generator(world.seed, self._source), len(members)
-        self._cadence = choice_of(_CADENCES, law.cadence).draw(rng, n)
+        self._cadence = choice_of(CADENCES, law.cadence).draw(rng, n)
         self._phase, self._payday = rng.integers(0, 10_000, n), rng.integers(*PAYDAYS, n)
         between = law.amount[1] * np.sqrt(1.0 - law.within**2)
         self._level: Floats = np.log(law.amount[0]) + between * rng.standard_normal(n)
@@ -131,13 +135,13 @@ class Routine:
         """Who pays today (some twice), and which of these payments are urgent help."""
         n = len(self._payers)
         due = self._monthly(day)
-        for name, period in _PERIOD_DAYS.items():
-            which = np.flatnonzero(self._cadence == _CADENCES.index(name))
+        for name, period in PERIOD_DAYS.items():
+            which = np.flatnonzero(self._cadence == CADENCES.index(name))
             at = day + self._phase[which]
             jitter = (mixed(at // period, 0) ^ self._salt[which]) % np.uint64(JITTER_DAYS[name])
             due[which] = at % period == jitter.astype(np.int64)
         uniform = rng.random((3, n))
-        irregular = self._cadence == _CADENCES.index("irregular")
+        irregular = self._cadence == CADENCES.index("irregular")
         due |= irregular & (uniform[0] < self._law.irregular_per_month / 30.44)
         due &= uniform[1] >= self._law.skip
         extra = uniform[2] < self._extra_chance(day)
@@ -246,8 +250,8 @@ class Payouts:
         members = world.people.of("savings_circle")
         order, self._first, self._sizes = groups(world.people.circle[members], len(world.people.circle_places))
         self._members = members[order]
-        law = next(each for each in world.configuration.parameters.routine if each.name == "savings_circle")
-        self._median = law.amount[0]
+        laws = {each.name: each for each in world.configuration.parameters.routine}
+        self._median = laws["savings_circle"].amount[0] if "savings_circle" in laws else 0.0
 
     def rows(self, day: int) -> Rows:
         """The pots that are handed over on ``day``."""

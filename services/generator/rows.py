@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ ROW = np.dtype(
         ("typology", "i1"),
         ("source", "i1"),
         ("kind", "i1"),
+        ("system", "i1"),  # of the payer, see systems.py
     ]
 )
 
@@ -63,10 +64,28 @@ SOURCES = (
 )  # fmt: skip
 """Which process made a row."""
 
+WORLD_SOURCES = (
+    "habit", "seafarer", "shift_nurse", "student_parent", "several_households", "gift_sender", "gig_platform",
+    "creator_customer", "gifter", "load_topper", "neighbour_courier", "household_staff", "dater", "friends_abroad",
+    "agent_customer", "night_driver", "church_collector", "medical_donor", "holiday_renter", "small_importer",
+    "paid_chat", "tourist", "hometown_club", "remote_family", "occasional_sender",
+)  # fmt: skip
+"""Which process or class of innocents made a row of a drawn world (``worlds.toml``), besides ``SOURCES``."""
+
+ALL_SOURCES = SOURCES + WORLD_SOURCES
+_CODES = {name: code for code, name in enumerate(ALL_SOURCES)}
+_ROUTINES_END, _WORLD_ROUTINES = SOURCES.index("salary"), len(SOURCES) + 1
+
 
 def source(name: str) -> int:
     """The code of a source."""
-    return SOURCES.index(name)
+    return _CODES[name]
+
+
+def of_routine(codes: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of ``codes`` are cross-border routines of innocent payers."""
+    mask: NDArray[np.bool_] = ((codes >= 0) & (codes < _ROUTINES_END)) | (codes >= _WORLD_ROUTINES)
+    return mask
 
 
 def empty(n: int) -> Rows:

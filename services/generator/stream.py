@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from services.contract.label import Label
 from services.contract.units import DAY_MS, HOUR_MS
 from services.generator.configuration import Configuration
+from services.generator.habits import Habits
 from services.generator.household import Household
 from services.generator.labels import innocent_labels, label_of
 from services.generator.noise import with_noise
@@ -26,6 +27,7 @@ from services.generator.plan import Plan, account_truth, build_plan, payment_tru
 from services.generator.render import JsonWriter
 from services.generator.routine import Payouts, Routine
 from services.generator.rows import NONE, Rows, by_arrival, empty, joined
+from services.generator.systems import Systems
 from services.generator.truth import AccountTruth, LabelTruth, PaymentTruth, TruthRecord
 
 CHUNK_ROWS = 8_192
@@ -65,7 +67,12 @@ class Stream:
         self.writer = JsonWriter(self.world)
         parameters = configuration.parameters
         # What each starts on a local day: at times up to ``OVERLAP_MS`` before that day, or any later.
-        self._processes: list[Callable[[int], Rows]] = [Routine(self.world, law).rows for law in parameters.routine]
+        self._processes: list[Callable[[int], Rows]] = (
+            [Habits(self.world).rows]
+            if parameters.drawn
+            else [Routine(self.world, law).rows for law in parameters.routine]
+        )
+        self._tell = Systems(self.world).tell if parameters.drawn else _all_is_told
         self._processes.append(Payouts(self.world).rows)
         if configuration.profile != "remitter":
             self._processes += [Household(self.world, law).rows for law in parameters.domestic]
@@ -78,13 +85,17 @@ class Stream:
             end_ms = configuration.start_ms + (day + 1) * DAY_MS - OVERLAP_MS
             background = joined(rows_of(day) for rows_of in self._processes)
             planned = planned_of_day(self.plan, begin_ms, end_ms)
+            self._tell(background)
+            self._tell(planned)
             innocent = joined([background, planned[planned["typology"] == NONE]])
             rows = with_noise(self.world, joined([planned, background]), day)
             waiting = by_arrival(joined([waiting, rows]))
             ready = int(np.searchsorted(waiting["arrival"], end_ms))
             yield Day(self._within(waiting[:ready]), innocent_labels(self.world, innocent, day))
             waiting, begin_ms = waiting[ready:].copy(), end_ms
-        last = with_noise(self.world, planned_of_day(self.plan, begin_ms, configuration.end_ms), configuration.days)
+        planned = planned_of_day(self.plan, begin_ms, configuration.end_ms)
+        self._tell(planned)
+        last = with_noise(self.world, planned, configuration.days)
         yield Day(self._within(by_arrival(joined([waiting, last]))), [])
 
     def _within(self, rows: Rows) -> Rows:
@@ -128,6 +139,10 @@ class Stream:
     def case_labels(self) -> list[LabelTruth]:
         """The labels of true cases, by time; those of ordinary payments come with their days."""
         return self.plan.labels
+
+
+def _all_is_told(rows: Rows) -> None:
+    """Without source systems, ``rows`` stay as they are."""
 
 
 def generate(configuration: Configuration) -> Iterator[Chunk]:

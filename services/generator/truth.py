@@ -30,7 +30,7 @@ class AccountTruth(msgspec.Struct, frozen=True, omit_defaults=True, tag="account
     typology
         What its payments belong to, or nothing: ``lsac``, ``fsec``, ``mule``, ``account_takeover``, ...
     sub_type
-        Of an LSAC payer: ``flat_cheap``, ``escalator``, ``sporadic``.
+        Of an LSAC payer: ``flat_cheap``, ``escalator``, ``sporadic``; in a drawn world others as well.
     payments
         Of a planned account: how many payments of its typology it makes or receives in the run.
     counterparties
@@ -45,6 +45,10 @@ class AccountTruth(msgspec.Struct, frozen=True, omit_defaults=True, tag="account
         Of a facilitator: accounts of one cluster share tokens.
     minor
         Whether the account is a minor's.
+    source_system
+        Of a payer of a drawn world: the system that tells of its payments.
+    also
+        Of a payer of a drawn world: the population of its second routine.
     """
 
     account: str
@@ -60,6 +64,8 @@ class AccountTruth(msgspec.Struct, frozen=True, omit_defaults=True, tag="account
     person: str | None = None
     cluster: int | None = None
     minor: bool = False
+    source_system: str | None = None
+    also: str | None = None
 
 
 class PaymentTruth(msgspec.Struct, frozen=True, tag="payment", tag_field="record"):

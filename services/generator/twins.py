@@ -58,7 +58,8 @@ def _plan_twin(
     cadence, payday = pick(rng, law.cadence), int(rng.integers(24, 27))
     recipients = min(1 + int(rng.poisson(law.recipients_extra)), law.recipients_max)
     rail, relation = pick(rng, law.rails), pick(rng, law.relations)
-    home, hours = int(world.people.home[twin]), Choice(range(24), configuration.parameters.hours[law.hours])
+    profile = pick(rng, law.hours_mix) if law.hours_mix else law.hours
+    home, hours = int(world.people.home[twin]), Choice(range(24), configuration.parameters.hours[profile])
     for month in sorted(totals):
         first = (configuration.month_start(month) - configuration.first_day).days
         parts = _parts(rng, cadence, payday, totals[month], places.minor[home] * places.unit[home])

@@ -41,7 +41,7 @@ class RawRow(NamedTuple):
 class Lines:
     """The lines of a file, gzipped or not, none longer than ``LINE_BYTES_MAX``."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, expected: str = "a CSV or NDJSON file, as the mapping says") -> None:
         self.path = path
         self.number = 0
         """Of the line read last, from 1."""
@@ -51,7 +51,7 @@ class Lines:
             self._raw: BufferedReader = path.open("rb")
             self._bytes_all = max(1, path.stat().st_size)
         except OSError as error:
-            raise SourceError(unreadable(path, error, "a CSV or NDJSON file, as the mapping says")) from None
+            raise SourceError(unreadable(path, error, expected)) from None
         zipped = self._raw.peek(2)[:2] == b"\x1f\x8b"
         self._text: IO[bytes] = cast(IO[bytes], gzip.GzipFile(fileobj=self._raw)) if zipped else self._raw
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from models.measures import BUDGET_SHARE, COHORTS, Figures, Flags, Floats, Whole, figures
+from models.measures import BUDGET_SHARE, COHORTS, Cut, Figures, Flags, Floats, Whole, figures
 from services.contract.units import DAY_MS
 from services.workbench.dataset import SUSPICIOUS, UNLABELLED, Dataset
 
@@ -27,9 +27,9 @@ def _of(data: Dataset, scores: Floats, rows: Flags, budget_share: float) -> Figu
     return figures(scores[rows], data.label[rows] == SUSPICIOUS, data.weight[rows], budget_share)
 
 
-def recall(scores: Floats, truth: Flags, threshold: float) -> float | None:
-    """Share of the true ones at or above ``threshold``; ``None`` where there are none."""
-    return float((scores[truth] >= threshold).mean()) if truth.any() else None
+def recall(scores: Floats, truth: Flags, cut: Cut) -> float | None:
+    """Share of the true ones beyond ``cut``, in expectation; ``None`` where there are none."""
+    return float(cut.taken(scores[truth]).mean()) if truth.any() else None
 
 
 def interval(share: float | None, of: int) -> tuple[float, float] | None:

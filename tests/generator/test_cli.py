@@ -14,6 +14,7 @@ from services.cli.generate import generate
 from services.contract.label import Label
 from services.generator import Configuration, Stream
 from services.generator.check import Finding
+from services.generator.worlds import families
 
 FEW = ["--payers", "60", "--months", "1", "--profile", "remitter"]
 
@@ -62,9 +63,34 @@ def test_a_check_that_finds_a_deviation_fails(tmp_path: Path, monkeypatch: pytes
     assert orjson.loads(result.stdout)["deviating"] == ["lsac.n mean"]
 
 
+def test_worlds_go_to_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "worlds"
+    few = ["--payers", "50", "--months", "1", "--base-rate", "0.05", "--json"]
+    result = command(str(folder), "--worlds", "held-out", *few)
+    assert result.exit_code == 0, result.output
+    summary = orjson.loads(result.stdout)
+    assert summary["payments"] == len((folder / "payments.ndjson").read_bytes().splitlines()) > 100
+    assert summary["accounts"] == len((folder / "truth.ndjson").read_bytes().splitlines())
+    assert summary["worlds"] == len(families(held_out=True))
+    assert command(str(tmp_path / "one"), "--world", "harbour/3", *FEW).exit_code == 0
+
+
+def test_worlds_are_listed() -> None:
+    result = command("--list-worlds")
+    assert result.exit_code == 0
+    for name in (*families(held_out=False), *families(held_out=True)):
+        assert f" {name} " in result.stdout
+    listed = orjson.loads(command("--list-worlds", "--json").stdout)["families"]
+    assert [each["name"] for each in listed] == [*families(held_out=False), *families(held_out=True)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--worlds", "training", *FEW], "OUT: missing (a folder)"),
+        (["out", "--worlds", "training", "--hard", *FEW], "--worlds: only with --payers"),
+        (["out", "--world", "harbour/none", *FEW], "world: 'harbour/none' is no family/number"),
+        (["--check", "--world", "harbour/1", *FEW], "--check: not with --world"),
         (FEW, "OUT: missing (or --kafka, --check, --truth)"),
         (["out", "--kafka", *FEW], "OUT: not with --kafka"),
         (["out", *FEW, "--base-rate", "often"], "base_rate: a number or one of"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.measures import Ranking, auc
+from models.measures import NOTHING_TAKEN, Cut, Ranking, auc
 from services.workbench.measures import card_precision, interval, recall
 
 SEEDED = settings(derandomize=True, deadline=None, max_examples=200, database=None)
@@ -74,14 +74,44 @@ def test_a_card_that_was_found_makes_room_and_one_that_was_not_comes_back() -> N
     assert card_precision(scores, truth, cards, np.array([0, 0, 1, 1]), top=1) == 1.0
 
 
+def naive_true(scores: list[float], truth: list[bool], taken: int) -> float:
+    """How many true ones are among the ``taken`` highest, in expectation over the orders of equals."""
+    true = 0.0
+    for each in sorted(set(scores), reverse=True):
+        equals = [flag for score, flag in zip(scores, truth, strict=True) if score == each]
+        some = min(taken, len(equals))
+        true += some * sum(equals) / len(equals)
+        taken -= some
+    return true
+
+
 @SEEDED
-@given(PAYMENTS, st.sampled_from([0.3, 0.5, 0.9]))
-def test_the_threshold_is_the_lowest_one_of_that_precision(
+@given(PAYMENTS, st.sampled_from([0.25, 0.5, 0.9]))
+def test_a_cut_takes_as_many_as_the_precision_allows(
     payments: list[tuple[float, bool, int, int]], precision: float
 ) -> None:
-    scores, truth = (np.array([each[at] for each in payments]) for at in (0, 1))
-    fitting = [each for each in sorted(set(scores.tolist())) if np.mean(truth[scores >= each]) >= precision]
-    assert Ranking.of(scores, truth).threshold_at_precision(precision) == min(fitting, default=np.inf)
+    scores, truth = [each[0] for each in payments], [each[1] for each in payments]
+    fitting = [n for n in range(1, len(scores) + 1) if naive_true(scores, truth, n) / n >= precision - 1e-12]
+    s, t = np.array(scores), np.array(truth)
+    cut = Ranking.of(s, t).cut_at_precision(precision)
+    assert cut.taken(s).sum() == pytest.approx(max(fitting, default=0))
+    assert cut.taken(s)[t].sum() == pytest.approx(naive_true(scores, truth, max(fitting, default=0)))
+
+
+@SEEDED
+@given(PAYMENTS, st.integers(0, 41))
+def test_a_cut_takes_the_budget_in_expectation(payments: list[tuple[float, bool, int, int]], budget: int) -> None:
+    scores, truth = [each[0] for each in payments], [each[1] for each in payments]
+    s, t = np.array(scores), np.array(truth)
+    cut = Ranking.of(s, t).cut_at_budget(budget)
+    assert cut.taken(s).sum() == pytest.approx(min(budget, len(scores)))
+    assert cut.taken(s)[t].sum() == pytest.approx(naive_true(scores, truth, budget))
+
+
+def test_what_nothing_is_said_of_is_never_taken() -> None:
+    ranking = Ranking.of(np.array([1.0, -np.inf, -np.inf]), np.array([False, True, True]))
+    assert ranking.cut_at_budget(3) == Cut(1.0, 1.0)
+    assert ranking.cut_at_precision(0.5) == NOTHING_TAKEN
 
 
 @SEEDED
@@ -97,10 +127,11 @@ def test_no_more_than_the_budget_reach_its_threshold(payments: list[tuple[float,
 def test_of_nothing_nothing_is_ranked() -> None:
     nothing = Ranking.of(np.zeros(0), np.zeros(0, dtype=np.bool_))
     assert nothing.average_precision is nothing.recall_at_budget(0.5) is None
-    assert nothing.threshold_at_budget(1) == nothing.threshold_at_precision(0.5) == math.inf
+    assert nothing.threshold_at_budget(1) == math.inf
+    assert nothing.cut_at_budget(1) == nothing.cut_at_precision(0.5) == NOTHING_TAKEN
 
 
 def test_recall_of_nobody_is_not_a_number() -> None:
-    assert recall(np.array([1.0]), np.array([False]), 0.0) is None
-    assert recall(np.array([1.0, 3.0]), np.array([True, True]), 2.0) == 0.5
+    assert recall(np.array([1.0]), np.array([False]), Cut(0.0, 1.0)) is None
+    assert recall(np.array([1.0, 3.0]), np.array([True, True]), Cut(1.0, 0.0)) == 0.5
     assert interval(None, 3) is interval(0.5, 0) is None

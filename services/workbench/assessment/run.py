@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
 import numpy as np
-from msgspec import structs
-from numpy.typing import NDArray
 
 from models.kinds.kind import Share
-from models.measures import Flags, Floats, Ranking
-from services.contract.payment import Payment, Role
-from services.generator import AccountTruth, Configuration, Stream
-from services.scorer.path.features.registry import INDEX, feature_schema_hash
-from services.scorer.path.records import Record
-from services.scorer.path.replay import Replay
+from models.measures import Cut, Flags, Floats, Ranking
+from services.generator import AccountTruth, Configuration
+from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.rules.pack import Packs
 from services.scorer.path.rules.pack_format import ROLES
 from services.scorer.path.rules.pack_parse import parse_pack
 from services.scorer.path.rules.ruleset import Ruleset
-from services.scorer.path.scoring.model import Model
 from services.scorer.rulebook.pack_file import pack_text
-from services.workbench.assessment.subjects import Subjects
+from services.workbench.assessment.figures import PRECISION, REGULAR_PAYMENTS, budget_of, expectation
+from services.workbench.assessment.paths import Paths
+from services.workbench.assessment.rankers import CORRIDOR_FEATURES, VARIANTS, Scorers, Tell, lsac_without_threshold
+from services.workbench.assessment.replayed import Labelled
+from services.workbench.assessment.sources import Generated
+from services.workbench.assessment.standings import Standings, Subjects
+from services.workbench.assessment.streams import NOTE
 from services.workbench.assessment.train import TruthTrainer
 from services.workbench.measures import interval, recall
 
-NOTE = "Results on synthetic data show that the software works as specified, not that it finds offenders."
-VARIANTS = ("rules", "model", "combined")
-PRECISION = 0.5
-PAYERS_PER_ALERT_A_MONTH = 10_000
 TRAINING_RATE = "0.02"
 """Of the stream that is learned from: a rate at which there is something to learn. Scores are ranked, and at a rarer
 kind they rank alike."""
-CORRIDOR_FEATURES = ("corridor_is_new", "payer_corridors", "payee_corridors", "payee_country_entropy_180d")
-"""What knows countries: everything else is relative to the corridor, or does not look at it."""
-CORRIDOR_INDICATORS = ("R4", "B2")
-ANY_SCORE = -1_000.0
-
-Tell = Callable[[str], None]
+WORLD = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,67 +49,38 @@ class Options:
     hard: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Scorers:
-    """A model and the lsac pack, the latter without a threshold of its own: rankings set it."""
-
-    model: Model
-    packs: Packs
-    hidden: tuple[str, ...] = ()
-    """Features that the model never saw."""
-
-    def scores(self, features: Floats) -> dict[Role, Floats]:
-        """float64[n, V] by role and variant; minus infinity where rules are needed and their combination is not met."""
-        evidence = self.evidence(features)
-        results = self.packs.evaluate(features, evidence)
-        applies = features[:, INDEX["is_remittance"]] == 1.0
-        said = np.where(applies, evidence, -np.inf)
-        return {
-            role: np.column_stack(
-                [
-                    np.where(results.review[:, 0, side], results.score[:, 0, side], -np.inf),
-                    said,
-                    np.where(results.review[:, 0, side], results.risk[:, 0, side], -np.inf),
-                ]
-            )
-            for side, role in enumerate(ROLES)
-        }
-
-    def evidence(self, features: Floats) -> Floats:
-        """float64[n]: what the model says of each payment beyond its bias, log-odds."""
-        shown = features
-        if self.hidden:
-            shown = features.copy()
-            shown[:, [INDEX[name] for name in self.hidden]] = np.nan
-        return np.asarray(self.model.scores(shown) - self.model.bias)
-
-
 @dataclass(slots=True)
 class Ranked:
     """The subjects of one stream, scored."""
 
     payers: Subjects
     payees: Subjects
-    truth: dict[tuple[str, str], AccountTruth]
-    """By role and account."""
-    extortion_victims_in_lsac: int
+    accounts: list[AccountTruth]
+    """By line of the truth."""
+    paths: Paths
+    """Of the payers to be found."""
+    extortion_victims_in_lsac: int = 0
 
-    def of(self, accounts: list[str], role: Role, wanted: Callable[[AccountTruth], bool]) -> Flags:
-        """bool[n]: which accounts are so, in truth."""
-        known = [self.truth.get((role, account)) for account in accounts]
-        return np.array([each is not None and wanted(each) for each in known], dtype=np.bool_)
+    def those(self, subjects: Subjects, wanted: Callable[[AccountTruth], bool]) -> Flags:
+        """bool[n]: which subjects are so, in truth."""
+        by_line = np.array([*map(wanted, self.accounts), False], dtype=np.bool_)
+        return np.asarray(by_line[subjects.lines])
 
     def payers_that(self, wanted: Callable[[AccountTruth], bool]) -> Flags:
         """bool[n]: which payers are so, in truth."""
-        return self.of(self.payers.accounts, "payer", wanted)
+        return self.those(self.payers, wanted)
+
+    def scores(self, variant: str) -> Floats:
+        """float64[n]: the payers' highest scores."""
+        return self.payers.scores[:, VARIANTS.index(variant)]
 
     def ranking(self, variant: str) -> Ranking:
         """The payers by ``variant``, and which of them are of the kind."""
-        return Ranking.of(self.payers.best(variant), self.payers_that(_is_lsac_payer))
+        return Ranking.of(self.scores(variant), self.payers_that(_is_lsac_payer))
 
-    def threshold(self, variant: str) -> float:
+    def cut(self, variant: str) -> Cut:
         """Of the payers' ranking, at ``PRECISION``."""
-        return self.ranking(variant).threshold_at_precision(PRECISION)
+        return self.ranking(variant).cut_at_precision(PRECISION)
 
 
 def assess(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> dict[str, Any]:
@@ -159,110 +121,92 @@ def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> tuple
         _configuration(options, TRAINING_RATE), seed=options.training_seed, payers=options.training_payers
     )
     trainer = TruthTrainer(options.training_seed)
-    stream = Stream(configuration)
-    wanted = {each.account for each in stream.accounts() if _is_lsac_payer(each)}
-    for payments, features in measured(stream, ruleset, share):
-        applies = features[:, INDEX["is_remittance"]] == 1.0
-        truth = np.array([payment.payer.account in wanted for payment in payments], dtype=np.bool_)
-        trainer.take(features[applies], truth[applies])
+    trainer.follow(Labelled(Generated(configuration, WORLD, "the training stream"), ruleset), share)
     schema = feature_schema_hash(ruleset.parameters)
     tell(f"learning {trainer.examples:,} examples")
     model = trainer.model(options.kind, schema, share)
     tell("learning them again, blind to countries")
     blind_model = trainer.model(options.kind, schema, share, CORRIDOR_FEATURES)
-    pack = parse_pack(pack_text("lsac"), {"combination": {"score_min": ANY_SCORE}})
-    blind_pack = structs.replace(
-        pack, indicators=tuple(each for each in pack.indicators if each.id not in CORRIDOR_INDICATORS)
-    )
-    return Scorers(model, Packs((pack,))), Scorers(blind_model, Packs((blind_pack,)), CORRIDOR_FEATURES)
+    blind_scorers = Scorers(blind_model, lsac_without_threshold(blind=True), CORRIDOR_FEATURES)
+    return Scorers(model, lsac_without_threshold()), blind_scorers
 
 
 def rank(
     configuration: Configuration, ruleset: Ruleset, scorers: tuple[Scorers, ...], share: Share
 ) -> tuple[Ranked, ...]:
     """Score every payment of a stream by each of ``scorers``, and keep what is said of each subject."""
-    stream = Stream(configuration)
-    truth = {(each.role, each.account): each for each in stream.accounts()}
-    watched = [account for (role, account), each in truth.items() if role == "payer" and _is_lsac_payer(each)]
-    victims = {account for (role, account), each in truth.items() if each.typology == "fsec" and role == "payer"}
-    found = tuple(Ranked(Subjects(VARIANTS, watched), Subjects(VARIANTS), truth, 0) for _ in scorers)
+    source = Generated(configuration, WORLD, "the stream")
+    accounts = source.accounts
+    victims = np.array([each.typology == "fsec" and each.role == "payer" for each in accounts] + [False])
+    watched = [line for line, each in enumerate(accounts) if _is_lsac_payer(each)]
+    standings = [Standings(len(VARIANTS)) for _ in scorers]
+    paths = [Paths(watched) for _ in scorers]
     lsac = Packs((parse_pack(pack_text("lsac")),))
-    in_lsac: set[str] = set()
-    for payments, features in measured(stream, ruleset, share):
-        payers = [payment.payer.account for payment in payments]
-        payees = [payment.payee.account for payment in payments]
-        for each, ranked in zip(scorers, found, strict=True):
-            scores = each.scores(features)
-            ranked.payers.take(payers, scores["payer"])
-            ranked.payees.take(payees, scores["payee"])
-        asked = lsac.evaluate(features, scorers[0].evidence(features)).review[:, 0, 0]
-        in_lsac.update(payers[at] for at in np.flatnonzero(asked).tolist() if payers[at] in victims)
+    in_lsac: set[int] = set()
+    for batch in Labelled(source, ruleset).batches(share):
+        lines = batch.lines[:, 0]
+        for each, standing, path in zip(scorers, standings, paths, strict=True):
+            scores = each.scores(batch.features)
+            standing.take(batch, np.stack([scores[role] for role in ROLES], axis=1))
+            path.take(lines, scores["payer"])
+        asked = lsac.evaluate(batch.features, scorers[0].evidence(batch.features)).review[:, 0, 0]
+        in_lsac.update(lines[asked & victims[lines]].tolist())
+    found = []
+    for standing, path in zip(standings, paths, strict=True):
+        payers, payees = standing.subjects_of(WORLD)
+        found.append(Ranked(payers, payees, accounts, path))
     found[0].extortion_victims_in_lsac = len(in_lsac)
-    return found
-
-
-def measured(stream: Stream, ruleset: Ruleset, share: Share) -> Iterator[tuple[list[Payment], NDArray[np.float64]]]:
-    """The payments of a stream with their features, as workers with one partition would serve them."""
-    replay, offset = Replay(ruleset), 0
-    span = (stream.configuration.start_ms, stream.configuration.end_ms)
-    for chunk in stream.chunks():
-        records = [
-            Record(offset + at, time_ms, key, value)
-            for at, (time_ms, key, value) in enumerate(
-                zip(chunk.times_ms.tolist(), chunk.keys, chunk.values, strict=True)
-            )
-        ]
-        offset += len(records)
-        yield replay.measure(records)
-        share(min(max((records[-1].timestamp - span[0]) / (span[1] - span[0]), 0.0), 1.0))
+    return tuple(found)
 
 
 def figures(ranked: Ranked, variant: str, options: Options) -> dict[str, Any]:
     """What one variant finds."""
-    scores, threshold = ranked.payers.best(variant), ranked.threshold(variant)
+    scores, cut = ranked.scores(variant), ranked.cut(variant)
     truth = ranked.payers_that(_is_lsac_payer)
-    regular = ranked.payers_that(lambda each: _is_lsac_payer(each) and (each.payments or 0) >= 5)
-    budget = max(1, options.payers * options.months // PAYERS_PER_ALERT_A_MONTH)
-    payees, payee_scores = ranked.payees.accounts, ranked.payees.best(variant)
-    facilitators = ranked.of(payees, "payee", lambda each: each.population == "facilitator")
-    lsac_payees = ranked.of(payees, "payee", lambda each: each.population in ("facilitator", "direct_beneficiary"))
-    payee_threshold = Ranking.of(payee_scores, lsac_payees).threshold_at_precision(PRECISION)
-    before = {account: ranked.payers.payments_before(account, variant, threshold) for account in ranked.payers.paths}
-    sub_types = sorted({each.sub_type or "" for each in ranked.truth.values() if _is_lsac_payer(each)})
-    found, found_regular = recall(scores, truth, threshold), recall(scores, regular, threshold)
-    found_facilitators = recall(payee_scores, facilitators, payee_threshold)
+    regular = ranked.payers_that(lambda each: _is_lsac_payer(each) and (each.payments or 0) >= REGULAR_PAYMENTS)
+    budget = budget_of(options.payers, options.months)
+    payees = ranked.payees
+    payee_scores = payees.scores[:, VARIANTS.index(variant)]
+    facilitators = ranked.those(payees, lambda each: each.role == "payee" and each.population == "facilitator")
+    lsac_payees = ranked.those(
+        payees, lambda each: each.role == "payee" and each.population in ("facilitator", "direct_beneficiary")
+    )
+    payee_cut = Ranking.of(payee_scores, lsac_payees).cut_at_precision(PRECISION)
+    column = VARIANTS.index(variant)
+    before = {line: ranked.paths.payments_before(line, column, cut.threshold) for line in ranked.paths.met}
+    sub_types = sorted({each.sub_type or "" for each in ranked.accounts if _is_lsac_payer(each)})
+    found, found_regular = recall(scores, truth, cut), recall(scores, regular, cut)
+    found_facilitators = recall(payee_scores, facilitators, payee_cut)
     return {
         "recall_at_precision_50": found,
         "recall_payers_5plus_at_precision_50": found_regular,
         "recall_facilitators_at_precision_50": found_facilitators,
-        "recall_at_budget": recall(scores, truth, ranked.ranking(variant).threshold_at_budget(budget)),
+        "recall_at_budget": recall(scores, truth, ranked.ranking(variant).cut_at_budget(budget)),
         "median_payments_before_alert": _median(before.values()),
         "intervals_95": {
             "recall_at_precision_50": interval(found, int(truth.sum())),
             "recall_payers_5plus_at_precision_50": interval(found_regular, int(regular.sum())),
             "recall_facilitators_at_precision_50": interval(found_facilitators, int(facilitators.sum())),
         },
-        "sub_types": {name: _sub_type(ranked, variant, threshold, name, before) for name in sub_types},
+        "sub_types": {name: _sub_type(ranked, variant, cut, name, before) for name in sub_types},
         "payers": int(truth.sum()),
         "payers_5plus": int(regular.sum()),
         "facilitators": int(facilitators.sum()),
         "budget_alerts": budget,
-        "alerts_at_precision_50": int((scores >= threshold).sum()),
+        "alerts_at_precision_50": expectation(cut.taken(scores).sum()),
     }
 
 
-def _sub_type(
-    ranked: Ranked, variant: str, threshold: float, name: str, before: dict[str, int | None]
-) -> dict[str, Any]:
+def _sub_type(ranked: Ranked, variant: str, cut: Cut, name: str, before: dict[int, int | None]) -> dict[str, Any]:
     def wanted(each: AccountTruth) -> bool:
         return _is_lsac_payer(each) and each.sub_type == name
 
     truth = ranked.payers_that(wanted)
     return {
         "payers": int(truth.sum()),
-        "recall_at_precision_50": recall(ranked.payers.best(variant), truth, threshold),
+        "recall_at_precision_50": recall(ranked.scores(variant), truth, cut),
         "median_payments_before_alert": _median(
-            count for account, count in before.items() if wanted(ranked.truth["payer", account])
+            count for line, count in before.items() if wanted(ranked.accounts[line])
         ),
     }
 
@@ -277,30 +221,28 @@ def curve(ranked: Ranked, variant: str) -> list[tuple[float, float]]:
 def fairness_of(ranked: Ranked, blind: Ranked, swapped: Ranked) -> dict[str, Any]:
     """Whom the alerts of the combined variant burden, at the threshold that gives a precision of 0.5; and what share of
     the recall the model keeps that never saw a country, by itself and with what is left of the rules."""
-    scores, threshold = ranked.payers.best("combined"), ranked.threshold("combined")
-    alerted = float((scores >= threshold).mean())
-    after = float((swapped.payers.best("combined") >= threshold).mean())
+    scores, cut = ranked.scores("combined"), ranked.cut("combined")
+    taken, taken_after = cut.taken(scores), cut.taken(swapped.scores("combined"))
     twins = ranked.payers_that(lambda each: each.twin_of is not None)
     others = ~ranked.payers_that(_is_lsac_payer) & ~twins
-    twin_rate, other_rate = (float((scores[group] >= threshold).mean()) for group in (twins, others))
+    twin_rate, other_rate = (float(taken[group].mean()) for group in (twins, others))
     return {
-        "country_swap_alert_rate_change": after / alerted - 1.0 if alerted else None,
+        "country_swap_alert_rate_change": taken_after.mean() / taken.mean() - 1.0 if taken.any() else None,
         "corridor_ablated_recall_share": _kept(ranked, blind, "model"),
         "corridor_ablated_recall_share_combined": _kept(ranked, blind, "combined"),
         "diaspora_false_positive_ratio": twin_rate / other_rate if other_rate else None,
         "diaspora_twins": int(twins.sum()),
-        "diaspora_twins_alerted": int((scores[twins] >= threshold).sum()),
-        "others_alerted": int((scores[others] >= threshold).sum()),
-        "alerts": int((scores >= threshold).sum()),
-        "alerts_after_country_swap": int((swapped.payers.best("combined") >= threshold).sum()),
+        "diaspora_twins_alerted": expectation(taken[twins].sum()),
+        "others_alerted": expectation(taken[others].sum()),
+        "alerts": expectation(taken.sum()),
+        "alerts_after_country_swap": expectation(taken_after.sum()),
     }
 
 
 def _kept(ranked: Ranked, blind: Ranked, variant: str) -> float | None:
     """The recall of ``blind`` over that of ``ranked``, each at its own threshold of precision 0.5."""
     found = [
-        recall(each.payers.best(variant), each.payers_that(_is_lsac_payer), each.threshold(variant))
-        for each in (ranked, blind)
+        recall(each.scores(variant), each.payers_that(_is_lsac_payer), each.cut(variant)) for each in (ranked, blind)
     ]
     return found[1] / found[0] if found[0] and found[1] is not None else None
 

@@ -10,27 +10,20 @@ import pytest
 
 from services.runtime.settings import load_settings
 from services.scorer.rulebook.ruleset_file import load_ruleset
+from services.workbench.assessment.paths import Paths
+from services.workbench.assessment.rankers import VARIANTS
 from services.workbench.assessment.report import markdown, plot
-from services.workbench.assessment.run import NOTE, VARIANTS, Options, assess
-from services.workbench.assessment.subjects import Subjects
+from services.workbench.assessment.run import Options, assess
+from services.workbench.assessment.streams import NOTE
+from services.workbench.assessment.truth import NO_LINE
 
 
-def test_a_subject_has_its_highest_score_and_the_watched_have_their_paths() -> None:
-    subjects = Subjects(("a", "b"), watched=["x"])
-    subjects.take(["x", "y", "x"], np.array([[1.0, 5.0], [2.0, 0.0], [3.0, 4.0]]))
-    subjects.take(["y"], np.array([[0.0, 9.0]]))
-    assert subjects.accounts == ["x", "y"]
-    assert subjects.best("a").tolist() == [3.0, 2.0]
-    assert subjects.best("b").tolist() == [5.0, 9.0]
-    assert subjects.payments_before("x", "a", 2.0) == 1
-    assert subjects.payments_before("x", "a", 4.0) is None
-
-
-def test_many_subjects_grow_the_table_and_keep_what_was_there() -> None:
-    subjects = Subjects(("a",))
-    subjects.take([f"s{at}" for at in range(5_000)], np.arange(5_000.0).reshape(-1, 1))
-    subjects.take(["s7"], np.array([[9_999.0]]))
-    assert subjects.best("a")[[6, 7, 4_999]].tolist() == [6.0, 9_999.0, 4_999.0]
+def test_the_watched_have_their_paths() -> None:
+    paths = Paths([2, 5])
+    paths.take(np.array([2, 4, 2, NO_LINE]), np.array([[1.0, 5.0], [2.0, 0.0], [3.0, 4.0], [9.0, 9.0]]))
+    assert paths.met == [2]
+    assert paths.payments_before(2, 0, 2.0) == 1
+    assert paths.payments_before(2, 0, 4.0) is None
 
 
 @pytest.fixture(scope="module")
