@@ -38,6 +38,7 @@ _BY_PAYER = ("offset", "device")
 _COUNTERS, _CACHE_MAX = 40, 1 << 19
 _WITH_TOKENS = (PAYER, SECOND, FAMILY, PERSON, FREELANCER, COLLECTOR, SPECIAL)
 _MIGRATED_DAYS = 700
+_RUN_MS = 120_000
 
 
 class Systems:
@@ -103,10 +104,11 @@ class Systems:
         rows["device"][at] = mixed(homes.astype(np.uint64) << np.uint64(8) | counter, mix(self._world.seed ^ 0xC07))
 
     def _in_batches(self, rows: Rows, system: Ints) -> None:
-        """The time of the run that takes a payment."""
+        """A moment of the run that takes a payment: in no order of who pays or why."""
         batch = self._batch_ms[system]
         late = np.flatnonzero(batch > 0)
-        rows["time"][late] = (rows["time"][late] // batch[late] + 1) * batch[late]
+        moment = (mixed(rows["pid"][late], 0xBA7) % np.uint64(_RUN_MS)).astype(np.int64)
+        rows["time"][late] = (rows["time"][late] // batch[late] + 1) * batch[late] + moment
 
     def _with_fees(self, rows: Rows, system: Ints, sender: Ints, receiver: Ints) -> None:
         """What is debited across a border, fees included."""
