@@ -70,7 +70,7 @@ class SubjectRanker:
         ImportError
             When LightGBM is not installed.
         """
-        draw, sides = np.random.default_rng(self._seed), (_Examples(), _Examples())
+        draw, sides = np.random.default_rng(self._seed), (Examples(), Examples())
         for stream in streams:
             tell(f"adding {stream.name} up to learn from it")
             self.begin()
@@ -125,7 +125,7 @@ def rankers_of(ruleset: Ruleset, kind: str, learns: bool, blind: bool = False) -
     return [payments, SubjectRanker(payments)] if by_subject else [payments]
 
 
-class _Examples:
+class Examples:
     """What is learned of the subjects of one side."""
 
     def __init__(self) -> None:

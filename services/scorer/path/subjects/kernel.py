@@ -48,10 +48,10 @@ def add_up_kernel(batch: SubjectBatch, payer_slots: Any, payee_slots: Any, rows:
 
     1. Both sides' facts are added up, the model's evidence among them.
     2. What other payers left at the payee is read, before this payment and without this payer.
-    3. The payer's own evidence, which is its running mean and nothing that others told, is left at the payee.
+    3. The payer's own evidence, which is its running mean and nothing of others', is left at the payee.
     4. What was read is added up for the payer.
     """
-    values, told = np.empty(ADDED), np.empty(OTHERS)
+    values, summary = np.empty(ADDED), np.empty(OTHERS)
     for i in range(len(payer_slots)):
         values[:_EVIDENCE] = batch.facts[i]
         values[_EVIDENCE] = bounded(batch.evidence[i])
@@ -59,22 +59,18 @@ def add_up_kernel(batch: SubjectBatch, payer_slots: Any, payee_slots: Any, rows:
         others, payers_of = rows.others[payer_slots[i]], rows.payers_of[payee_slots[i]]
         factor = _add(payer, values, batch.event_ms[i], batch.payees[i])
         _add(payee, values, batch.event_ms[i], batch.payers[i])
-        _read_payers(payers_of, payee.last_ms, batch.payers[i, 0], True, told)
+        _read_payers(payers_of, payee.last_ms, batch.payers[i, 0], True, summary)
         weight = payer.weight[_EVIDENCE]
         if weight > 0.0:
             _leave(payers_of, batch.payers[i, 0], payer.total[_EVIDENCE] / weight, payee.last_ms)
-        _add_told(others, told, factor, payer.payments == 1)
+        _add_summary(others, summary, factor, payer.payments == 1)
         _write(out[i, 0], payer)
         _write(out[i, 1], payee)
-        for j in range(OTHERS):
-            out[i, 0, _OTHERS_AT + 2 * j] = others.total[j] / others.weight[j] if others.weight[j] > 0.0 else np.nan
-            out[i, 0, _OTHERS_AT + 2 * j + 1] = others.maximum[j]
-            out[i, 0, _PAYERS_AT + j] = np.nan
-            out[i, 1, _OTHERS_AT + 2 * j] = np.nan
-            out[i, 1, _OTHERS_AT + 2 * j + 1] = np.nan
-        _read_payers(payers_of, payee.last_ms, np.uint64(0), False, told)
-        for j in range(OTHERS):
-            out[i, 1, _PAYERS_AT + j] = told[j]
+        _write_others(out[i, 0], others)
+        out[i, 0, _PAYERS_AT:] = np.nan
+        out[i, 1, _OTHERS_AT:_PAYERS_AT] = np.nan
+        _read_payers(payers_of, payee.last_ms, np.uint64(0), False, summary)
+        out[i, 1, _PAYERS_AT:] = summary
 
 
 @njit(cache=True)
@@ -114,21 +110,22 @@ def _add(row: Any, values: Any, event_ms: int, counterparty: Any) -> float:
 
 
 @njit(cache=True)
-def _add_told(others: Any, told: Any, factor: float, first: bool) -> None:
+def _add_summary(others: Any, summary: Any, factor: float, first: bool) -> None:
+    """Take what was read at a payee into a payer's sums."""
     for j in range(OTHERS):
         if first:
             others.maximum[j] = np.nan
         others.total[j] *= factor
         others.weight[j] *= factor
-        if not np.isnan(told[j]):
-            others.total[j] += told[j]
+        if not np.isnan(summary[j]):
+            others.total[j] += summary[j]
             others.weight[j] += 1.0
-            if not others.maximum[j] >= told[j]:
-                others.maximum[j] = told[j]
+            if not others.maximum[j] >= summary[j]:
+                others.maximum[j] = summary[j]
 
 
 @njit(cache=True)
-def _read_payers(row: Any, now_ms: int, payer: Any, without: bool, told: Any) -> None:
+def _read_payers(row: Any, now_ms: int, payer: Any, without: bool, summary: Any) -> None:
     """The highest, the mean and the number of what payers left, each damped by its age; ``without`` this ``payer``."""
     highest, total, number = np.nan, 0.0, 0
     for k in range(row.number):
@@ -140,9 +137,9 @@ def _read_payers(row: Any, now_ms: int, payer: Any, without: bool, told: Any) ->
             highest = evidence
         total += evidence
         number += 1
-    told[0] = highest
-    told[1] = total / number if number > 0 else np.nan
-    told[2] = float(number)
+    summary[0] = highest
+    summary[1] = total / number if number > 0 else np.nan
+    summary[2] = float(number)
 
 
 @njit(cache=True)
@@ -175,6 +172,14 @@ def _write(x: Any, row: Any) -> None:
         x[_ADDED_AT + 3 * j] = row.last[j]
         x[_ADDED_AT + 3 * j + 1] = row.total[j] / row.weight[j] if row.weight[j] > 0.0 else np.nan
         x[_ADDED_AT + 3 * j + 2] = row.maximum[j]
+
+
+@njit(cache=True)
+def _write_others(x: Any, others: Any) -> None:
+    """What a payer alone has: the evidence of others at its payees."""
+    for j in range(OTHERS):
+        x[_OTHERS_AT + 2 * j] = others.total[j] / others.weight[j] if others.weight[j] > 0.0 else np.nan
+        x[_OTHERS_AT + 2 * j + 1] = others.maximum[j]
 
 
 @njit(cache=True)

@@ -30,8 +30,8 @@ class Subject:
     """Effective times."""
     values: list[list[float]] = field(default_factory=list)
     counterparties: set[int] = field(default_factory=set)
-    told: list[list[float]] = field(default_factory=list)
-    """Of a payer."""
+    summaries: list[list[float]] = field(default_factory=list)
+    """Of a payer: what others left at its payees, one a payment."""
     left: list[tuple[int, float, int]] = field(default_factory=list)
     """Of a payee: digest, evidence and time, in order."""
 
@@ -100,12 +100,12 @@ class Twin:
         payer, payee = self._subject(0, payment.payer), self._subject(1, payment.payee)
         payer.take(payment, payment.payee)
         payee.take(payment, payment.payer)
-        payer.told.append(payee.payers(without=payment.payer[0]))
+        payer.summaries.append(payee.payers(without=payment.payer[0]))
         own = payer.mean([values[-1] for values in payer.values])
         if not math.isnan(own):
             payee.left.append((payment.payer[0], own, payee.times[-1]))
         others: list[Any] = []
-        for column in map(list, zip(*payer.told, strict=True)):
+        for column in map(list, zip(*payer.summaries, strict=True)):
             others += [payer.mean(column), max((each for each in column if not math.isnan(each)), default=NAN)]
         return [
             [*payer.common(), *others, NAN, NAN, NAN],

@@ -35,9 +35,9 @@ def payment(
     payer: int, payee: int, evidence: float = NAN, day: float = 0.0, facts: Sequence[float] | None = None
 ) -> Payment:
     """A payment between numbered accounts, some days after the start."""
-    told = [NAN] * len(FACTS) if facts is None else list(facts)
+    values = [NAN] * len(FACTS) if facts is None else list(facts)
     event_ms = START_MS + int(day * DAY_MS)
-    return Payment(event_ms, (payer + 1, 7 * payer + 1), (payee + 1001, 13 * payee + 5), told, evidence)
+    return Payment(event_ms, (payer + 1, 7 * payer + 1), (payee + 1001, 13 * payee + 5), values, evidence)
 
 
 def batch_of(payments: Sequence[Payment]) -> SubjectBatch:
@@ -64,8 +64,8 @@ def of(features: NDArray[np.float64], name: str, side: int = 0) -> float:
 
 
 def assert_equal(served_by: NDArray[np.float64], twin: Twin, payments: Sequence[Payment]) -> None:
-    said = np.array([twin.take(each) for each in payments])
-    np.testing.assert_allclose(served_by, said, rtol=1e-9, atol=1e-9, equal_nan=True)
+    expected = np.array([twin.take(each) for each in payments])
+    np.testing.assert_allclose(served_by, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
 @st.composite
