@@ -105,9 +105,9 @@ def _of_streams(
     folder: Path | None, ranked: Worlds | None, learned: list[str], taught: Worlds, kind: str
 ) -> dict[str, Any]:
     """The result of a folder or of drawn worlds, after learning from what is ``learned``."""
-    from services.workbench.assessment.rankers import HighestPayment
     from services.workbench.assessment.sources import Folder, Source
     from services.workbench.assessment.streams import assess_streams
+    from services.workbench.assessment.subject_ranker import rankers_of
     from services.workbench.assessment.worlds import assess_worlds
 
     if folder is not None and ranked is not None:
@@ -125,7 +125,7 @@ def _of_streams(
             if ranked is not None:
                 return assess_worlds(ranked, from_streams, kind, ruleset, tell, progress.at_share)
             assert folder is not None, "one of both is given"
-            rankers = [HighestPayment(ruleset, kind)]
+            rankers = rankers_of(ruleset, kind, bool(from_streams))
             return assess_streams([Folder(folder)], from_streams, rankers, ruleset, tell, progress.at_share)
     except ConfigurationError as error:
         fail(error, 2)

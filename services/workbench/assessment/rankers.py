@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import structs
 
 from models.kinds.kind import Share
-from models.measures import Floats
+from models.measures import Floats, Whole
 from services.contract.payment import Role
 from services.scorer.path.features.registry import INDEX, feature_schema_hash
 from services.scorer.path.rules.pack import Packs
@@ -104,12 +104,19 @@ class HighestPayment:
         Of the sample of other payers' payments, and of the order of learning.
     blind
         Whether it neither learns nor sees what knows countries.
+    parts
+        Into how many parts it divides the payers that it learns from, to say of each what a model says that learned
+        from the others (``evidence``).
     """
 
     variants = VARIANTS
 
-    def __init__(self, ruleset: Ruleset, kind: str = "boosting", seed: int = 1, blind: bool = False) -> None:
+    def __init__(
+        self, ruleset: Ruleset, kind: str = "boosting", seed: int = 1, blind: bool = False, parts: int = 0
+    ) -> None:
         self._schema, self._kind, self._seed = feature_schema_hash(ruleset.parameters), kind, seed
+        self._parts: list[Scorers] = []
+        self._parts_count = parts
         self._hidden = CORRIDOR_FEATURES if blind else ()
         self._scorers = Scorers(untrained_model(self._schema), lsac_without_threshold(blind), self._hidden)
 
@@ -122,12 +129,35 @@ class HighestPayment:
             When the kind of model needs an extra that is not installed.
         """
         trainer = TruthTrainer(self._seed)
+        without = [TruthTrainer(self._seed) for _ in range(self._parts_count)]
         for stream in streams:
             tell(f"measuring {stream.name} to learn from it")
-            trainer.follow(stream, share)
+            for batch in stream.batches(share):
+                rows = batch.remittances
+                features, truth = batch.features[rows], stream.truth.positive[batch.lines[rows, 0]]
+                trainer.take(features, truth)
+                for part, each in enumerate(without):
+                    others = self._part_of(batch)[rows] != part
+                    each.take(features[others], truth[others])
         tell(f"learning {trainer.examples:,} examples{', blind to countries' if self._hidden else ''}")
-        model = trainer.model(self._kind, self._schema, share, self._hidden)
-        self._scorers = Scorers(model, self._scorers.packs, self._hidden)
+        self._scorers, *self._parts = (
+            Scorers(each.model(self._kind, self._schema, share, self._hidden), self._scorers.packs, self._hidden)
+            for each in (trainer, *without)
+        )
+
+    def _part_of(self, batch: Batch) -> Whole:
+        """int64[n]: the part that each payment's payer is in."""
+        return (batch.digests[0][:, 1] >> np.uint64(32)).astype(np.int64) % self._parts_count
+
+    def evidence(self, batch: Batch, learning: bool = False) -> Floats:
+        """float64[n]: the model's evidence of each payment, log-odds; while ``learning``, of a model that did not learn
+        from its payer."""
+        if not learning:
+            return self._scorers.evidence(batch.features)
+        parts, evidence = self._part_of(batch), np.empty(len(batch.features))
+        for part, scorers in enumerate(self._parts):
+            evidence[parts == part] = scorers.evidence(batch.features[parts == part])
+        return evidence
 
     def begin(self) -> None:
         """As ``Ranker``; it knows nothing of subjects."""

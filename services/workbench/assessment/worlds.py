@@ -11,9 +11,10 @@ from typing import Any
 from models.kinds.kind import Share
 from services.generator.stream_folder import configurations, world_names
 from services.scorer.path.rules.ruleset import Ruleset
-from services.workbench.assessment.rankers import HighestPayment, Tell
+from services.workbench.assessment.rankers import Tell
 from services.workbench.assessment.sources import Generated, Source
 from services.workbench.assessment.streams import Checks, assess_streams
+from services.workbench.assessment.subject_ranker import rankers_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ def assess_worlds(
     -------
     As ``assess_streams``, with ``options``.
     """
-    rankers = [HighestPayment(ruleset, kind)]
-    checks = Checks([HighestPayment(ruleset, kind, blind=True)], ranked.sources(ranked.seed + 1))
+    teaches = bool(learned)
+    rankers = rankers_of(ruleset, kind, teaches)
+    checks = Checks(rankers_of(ruleset, kind, teaches, blind=True), ranked.sources(ranked.seed + 1))
     result = assess_streams(ranked.sources(), learned, rankers, ruleset, tell, share, checks)
     return {**result, "options": {**asdict(ranked), "kind": kind}}

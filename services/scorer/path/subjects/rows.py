@@ -1,0 +1,31 @@
+"""What is remembered of a subject: a row that both sides have, and a second one of its side."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from services.scorer.path.subjects.facts import COUNTERPARTY_BITS, FACTS, PAYERS
+
+ADDED = len(FACTS) + 1
+"""Values that are added up: the facts, and the model's evidence."""
+OTHERS = 3
+"""What a payer is told of others at its payee: the highest, the mean, and the number."""
+
+SUBJECT_ROW = np.dtype(
+    [
+        ("payments", "i8"),
+        ("last_ms", "i8"),  # effective time, of which all sums are
+        ("payments_180d", "f8"),
+        ("counterparties", "u8", (COUNTERPARTY_BITS // 64,)),
+        ("last", "f8", (ADDED,)),
+        ("total", "f8", (ADDED,)),
+        ("weight", "f8", (ADDED,)),
+        ("maximum", "f8", (ADDED,)),
+    ],
+    align=True,
+)
+OTHERS_ROW = np.dtype([("total", "f8", (OTHERS,)), ("weight", "f8", (OTHERS,)), ("maximum", "f8", (OTHERS,))])
+"""Of a payer: the evidence of others at its payees."""
+_PAYER = np.dtype([("digest", "u8"), ("evidence", "f8"), ("ms", "i8")])
+PAYERS_ROW = np.dtype([("number", "i8"), ("payers", _PAYER, (PAYERS,))])
+"""Of a payee: its payers, the one that paid last first."""
