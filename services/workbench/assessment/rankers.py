@@ -38,11 +38,14 @@ Tell = Callable[[str], None]
 class Ranker(Protocol):
     """One or more ways (``variants``) to rank the subjects of a stream.
 
-    A subject stands where its highest score puts it: an alert is raised when that is reached.
+    A subject stands where the highest score of its payments puts it; or, where scores are ``of_subjects`` and take its
+    payments together, where the latest does.
     """
 
     @property
     def variants(self) -> tuple[str, ...]: ...
+    @property
+    def of_subjects(self) -> bool: ...
 
     def learn(self, streams: Sequence[Labelled], tell: Tell, share: Share) -> None:
         """Learn from streams, each followed as often as needed. Without, it ranks by what ships."""
@@ -110,6 +113,7 @@ class HighestPayment:
     """
 
     variants = VARIANTS
+    of_subjects = False
 
     def __init__(
         self, ruleset: Ruleset, kind: str = "boosting", seed: int = 1, blind: bool = False, parts: int = 0

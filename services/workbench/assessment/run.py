@@ -139,7 +139,7 @@ def rank(
     accounts = source.accounts
     victims = np.array([each.typology == "fsec" and each.role == "payer" for each in accounts] + [False])
     watched = [line for line, each in enumerate(accounts) if _is_lsac_payer(each)]
-    standings = [Standings(len(VARIANTS)) for _ in scorers]
+    standings = [Standings([False] * len(VARIANTS)) for _ in scorers]
     paths = [Paths(watched) for _ in scorers]
     lsac = Packs((parse_pack(pack_text("lsac")),))
     in_lsac: set[int] = set()

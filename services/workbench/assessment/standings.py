@@ -1,8 +1,13 @@
-"""Where the subjects of a stream stand: a row for each account and world, with the highest score of each variant."""
+"""Where the subjects of a stream stand: a row for each account and world, with a score of each variant.
+
+Of what is said of payments the highest counts: each is a reason by itself, and stays one. What is said of a subject
+takes its payments together and is taken back by what it does later: of that the latest counts.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,11 +36,21 @@ class Subjects(NamedTuple):
 
 
 class Standing:
-    """The subjects of one role. Memory is one row a subject."""
+    """The subjects of one role. Memory is one row a subject.
 
-    def __init__(self, variants: int) -> None:
+    Parameters
+    ----------
+    of_subjects
+        Of each variant, whether its scores are of subjects, not of payments.
+    """
+
+    def __init__(self, of_subjects: Sequence[bool]) -> None:
         self._row: dict[int, int] = {}
-        self._scores: Floats = np.full((1024, variants), -np.inf)
+        self._of_subjects = tuple(of_subjects)
+        self._scores: Floats = np.full((1024, len(of_subjects)), -np.inf)
+        self._said: Whole = np.zeros((1024, len(of_subjects)), dtype=np.int64)
+        """Of each row and variant, how many payments were taken when it was said."""
+        self._taken = 0
         self._known: Whole = np.zeros((1024, 4), dtype=np.int64)
         """Of each row: account, world, line, payments."""
 
@@ -46,11 +61,19 @@ class Standing:
         at = np.array([row.setdefault(key, len(row)) for key in keys.tolist()], dtype=np.int64)
         while len(row) > len(self._scores):
             self._scores = np.vstack([self._scores, np.full_like(self._scores, -np.inf)])
+            self._said = np.vstack([self._said, np.zeros_like(self._said)])
             self._known = np.vstack([self._known, np.zeros_like(self._known)])
         self._known[at, :3] = np.stack([accounts, worlds, lines], axis=1)
         np.add.at(self._known[:, 3], at, 1)
-        for variant in range(scores.shape[1]):
-            np.maximum.at(self._scores[:, variant], at, scores[:, variant])
+        numbers = np.arange(self._taken + 1, self._taken + 1 + len(at))
+        self._taken += len(at)
+        for variant, of_subjects in enumerate(self._of_subjects):
+            if of_subjects:
+                said = np.isfinite(scores[:, variant])  # of several of a row, NumPy keeps the last
+                self._scores[at[said], variant] = scores[said, variant]
+                self._said[at[said], variant] = numbers[said]
+            else:
+                np.maximum.at(self._scores[:, variant], at, scores[:, variant])
 
     def of_world(self, world: int) -> Subjects:
         """The subjects of a world, those of every world among them: by what was said of them in this world, and of
@@ -59,7 +82,12 @@ class Standing:
         rows = np.flatnonzero((worlds == world) | (worlds == EVERY_WORLD))
         _, first, at = np.unique(accounts[rows], return_index=True, return_inverse=True)
         scores = np.full((len(first), self._scores.shape[1]), -np.inf)
-        np.maximum.at(scores, at, self._scores[rows])
+        for variant, of_subjects in enumerate(self._of_subjects):
+            if of_subjects:
+                order = np.argsort(self._said[rows, variant], kind="stable")
+                scores[at[order], variant] = self._scores[rows[order], variant]
+            else:
+                np.maximum.at(scores[:, variant], at, self._scores[rows, variant])
         counts = np.bincount(at, weights=payments[rows], minlength=len(first)).astype(np.int64)
         return Subjects(scores, counts, lines[rows[first]])
 
@@ -67,8 +95,8 @@ class Standing:
 class Standings:
     """The subjects of a stream, of both roles, and how much each world has paid."""
 
-    def __init__(self, variants: int) -> None:
-        self.roles = Standing(variants), Standing(variants)
+    def __init__(self, of_subjects: Sequence[bool]) -> None:
+        self.roles = Standing(of_subjects), Standing(of_subjects)
         self.payments = 0
         self.placeless = 0
         """Payments of which no party's world is known."""

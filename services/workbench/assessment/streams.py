@@ -147,7 +147,7 @@ def assess_streams(
 
 def _followed(stream: Labelled, groups: Sequence[Sequence[Ranker]], share: Share) -> list[Standings]:
     """Where the subjects of a stream stand at its end, for each of some groups of rankers."""
-    standings = [Standings(sum(len(ranker.variants) for ranker in rankers)) for rankers in groups]
+    standings = [Standings([ranker.of_subjects for ranker in rankers for _ in ranker.variants]) for rankers in groups]
     for ranker in chain.from_iterable(groups):
         ranker.begin()
     any_told = False

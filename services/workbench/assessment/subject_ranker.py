@@ -52,6 +52,8 @@ class SubjectRanker:
         Of the sample of earlier rows.
     """
 
+    of_subjects = True
+
     def __init__(self, payments: HighestPayment, seed: int = 1) -> None:
         self._payments, self._seed = payments, seed
         self._models: list[Any] = []

@@ -28,6 +28,7 @@ class ByAmount:
     """Ranks both sides of a payment by its amount in EUR, and remembers what it was taught."""
 
     variants = ("amount",)
+    of_subjects = False
 
     def __init__(self) -> None:
         self.taught: list[tuple[str, int, int]] = []
