@@ -17,7 +17,8 @@ from services.generator.lsac import HOUR_RANGES, mix_moments, mix_share, n_momen
 from services.generator.measures import Measures, independent
 from services.generator.parameters import LsacLaw, RoutineLaw
 from services.generator.people import cases
-from services.generator.routine import JITTER_DAYS, PAYDAYS
+from services.generator.rhythm import JITTER_DAYS
+from services.generator.routine import PAYDAYS
 from services.generator.rows import KINDS, RAILS, RELATIONS, TYPOLOGIES, source
 from services.generator.truth import AccountTruth
 from services.generator.twins import months_unlike

@@ -46,11 +46,9 @@ from services.generator.chance import (
 from services.generator.parameters import RoutineLaw
 from services.generator.people import World
 from services.generator.places import NOT_ROUND, ROUND_RECEIVED, ROUND_SENT
+from services.generator.rhythm import CADENCES, Rhythm
 from services.generator.routine import (
-    CADENCES,
-    JITTER_DAYS,
     PAYDAYS,
-    PERIOD_DAYS,
     finish,
 )
 from services.generator.rows import CATEGORIES, PURPOSES, RAILS, RELATIONS, Rows, empty, joined, source
@@ -120,7 +118,7 @@ class Habits:
         self._destination = people.destination[self._payers]
         self._first_day, self._last_day = people.first_day[self._payers], people.last_day[self._payers]
         self._salt = mixed(self._payers << 8 | law, mix(self._world.seed ^ self._source))
-        self._month, self._due_days = -1, np.zeros((2, n), dtype=np.int64)
+        self._rhythm = Rhythm(self._cadence, self._payday, self._phase, self._salt)
 
     def _of(self, name: str, which: Ints | None = None) -> Floats:
         """A number of each habit's law."""
@@ -166,12 +164,7 @@ class Habits:
     def _due(self, rng: Generator, day: int) -> tuple[Ints, Bools]:
         """Which habits pay today (some twice), and which of these payments are urgent help."""
         n = len(self._payers)
-        due = self._monthly(day)
-        for name, period in PERIOD_DAYS.items():
-            which = np.flatnonzero(self._cadence == CADENCES.index(name))
-            at = day + self._phase[which]
-            jitter = (mixed(at // period, 0) ^ self._salt[which]) % np.uint64(JITTER_DAYS[name])
-            due[which] = at % period == jitter.astype(np.int64)
+        due = self._rhythm.due(self._world.configuration, day)
         uniform = rng.random((3, n))
         due |= uniform[0] < self._pace + self._bursting(day)
         due &= uniform[1] >= self._of("skip")
@@ -181,19 +174,6 @@ class Habits:
         again = regular[rng.random(len(regular)) < self._of("second_recipient", regular)]
         all_due = np.concatenate([regular, again, urgent])
         return all_due, np.arange(len(all_due)) >= len(regular) + len(again)
-
-    def _monthly(self, day: int) -> Bools:
-        """Whose monthly payment falls on ``day``: up to a few days after payday, perhaps in the next month."""
-        configuration = self._world.configuration
-        month = configuration.month_of(day)
-        if month != self._month:
-            self._month = month
-            for row, each in enumerate((month - 1, month)):
-                first = (configuration.month_start(each) - configuration.first_day).days
-                jitter = (mixed(self._salt, each + 1_000) % np.uint64(JITTER_DAYS["monthly"])).astype(np.int64)
-                self._due_days[row] = first + self._payday - 1 + jitter
-        monthly: Bools = (self._cadence == 0) & (self._due_days == day).any(axis=0)
-        return monthly
 
     def _bursting(self, day: int) -> Floats:
         """The chance of a payment today of those who pay in bursts."""

@@ -40,11 +40,9 @@ from services.generator.chance import (
 from services.generator.parameters import RoutineLaw
 from services.generator.people import World, groups
 from services.generator.places import NOT_ROUND, ROUND_RECEIVED, ROUND_SENT
+from services.generator.rhythm import CADENCES, Rhythm
 from services.generator.rows import CATEGORIES, NOT_TOLD, PURPOSES, RAILS, RELATIONS, Rows, empty, joined, source
 
-CADENCES = ("monthly", "fortnightly", "weekly", "irregular", "bursts")
-PERIOD_DAYS = {"fortnightly": 14, "weekly": 7}
-JITTER_DAYS = {"monthly": 5, "fortnightly": 3, "weekly": 2}
 PAYDAYS = (25, 29)
 _EMERGENCY_EVERY_DAYS = 270
 _EMERGENCY_DAYS = 3
@@ -107,8 +105,8 @@ class Routine:
             world.words.chooser(law.references),
         )
         self._emergency_words = world.words.chooser({"medical": 0.6, "family": 0.2, "none": 0.2})
-        self._month, self._due_days = -1, np.zeros((2, n), dtype=np.int64)
         self._salt = mixed(members, mix(world.seed ^ self._source))
+        self._rhythm = Rhythm(self._cadence, self._payday, self._phase, self._salt)
         self._first_freelancers = max(10, round(n / 4))
 
     def rows(self, day: int) -> Rows:
@@ -134,12 +132,7 @@ class Routine:
     def _due(self, rng: Generator, day: int) -> tuple[Ints, Bools]:
         """Who pays today (some twice), and which of these payments are urgent help."""
         n = len(self._payers)
-        due = self._monthly(day)
-        for name, period in PERIOD_DAYS.items():
-            which = np.flatnonzero(self._cadence == CADENCES.index(name))
-            at = day + self._phase[which]
-            jitter = (mixed(at // period, 0) ^ self._salt[which]) % np.uint64(JITTER_DAYS[name])
-            due[which] = at % period == jitter.astype(np.int64)
+        due = self._rhythm.due(self._world.configuration, day)
         uniform = rng.random((3, n))
         irregular = self._cadence == CADENCES.index("irregular")
         due |= irregular & (uniform[0] < self._law.irregular_per_month / 30.44)
@@ -150,19 +143,6 @@ class Routine:
         again = regular[rng.random(len(regular)) < self._law.second_recipient]
         all_due = np.concatenate([regular, again, urgent])
         return all_due, np.arange(len(all_due)) >= len(regular) + len(again)
-
-    def _monthly(self, day: int) -> Bools:
-        """Whose monthly payment falls on ``day``: up to a few days after payday, perhaps in the next month."""
-        configuration = self._world.configuration
-        month = configuration.month_of(day)
-        if month != self._month:
-            self._month = month
-            for row, each in enumerate((month - 1, month)):
-                first = (configuration.month_start(each) - configuration.first_day).days
-                jitter = (mixed(self._salt, each + 1_000) % np.uint64(JITTER_DAYS["monthly"])).astype(np.int64)
-                self._due_days[row] = first + self._payday - 1 + jitter
-        monthly: Bools = (self._cadence == 0) & (self._due_days == day).any(axis=0)
-        return monthly
 
     def _extra_chance(self, day: int) -> Floats:
         """Chance of a further payment today: December, a personal emergency, one of the whole destination."""
