@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scorer.path.features.registry import FEATURES
 from services.scorer.path.scoring.trees import MISSING_IS_ZERO, Trees
 
 Node = TypeVar("Node")
@@ -58,7 +59,7 @@ class Layout:
                 order += found.children  # type: ignore[arg-type]
         self._fill_means(start, weights)
 
-    def trees(self, zero_below: float = 0.0) -> Trees:
+    def trees(self, zero_below: float = 0.0, width: int = len(FEATURES)) -> Trees:
         """The trees without their values.
 
         Raises
@@ -74,6 +75,7 @@ class Layout:
             missing=np.array(missing, dtype=np.int8),
             roots=np.array(self.roots, dtype=np.int32),
             zero_below=zero_below,
+            width=width,
         )
 
     def values(self, column: int) -> NDArray[np.float64]:

@@ -37,8 +37,9 @@ class BoostingError(TocsinError, ValueError):
     """A text is not a boosted ensemble that can be compiled. The message says where and why."""
 
 
-def compile_boosting(text: str, version: int, feature_schema_hash: str) -> Forest:
-    """LightGBM's text as a forest whose ``raw`` is its raw score, to the bit.
+def compile_boosting(text: str, version: int, feature_schema_hash: str, names: tuple[str, ...] = NAMES) -> Forest:
+    """LightGBM's text as a forest whose ``raw`` is its raw score, to the bit. ``names`` are those of the features that
+    it must be fitted on.
 
     The value of a node that is not a leaf is the mean of the leaves under it, weighted by the training examples that
     came to each (``leaf_count``).
@@ -52,14 +53,14 @@ def compile_boosting(text: str, version: int, feature_schema_hash: str) -> Fores
     head, *blocks = text.split("\nend of trees")[0].split("\nTree=")
     if "\nend of trees" not in text:
         raise BoostingError("the text breaks off before its end of trees")
-    _check_head(_fields(head))
+    _check_head(_fields(head), names)
     if not blocks:
         raise BoostingError("there are no trees")
     layout = Layout()
     for number, block in enumerate(blocks):
         _lay_out(layout, _fields(block), f"tree {number}")
     try:
-        return Forest(version, feature_schema_hash, layout.trees(ZERO_BELOW), layout.values(0))
+        return Forest(version, feature_schema_hash, layout.trees(ZERO_BELOW, len(names)), layout.values(0))
     except ModelRefused as error:
         raise BoostingError(str(error)) from error
 
@@ -104,7 +105,7 @@ def _lay_out(layout: Layout, fields: dict[str, str], where: str) -> None:
         raise BoostingError(f"{where}: children are not its {len(nodes)} nodes, each once")
 
 
-def _check_head(fields: dict[str, str]) -> None:
+def _check_head(fields: dict[str, str], names: tuple[str, ...]) -> None:
     if fields.get("version") != "v4":
         raise BoostingError(f"version {fields.get('version')!r} of LightGBM's text, and v4 is expected")
     if fields.get("num_class") != "1" or fields.get("num_tree_per_iteration") != "1":
@@ -113,7 +114,7 @@ def _check_head(fields: dict[str, str]) -> None:
         raise BoostingError(f"objective {fields.get('objective')!r}, and 'binary sigmoid:1' is expected")
     if "average_output" in fields:
         raise BoostingError("averaged trees are not compiled")
-    if tuple(fields.get("feature_names", "").split()) != NAMES:
+    if tuple(fields.get("feature_names", "").split()) != names:
         raise BoostingError("it was fitted on other features, or on these in another order")
 
 

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
+from services.scorer.path.features.registry import FEATURES
 from services.scorer.path.scoring.model import BOUND_MAX, ModelRefused
 from services.scorer.path.scoring.packed import pack, unpack
 from services.scorer.path.scoring.trees import LAYOUT, Trees
@@ -96,8 +97,8 @@ class Forest:
         return out, self.bias + out.sum(axis=1)
 
 
-def forest_from(packed: bytes, version: int, feature_schema_hash: str) -> Forest:
-    """The forest that ``Forest.packed`` was taken of.
+def forest_from(packed: bytes, version: int, feature_schema_hash: str, width: int = len(FEATURES)) -> Forest:
+    """The forest that ``Forest.packed`` was taken of. ``width`` is how many features its schema has.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def forest_from(packed: bytes, version: int, feature_schema_hash: str) -> Forest
     """
     numbers, arrays = unpack(packed, KIND, feature_schema_hash, {"zero_below": float}, _ARRAYS)
     values = arrays.pop("values")
-    return Forest(version, feature_schema_hash, Trees(**arrays, zero_below=numbers["zero_below"]), values)
+    return Forest(version, feature_schema_hash, Trees(**arrays, zero_below=numbers["zero_below"], width=width), values)
 
 
 def spread(trees: Trees, values: NDArray[np.float64]) -> float:

@@ -62,7 +62,8 @@ class Trees:
     child, the right one stands after it; its own index: a leaf, whose other numbers are 0), ``missing`` int8[m],
     ``roots`` int32[t]. Values of at most ``zero_below`` in size count as 0. Of missing values, see ``MISSING_LEFT``.
 
-    A threshold may be infinity: only a missing value goes right there, if that is where it goes.
+    A threshold may be infinity: only a missing value goes right there, if that is where it goes. ``width`` is how many
+    features there are: those of the registry, unless the trees are about something else.
 
     Raises
     ------
@@ -76,6 +77,7 @@ class Trees:
     missing: NDArray[np.int8]
     roots: NDArray[np.int32]
     zero_below: float = 0.0
+    width: int = len(FEATURES)
 
     def __post_init__(self) -> None:
         self._check_lengths()
@@ -148,19 +150,24 @@ class Trees:
         Raises
         ------
         ValueError
-            When there are not as many features as the registry has.
+            When there are not ``width`` features.
         """
         out = np.empty(len(features), dtype=np.float64)
-        _sum_kernel(_of_registry(features), *self.walk, values, out)
+        _sum_kernel(self._checked(features), *self.walk, values, out)
         return out
 
     def paths(self, features: NDArray[np.float64], values: NDArray[np.float64], out: NDArray[np.float64]) -> None:
         """Add to ``out`` float64[n, k] what each feature's splits change in value on each payment's paths."""
-        _path_kernel(_of_registry(features), *self.walk, values, out)
+        _path_kernel(self._checked(features), *self.walk, values, out)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All arrays by name, as ``LAYOUT`` has them."""
         return {name: getattr(self, name) for name in LAYOUT}
+
+    def _checked(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        if features.shape[1] != self.width:
+            raise ValueError(f"{features.shape[1]} features, and the trees are about {self.width}")
+        return np.ascontiguousarray(features)
 
     def _check_lengths(self) -> None:
         count = len(self.features)
@@ -183,20 +190,14 @@ class Trees:
         children = np.sort(np.concatenate([lefts[inner], lefts[inner] + 1, self.roots]))
         if not np.array_equal(children, at):
             raise ModelRefused("a node has no parent, or two")
-        if not ((self.features >= 0) & (self.features < len(FEATURES))).all():
-            raise ModelRefused(f"a node splits on a feature that is none of {len(FEATURES)}")
+        if not ((self.features >= 0) & (self.features < self.width)).all():
+            raise ModelRefused(f"a node splits on a feature that is none of {self.width}")
         if not ((self.missing >= MISSING_IS_ZERO) & (self.missing <= ZERO_RIGHT)).all():
             raise ModelRefused("a node treats missing values in no known way")
         if np.isnan(self.thresholds).any() or np.isneginf(self.thresholds).any():
             raise ModelRefused("a threshold is not a number")
         if self.features[~inner].any() or self.thresholds[~inner].any() or self.missing[~inner].any():
             raise ModelRefused("a leaf has a split")
-
-
-def _of_registry(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    if features.shape[1] != len(FEATURES):
-        raise ValueError(f"{features.shape[1]} features, and the registry has {len(FEATURES)}")
-    return np.ascontiguousarray(features)
 
 
 @njit(cache=True)
