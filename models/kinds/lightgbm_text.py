@@ -5,7 +5,7 @@ unpickled.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -50,17 +50,29 @@ def compile_boosting(text: str, version: int, feature_schema_hash: str, names: t
         When the text is damaged, was fitted on other features, or holds what is not compiled: categorical splits,
         linear leaves, averaged trees, or another objective than binary log-loss.
     """
-    head, *blocks = text.split("\nend of trees")[0].split("\nTree=")
-    if "\nend of trees" not in text:
-        raise BoostingError("the text breaks off before its end of trees")
-    _check_head(_fields(head), names)
-    if not blocks:
-        raise BoostingError("there are no trees")
+    return compile_bag([text], version, feature_schema_hash, names)
+
+
+def compile_bag(texts: Sequence[str], version: int, feature_schema_hash: str, names: tuple[str, ...]) -> Forest:
+    """Ensembles that were fitted on features of the same ``names`` as one forest, whose score is their mean.
+
+    Raises
+    ------
+    BoostingError
+        As ``compile_boosting``.
+    """
     layout = Layout()
-    for number, block in enumerate(blocks):
-        _lay_out(layout, _fields(block), f"tree {number}")
+    for text in texts:
+        head, *blocks = text.split("\nend of trees")[0].split("\nTree=")
+        if "\nend of trees" not in text:
+            raise BoostingError("the text breaks off before its end of trees")
+        _check_head(_fields(head), names)
+        if not blocks:
+            raise BoostingError("there are no trees")
+        for number, block in enumerate(blocks):
+            _lay_out(layout, _fields(block), f"tree {number}")
     try:
-        return Forest(version, feature_schema_hash, layout.trees(ZERO_BELOW, len(names)), layout.values(0))
+        return Forest(version, feature_schema_hash, layout.trees(ZERO_BELOW, len(names)), layout.values(0) / len(texts))
     except ModelRefused as error:
         raise BoostingError(str(error)) from error
 

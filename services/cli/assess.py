@@ -125,7 +125,7 @@ def _of_streams(
             if ranked is not None:
                 return assess_worlds(ranked, from_streams, kind, ruleset, tell, progress.at_share)
             assert folder is not None, "one of both is given"
-            rankers = rankers_of(ruleset, kind, bool(from_streams))
+            rankers = rankers_of(ruleset, kind)
             return assess_streams([Folder(folder)], from_streams, rankers, ruleset, tell, progress.at_share)
     except ConfigurationError as error:
         fail(error, 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from services.cli.options import Json, print_json
+from services.cli.options import Json, fail, print_json
+from services.generator import ConfigurationError
 from services.runtime.files import unreadable
+from services.runtime.progress import Progress
 from services.runtime.settings import load_settings
 from services.scorer.path.features.private import keyed_hash, term_of
 from services.scorer.path.features.registry import FEATURES, INDEX
@@ -19,6 +23,7 @@ from services.scorer.path.rules.pack_format import Indicator, Pack, PackError
 from services.scorer.path.rules.pack_parse import parse_pack
 from services.scorer.rulebook.pack_file import SHIPPED, SIGNATURE_SUFFIX, list_key, pack_folder, pack_text, signature_of
 from services.scorer.rulebook.pack_fixtures import read_fixtures
+from services.scorer.rulebook.ruleset_file import load_ruleset
 
 app = typer.Typer(help="Typology packs: published indicators as data.", no_args_is_help=True)
 
@@ -113,6 +118,32 @@ def sign(file: Annotated[Path, typer.Argument(help="An override, TOML.")]) -> No
         raise typer.BadParameter(unreadable(file, error, "an override of packs, TOML")) from None
     beside.write_text(signature_of(key, content) + "\n", "ascii")
     typer.echo(beside)
+
+
+@app.command()
+def learn(
+    out: Annotated[Path, typer.Option(help="The pack's folder, which gets subjects.model and subjects.json.")],
+    worlds_per_family: Annotated[int, typer.Option(min=1, max=100, help="Of each training family.")] = 8,
+    payers: Annotated[int, typer.Option(min=1_000, help="Of each world.")] = 3_000,
+    months: Annotated[int, typer.Option(min=1, max=120, help="Of each world.")] = 18,
+    base_rate: Annotated[str, typer.Option(help="A profile, or the share of payers to be found.")] = "0.01",
+    seed: Annotated[int, typer.Option(help="Of the worlds and the samples.")] = 2_026,
+) -> None:
+    """Learn the lsac pack's subject model from drawn training worlds, and write it with its card.
+
+    Results on synthetic data show that the software works as specified, not that it finds offenders.
+    """
+    from services.workbench.assessment.prior import PriorOptions, learn_prior, save_prior
+
+    options = PriorOptions(worlds_per_family, payers, months, base_rate, seed)
+    try:
+        with Progress("learning") as progress:
+            tell = partial(print, "pack learn:", file=sys.stderr)
+            model, card = learn_prior(options, load_ruleset(load_settings()), tell, progress.at_share)
+        save_prior(out, model, card)
+    except (ConfigurationError, ImportError, OSError) as error:
+        fail(error)
+    typer.echo(f"{out}: {len(model.packed):,} bytes, hash {model.hash[:12]}, {card['learned_from']['positive_payers']}")
 
 
 @app.command("hash-payee")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import tomllib
+import zlib
 from hashlib import sha256
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -17,6 +18,8 @@ from services.scorer.path.features.private import HASH_BYTES, KeyedList, Private
 from services.scorer.path.features.references import Texts
 from services.scorer.path.rules.pack_format import Pack, PackError
 from services.scorer.path.rules.pack_parse import parse_pack
+from services.scorer.path.scoring.model import ModelRefused
+from services.scorer.path.scoring.subject_model import SubjectModel, subject_model_from
 
 _FOLDER = resources.files("services.scorer.rulebook").joinpath("packs")
 SHIPPED = tuple(sorted(each.name for each in _FOLDER.iterdir() if each.is_dir()))
@@ -41,6 +44,27 @@ def pack_text(name: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         expected = f"one of {', '.join(SHIPPED)}, or a folder with a pack.toml"
         raise PackError(unreadable("pack.toml", error, expected)) from None
+
+
+SUBJECT_MODEL, SUBJECT_CARD = "subjects.model", "subjects.json"
+"""In a pack's folder: the subject model that ships with it, compressed, and its card."""
+
+
+def pack_subject_model(name: str) -> SubjectModel | None:
+    """The subject model of a pack that ships, or of a folder; ``None`` where the pack has none.
+
+    Raises
+    ------
+    PackError
+        When it cannot be read or used.
+    """
+    file = pack_folder(name) / SUBJECT_MODEL
+    if not file.is_file():
+        return None
+    try:
+        return subject_model_from(zlib.decompress(file.read_bytes()))
+    except (OSError, zlib.error, ModelRefused) as error:
+        raise PackError(f"{SUBJECT_MODEL}: {error}; `tocsin pack learn {name}` makes it anew") from None
 
 
 def load_packs(settings: Settings) -> tuple[Pack, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import structs
 
 from models.kinds.kind import Share
-from models.measures import Floats, Whole
+from models.measures import Floats
 from services.contract.payment import Role
 from services.scorer.path.features.registry import COUNTRY_FEATURES, INDEX, feature_schema_hash
 from services.scorer.path.rules.pack import Packs
@@ -26,7 +26,7 @@ from services.scorer.rulebook.pack_file import pack_text
 from services.workbench.assessment.replayed import Batch, Labelled
 from services.workbench.assessment.train import TruthTrainer
 
-VARIANTS = ("rules", "model", "combined")
+VARIANTS = ("rules", "model")
 ANY_SCORE = -1_000.0
 CORRIDOR_INDICATORS = ("R4", "B2")
 
@@ -72,13 +72,7 @@ class Scorers:
         applies = features[:, INDEX["is_remittance"]] == 1.0
         said = np.where(applies, evidence, -np.inf)
         return {
-            role: np.column_stack(
-                [
-                    np.where(results.review[:, 0, side], results.score[:, 0, side], -np.inf),
-                    said,
-                    np.where(results.review[:, 0, side], results.risk[:, 0, side], -np.inf),
-                ]
-            )
+            role: np.column_stack([np.where(results.review[:, 0, side], results.score[:, 0, side], -np.inf), said])
             for side, role in enumerate(ROLES)
         }
 
@@ -92,8 +86,8 @@ class Scorers:
 
 
 class HighestPayment:
-    """Subjects by the highest of their payments: by the lsac pack alone (``rules``), by the payments' model alone
-    (``model``), and by both as they ship (``combined``).
+    """Subjects by the highest of their payments: by the lsac pack alone (``rules``), and by a payments' model alone
+    (``model``).
 
     Parameters
     ----------
@@ -105,20 +99,13 @@ class HighestPayment:
         Of the sample of other payers' payments, and of the order of learning.
     blind
         Whether it neither learns nor sees what knows countries.
-    parts
-        Into how many parts it divides the payers that it learns from, to say of each what a model says that learned
-        from the others (``evidence``).
     """
 
     variants = VARIANTS
     of_subjects = False
 
-    def __init__(
-        self, ruleset: Ruleset, kind: str = "boosting", seed: int = 1, blind: bool = False, parts: int = 0
-    ) -> None:
+    def __init__(self, ruleset: Ruleset, kind: str = "boosting", seed: int = 1, blind: bool = False) -> None:
         self._schema, self._kind, self._seed = feature_schema_hash(ruleset.parameters), kind, seed
-        self._parts: list[Scorers] = []
-        self._parts_count = parts
         self._hidden = COUNTRY_FEATURES if blind else ()
         self._scorers = Scorers(untrained_model(self._schema), lsac_without_threshold(blind), self._hidden)
 
@@ -131,35 +118,12 @@ class HighestPayment:
             When the kind of model needs an extra that is not installed.
         """
         trainer = TruthTrainer(self._seed)
-        without = [TruthTrainer(self._seed) for _ in range(self._parts_count)]
         for stream in streams:
             tell(f"measuring {stream.name} to learn from it")
-            for batch in stream.batches(share):
-                rows = batch.remittances
-                features, truth = batch.features[rows], stream.truth.positive[batch.lines[rows, 0]]
-                trainer.take(features, truth)
-                for part, each in enumerate(without):
-                    others = self._part_of(batch)[rows] != part
-                    each.take(features[others], truth[others])
+            trainer.follow(stream, share)
         tell(f"learning {trainer.examples:,} examples{', blind to countries' if self._hidden else ''}")
-        self._scorers, *self._parts = (
-            Scorers(each.model(self._kind, self._schema, share, self._hidden), self._scorers.packs, self._hidden)
-            for each in (trainer, *without)
-        )
-
-    def _part_of(self, batch: Batch) -> Whole:
-        """int64[n]: the part that each payment's payer is in."""
-        return (batch.digests[0][:, 1] >> np.uint64(32)).astype(np.int64) % self._parts_count
-
-    def evidence(self, batch: Batch, learning: bool = False) -> Floats:
-        """float64[n]: the model's evidence of each payment, log-odds; while ``learning``, of a model that did not learn
-        from its payer."""
-        if not learning:
-            return self._scorers.evidence(batch.features)
-        parts, evidence = self._part_of(batch), np.empty(len(batch.features))
-        for part, scorers in enumerate(self._parts):
-            evidence[parts == part] = scorers.evidence(batch.features[parts == part])
-        return evidence
+        model = trainer.model(self._kind, self._schema, share, self._hidden)
+        self._scorers = Scorers(model, self._scorers.packs, self._hidden)
 
     def begin(self) -> None:
         """As ``Ranker``; it knows nothing of subjects."""

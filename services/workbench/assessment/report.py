@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from services.workbench.assessment.rankers import VARIANTS
-from services.workbench.assessment.run import TRAINING_RATE
+from services.workbench.assessment.run import TRAINING_RATE, VARIANTS
 
 _ROWS = (
     ("recall of payers at precision 0.5", "recall_at_precision_50"),

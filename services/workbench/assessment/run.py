@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from statistics import median
 from typing import Any
 
@@ -12,26 +13,25 @@ import numpy as np
 from models.kinds.kind import Share
 from models.measures import Cut, Flags, Floats, Ranking
 from services.generator import AccountTruth, Configuration
-from services.scorer.path.features.registry import COUNTRY_FEATURES, feature_schema_hash
-from services.scorer.path.rules.pack import Packs
-from services.scorer.path.rules.pack_format import ROLES
-from services.scorer.path.rules.pack_parse import parse_pack
 from services.scorer.path.rules.ruleset import Ruleset
-from services.scorer.rulebook.pack_file import pack_text
 from services.workbench.assessment.figures import PRECISION, REGULAR_PAYMENTS, budget_of, expectation
 from services.workbench.assessment.paths import Paths
-from services.workbench.assessment.rankers import VARIANTS, Scorers, Tell, lsac_without_threshold
+from services.workbench.assessment.rankers import VARIANTS as OF_PAYMENTS
+from services.workbench.assessment.rankers import Ranker, Tell
 from services.workbench.assessment.replayed import Labelled
 from services.workbench.assessment.sources import Generated
 from services.workbench.assessment.standings import Standings, Subjects
 from services.workbench.assessment.streams import NOTE
-from services.workbench.assessment.train import TruthTrainer
+from services.workbench.assessment.subject_ranker import COMBINED, blind_of, rankers_of
 from services.workbench.measures import interval, recall
 
 TRAINING_RATE = "0.02"
 """Of the stream that is learned from: a rate at which there is something to learn. Scores are ranked, and at a rarer
 kind they rank alike."""
 WORLD = 0
+VARIANTS = (*OF_PAYMENTS, COMBINED)
+OF_SUBJECTS = (False, False, True)
+"""Of each variant, as ``Ranker``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,6 @@ class Ranked:
     """By line of the truth."""
     paths: Paths
     """Of the payers to be found."""
-    extortion_victims_in_lsac: int = 0
 
     def those(self, subjects: Subjects, wanted: Callable[[AccountTruth], bool]) -> Flags:
         """bool[n]: which subjects are so, in truth."""
@@ -71,7 +70,7 @@ class Ranked:
         return self.those(self.payers, wanted)
 
     def scores(self, variant: str) -> Floats:
-        """float64[n]: the payers' highest scores."""
+        """float64[n]: where the payers stand."""
         return self.payers.scores[:, VARIANTS.index(variant)]
 
     def ranking(self, variant: str) -> Ranking:
@@ -90,73 +89,64 @@ def assess(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> dict
     -------
     The result as JSON: ``base_rates`` by rate and variant, ``fairness``, and the ``note`` that goes with every figure.
     """
-    scorers, blind = train(options, ruleset, tell, share)
+    rankers, blind = train(options, ruleset, tell, share)
     rates: dict[str, dict[str, Any]] = {}
     curves: dict[str, Any] = {}
     fairness: dict[str, Any] = {}
     for rate in options.base_rates:
         tell(f"base rate {rate}")
         configuration = _configuration(options, rate)
-        ranked = rank(configuration, ruleset, (scorers, blind), share)
+        ranked = rank(configuration, ruleset, (rankers, blind), share)
         rates[rate] = {variant: figures(ranked[0], variant, options) for variant in VARIANTS}
         curves[rate] = {variant: curve(ranked[0], variant) for variant in VARIANTS}
-        rates[rate]["extortion_victims_in_lsac_queue"] = ranked[0].extortion_victims_in_lsac
+        rates[rate]["extortion_victims_in_lsac_queue"] = victims_alerted(ranked[0])
         if not fairness:
             tell(f"base rate {rate}, destinations swapped")
-            swapped = rank(replace(configuration, swap_seed=options.seed + 1), ruleset, (scorers,), share)
+            swapped = rank(replace(configuration, swap_seed=options.seed + 1), ruleset, (rankers,), share)
             fairness = fairness_of(ranked[0], ranked[1], swapped[0])
     return {"base_rates": rates, "fairness": fairness, "options": asdict(options), "curves": curves, "note": NOTE}
 
 
-def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> tuple[Scorers, Scorers]:
-    """A model of the training seed's stream, and the lsac pack; then both again, blind to countries.
+def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> tuple[list[Ranker], list[Ranker]]:
+    """Rankers that have learned from the training seed's stream; then the same, blind to countries.
 
     Raises
     ------
     ImportError
         When the kind of model needs an extra that is not installed.
     """
-    tell("training on another seed")
     configuration = replace(
         _configuration(options, TRAINING_RATE), seed=options.training_seed, payers=options.training_payers
     )
-    trainer = TruthTrainer(options.training_seed)
-    trainer.follow(Labelled(Generated(configuration, WORLD, "the training stream"), ruleset), share)
-    schema = feature_schema_hash(ruleset.parameters)
-    tell(f"learning {trainer.examples:,} examples")
-    model = trainer.model(options.kind, schema, share)
-    tell("learning them again, blind to countries")
-    blind_model = trainer.model(options.kind, schema, share, COUNTRY_FEATURES)
-    blind_scorers = Scorers(blind_model, lsac_without_threshold(blind=True), COUNTRY_FEATURES)
-    return Scorers(model, lsac_without_threshold()), blind_scorers
+    stream = Labelled(Generated(configuration, WORLD, "another seed"), ruleset)
+    rankers, blind = rankers_of(ruleset, options.kind), blind_of(ruleset, options.kind)
+    for ranker in (*rankers, *blind):
+        ranker.learn([stream], tell, share)
+    return rankers, blind
 
 
 def rank(
-    configuration: Configuration, ruleset: Ruleset, scorers: tuple[Scorers, ...], share: Share
+    configuration: Configuration, ruleset: Ruleset, groups: Sequence[Sequence[Ranker]], share: Share
 ) -> tuple[Ranked, ...]:
-    """Score every payment of a stream by each of ``scorers``, and keep what is said of each subject."""
+    """Follow a stream, and keep what each group of rankers says of each subject; what a further group does not rank by
+    is as the first group has it."""
     source = Generated(configuration, WORLD, "the stream")
-    accounts = source.accounts
-    victims = np.array([each.typology == "fsec" and each.role == "payer" for each in accounts] + [False])
-    watched = [line for line, each in enumerate(accounts) if _is_lsac_payer(each)]
-    standings = [Standings([False] * len(VARIANTS)) for _ in scorers]
-    paths = [Paths(watched) for _ in scorers]
-    lsac = Packs((parse_pack(pack_text("lsac")),))
-    in_lsac: set[int] = set()
+    watched = [line for line, each in enumerate(source.accounts) if _is_lsac_payer(each)]
+    standings = [Standings(OF_SUBJECTS) for _ in groups]
+    paths = [Paths(watched) for _ in groups]
+    for ranker in chain.from_iterable(groups):
+        ranker.begin()
     for batch in Labelled(source, ruleset).batches(share):
-        lines = batch.lines[:, 0]
-        for each, standing, path in zip(scorers, standings, paths, strict=True):
-            scores = each.scores(batch.features)
-            standing.take(batch, np.stack([scores[role] for role in ROLES], axis=1))
-            path.take(lines, scores["payer"])
-        asked = lsac.evaluate(batch.features, scorers[0].evidence(batch.features)).review[:, 0, 0]
-        in_lsac.update(lines[asked & victims[lines]].tolist())
-    found = []
-    for standing, path in zip(standings, paths, strict=True):
-        payers, payees = standing.subjects_of(WORLD)
-        found.append(Ranked(payers, payees, accounts, path))
-    found[0].extortion_victims_in_lsac = len(in_lsac)
-    return tuple(found)
+        taken: dict[str, Floats] = {}
+        for rankers, standing, path in zip(groups, standings, paths, strict=True):
+            taken = {**taken, **{name: scores for ranker in rankers for name, scores in ranker.take(batch).items()}}
+            scores = np.stack([taken[variant] for variant in VARIANTS], axis=2)
+            standing.take(batch, scores)
+            path.take(batch.lines[:, 0], scores[:, 0])
+    return tuple(
+        Ranked(*standing.subjects_of(WORLD), source.accounts, path)
+        for standing, path in zip(standings, paths, strict=True)
+    )
 
 
 def figures(ranked: Ranked, variant: str, options: Options) -> dict[str, Any]:
@@ -209,6 +199,13 @@ def _sub_type(ranked: Ranked, variant: str, cut: Cut, name: str, before: dict[in
             count for line, count in before.items() if wanted(ranked.accounts[line])
         ),
     }
+
+
+def victims_alerted(ranked: Ranked) -> int:
+    """Victims of extortion among those whom the combined variant alerts at the precision."""
+    victims = ranked.payers_that(lambda each: each.role == "payer" and each.typology == "fsec")
+    scores = ranked.scores("combined")
+    return int(np.count_nonzero(victims & (scores >= ranked.cut("combined").threshold)))
 
 
 def curve(ranked: Ranked, variant: str) -> list[tuple[float, float]]:

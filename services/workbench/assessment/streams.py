@@ -41,7 +41,7 @@ class Checks(NamedTuple):
     """What shows whether a ranking looks at countries. Of generated streams only."""
 
     blind: Sequence[Ranker]
-    """The rankers, one for one, to learn without what knows countries."""
+    """To learn and rank without what knows countries: for each variant that sees it."""
     swapped: Sequence[Source]
     """The streams, one for one, with destination countries permuted."""
 
@@ -125,7 +125,7 @@ def assess_streams(
         streams = [Labelled(each, ruleset) for each in learned]
         for ranker in (*rankers, *blind):
             ranker.learn(streams, tell, share)
-    found = _Sum([variant for ranker in rankers for variant in ranker.variants])
+    found = _Sum(_variants(rankers))
     for at, source in enumerate(sources):
         tell(f"ranking {source.name}")
         stream = Labelled(source, ruleset)
@@ -135,7 +135,8 @@ def assess_streams(
             tell(f"ranking {source.name}, destinations swapped")
             (of_swapped,) = _followed(Labelled(checks.swapped[at], ruleset), (rankers,), share)
             for world in source.truth.worlds:
-                _check(found.found[world], of_swapped, of_blind, source.truth, world)
+                _check(found.found[world], of_swapped, source.truth, world)
+                _see_nothing(found.found[world], _found(of_blind, source.truth, world, _variants(blind)))
     return {
         **found.result(),
         "learned_from": [each.name for each in learned],
@@ -209,10 +210,18 @@ def _counts(standings: Standings, truth: Truth, world: int) -> dict[str, Any]:
     }
 
 
-def _check(found: dict[str, Sides], of_swapped: Standings, of_blind: Standings, truth: Truth, world: int) -> None:
-    """Add to what was found of a world how it is with other countries, and without any."""
+def _variants(rankers: Sequence[Ranker]) -> list[str]:
+    return [variant for ranker in rankers for variant in ranker.variants]
+
+
+def _check(found: dict[str, Sides], of_swapped: Standings, truth: Truth, world: int) -> None:
+    """Add to what was found of a world how it is with other countries."""
     payers, _ = _ranked(of_swapped, truth, world)
-    unseeing = _found(of_blind, truth, world, list(found))
-    for at, (variant, (of_payers, _)) in enumerate(found.items()):
+    for at, (of_payers, _) in enumerate(found.values()):
         of_payers.groups[SWAPPED] = swapped(of_payers, payers.scores[:, at])
-        of_payers.groups[ABLATED] = unseeing[variant][0].groups[POSITIVES]
+
+
+def _see_nothing(found: dict[str, Sides], of_blind: dict[str, Sides]) -> None:
+    """Add how it is without any countries; a variant that is not among ``of_blind`` sees none anyway."""
+    for variant, (of_payers, _) in found.items():
+        of_payers.groups[ABLATED] = of_blind.get(variant, found[variant])[0].groups[POSITIVES]

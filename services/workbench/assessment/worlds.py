@@ -14,7 +14,7 @@ from services.scorer.path.rules.ruleset import Ruleset
 from services.workbench.assessment.rankers import Tell
 from services.workbench.assessment.sources import Generated, Source
 from services.workbench.assessment.streams import Checks, assess_streams
-from services.workbench.assessment.subject_ranker import rankers_of
+from services.workbench.assessment.subject_ranker import blind_of, rankers_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,7 @@ def assess_worlds(
     -------
     As ``assess_streams``, with ``options``.
     """
-    teaches = bool(learned)
-    rankers = rankers_of(ruleset, kind, teaches)
-    checks = Checks(rankers_of(ruleset, kind, teaches, blind=True), ranked.sources(ranked.seed + 1))
+    rankers = rankers_of(ruleset, kind)
+    checks = Checks(blind_of(ruleset, kind), ranked.sources(ranked.seed + 1))
     result = assess_streams(ranked.sources(), learned, rankers, ruleset, tell, share, checks)
     return {**result, "options": {**asdict(ranked), "kind": kind}}
