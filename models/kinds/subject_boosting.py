@@ -19,8 +19,8 @@ from models.kinds.lightgbm_text import compile_bag
 from services.contract.errors import MissingExtra
 from services.scorer.path.scoring.forest import Forest
 
-ROUNDS = 200
-BAG = 3
+ROUNDS, ROUNDS_OF_LEADS = 200, 80
+BAG = 2
 """Ensembles of each side."""
 PARAMETERS: dict[str, Any] = {
     **boosting.PARAMETERS,
@@ -30,7 +30,20 @@ PARAMETERS: dict[str, Any] = {
     "feature_fraction": 0.3,
     "lambda_l2": 5.0,
 }
-DEFINITION: dict[str, Any] = {"kind": "subject_boosting", "rounds": ROUNDS, "bag": BAG, **PARAMETERS}
+OF_LEADS: dict[str, Any] = {
+    **PARAMETERS,
+    "num_leaves": 6,
+    "min_data_in_leaf": 40,
+    "feature_fraction": 0.7,
+}
+"""Of the second round, which looks at a handful of features."""
+DEFINITION: dict[str, Any] = {
+    "kind": "subject_boosting",
+    "rounds": [ROUNDS, ROUNDS_OF_LEADS],
+    "bag": BAG,
+    "first": PARAMETERS,
+    "second": OF_LEADS,
+}
 """All that decides what it makes of a set of rows, besides LightGBM's release."""
 
 
@@ -43,9 +56,9 @@ class Rows(NamedTuple):
     weights: Floats
 
 
-def fit_side(rows: Rows, names: tuple[str, ...], schema: str, share: Share) -> Forest:
-    """A bag of ensembles as one forest, whose score is their mean; ``names`` of the S features, ``schema`` of their
-    hash.
+def fit_first(rows: Rows, names: tuple[str, ...], schema: str, share: Share, bag: int = BAG) -> Forest:
+    """The first round's ensembles of a side as one forest, whose score is their mean; ``names`` of the S features,
+    ``schema`` of their hash.
 
     Raises
     ------
@@ -54,17 +67,34 @@ def fit_side(rows: Rows, names: tuple[str, ...], schema: str, share: Share) -> F
     ValueError
         When one of the two labels is missing.
     """
+    return _fitted(rows, names, schema, share, (PARAMETERS, ROUNDS, bag))
+
+
+def fit_second(rows: Rows, names: tuple[str, ...], schema: str, share: Share) -> Forest:
+    """The same of the second round.
+
+    Raises
+    ------
+    ImportError, ValueError
+        As ``fit_first``.
+    """
+    return _fitted(rows, names, schema, share, (OF_LEADS, ROUNDS_OF_LEADS, BAG))
+
+
+def _fitted(
+    rows: Rows, names: tuple[str, ...], schema: str, share: Share, chosen: tuple[dict[str, Any], int, int]
+) -> Forest:
     lightgbm = library()
     if rows.positive.all() or not rows.positive.any():
         raise ValueError("rows of both labels are needed")
-    texts = []
-    for at in range(BAG):
+    (parameters, rounds, bag), texts = chosen, []
+    for at in range(bag):
         data = lightgbm.Dataset(
             rows.features, label=rows.positive.astype(np.float64), weight=rows.weights, feature_name=list(names)
         )
-        chosen = {**PARAMETERS, "seed": PARAMETERS["seed"] + at}
-        texts.append(lightgbm.train(chosen, data, num_boost_round=ROUNDS).model_to_string())
-        share((at + 1) / BAG)
+        seeded = {**parameters, "seed": parameters["seed"] + at}
+        texts.append(lightgbm.train(seeded, data, num_boost_round=rounds).model_to_string())
+        share((at + 1) / bag)
     return compile_bag(texts, 0, schema, names)
 
 

@@ -49,6 +49,10 @@ def assess(
             show_default="nothing: rank by what ships",
         ),
     ] = "",
+    cases: Annotated[
+        int | None,
+        typer.Option(min=0, help="With --learn: about how many payers are known to be of the kind, at most."),
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Write the Markdown report here.", callback=file_to_write)] = None,
     plot: Annotated[
         Path | None,
@@ -77,7 +81,8 @@ def assess(
         taught = replace(ranked, held_out=False, payers=training_payers, seed=training_seed, base_rate=TRAINING_RATE)
         if worlds == "training":
             taught = replace(taught, first=worlds_per_family)
-        _show(_of_streams(stream, None if worlds is None else ranked, learned, taught, model), report, json)
+        result = _of_streams(stream, None if worlds is None else ranked, learned, taught, model, cases)
+        _show(result, report, json)
         return
     if learn:
         fail("--learn: only with --stream or --worlds", 2)
@@ -102,7 +107,7 @@ def assess(
 
 
 def _of_streams(
-    folder: Path | None, ranked: Worlds | None, learned: list[str], taught: Worlds, kind: str
+    folder: Path | None, ranked: Worlds | None, learned: list[str], taught: Worlds, kind: str, cases: int | None
 ) -> dict[str, Any]:
     """The result of a folder or of drawn worlds, after learning from what is ``learned``."""
     from services.workbench.assessment.sources import Folder, Source
@@ -123,9 +128,9 @@ def _of_streams(
         tell = partial(print, "assess:", file=sys.stderr)
         with Progress("assessing") as progress:
             if ranked is not None:
-                return assess_worlds(ranked, from_streams, kind, ruleset, tell, progress.at_share)
+                return assess_worlds(ranked, from_streams, kind, ruleset, tell, progress.at_share, cases)
             assert folder is not None, "one of both is given"
-            rankers = rankers_of(ruleset, kind)
+            rankers = rankers_of(ruleset, kind, cases)
             return assess_streams([Folder(folder)], from_streams, rankers, ruleset, tell, progress.at_share)
     except ConfigurationError as error:
         fail(error, 2)

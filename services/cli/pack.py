@@ -143,7 +143,8 @@ def learn(
         save_prior(out, model, card)
     except (ConfigurationError, ImportError, OSError) as error:
         fail(error)
-    typer.echo(f"{out}: {len(model.packed):,} bytes, hash {model.hash[:12]}, {card['learned_from']['positive_payers']}")
+    cases = card["learned_from"]["positive_payers"]
+    typer.echo(f"{out}: {len(model.packed):,} bytes, hash {model.hash[:12]}, {cases} positive payers")
 
 
 @app.command("hash-payee")

@@ -79,7 +79,7 @@ def learn_prior(
 
 def card_of(model: SubjectModel, options: PriorOptions, cases: int, worlds: int) -> dict[str, Any]:
     """The card (Mitchell et al. 2019) of a prior, as JSON."""
-    sides = zip(("payers", "payees"), model.sides, (PAYER_SUBJECT_NAMES, PAYEE_SUBJECT_NAMES), strict=True)
+    sides = zip(("payers", "payees"), model.first, (PAYER_SUBJECT_NAMES, PAYEE_SUBJECT_NAMES), strict=True)
     return {
         "what": "A subject model: the log-odds that a payer or payee follows the pattern of the lsac pack's published "
         "indicators. It is synthetic, and no detector of offenders.",

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from models.kinds.kind import Share
-from models.measures import Floats, Whole
+from models.measures import Floats
 from services.scorer.path.rules.pack_format import ROLES
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.subject_model import SubjectModel
 from services.scorer.rulebook.pack_file import pack_subject_model
 from services.workbench.assessment.rankers import HighestPayment, Ranker, Tell, lsac_without_threshold
 from services.workbench.assessment.replayed import Batch, Labelled
+from services.workbench.assessment.spool import UnderPack, under_pack
 from services.workbench.assessment.subject_learner import AddedUp, SubjectLearner
 
 COMBINED = "combined"
@@ -77,20 +78,20 @@ class SubjectRanker:
         if not self._mixed:
             return {}
         scores = np.full((len(batch.features), 2), -np.inf)
-        rows = np.flatnonzero(batch.remittances)
-        if len(rows):
-            scores[rows] = self._risks(batch, rows)
+        found = under_pack(batch)
+        if len(found.event_ms):
+            scores[batch.remittances] = self._risks(found)
         return {COMBINED: scores}
 
-    def _risks(self, batch: Batch, rows: Whole) -> Floats:
-        """float64[n, 2]: what is mixed of the risks of payer and payee, each model with the evidence that it knows."""
-        served = np.ascontiguousarray(batch.features[rows])
-        risks = np.zeros((len(rows), 2))
+    def _risks(self, found: UnderPack) -> Floats:
+        """float64[n, 2]: what is mixed of the risks of payer and payee, each model with what it knows."""
+        risks = np.zeros((len(found.event_ms), 2))
         for (part, model), added_up in zip(self._mixed, self._added_up, strict=False):
-            features = added_up.take(batch, rows, model.evidence_of(served))
-            for side, role in enumerate(ROLES):
-                risks[:, side] += part * model.risk(role, features[side])
-        silent = self._pack.evaluate(served, np.zeros(len(rows))).silent[:, 0]
+            first = added_up.first(found, model.evidence_of(found.features))
+            worth = [model.worth(role, features) for role, features in zip(ROLES, first, strict=True)]
+            for side, (role, leads) in enumerate(zip(ROLES, added_up.second(found, worth), strict=True)):
+                risks[:, side] += part * model.risk(role, leads)
+        silent = self._pack.evaluate(found.features, np.zeros(len(risks))).silent[:, 0]
         return np.where(silent, LEAST_RISK + risks, risks)
 
 

@@ -52,16 +52,23 @@ class Worlds:
 
 
 def assess_worlds(
-    ranked: Worlds, learned: list[Source], kind: str, ruleset: Ruleset, tell: Tell, share: Share
+    ranked: Worlds,
+    learned: list[Source],
+    kind: str,
+    ruleset: Ruleset,
+    tell: Tell,
+    share: Share,
+    cases_max: int | None = None,
 ) -> dict[str, Any]:
-    """Rank the subjects of ``ranked`` by what ships, or by what ``learned`` teaches a model of this ``kind``; and again
-    with destinations swapped, and by rankers that do not see countries.
+    """Rank the subjects of ``ranked`` by what ships, or by what ``learned`` teaches a model of this ``kind``, of whose
+    positive payers about ``cases_max`` are known; and again with destinations swapped, and by rankers that do not see
+    countries.
 
     Returns
     -------
     As ``assess_streams``, with ``options``.
     """
-    rankers = rankers_of(ruleset, kind)
+    rankers = rankers_of(ruleset, kind, cases_max)
     checks = Checks(blind_of(ruleset, kind), ranked.sources(ranked.seed + 1))
     result = assess_streams(ranked.sources(), learned, rankers, ruleset, tell, share, checks)
-    return {**result, "options": {**asdict(ranked), "kind": kind}}
+    return {**result, "options": {**asdict(ranked), "kind": kind, "cases_max": cases_max}}

@@ -11,9 +11,8 @@ import pytest
 from services.runtime.settings import load_settings
 from services.scorer.rulebook.ruleset_file import load_ruleset
 from services.workbench.assessment.paths import Paths
-from services.workbench.assessment.rankers import VARIANTS
 from services.workbench.assessment.report import markdown, plot
-from services.workbench.assessment.run import Options, assess
+from services.workbench.assessment.run import VARIANTS, Options, assess
 from services.workbench.assessment.streams import NOTE
 from services.workbench.assessment.truth import NO_LINE
 

@@ -1,36 +1,156 @@
-"""Ranking subjects by what adds up: who is ranked when, and what is learned of whom."""
+"""Ranking subjects by what adds up: what is learned of whom, and how own labels take over from what ships."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from services.scorer.path.subjects.facts import PAYER_SUBJECT_NAMES
-from services.workbench.assessment.rankers import HighestPayment
-from services.workbench.assessment.subject_ranker import EARLIER_WEIGHT, Examples, SubjectRanker, rankers_of
+from models.measures import Whole
+from services.scorer.path.scoring.subject_model import SubjectModel
+from services.workbench.assessment import subject_ranker
+from services.workbench.assessment.replayed import Labelled
+from services.workbench.assessment.spool import Spool, UnderPack, under_pack
+from services.workbench.assessment.subject_learner import EARLIER_WEIGHT, PARTS, Examples, SubjectLearner
+from services.workbench.assessment.subject_ranker import CASES_HALF, SubjectRanker
+from services.workbench.assessment.worlds import Worlds
 from tests.workbench.assessment.folders import RULESET
 
-
-def test_nobody_is_ranked_before_something_is_learned() -> None:
-    assert SubjectRanker(HighestPayment(RULESET)).variants == ()
+WIDTH = 3
 
 
-@pytest.mark.parametrize(
-    ("kind", "learns", "rankers"), [("boosting", True, 2), ("boosting", False, 1), ("logistic", True, 1)]
-)
-def test_subjects_are_ranked_where_boosted_models_learn(kind: str, learns: bool, rankers: int) -> None:
-    assert len(rankers_of(RULESET, kind, learns)) == rankers
+def payments(accounts: Whole, lines: Whole | None = None) -> UnderPack:
+    """Payments of ``accounts`` to themselves, of which only these are looked at."""
+    n = len(accounts)
+    digests, both = np.zeros((n, 2), dtype=np.uint64), np.stack([accounts, accounts], axis=1)
+    digests[:, 1] = accounts.astype(np.uint64) << np.uint64(32)
+    return UnderPack(np.arange(n), both, digests, digests, both if lines is None else lines, np.empty((n, 0)))
+
+
+def _quiet(_: Any) -> None:
+    """Told, and says nothing."""
+
+
+@pytest.fixture(scope="module")
+def streams() -> list[Labelled]:
+    """Two small worlds for training, with enough payers of the kind to learn from."""
+    worlds = Worlds(held_out=False, payers=300, months=3, seed=3, base_rate="0.1").sources()[:2]
+    return [Labelled(each, RULESET) for each in worlds]
+
+
+@pytest.fixture(scope="module")
+def learned(streams: list[Labelled]) -> SubjectModel:
+    """A subject model of them."""
+    return SubjectLearner().learn(streams, _quiet, _quiet)
+
+
+def test_nobody_is_ranked_without_a_model() -> None:
+    assert SubjectRanker(None).variants == ()
+
+
+def test_the_same_streams_teach_the_same_model(streams: list[Labelled], learned: SubjectModel) -> None:
+    assert SubjectLearner().learn(streams, _quiet, _quiet).hash == learned.hash
+
+
+def test_without_own_labels_the_model_that_ships_ranks_alone(streams: list[Labelled], learned: SubjectModel) -> None:
+    ranker = SubjectRanker(learned)
+    batch = next(streams[0].batches(_quiet))
+    first = ranker.take(batch)["combined"]
+    ranker.begin()
+    assert np.array_equal(ranker.take(batch)["combined"], first)
+    assert np.isfinite(first[batch.remittances]).all()
+    assert np.isneginf(first[~batch.remittances]).all()
+
+
+def test_own_cases_take_over_gradually(streams: list[Labelled], learned: SubjectModel) -> None:
+    """What is mixed is between what both say, and moves with the number of cases."""
+    batch = next(streams[1].batches(_quiet))
+    parts = []
+    for most in (2, None):
+        learner = SubjectLearner(cases_max=most)
+        own = learner.learn(streams, _quiet, _quiet)
+        mixed = SubjectRanker(learned, cases_max=most)
+        mixed.learn(streams, _quiet, _quiet)
+        alone, shipped = SubjectRanker(own), SubjectRanker(learned)
+        said = [each.take(batch)["combined"][batch.remittances] for each in (mixed, alone, shipped)]
+        part = learner.cases / (learner.cases + CASES_HALF)
+        assert np.allclose(said[0], part * said[1] + (1.0 - part) * said[2])
+        parts.append(part)
+    assert parts[0] < parts[1]
+
+
+def test_a_subject_of_whom_the_pack_is_silent_stands_below_all_others(
+    streams: list[Labelled], learned: SubjectModel
+) -> None:
+    ranker = SubjectRanker(learned)
+    batch = next(streams[0].batches(_quiet))
+    features = batch.features[batch.remittances]
+    silent = ranker._pack.evaluate(features, np.zeros(len(features))).silent[:, 0, 0]
+    assert silent.any()
+    assert not silent.all()
+    scores = ranker.take(batch)["combined"][batch.remittances, 0]
+    assert scores[silent].max() < scores[~silent].min()
+    assert subject_ranker.LEAST_RISK < 0.0
 
 
 def test_the_last_row_of_a_subject_counts_in_full_and_a_sample_of_earlier_ones_less() -> None:
-    examples = Examples(PAYER_SUBJECT_NAMES)
-    examples.begin()
+    examples = Examples(WIDTH)
     accounts = np.array([0, 5_000, 0, 7])
-    features = np.arange(4.0)[:, None] * np.ones(len(PAYER_SUBJECT_NAMES))
+    features = np.arange(4.0)[:, None] * np.ones(WIDTH)
     known, positive = np.array([True, True, True, False]), np.array([True, False, True, False])
-    examples.take(accounts, features, known, positive, earlier=np.array([True, False, False, True]))
+    examples.take(payments(accounts), 0, features, known, positive)
     examples.end()
-    rows, labels, weights = examples.examples()
-    assert rows[:, 0].tolist() == [0.0, 2.0, 1.0]
-    assert labels.tolist() == [True, True, False]
-    assert weights.tolist() == [EARLIER_WEIGHT, 1.0, 1.0]
+    rows = examples.rows()
+    last = rows.weights == 1.0
+    assert rows.features[last, 0].tolist() == [2.0, 1.0]
+    assert rows.positive[last].tolist() == [True, False]
+    assert set(rows.weights[~last].tolist()) <= {EARLIER_WEIGHT}
+
+
+def test_what_is_kept_of_others_weighs_as_much_as_what_was_met() -> None:
+    most, met = 500, 4_000
+    examples = Examples(WIDTH, others_max=most)
+    for at in range(4):
+        accounts = np.arange(at, met, 4) // 4
+        positive = accounts < 3
+        found, known = payments(accounts), np.ones(len(accounts), dtype=np.bool_)
+        examples.take(found, 1, np.zeros((len(accounts), WIDTH)), known, positive)
+        examples.end()
+    rows = examples.rows()
+    assert (~rows.positive).sum() <= most
+    last = rows.weights >= 1.0
+    assert (rows.positive & last).sum() == 4 * 3
+    assert rows.weights[~rows.positive & last].sum() == pytest.approx(met, rel=0.15)
+
+
+def test_of_positive_subjects_beyond_the_cases_nothing_is_known() -> None:
+    worlds = Worlds(held_out=False, payers=300, months=2, seed=3, base_rate="0.1").sources()[:1]
+    stream = Labelled(worlds[0], RULESET)
+    everyone, some = SubjectLearner(), SubjectLearner(cases_max=8)
+    everyone.learn([stream], _quiet, _quiet)
+    some.learn([stream], _quiet, _quiet)
+    assert 0 < some.cases < everyone.cases
+
+
+def test_a_part_is_left_out_by_account() -> None:
+    examples = Examples(WIDTH)
+    accounts = np.arange(6)
+    examples.take(payments(accounts), 0, accounts[:, None] * np.ones(WIDTH), accounts >= 0, accounts < 3)
+    examples.end()
+    kept = [examples.rows(without=part).features for part in range(PARTS)]
+    assert [sorted(set(each[:, 0].tolist())) for each in kept] == [[1.0, 3.0, 5.0], [0.0, 2.0, 4.0]]
+
+
+def test_what_was_kept_on_disk_comes_back(streams: list[Labelled], tmp_path: Path) -> None:
+    spool = Spool(streams[0], tmp_path / "rows")
+    filled = list(spool.fill(_quiet))
+    again = list(spool.pieces(_quiet))
+    for name in UnderPack._fields:
+        first, second = (np.concatenate([getattr(each, name) for each in pieces]) for pieces in (filled, again))
+        if name == "features":
+            first = first.astype(np.float32).astype(np.float64)
+        assert np.array_equal(first, second, equal_nan=name == "features"), name
+    batch = next(streams[0].batches(_quiet))
+    assert np.array_equal(under_pack(batch).features, batch.features[batch.remittances], equal_nan=True)
