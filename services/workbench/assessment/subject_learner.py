@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.kinds.kind import Share
-from models.kinds.subject_boosting import Rows, fit_first, fit_second, shift_to
+from models.kinds.subject_boosting import BAG, Rows, fit_first, fit_second, shift_to
 from models.measures import Flags, Floats, Whole
+from services.contract.errors import TocsinError
 from services.contract.identity import digest64
 from services.scorer.path.features.registry import COUNTRY_FEATURES
 from services.scorer.path.rules.pack_format import ROLES
@@ -39,6 +40,8 @@ from services.workbench.assessment.spool import Spool, UnderPack
 from services.workbench.assessment.train import TruthTrainer
 from services.workbench.assessment.truth import NO_LINE
 
+CASES_MIN = 10
+"""Positive payers without whom nothing is learned."""
 PARTS = 2
 """Of the subjects that are learned from, by account."""
 EARLIER = 0.03
@@ -50,6 +53,12 @@ _NAMES = PAYER_SUBJECT_NAMES, PAYEE_SUBJECT_NAMES
 _LEADS = PAYER_LEAD_NAMES, PAYEE_LEAD_NAMES
 """In the order of ``ROLES``, like all pairs here."""
 Pair = tuple[Forest, Forest]
+
+
+class TooFewCases(TocsinError, ValueError):
+    """There is too little to learn a subject model from. The message says how much there is."""
+
+    may_quote: ClassVar[bool] = True
 
 
 class AddedUp:
@@ -94,13 +103,15 @@ class SubjectLearner:
         ------
         ImportError
             When LightGBM is not installed.
-        ValueError
-            When one of the labels is missing.
+        TooFewCases
+            When there are fewer than ``CASES_MIN`` positive payers, or a part has none on one of the sides.
         """
         portion = self._portion(streams)
         with TemporaryDirectory(prefix="tocsin-subjects-") as folder:
             known = [_Known(Spool(each, Path(folder) / f"{at}"), portion) for at, each in enumerate(streams)]
             self.cases = sum(each.cases for each in known)
+            if self.cases < CASES_MIN:
+                raise TooFewCases(f"{self.cases} payers of the kind; {CASES_MIN} are needed to learn from")
             whole, *without = self._evidence(known, tell, share)
             tell("adding up what is known of payers and payees")
             first, apart = self._first(known, without, share)
@@ -120,6 +131,8 @@ class SubjectLearner:
                     these = told if part < 0 else told & (parts != part)
                     trainer.take(found.features[these], positive[these])
         tell(f"learning {trainers[0].examples:,} payments")
+        if not all(trainer.has_both_labels for trainer in trainers):
+            raise TooFewCases(f"{self.cases} payers of the kind, and a part of all payers has none that paid")
         return [_forest(trainer, share) for trainer in trainers]
 
     def _first(self, known: Sequence[_Known], without: Sequence[Forest], share: Share) -> tuple[Pair, list[Pair]]:
@@ -135,7 +148,7 @@ class SubjectLearner:
         schema = subject_schema_hash()
         pairs = [
             tuple(
-                fit_first(side.rows(without=part), names, schema, share, **({} if part is None else {"bag": 1}))
+                fit_first(_told(side.rows(part)), names, schema, share, bag=BAG if part is None else 1)
                 for side, names in zip(sides, _NAMES, strict=True)
             )
             for part in (None, *range(PARTS))
@@ -159,7 +172,7 @@ class SubjectLearner:
                     sides[at].take(found, at, leads, *each.truth_of(found.lines[:, at], at))
             for side in sides:
                 side.end()
-        rows = [side.rows() for side in sides]
+        rows = [_told(side.rows()) for side in sides]
         payers, payees = (
             fit_second(each, names, subject_schema_hash(), share) for each, names in zip(rows, _LEADS, strict=True)
         )
@@ -277,6 +290,12 @@ class _Kept(NamedTuple):
         if kept.all():
             return self
         return _Kept(self.features[kept], self.positive[kept], self.weights[kept], self.parts[kept], self.chances[kept])
+
+
+def _told(rows: Rows) -> Rows:
+    if rows.positive.all() or not rows.positive.any():
+        raise TooFewCases(f"{int(rows.positive.sum())} of {len(rows.positive)} rows are of subjects of the kind")
+    return rows
 
 
 def _forest(trainer: TruthTrainer, share: Share) -> Forest:

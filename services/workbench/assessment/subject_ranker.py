@@ -18,7 +18,7 @@ from services.scorer.rulebook.pack_file import pack_subject_model
 from services.workbench.assessment.rankers import HighestPayment, Ranker, Tell, lsac_without_threshold
 from services.workbench.assessment.replayed import Batch, Labelled
 from services.workbench.assessment.spool import UnderPack, under_pack
-from services.workbench.assessment.subject_learner import AddedUp, SubjectLearner
+from services.workbench.assessment.subject_learner import AddedUp, SubjectLearner, TooFewCases
 
 COMBINED = "combined"
 CASES_HALF = 50
@@ -58,14 +58,18 @@ class SubjectRanker:
         return (COMBINED,) if self._mixed else ()
 
     def learn(self, streams: Sequence[Labelled], tell: Tell, share: Share) -> None:
-        """As ``Ranker``.
+        """As ``Ranker``. Where there are too few cases to learn from, it goes on with the model that ships.
 
         Raises
         ------
         ImportError
             When LightGBM is not installed.
         """
-        own = self._learner.learn(streams, tell, share)
+        try:
+            own = self._learner.learn(streams, tell, share)
+        except TooFewCases as error:
+            tell(f"subjects are ranked by the model that ships alone: {error}")
+            return
         part = self._learner.cases / (self._learner.cases + CASES_HALF) if self._mixed else 1.0
         self._mixed = [*((1.0 - part, prior) for _, prior in self._mixed), (part, own)]
 

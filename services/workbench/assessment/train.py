@@ -46,6 +46,12 @@ class TruthTrainer:
         """How many have been taken."""
         return sum(map(len, self._truth))
 
+    @property
+    def has_both_labels(self) -> bool:
+        """Whether there is something to tell apart."""
+        positive = sum(int(each.sum()) for each in self._truth)
+        return 0 < positive < self.examples
+
     def follow(self, stream: Labelled, share: Share) -> None:
         """Take a whole stream: payments that a pack for remittances applies to, by the truth of their payers."""
         for batch in stream.batches(share):

@@ -13,7 +13,7 @@ from services.scorer.path.scoring.subject_model import SubjectModel
 from services.workbench.assessment import subject_ranker
 from services.workbench.assessment.replayed import Labelled
 from services.workbench.assessment.spool import Spool, UnderPack, under_pack
-from services.workbench.assessment.subject_learner import EARLIER_WEIGHT, PARTS, Examples, SubjectLearner
+from services.workbench.assessment.subject_learner import CASES_MIN, EARLIER_WEIGHT, PARTS, Examples, SubjectLearner
 from services.workbench.assessment.subject_ranker import CASES_HALF, SubjectRanker
 from services.workbench.assessment.worlds import Worlds
 from tests.workbench.assessment.folders import RULESET
@@ -50,10 +50,6 @@ def test_nobody_is_ranked_without_a_model() -> None:
     assert SubjectRanker(None).variants == ()
 
 
-def test_the_same_streams_teach_the_same_model(streams: list[Labelled], learned: SubjectModel) -> None:
-    assert SubjectLearner().learn(streams, _quiet, _quiet).hash == learned.hash
-
-
 def test_without_own_labels_the_model_that_ships_ranks_alone(streams: list[Labelled], learned: SubjectModel) -> None:
     ranker = SubjectRanker(learned)
     batch = next(streams[0].batches(_quiet))
@@ -65,20 +61,25 @@ def test_without_own_labels_the_model_that_ships_ranks_alone(streams: list[Label
 
 
 def test_own_cases_take_over_gradually(streams: list[Labelled], learned: SubjectModel) -> None:
-    """What is mixed is between what both say, and moves with the number of cases."""
+    """What is mixed is between what both say, by the number of cases; and the same streams teach the same model."""
+    shipped = SubjectLearner(seed=2, base_rate=0.001).learn(streams[:1], _quiet, _quiet)
+    mixed = SubjectRanker(shipped)
+    mixed.learn(streams, _quiet, _quiet)
+    assert [model.hash for _, model in mixed._mixed] == [shipped.hash, learned.hash]
     batch = next(streams[1].batches(_quiet))
-    parts = []
-    for most in (2, None):
-        learner = SubjectLearner(cases_max=most)
-        own = learner.learn(streams, _quiet, _quiet)
-        mixed = SubjectRanker(learned, cases_max=most)
-        mixed.learn(streams, _quiet, _quiet)
-        alone, shipped = SubjectRanker(own), SubjectRanker(learned)
-        said = [each.take(batch)["combined"][batch.remittances] for each in (mixed, alone, shipped)]
-        part = learner.cases / (learner.cases + CASES_HALF)
-        assert np.allclose(said[0], part * said[1] + (1.0 - part) * said[2])
-        parts.append(part)
-    assert parts[0] < parts[1]
+    said = [
+        ranker.take(batch)["combined"][batch.remittances] for ranker in (mixed, *map(SubjectRanker, (learned, shipped)))
+    ]
+    cases = sum(int((each.truth.positive & each.truth.is_payer).sum()) for each in streams)
+    part = cases / (cases + CASES_HALF)
+    assert np.allclose(said[0], part * said[1] + (1.0 - part) * said[2])
+
+
+def test_with_too_few_cases_the_model_that_ships_ranks_on(streams: list[Labelled], learned: SubjectModel) -> None:
+    ranker, heard = SubjectRanker(learned, cases_max=CASES_MIN // 3), list[str]()
+    ranker.learn(streams, heard.append, _quiet)
+    assert [model.hash for _, model in ranker._mixed] == [learned.hash]
+    assert "payers of the kind" in heard[-1]
 
 
 def test_a_subject_of_whom_the_pack_is_silent_stands_below_all_others(
@@ -123,15 +124,6 @@ def test_what_is_kept_of_others_weighs_as_much_as_what_was_met() -> None:
     last = rows.weights >= 1.0
     assert (rows.positive & last).sum() == 4 * 3
     assert rows.weights[~rows.positive & last].sum() == pytest.approx(met, rel=0.15)
-
-
-def test_of_positive_subjects_beyond_the_cases_nothing_is_known() -> None:
-    worlds = Worlds(held_out=False, payers=300, months=2, seed=3, base_rate="0.1").sources()[:1]
-    stream = Labelled(worlds[0], RULESET)
-    everyone, some = SubjectLearner(), SubjectLearner(cases_max=8)
-    everyone.learn([stream], _quiet, _quiet)
-    some.learn([stream], _quiet, _quiet)
-    assert 0 < some.cases < everyone.cases
 
 
 def test_a_part_is_left_out_by_account() -> None:
