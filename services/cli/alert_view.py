@@ -87,6 +87,7 @@ def _show_finding(finding: Finding, console: Console) -> None:
         console.print("to be looked at whatever the budget: a confirmed payee, or a minor's account")
     _show_evidence("evidence", finding.evidence, console)
     _show_evidence("speaks for an innocent reading", finding.counter_evidence, console)
+    _show_evidence("said, not counted", finding.uncounted, console)
     if finding.would_end:
         console.print(f"\nwould end without: {', '.join(finding.would_end)}", soft_wrap=True, markup=False)
     if finding.missing:

@@ -246,3 +246,25 @@ def test_no_smaller_set_of_indicators_would_end_a_review(x: tuple[float, ...], e
         names = [each.indicator for each in finding.evidence]
         smaller = itertools.combinations(names, len(finding.would_end) - 1)
         assert all(asks(without) for without in itertools.islice(smaller, 3_000))
+
+
+def test_what_weighs_nothing_is_said_and_not_counted() -> None:
+    """Two indicators of one payment weigh nothing: neither the score nor the combination has them, the finding does."""
+    mule = PACKS[SHIPPED.index("mule")]
+    evidence = next(each for each in mule.indicators if each.raises and not each.immediate)
+    against = next(each for each in mule.indicators if each.counters)
+    changes = {"indicator": {each.id: {"weight": 0.0} for each in (evidence, against)}}
+    packs = Packs((parse_pack(TEXTS["mule"]), parse_pack(TEXTS["mule"], changes)))
+    x = np.full((1, len(NAMES)), np.nan)
+    for bound in mule.applies:
+        x[0, INDEX[bound.feature]] = bound.threshold
+    for each in (evidence, against):
+        x = np.where(np.isnan(x), at_bounds(each), x)
+    results = evaluated(x, packs=packs)
+    role = next(role for role in ROLES if role in evidence.subjects and role in against.subjects)
+    weighed, silenced = (packs.finding(results, 0, at, role) for at in (0, 1))
+    assert [each.indicator for each in weighed.evidence] == [evidence.id]
+    assert [each.indicator for each in weighed.counter_evidence] == [against.id]
+    assert (weighed.uncounted, silenced.evidence, silenced.counter_evidence) == ((), (), ())
+    assert [(each.indicator, each.weight) for each in silenced.uncounted] == [(evidence.id, 0.0), (against.id, 0.0)]
+    assert silenced.score == silenced.prior != weighed.score

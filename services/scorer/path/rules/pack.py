@@ -2,9 +2,10 @@
 
 A pack speaks of a subject, the payer or the payee of a payment. Its score is a sum of log-odds in a fixed order: the
 prior, then the weight of each indicator that hits, from first to last. Indicators with a weight above zero are
-evidence; those below speak for an innocent reading and are shown beside it. The pack asks for a review when its
-*combination* is met and the score, with what the model adds, reaches ``score_min``: several indicators, of several
-families, and never of corridor, channel or text alone. An indicator without its feature is ``missing``, never "no".
+evidence; those below speak for an innocent reading and are shown beside it; those of weight zero are said, and not
+counted. The pack asks for a review when its *combination* is met and the score, with what the model adds, reaches
+``score_min``: several indicators, of several families, and never of corridor, channel or text alone. An indicator
+without its feature is ``missing``, never "no".
 """
 
 from __future__ import annotations
@@ -124,7 +125,8 @@ class Packs:
             prior=chosen.prior,
             model=added,
             evidence=tuple(evidence for each, evidence in told if each.raises),
-            counter_evidence=tuple(evidence for each, evidence in told if not each.raises),
+            counter_evidence=tuple(evidence for each, evidence in told if each.weight < 0.0),
+            uncounted=tuple(evidence for each, evidence in told if each.weight == 0.0),
             missing=tuple(each.id for at, each in spoken if outcome[at] == MISSING),
             would_end=_would_end(
                 chosen, [each for _, each in hits], added, silent=bool(results.silent[row, pack, side])

@@ -1,0 +1,151 @@
+"""What the indicators of a pack say in one world: hits, misses and missing, of those looked for and of all others."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.measures import Flags, Floats, Whole
+from services.scorer.path.features.registry import INDEX
+from services.scorer.path.rules.pack import HIT, MISSING, NO_HIT, Packs
+from services.scorer.path.rules.pack_format import ROLES, Pack
+from services.workbench.assessment.replayed import Batch
+from services.workbench.assessment.truth import NO_LINE, Truth
+
+OUTCOMES = (NO_HIT, HIT, MISSING)
+OTHERS, POSITIVES = 0, 1
+"""Places of the two groups in every count."""
+
+
+class Counts(NamedTuple):
+    """Of the subjects of one role, and of I indicators. The first axis is the group: ``OTHERS``, ``POSITIVES``."""
+
+    subjects: Whole
+    """int64[2]."""
+    payments: Whole
+    """int64[2, 3, I]: of their payments, by ``OUTCOMES``."""
+    measured: Whole
+    """int64[2, I]: subjects of whom it was measured at least once. What is missing is no miss."""
+    ever: Whole
+    """int64[2, I]: subjects whom it hit at least once."""
+    shares: Floats
+    """float64[2, I]: for each subject the share of its measured payments that were hit, summed over subjects."""
+
+
+class Said(NamedTuple):
+    """What was said together, without the order: of m pairs of a subject and a pattern of hits."""
+
+    subject: Whole
+    """int64[m], from 0."""
+    pattern: Whole
+    """int64[m]: a row of ``World.hits``."""
+    times: Whole
+    """int64[m]: in how many of the subject's payments."""
+    positive: Flags
+    """bool[subjects]."""
+
+
+class World(NamedTuple):
+    """One world: P patterns of hits, and by role who was counted and what was said of whom."""
+
+    name: str
+    hits: Flags
+    """bool[P, I]."""
+    silent: Flags
+    """bool[P, 2]: whether the pack is silent of payer and payee."""
+    counts: tuple[Counts, Counts]
+    said: tuple[Said, Said]
+
+
+class Tally:
+    """Takes the payments of a world that a pack applies to. Memory: a byte an indicator and payment.
+
+    Parameters
+    ----------
+    pack
+        Whose indicators are counted.
+    truth
+        Of the world's accounts. Payers that it does not tell of are left out.
+    """
+
+    def __init__(self, pack: Pack, truth: Truth) -> None:
+        self._pack, self._packs, self._truth = pack, Packs((pack,)), truth
+        self._outcomes: list[NDArray[np.uint8]] = []
+        self._silent: list[Flags] = []
+        self._accounts: list[Whole] = []
+        self._lines: list[Whole] = []
+
+    def take(self, batch: Batch) -> None:
+        """Take the next payments."""
+        rows = applies(self._pack, batch.features)
+        results = self._packs.evaluate(batch.features[rows], np.zeros(int(rows.sum())))
+        self._outcomes.append(results.outcome)
+        self._silent.append(results.silent[:, 0])
+        self._accounts.append(batch.accounts[rows])
+        self._lines.append(batch.lines[rows])
+
+    def world(self, name: str) -> World:
+        """All that was taken."""
+        outcomes = np.concatenate(self._outcomes)
+        accounts, lines = np.concatenate(self._accounts), np.concatenate(self._lines)
+        told = np.concatenate([outcomes == HIT, np.concatenate(self._silent)], axis=1)
+        patterns, of_payment = _unique(told)
+        counts, said = [], []
+        for side, role in enumerate(ROLES):
+            known = lines[:, side] != NO_LINE
+            if role in self._truth.others_negative:
+                known[:] = True
+            _, subject = np.unique(accounts[known, side], return_inverse=True)
+            positive = np.zeros(int(subject.max(initial=-1)) + 1, dtype=np.bool_)
+            positive[subject] = self._truth.positive[lines[known, side]]
+            counts.append(counted(outcomes[known], subject, positive))
+            said.append(_said(subject, of_payment[known], len(patterns), positive))
+        indicators = len(self._pack.indicators)
+        return World(
+            name, patterns[:, :indicators], patterns[:, indicators:], (counts[0], counts[1]), (said[0], said[1])
+        )
+
+
+def applies(pack: Pack, features: Floats) -> Flags:
+    """bool[n]: to which payments of ``features``, float64[n, k], a pack applies."""
+    held = np.ones(len(features), dtype=np.bool_)
+    for bound in pack.applies:
+        column = features[:, INDEX[bound.feature]]
+        held &= column < bound.threshold if bound.below is not None else column >= bound.threshold
+    return held
+
+
+def counted(outcomes: NDArray[np.uint8], subject: Whole, positive: Flags) -> Counts:
+    """Count n payments: ``outcomes`` uint8[n, I], ``subject`` int64[n] numbers their subjects, of whom ``positive``,
+    bool[subjects], says which are looked for."""
+    subjects, indicators = len(positive), outcomes.shape[1]
+    of_subject = np.zeros((3, subjects, indicators), dtype=np.int64)
+    for at, outcome in enumerate(OUTCOMES):
+        for each in range(indicators):
+            of_subject[at, :, each] = np.bincount(subject[outcomes[:, each] == outcome], minlength=subjects)
+    measured, hits = of_subject[0] + of_subject[1], of_subject[1]
+    shares = np.divide(hits, measured, out=np.zeros(hits.shape), where=measured > 0)
+    groups = (~positive, positive)
+    return Counts(
+        np.array([group.sum() for group in groups], dtype=np.int64),
+        np.stack([of_subject[:, group].sum(axis=1) for group in groups]),
+        np.stack([(measured[group] > 0).sum(axis=0) for group in groups]),
+        np.stack([(hits[group] > 0).sum(axis=0) for group in groups]),
+        np.stack([shares[group].sum(axis=0) for group in groups]),
+    )
+
+
+def _unique(rows: Flags) -> tuple[Flags, Whole]:
+    """The different ones of ``rows``, bool[n, k], and which of them each row is, int64[n]."""
+    packed = np.ascontiguousarray(np.packbits(rows, axis=1))
+    _, first, of_row = np.unique(
+        packed.view(np.dtype((np.void, packed.shape[1]))).ravel(), return_index=True, return_inverse=True
+    )
+    return rows[first], of_row.astype(np.int64)
+
+
+def _said(subject: Whole, pattern: Whole, patterns: int, positive: Flags) -> Said:
+    pairs, times = np.unique(subject * patterns + pattern, return_counts=True)
+    return Said(pairs // max(patterns, 1), pairs % max(patterns, 1), times.astype(np.int64), positive)
