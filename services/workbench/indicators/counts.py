@@ -1,4 +1,9 @@
-"""What the indicators of a pack say in one world: hits, misses and missing, of those looked for and of all others."""
+"""What the indicators of a pack say in one world: hits, misses and missing, of those looked for and of all others.
+
+Counted is what is said from a payer's third payment under the pack on. Most indicators speak of a history, nobody's
+first payments have one, and those looked for have fewer payments than innocents who send money home: with the first
+ones counted, indicators would tell who is new.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +22,15 @@ from services.workbench.assessment.truth import NO_LINE, Truth
 OUTCOMES = (NO_HIT, HIT, MISSING)
 OTHERS, POSITIVES = 0, 1
 """Places of the two groups in every count."""
+HISTORY = 3
+"""From which of a payer's payments on what is said of it counts."""
 
 
 class Counts(NamedTuple):
     """Of the subjects of one role, and of I indicators. The first axis is the group: ``OTHERS``, ``POSITIVES``."""
 
     subjects: Whole
-    """int64[2]."""
+    """int64[2]: those of whom any payment counts."""
     payments: Whole
     """int64[2, 3, I]: of their payments, by ``OUTCOMES``."""
     measured: Whole
@@ -42,7 +49,7 @@ class Said(NamedTuple):
     pattern: Whole
     """int64[m]: a row of ``World.hits``."""
     times: Whole
-    """int64[m]: in how many of the subject's payments."""
+    """int64[m]: in how many of the subject's payments that count; it may be none."""
     positive: Flags
     """bool[subjects]."""
 
@@ -92,6 +99,7 @@ class Tally:
         accounts, lines = np.concatenate(self._accounts), np.concatenate(self._lines)
         told = np.concatenate([outcomes == HIT, np.concatenate(self._silent)], axis=1)
         patterns, of_payment = _unique(told)
+        counts_now = nth(accounts[:, 0]) >= HISTORY
         counts, said = [], []
         for side, role in enumerate(ROLES):
             known = lines[:, side] != NO_LINE
@@ -100,8 +108,9 @@ class Tally:
             _, subject = np.unique(accounts[known, side], return_inverse=True)
             positive = np.zeros(int(subject.max(initial=-1)) + 1, dtype=np.bool_)
             positive[subject] = self._truth.positive[lines[known, side]]
-            counts.append(counted(outcomes[known], subject, positive))
-            said.append(_said(subject, of_payment[known], len(patterns), positive))
+            counting = counts_now[known]
+            counts.append(counted(outcomes[known][counting], subject[counting], positive))
+            said.append(_said(subject, of_payment[known], counting, len(patterns), positive))
         indicators = len(self._pack.indicators)
         return World(
             name, patterns[:, :indicators], patterns[:, indicators:], (counts[0], counts[1]), (said[0], said[1])
@@ -127,7 +136,8 @@ def counted(outcomes: NDArray[np.uint8], subject: Whole, positive: Flags) -> Cou
             of_subject[at, :, each] = np.bincount(subject[outcomes[:, each] == outcome], minlength=subjects)
     measured, hits = of_subject[0] + of_subject[1], of_subject[1]
     shares = np.divide(hits, measured, out=np.zeros(hits.shape), where=measured > 0)
-    groups = (~positive, positive)
+    met = of_subject.sum(axis=0).max(axis=1, initial=0) > 0
+    groups = (~positive & met, positive & met)
     return Counts(
         np.array([group.sum() for group in groups], dtype=np.int64),
         np.stack([of_subject[:, group].sum(axis=1) for group in groups]),
@@ -146,6 +156,20 @@ def _unique(rows: Flags) -> tuple[Flags, Whole]:
     return rows[first], of_row.astype(np.int64)
 
 
-def _said(subject: Whole, pattern: Whole, patterns: int, positive: Flags) -> Said:
-    pairs, times = np.unique(subject * patterns + pattern, return_counts=True)
-    return Said(pairs // max(patterns, 1), pairs % max(patterns, 1), times.astype(np.int64), positive)
+def nth(accounts: Whole) -> Whole:
+    """int64[n]: of how many payments of its account, from the first on, each is the last.
+
+    >>> nth(np.array([7, 3, 7, 7, 3])).tolist()
+    [1, 1, 2, 3, 2]
+    """
+    order = np.argsort(accounts, kind="stable")
+    in_order = accounts[order]
+    numbers = np.empty(len(accounts), dtype=np.int64)
+    numbers[order] = np.arange(1, len(accounts) + 1) - np.searchsorted(in_order, in_order, side="left")
+    return numbers
+
+
+def _said(subject: Whole, pattern: Whole, counting: Flags, patterns: int, positive: Flags) -> Said:
+    pairs, of_payment = np.unique(subject * patterns + pattern, return_inverse=True)
+    times = np.bincount(of_payment[counting], minlength=len(pairs)).astype(np.int64)
+    return Said(pairs // max(patterns, 1), pairs % max(patterns, 1), times, positive)

@@ -1,6 +1,7 @@
 """The weights of a pack that follow from drawn worlds: no more than what the worlds agree on.
 
-1. Each world gives each indicator a log ratio (``estimate``). Payers and payees weigh the same, and so do subjects.
+1. Each world gives each indicator a log ratio (``estimate``): how much more often it hits the payments of those looked
+   for than of others. Payers and payees weigh the same, and so does every subject.
 2. Their random-effects mean has an interval. The weight of evidence lies between zero and the lower end, that of
    counter-evidence between zero and the upper end. So no weight leaves the meaning that its source gives it.
 3. Where one world's interval lies above zero and another's below, or the interval of the mean holds zero or lies on the
@@ -30,7 +31,7 @@ against its meaning; beside the others it adds nothing; no world could measure i
 the weight that it has."""
 SOURCE_DISAGREES = 1.0
 """The standard deviation between worlds, log-odds, at which the pull to one unit is as strong as what worlds say."""
-DIGITS = 1
+DIGITS = 2
 """To which weights and intervals are rounded."""
 _LOOSE = 1e-6
 """The strength of the pull where nothing is to pull."""
@@ -81,14 +82,14 @@ def strata_of(world: World, speaks: Flags, chosen: Flags) -> list[Stratum]:
     and every payment of a subject."""
     strata = []
     for side, said in enumerate(world.said):
-        if not said.positive.any() or said.positive.all():
-            continue
         payments = np.bincount(said.subject, weights=said.times, minlength=len(said.positive))
-        mass = said.times / payments[said.subject]
+        mass = said.times / np.maximum(payments, 1.0)[said.subject]
         of_group = [
             np.bincount(said.pattern[group], weights=mass[group], minlength=len(world.hits))
             for group in (~said.positive[said.subject], said.positive[said.subject])
         ]
+        if not all(each.any() for each in of_group):
+            continue
         hits, of_pattern = np.unique((world.hits & speaks[side])[:, chosen], axis=0, return_inverse=True)
         merged = [np.bincount(of_pattern.ravel(), weights=each, minlength=len(hits)) for each in of_group]
         strata.append(Stratum(hits, np.stack([each / (2.0 * each.sum()) for each in merged], axis=1)))
@@ -98,8 +99,8 @@ def strata_of(world: World, speaks: Flags, chosen: Flags) -> list[Stratum]:
 def rounded(weights: Floats) -> Floats:
     """Weights as they stand in a pack: rounded towards zero.
 
-    >>> rounded(np.array([0.3, 0.29999, -0.19, -0.02])).tolist()
-    [0.3, 0.2, -0.1, 0.0]
+    >>> rounded(np.array([0.3, 0.2999, -0.195, -0.002])).tolist()
+    [0.3, 0.29, -0.19, 0.0]
     """
     whole = np.trunc(weights * 10**DIGITS + np.sign(weights) * 1e-9)
     return np.asarray(np.round(whole / 10**DIGITS, DIGITS) + 0.0)
