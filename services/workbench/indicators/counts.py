@@ -95,26 +95,36 @@ class Tally:
 
     def world(self, name: str) -> World:
         """All that was taken."""
-        outcomes = np.concatenate(self._outcomes)
-        accounts, lines = np.concatenate(self._accounts), np.concatenate(self._lines)
-        told = np.concatenate([outcomes == HIT, np.concatenate(self._silent)], axis=1)
-        patterns, of_payment = _unique(told)
-        counts_now = nth(accounts[:, 0]) >= HISTORY
-        counts, said = [], []
-        for side, role in enumerate(ROLES):
-            known = lines[:, side] != NO_LINE
-            if role in self._truth.others_negative:
-                known[:] = True
-            _, subject = np.unique(accounts[known, side], return_inverse=True)
-            positive = np.zeros(int(subject.max(initial=-1)) + 1, dtype=np.bool_)
-            positive[subject] = self._truth.positive[lines[known, side]]
-            counting = counts_now[known]
-            counts.append(counted(outcomes[known][counting], subject[counting], positive))
-            said.append(_said(subject, of_payment[known], counting, len(patterns), positive))
-        indicators = len(self._pack.indicators)
-        return World(
-            name, patterns[:, :indicators], patterns[:, indicators:], (counts[0], counts[1]), (said[0], said[1])
+        return world_of(
+            name,
+            np.concatenate(self._outcomes),
+            np.concatenate(self._silent),
+            np.concatenate(self._accounts),
+            np.concatenate(self._lines),
+            self._truth,
         )
+
+
+def world_of(
+    name: str, outcomes: NDArray[np.uint8], silent: Flags, accounts: Whole, lines: Whole, truth: Truth
+) -> World:
+    """A world of n payments in order: ``outcomes`` uint8[n, I]; and by payer and payee whether the pack is ``silent``,
+    bool[n, 2], the numbers of their ``accounts`` and their ``lines`` in the truth, int64[n, 2]."""
+    patterns, of_payment = _unique(np.concatenate([outcomes == HIT, silent], axis=1))
+    counting = nth(accounts[:, 0]) >= HISTORY
+    counts, said = [], []
+    for side, role in enumerate(ROLES):
+        known = lines[:, side] != NO_LINE
+        if role in truth.others_negative:
+            known[:] = True
+        _, subject = np.unique(accounts[known, side], return_inverse=True)
+        positive = np.zeros(int(subject.max(initial=-1)) + 1, dtype=np.bool_)
+        positive[subject] = truth.positive[lines[known, side]]
+        now = counting[known]
+        counts.append(counted(outcomes[known][now], subject[now], positive))
+        said.append(_said(subject, of_payment[known], now, len(patterns), positive))
+    hits, silences = patterns[:, : outcomes.shape[1]], patterns[:, outcomes.shape[1] :]
+    return World(name, hits, silences, (counts[0], counts[1]), (said[0], said[1]))
 
 
 def applies(pack: Pack, features: Floats) -> Flags:

@@ -65,7 +65,7 @@ def weighed(pack: Pack, worlds: Sequence[World]) -> tuple[Weighed, Ratios, Poole
     counted = np.array([reason == "counted" for reason in why])
     kept = np.array([reason in ("unmeasured", "immediate") for reason in why])
     strata = [stratum for world in worlds for stratum in strata_of(world, speaks, counted)]
-    unit, weights = _beside(strata, sign[counted], most[counted], _doubt(mean)[counted])
+    unit, weights = _beside(strata, sign[counted], most[counted], doubt(mean)[counted])
     all_weights = np.where(kept, before, 0.0)
     all_weights[counted] = rounded(weights)
     reasons = tuple(
@@ -174,20 +174,20 @@ def _most(mean: Pooled, sign: Floats) -> Floats:
     return np.minimum(np.maximum(np.where(sign > 0.0, mean.low, -mean.high), 0.0), WEIGHT_MAX)
 
 
-def _doubt(mean: Pooled) -> Floats:
+def doubt(mean: Pooled) -> Floats:
     """float64[I]: how far what worlds say of an indicator may be from what the next one says: the variance between
     worlds and of the mean, against ``SOURCE_DISAGREES``."""
     return (np.square(mean.spread) + np.square(mean.error)) / SOURCE_DISAGREES**2
 
 
-def _beside(strata: Sequence[Stratum], sign: Floats, most: Floats, doubt: Floats) -> tuple[float, Floats]:
+def _beside(strata: Sequence[Stratum], sign: Floats, most: Floats, doubts: Floats) -> tuple[float, Floats]:
     """One unit, and the weights beside one another."""
     if not len(sign) or not strata:
         return 0.0, np.zeros(len(sign))
     net = [_net(each, sign) for each in strata]
     one = fitted(net, Pull(np.zeros(1), np.full(1, _LOOSE), np.zeros(1), np.full(1, WEIGHT_MAX)))
     unit = float(one[0])
-    strength = np.maximum(curvature(strata) * doubt, _LOOSE)
+    strength = np.maximum(curvature(strata) * doubts, _LOOSE)
     target = np.minimum(unit, most) * sign
     low, high = np.where(sign > 0.0, 0.0, -most), np.where(sign > 0.0, most, 0.0)
     return unit, fitted(strata, Pull(target, strength, low, high))
