@@ -26,11 +26,11 @@ def weigh(
     worlds: Annotated[
         Literal["training"], typer.Option(help="Of which families; nothing is fitted to those that are held out.")
     ] = "training",
-    worlds_per_family: Annotated[int, typer.Option(min=1, max=100, help="Worlds of each family.")] = 2,
-    payers: Annotated[int, typer.Option(min=100, help="Payers of each world.")] = 3_000,
+    worlds_per_family: Annotated[int, typer.Option(min=1, max=100, help="Worlds of each family.")] = 3,
+    payers: Annotated[int, typer.Option(min=100, help="Payers of each world.")] = 4_000,
     months: Annotated[int, typer.Option(min=1, max=120, help="Length of each world.")] = 18,
     seed: Annotated[int, typer.Option(help="Of the worlds' people.")] = 1,
-    base_rate: Annotated[str, typer.Option(help="A profile, or a share of payers.")] = "0.01",
+    base_rate: Annotated[str, typer.Option(help="A profile, or a share of payers.")] = "0.02",
     out: Annotated[
         Path | None,
         typer.Option(metavar="PACKFILE", help="Write the pack with these weights here.", callback=file_to_write),

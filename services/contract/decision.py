@@ -40,7 +40,7 @@ class Evidence(Struct, frozen=True):
     unit: str
     window: str
     weight: float
-    """Log-odds; below 0 it speaks for an innocent reading, and 0 counts for nothing."""
+    """Log-odds; below 0 it speaks for an innocent reading, and 0 is said, not counted."""
     reason: str
     source: str
 
@@ -61,8 +61,6 @@ class Finding(Struct, frozen=True, omit_defaults=True):
     """What the learned model adds, within the pack's limit."""
     evidence: tuple[Evidence, ...]
     counter_evidence: tuple[Evidence, ...] = ()
-    uncounted: tuple[Evidence, ...] = ()
-    """Indicators that hit and weigh nothing: said, not counted."""
     missing: tuple[str, ...] = ()
     """Indicators that could not be measured."""
     would_end: tuple[str, ...] = ()

@@ -126,8 +126,8 @@ def highest(pack: Pack, world: World, side: int, weights: Floats) -> Floats:
     said = world.said[side]
     speaks = np.array([ROLES[side] in each.subjects for each in pack.indicators])
     hits = world.hits & speaks
-    raising = hits[:, weights > 0.0]
-    family = [each.family for each, weight in zip(pack.indicators, weights.tolist(), strict=True) if weight > 0.0]
+    raising = hits[:, [each.raises for each in pack.indicators]]
+    family = [each.family for each in pack.indicators if each.raises]
     by_family = [(name, raising[:, [each == name for each in family]].any(axis=1)) for name in sorted(set(family))]
     number = sum((met.astype(np.int64) for _, met in by_family), np.zeros(len(hits), dtype=np.int64))
     strong = np.any([met for name, met in by_family if name in STRONG_FAMILIES], axis=0)

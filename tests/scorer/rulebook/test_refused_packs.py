@@ -89,11 +89,11 @@ def test_the_hash_covers_content_and_override() -> None:
 
 def test_what_weighs_nothing_keeps_its_meaning_and_interval() -> None:
     said = parse_pack(LSAC.replace(A1, weighing(A1, "0.0", "interval = [-0.2, 0.3]"))).indicators[0]
-    assert (said.raises, said.counters, said.interval) == (False, False, (-0.2, 0.3))
+    assert (said.raises, said.counters, said.interval) == (True, False, (-0.2, 0.3))
     said = parse_pack(LSAC.replace(LAST, weighing(LAST, "0.0", "innocent = true"))).indicators[-1]
     assert (said.raises, said.counters, said.interval) == (False, True, None)
     silenced = parse_pack(LSAC, {"indicator": {"A1": {"weight": 0.0}}})
-    assert (silenced.indicators[0].raises, silenced.indicators[0].counters) == (False, False)
+    assert (silenced.indicators[0].weight, silenced.indicators[0].raises) == (0.0, True)
 
 
 def test_a_number_of_any_length_that_a_float_can_be_is_hashed() -> None:

@@ -112,7 +112,7 @@ def naive_highest(pack: Pack, of: World, side: int, weights: list[float]) -> lis
     role, found = ("payer", "payee")[side], [-math.inf] * len(of.said[side].positive)
     for subject, pattern in zip(of.said[side].subject.tolist(), of.said[side].pattern.tolist(), strict=True):
         hits = [at for at, each in enumerate(pack.indicators) if of.hits[pattern, at] and role in each.subjects]
-        raising = [at for at in hits if weights[at] > 0.0]
+        raising = [at for at in hits if pack.indicators[at].weight > 0.0]
         families = {pack.indicators[at].family for at in raising}
         if len(raising) >= 3 and len(families) >= 2 and families - {"channel", "text"}:
             found[subject] = max(found[subject], sum(weights[at] for at in hits))

@@ -64,12 +64,12 @@ class Indicator(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def raises(self) -> bool:
-        """Whether it counts as evidence. What weighs nothing is said, and not counted."""
-        return self.weight > 0.0
+        """Whether it is evidence, rather than counter-evidence, whatever it weighs."""
+        return not self.counters
 
     @property
     def counters(self) -> bool:
-        """Whether it speaks for an innocent reading, counted or not."""
+        """Whether it speaks for an innocent reading, whatever it weighs."""
         return self.weight < 0.0 or self.innocent
 
 
