@@ -31,6 +31,9 @@ def weigh(
     months: Annotated[int, typer.Option(min=1, max=120, help="Length of each world.")] = 18,
     seed: Annotated[int, typer.Option(help="Of the worlds' people.")] = 1,
     base_rate: Annotated[str, typer.Option(help="A profile, or a share of payers.")] = "0.02",
+    prior: Annotated[
+        float | None, typer.Option(help="The pack's prior, log-odds.", show_default="as many others asked about")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="PACKFILE", help="Write the pack with these weights here.", callback=file_to_write),
@@ -62,7 +65,7 @@ def weigh(
     with Progress("weighing") as progress:
         tell = partial(print, "weighing:", file=sys.stderr)
         followed = follow(pack, sources, load_ruleset(load_settings()), tell, progress.at_share)
-    result = run(pack, followed, asdict(drawn))
+    result = run(pack, followed, asdict(drawn), prior)
     if out is not None:
         out.write_text(rewritten(text, pack, result), "utf-8")
     if plot is not None:

@@ -19,7 +19,7 @@ from services.workbench.assessment.sources import Source
 from services.workbench.assessment.streams import NOTE
 from services.workbench.indicators.counts import OTHERS, POSITIVES, Counts, Tally, World
 from services.workbench.indicators.estimate import Pooled, Ratios
-from services.workbench.indicators.weigh import Weighed, weighed
+from services.workbench.indicators.weigh import Weighed, asked, weighed
 
 LABEL = "lsac"
 """Whose payers worlds know the truth of."""
@@ -57,13 +57,21 @@ def follow(pack: Pack, sources: Sequence[Source], ruleset: Ruleset, tell: Tell, 
     return worlds
 
 
-def weigh(pack: Pack, worlds: Sequence[World], options: dict[str, Any]) -> dict[str, Any]:
+def weigh(pack: Pack, worlds: Sequence[World], options: dict[str, Any], prior: float | None = None) -> dict[str, Any]:
     """The result as JSON: ``indicators`` in the order of the pack, with weight, interval and why; ``worlds``;
-    ``prior``; the ``options`` that made it; and the ``note`` that goes with every figure."""
-    found, ratios, mean = weighed(pack, worlds)
+    ``prior``, and about how many the pack asks without a model; the ``options`` that made it; and the ``note`` that
+    goes with every figure. With a ``prior``, that one stands; else the one with which as many others are asked about.
+    """
+    found, ratios, mean = weighed(pack, worlds, prior)
+    before = np.array([each.weight for each in pack.indicators])
+    priors = {"before": (before, pack.prior), "after": (found.weights, found.prior)}
     return {
         "pack": pack.name,
         "prior": {"before": pack.prior, "after": found.prior},
+        "asked": {
+            name: dict(zip(("others", "positives"), asked(pack, worlds, *each), strict=True))
+            for name, each in priors.items()
+        },
         "unit": _number(found.unit),
         "indicators": [
             _indicator(indicator, at, worlds, found, ratios, mean) for at, indicator in enumerate(pack.indicators)

@@ -49,10 +49,10 @@ class Weighed(NamedTuple):
     unit: float
     """What a plain count of indicators says for each, log-odds."""
     prior: float
-    """With which the pack asks about as many others as with its weights of before."""
+    """With which the pack asks about as many others as with its weights of before, or the one that was given."""
 
 
-def weighed(pack: Pack, worlds: Sequence[World]) -> tuple[Weighed, Ratios, Pooled]:
+def weighed(pack: Pack, worlds: Sequence[World], prior: float | None = None) -> tuple[Weighed, Ratios, Pooled]:
     """Weigh the indicators of ``pack`` by ``worlds``; with it, each world's ratios, float64[W, I], and their means."""
     speaks = np.array([[role in each.subjects for each in pack.indicators] for role in ROLES])
     each = [of_world(world.counts, speaks) for world in worlds]
@@ -73,7 +73,8 @@ def weighed(pack: Pack, worlds: Sequence[World]) -> tuple[Weighed, Ratios, Poole
         for reason, weight in zip(why, all_weights.tolist(), strict=True)
     )
     low, high = (np.round(end, DIGITS) + 0.0 for end in (mean.low, mean.high))
-    prior = same_asked(pack, worlds, all_weights)
+    if prior is None:
+        prior = same_asked(pack, worlds, all_weights)
     return Weighed(all_weights, reasons, low, high, unit, prior), ratios, mean
 
 
@@ -106,12 +107,28 @@ def rounded(weights: Floats) -> Floats:
     return np.asarray(np.round(whole / 10**DIGITS, DIGITS) + 0.0)
 
 
+def asked(pack: Pack, worlds: Sequence[World], weights: Floats, prior: float) -> tuple[int, int]:
+    """About how many others and how many of those looked for a pack asks with these weights and this prior, without a
+    model: summed over worlds, payers and payees. What is immediate is left out."""
+    counts = np.zeros(2, dtype=np.int64)
+    for world in worlds:
+        for side, said in enumerate(world.said):
+            reached = highest(pack, world, side, weights) + prior >= pack.combination.score_min
+            counts += [int((reached & ~said.positive).sum()), int((reached & said.positive).sum())]
+    return int(counts[0]), int(counts[1])
+
+
 def same_asked(pack: Pack, worlds: Sequence[World], weights: Floats) -> float:
     """The prior with which the pack, with other weights, asks about as many others as it does: summed over worlds,
     payers and payees. It is rounded so that it asks about no more."""
     before = np.array([each.weight for each in pack.indicators])
-    most = sum(int((each + pack.prior >= pack.combination.score_min).sum()) for each in _others(pack, worlds, before))
-    reached = np.sort(np.concatenate(_others(pack, worlds, weights)))[::-1]
+    most, _ = asked(pack, worlds, before, pack.prior)
+    others = [
+        highest(pack, world, side, weights)[~world.said[side].positive]
+        for world in worlds
+        for side in range(len(ROLES))
+    ]
+    reached = np.sort(np.concatenate(others))[::-1]
     reached = reached[np.isfinite(reached)]
     if not len(reached):
         return pack.prior
@@ -137,14 +154,6 @@ def highest(pack: Pack, world: World, side: int, weights: Floats) -> Floats:
     found = np.full(len(said.positive), -np.inf)
     np.maximum.at(found, said.subject, scores[said.pattern])
     return found
-
-
-def _others(pack: Pack, worlds: Sequence[World], weights: Floats) -> list[Floats]:
-    return [
-        highest(pack, world, side, weights)[~world.said[side].positive]
-        for world in worlds
-        for side in range(len(ROLES))
-    ]
 
 
 def _reasons(pack: Pack, ratios: Ratios, mean: Pooled, sign: Floats) -> tuple[Why, ...]:
