@@ -17,6 +17,7 @@ A1, LAST = (
     next(part for part in LSAC.split("[[") if part.startswith(f'indicator]]\nid = "{each}"')) for each in ("A1", "B1-")
 )
 """The first indicator, which is evidence, and the last, which speaks for an innocent reading."""
+PRIOR = next(line for line in LSAC.splitlines() if line.startswith("prior = "))
 
 
 def weighing(part: str, weight: str, *more: str) -> str:
@@ -28,7 +29,7 @@ def weighing(part: str, weight: str, *more: str) -> str:
 BROKEN = [
     ("unknown key", "version = 1\n", 'version = 1\ncolour = "red"\n', "colour"),
     ("no such feature", '"remit_small_share_180d"', '"remit_smal_share"', "indicator A1: there is no feature"),
-    ("infinite", "prior = -7.0", "prior = -inf", "prior"),
+    ("infinite", PRIOR, "prior = -inf", "prior"),
     ("both bounds", "below = -0.5 }", "below = -0.5, at_least = 1.0 }", "indicator A1b"),
     ("no number", A1, weighing(A1, "nan"), "indicator A1: weight"),
     ("too heavy", A1, weighing(A1, "10.5"), "indicator A1: weight: at most 10"),
