@@ -9,19 +9,19 @@ from services.workbench.plots import picture
 
 WHY = {
     "counted": "counted",
-    "flips": "not counted: worlds contradict one another",
-    "open": "not counted: the mean over worlds may be nothing",
-    "against": "not counted: innocent people show it more often",
-    "nothing more": "not counted: it adds nothing beside the others",
-    "unmeasured": "kept as set by hand: no world tells it",
-    "immediate": "kept as set by hand: people look at it whatever it weighs",
+    "flips": "said, not counted: worlds contradict one another",
+    "open": "said, not counted: over the worlds it may be nothing",
+    "against": "said, not counted: innocent people show it more often",
+    "nothing more": "said, not counted: it adds nothing beside the others",
+    "unmeasured": "set by hand: no world tells it",
+    "immediate": "set by hand: people look at it whatever it weighs",
 }
 """In plain words, for each reason of ``services.workbench.indicators.weigh``."""
-COLUMNS = (
-    "", "what it says", "source", "of the kind's payments", "of innocents'", "log ratio", "blind in", "weight", "why"
-)  # fmt: skip
-WHY_INNOCENT = {**WHY, "against": "not counted: innocent people show it less often"}
+WHY_INNOCENT = {**WHY, "against": "said, not counted: innocent people show it less often"}
 """Of what speaks for an innocent reading."""
+COLUMNS = (
+    "id", "what it says", "source", "of the kind's payments", "of innocents'", "log ratio", "blind in", "weight", "why"
+)  # fmt: skip
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -97,4 +97,7 @@ def _percent(share: float) -> str:
 
 def _log_ratio(each: dict[str, Any]) -> str:
     of = each["log_ratio"]
-    return "none" if of["mean"] is None else f"{of['mean']:+.1f} ({of['low']:+.1f} to {of['high']:+.1f})"
+    if of["mean"] is None:
+        return "none"
+    mean, low, high = (f"{round(of[name], 2) + 0.0:+.2f}" for name in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})"

@@ -49,7 +49,7 @@ def truth(positive: Sequence[bool]) -> Truth:
     """Payers, then payees, of one world."""
     return Truth(
         (
-            AccountLine(role, f"{role}{at}", is_one, "someone", 0)  # type: ignore[arg-type]
+            AccountLine(role, f"{role}{at}", is_one, "someone", 0)
             for role in ("payer", "payee")
             for at, is_one in enumerate(positive)
         ),

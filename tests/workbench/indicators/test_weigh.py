@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -14,10 +16,11 @@ from services.workbench.indicators.weigh import doubt, highest, rounded, same_as
 from tests.workbench.indicators.made import pack_of, world
 
 PACK = pack_of("A1", "T2", "R3b", "X1", "T6-", "R3-")
+NOTHING: Mapping[str, Sequence[tuple[float, float]]] = MappingProxyType({})
 AGREED = {"A1": (0.2, 0.6), "T2": (0.2, 0.6), "R3b": (0.2, 0.6), "X1": (0.3, 0.3), "T6-": (0.6, 0.2), "R3-": (0.6, 0.2)}
 
 
-def three(pack: Pack = PACK, **changed: tuple[tuple[float, float], ...]) -> list[World]:
+def three(changed: Mapping[str, Sequence[tuple[float, float]]] = NOTHING, pack: Pack = PACK) -> list[World]:
     """Three worlds that agree but where told otherwise: chances of an indicator by world."""
     return [
         world(f"w{at}", pack, AGREED | {name: chances[at] for name, chances in changed.items()}, at) for at in range(3)
@@ -45,7 +48,7 @@ def test_what_worlds_agree_on_is_counted_within_its_interval() -> None:
 
 
 def test_what_worlds_contradict_one_another_about_weighs_nothing() -> None:
-    found = by_name(PACK, three(A1=((0.2, 0.6), (0.2, 0.6), (0.6, 0.2))))
+    found = by_name(PACK, three({"A1": ((0.2, 0.6), (0.2, 0.6), (0.6, 0.2))}))
     assert found["A1"] == (0.0, "flips")
     assert found["T2"][1] == "counted"
 
@@ -55,7 +58,7 @@ def test_what_says_nothing_weighs_nothing() -> None:
 
 
 def test_evidence_that_speaks_for_innocents_weighs_nothing_rather_than_below_zero() -> None:
-    found = by_name(PACK, three(T2=((0.6, 0.2),) * 3, **{"R3-": ((0.2, 0.6),) * 3}))
+    found = by_name(PACK, three({"T2": ((0.6, 0.2),) * 3, "R3-": ((0.2, 0.6),) * 3}))
     assert found["T2"] == (0.0, "against")
     assert found["R3-"] == (0.0, "against")
 
@@ -73,7 +76,7 @@ def test_what_no_world_tells_keeps_its_weight_and_takes_none_from_others() -> No
 def test_what_asks_by_itself_keeps_its_weight() -> None:
     first = structs.replace(PACK.indicators[0], immediate=True)
     pack = structs.replace(PACK, indicators=(first, *PACK.indicators[1:]))
-    assert by_name(pack, three(pack, A1=((0.6, 0.2),) * 3))["A1"] == (1.0, "immediate")
+    assert by_name(pack, three({"A1": ((0.6, 0.2),) * 3}, pack))["A1"] == (1.0, "immediate")
 
 
 def test_of_two_that_say_the_same_each_weighs_less_than_alone() -> None:
@@ -95,8 +98,8 @@ def _with_first_twice(of: World) -> World:
 
 def test_the_doubt_that_pulls_to_one_unit_grows_with_how_worlds_disagree() -> None:
     """Where worlds differ by one log-odds, the pull is as strong as what they say."""
-    _, _, agreed = weighed(PACK, three(A1=((0.05, 0.8),) * 3))
-    _, _, mean = weighed(PACK, three(A1=((0.01, 0.9), (0.2, 0.6), (0.01, 0.9))))
+    _, _, agreed = weighed(PACK, three({"A1": ((0.05, 0.8),) * 3}))
+    _, _, mean = weighed(PACK, three({"A1": ((0.01, 0.9), (0.2, 0.6), (0.01, 0.9))}))
     assert doubt(mean)[0] == pytest.approx(mean.spread[0] ** 2 + mean.error[0] ** 2)
     assert doubt(mean)[0] > 1.0 > 20.0 * doubt(agreed)[0]
 
