@@ -37,7 +37,7 @@ def loss_of(worlds: list[Stratum], pull: Pull, weights: list[float], levels: lis
             chance = 1.0 / (1.0 + math.exp(-level - sum(w for w, hit in zip(weights, row, strict=True) if hit)))
             total -= float(positives * math.log(chance) + others * math.log(1.0 - chance)) / len(worlds)
     held = zip(weights, pull.target.tolist(), pull.strength.tolist(), strict=True)
-    return total + sum(strength / 2.0 * (weight - target) * (weight - target) for weight, target, strength in held)
+    return total + float(sum(strength / 2.0 * (weight - target) ** 2 for weight, target, strength in held))
 
 
 def naive(worlds: list[Stratum], pull: Pull) -> list[float]:
