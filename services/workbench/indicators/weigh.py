@@ -29,7 +29,7 @@ Why = Literal["counted", "flips", "open", "against", "nothing more", "unmeasured
 """Why an indicator has its weight: it is counted; worlds contradict one another; the interval holds zero; it lies
 against its meaning; beside the others it adds nothing; no world could measure it, or it asks by itself, and so it keeps
 the weight that it has."""
-SOURCE_DISAGREES = 1.0
+DISAGREEMENT = 1.0
 """The standard deviation between worlds, log-odds, at which the pull to one unit is as strong as what worlds say."""
 DIGITS = 2
 """To which weights and intervals are rounded."""
@@ -185,8 +185,8 @@ def _most(mean: Pooled, sign: Floats) -> Floats:
 
 def doubt(mean: Pooled) -> Floats:
     """float64[I]: how far what worlds say of an indicator may be from what the next one says: the variance between
-    worlds and of the mean, against ``SOURCE_DISAGREES``."""
-    return (np.square(mean.spread) + np.square(mean.error)) / SOURCE_DISAGREES**2
+    worlds and of the mean, against ``DISAGREEMENT``."""
+    return (np.square(mean.spread) + np.square(mean.error)) / DISAGREEMENT**2
 
 
 def _beside(strata: Sequence[Stratum], sign: Floats, most: Floats, doubts: Floats) -> tuple[float, Floats]:
