@@ -126,6 +126,7 @@ def test_every_figure_of_the_readme_is_among_the_measurements() -> None:
         "docs/measurements.md",
         "docs/assessment.md",
         "docs/poison.md",
+        "docs/indicators-across-worlds.md",
         "docs/internals/packs.md",
     ],
 )

@@ -77,7 +77,7 @@ def _status(alert: Alert) -> str:
 def _show_finding(finding: Finding, console: Console) -> None:
     parts = [
         ("prior", finding.prior),
-        *((each.indicator, each.weight) for each in (*finding.evidence, *finding.counter_evidence)),
+        *((each.indicator, each.weight) for each in (*finding.evidence, *finding.counter_evidence) if each.weight),
         ("model", finding.model),
     ]
     risk = 1.0 / (1.0 + math.exp(-finding.score)) if finding.score > -700.0 else 0.0
@@ -102,7 +102,7 @@ def _show_evidence(title: str, evidence: tuple[Evidence, ...], console: Console)
             f"{each.measured:g} {each.unit}",
             f"{each.threshold:g}",
             each.window,
-            f"{each.weight:+g}",
+            f"{each.weight:+g}" if each.weight else "said, not counted",
             escape(each.source),
         )
         for each in evidence

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from services.cli.options import Json, fail, print_json
+from services.cli.pack_weigh import weigh
 from services.generator import ConfigurationError
 from services.runtime.files import unreadable
 from services.runtime.progress import Progress
@@ -26,6 +27,7 @@ from services.scorer.rulebook.pack_fixtures import read_fixtures
 from services.scorer.rulebook.ruleset_file import load_ruleset
 
 app = typer.Typer(help="Typology packs: published indicators as data.", no_args_is_help=True)
+app.command()(weigh)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Packs or folders. Not given: all that ship.")]
 Name = Annotated[str, typer.Argument(help=f"A folder, or one of {', '.join(SHIPPED)}.")]
@@ -67,10 +69,12 @@ def show(name: Name, json: Json = False) -> None:
         f"Asks for a review from {needed.indicators_min} indicators of {needed.families_min} families on, at a score "
         f"of {needed.score_min:g}; the prior is {pack.prior:g}. Never on corridor, channel or text alone."
     )
-    table = Table("id", "family", "speaks of", "statement", "measure", "weight", Column("source", overflow="fold"))
+    columns = "id", "family", "speaks of", "statement", "measure", "weight", "interval"
+    table = Table(*columns, Column("source", overflow="fold"))
     for each in pack.indicators:
         table.add_row(
-            each.id, each.family, ", ".join(each.subjects), each.statement, _measure(each), f"{each.weight:+g}",
+            each.id, each.family, ", ".join(each.subjects), each.statement, _measure(each), _weight(each),
+            _interval(each),
             f"{each.source.text} \\[{each.source.tag}] {each.source.url}".rstrip(),
         )  # fmt: skip
     console.print(table)
@@ -167,6 +171,16 @@ def _measure(indicator: Indicator) -> str:
     return "\n".join(
         f"{bound.feature} {'<' if bound.below is not None else '>='} {bound.threshold:g}" for bound in indicator.bounds
     )
+
+
+def _weight(indicator: Indicator) -> str:
+    return f"{indicator.weight:+g}" if indicator.weight else "0: said, not counted"
+
+
+def _interval(indicator: Indicator) -> str:
+    """What the indicator says by itself over worlds, if the pack tells it."""
+    ends = indicator.interval
+    return "" if ends is None else f"{ends[0]:+g} to {ends[1]:+g}"
 
 
 def _described(pack: Pack) -> dict[str, Any]:

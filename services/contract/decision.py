@@ -40,7 +40,7 @@ class Evidence(Struct, frozen=True):
     unit: str
     window: str
     weight: float
-    """Log-odds; below 0 it speaks for an innocent reading."""
+    """Log-odds; below 0 it speaks for an innocent reading, and 0 is said, not counted."""
     reason: str
     source: str
 

@@ -86,7 +86,7 @@ def test_each_lie_about_an_alert_is_found_out_by_its_own_check(seen: Seen) -> No
         ),
         "measure": (structs.replace(finding, evidence=(measured, *others)), ["evidence", "all else in the finding"]),
         "innocent": (
-            structs.replace(finding, counter_evidence=()),
+            structs.replace(finding, counter_evidence=(structs.replace(first, weight=-1.0),)),
             ["counter-evidence", "all else in the finding", "sum"],
         ),
         "model": (structs.replace(finding, model=0.5), ["model part", "all else in the finding", "sum"]),
@@ -94,7 +94,6 @@ def test_each_lie_about_an_alert_is_found_out_by_its_own_check(seen: Seen) -> No
         "headline": (structs.replace(finding, headline="offender"), ["all else in the finding"]),
         "pack": (structs.replace(finding, pack="mule"), ["finding"]),
     }
-    assert finding.counter_evidence
     for lie, (told, expected) in lies.items():
         assert failed(structs.replace(alert, finding=told), seen) == expected, lie
     assert failed(structs.replace(alert, payments=(richer, *alert.payments[1:])), seen) == ["payments"]
@@ -146,9 +145,12 @@ def test_an_alert_is_printed_with_all_that_people_need(seen: Seen) -> None:
     text = shown(alert)
     for each in (*finding.evidence, *finding.counter_evidence):
         (line,) = [line for line in text.splitlines() if line.startswith(f" {each.indicator}: ")]
-        for part in (f"{each.measured:g}", f"{each.threshold:g}", each.window, f"{each.weight:+g}", each.source[:20]):
+        weight = f"{each.weight:+g}" if each.weight else "said, not counted"
+        for part in (f"{each.measured:g}", f"{each.threshold:g}", each.window, weight, each.source[:20]):
             assert part in line, each.indicator
-        assert f"{each.weight:+g} ({each.indicator})" in text
+        assert (f"{each.weight:+g} ({each.indicator})" in text) == bool(each.weight)
+    assert any(each.weight for each in finding.evidence)
+    assert not all(each.weight for each in finding.evidence), "the pack has evidence that weighs nothing"
     assert f"would end without: {', '.join(finding.would_end)}" in text
     assert f"{finding.prior:+g} (prior)" in text
     for payment in alert.payments:

@@ -79,6 +79,20 @@ def test_show_prints_a_pack_for_people_and_for_machines(name: str) -> None:
     assert all(indicator["id"] in shown.stdout for indicator in described["indicators"])
 
 
+def test_show_tells_intervals_and_what_is_said_and_not_counted() -> None:
+    shown = RUNNER.invoke(APP, ["pack", "show", "lsac"], env={"COLUMNS": "400"}).stdout
+    described = orjson.loads(RUNNER.invoke(APP, ["pack", "show", "lsac", "--json"]).stdout)["indicators"]
+    uncounted = 0
+    for each in described:
+        (line,) = [line for line in shown.splitlines() if line.startswith(f"\u2502 {each['id']} ")]
+        assert ("0: said, not counted" in line) == (each["weight"] == 0.0)
+        uncounted += each["weight"] == 0.0
+        if each["interval"] is not None:
+            low, high = each["interval"]
+            assert f"{low:+g} to {high:+g}" in line
+    assert 0 < uncounted < len(described)
+
+
 def test_coverage_names_tests_that_exist_for_every_indicator_and_feature() -> None:
     rows = orjson.loads(RUNNER.invoke(APP, ["pack", "coverage", "--json"]).stdout)
     assert {row["pack"] for row in rows} == set(SHIPPED)

@@ -14,8 +14,8 @@ PAYER, PAYEE = "payer-1", "payee-8"
 
 
 def history() -> list[Payment]:
-    """One of the pack's own fixtures."""
-    (fixture,) = (each for each in read_fixtures(pack_folder("lsac")) if each.name == "positive")
+    """One of the pack's own fixtures: payees of whom some share a phone."""
+    (fixture,) = (each for each in read_fixtures(pack_folder("lsac")) if each.name == "positive-family-operation")
     return list(fixture.payments)
 
 

@@ -91,7 +91,7 @@ def twin(pack: Pack, role: Role, x: list[float], evidence: float) -> tuple[float
         score += each.weight
     told = min(max(abs(evidence) - pack.model.beyond, 0.0), pack.model.limit)
     score += pack.model.weight * math.copysign(told, evidence)
-    raising = [each for each in hits if each.weight > 0]
+    raising = [each for each in hits if not (each.weight < 0 or each.innocent)]
     families = {each.family for each in raising}
     limits = pack.combination
     met = (
@@ -246,3 +246,48 @@ def test_no_smaller_set_of_indicators_would_end_a_review(x: tuple[float, ...], e
         names = [each.indicator for each in finding.evidence]
         smaller = itertools.combinations(names, len(finding.would_end) - 1)
         assert all(asks(without) for without in itertools.islice(smaller, 3_000))
+
+
+def test_what_weighs_nothing_is_said_and_the_score_does_not_count_it() -> None:
+    """Evidence and counter-evidence of one payment weigh nothing: the finding has them, the score does not."""
+    mule = PACKS[SHIPPED.index("mule")]
+    evidence = next(each for each in mule.indicators if each.raises and not each.immediate)
+    against = next(each for each in mule.indicators if each.counters)
+    changed = TEXTS["mule"].replace(f"weight = {against.weight!r}", "weight = 0.0\ninnocent = true", 1)
+    packs = Packs((parse_pack(TEXTS["mule"]), parse_pack(changed, {"indicator": {evidence.id: {"weight": 0.0}}})))
+    x = np.full((1, len(NAMES)), np.nan)
+    for bound in mule.applies:
+        x[0, INDEX[bound.feature]] = bound.threshold
+    for each in (evidence, against):
+        x = np.where(np.isnan(x), at_bounds(each), x)
+    results = evaluated(x, packs=packs)
+    role = next(role for role in ROLES if role in evidence.subjects and role in against.subjects)
+    for finding, weights in zip(
+        (packs.finding(results, 0, at, role) for at in (0, 1)), ((evidence.weight, against.weight), (0.0, 0.0)),
+        strict=True,
+    ):  # fmt: skip
+        assert [(each.indicator, each.weight) for each in finding.evidence] == [(evidence.id, weights[0])]
+        assert [(each.indicator, each.weight) for each in finding.counter_evidence] == [(against.id, weights[1])]
+        assert finding.score == finding.prior + sum(weights)
+
+
+def test_evidence_that_weighs_nothing_is_one_of_the_signs_that_come_together() -> None:
+    """A pack asks where three signs meet and two of them weigh enough; without the third it does not ask."""
+    mule = PACKS[SHIPPED.index("mule")]
+    weights = {each.id: {"weight": 0.0} for each in mule.indicators if each.raises}
+    first = next(each for each in mule.indicators if each.raises)
+    changes = {"indicator": weights | {first.id: {"weight": 9.0}}}
+    packs = Packs((parse_pack(TEXTS["mule"], changes),))
+    draw = np.random.default_rng(3)
+    features = np.array([[draw.choice([np.nan, 0.0, 1.0, *THRESHOLDS[name]]) for name in NAMES] for _ in range(4_000)])
+    features[:, [INDEX[bound.feature] for bound in mule.applies]] = [bound.threshold for bound in mule.applies]
+    for bound in first.bounds:
+        features[:, INDEX[bound.feature]] = at_bounds(first)[0, INDEX[bound.feature]]
+    results = evaluated(features, packs=packs)
+    asked = {False: 0, True: 0}
+    for row, x in enumerate(features.tolist()):
+        for side, role in enumerate(ROLES):
+            _, wanted = twin(packs.packs[0], role, x, 0.0)
+            assert bool(results.review[row, 0, side]) == wanted
+            asked[wanted] += 1
+    assert min(asked.values()) > 20

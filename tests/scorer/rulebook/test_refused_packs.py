@@ -13,15 +13,35 @@ from services.scorer.path.rules.pack_parse import parse_pack
 from services.scorer.rulebook.pack_file import pack_text
 
 LSAC = pack_text("lsac")
+A1, LAST = (
+    next(part for part in LSAC.split("[[") if part.startswith(f'indicator]]\nid = "{each}"')) for each in ("A1", "B1-")
+)
+"""The first indicator, which is evidence, and the last, which speaks for an innocent reading."""
+PRIOR = next(line for line in LSAC.splitlines() if line.startswith("prior = "))
+
+
+def weighing(part: str, weight: str, *more: str) -> str:
+    """An indicator's part of the file, with another weight."""
+    plain = re.sub(r"^(interval|innocent) = .*\n", "", part, flags=re.MULTILINE)
+    return re.sub(r"^weight = .*$", "\n".join([f"weight = {weight}", *more]), plain, flags=re.MULTILINE)
+
+
 BROKEN = [
     ("unknown key", "version = 1\n", 'version = 1\ncolour = "red"\n', "colour"),
     ("no such feature", '"remit_small_share_180d"', '"remit_smal_share"', "indicator A1: there is no feature"),
-    ("infinite", "prior = -7.0", "prior = -inf", "prior"),
+    ("infinite", PRIOR, "prior = -inf", "prior"),
     ("both bounds", "below = -0.5 }", "below = -0.5, at_least = 1.0 }", "indicator A1b"),
-    ("no weight", "weight = 0.4", "weight = 0.0", "indicator R2: weight"),
+    ("no number", A1, weighing(A1, "nan"), "indicator A1: weight"),
+    ("too heavy", A1, weighing(A1, "10.5"), "indicator A1: weight: at most 10"),
+    ("innocent evidence", A1, weighing(A1, "1.0", "innocent = true"), "indicator A1: innocent"),
+    ("an interval that ends before it begins", A1, weighing(A1, "1.0", "interval = [2.0, 1.0]"), "A1: interval"),
+    ("an interval without end", A1, weighing(A1, "1.0", "interval = [1.0, inf]"), "A1: interval"),
+    ("an interval of one", A1, weighing(A1, "1.0", "interval = [1.0]"), "indicator A1"),
+    ("evidence of no weight behind counter-evidence", LAST, weighing(LAST, "0.0"), "counter-evidence"),
     ("a twin id", 'id = "A1b"', 'id = "A1"', "two have the same id"),
     ("too little", "indicators_min = 3", "indicators_min = 2", "indicators_min"),
-    ("counter-evidence first", "weight = 0.4", "weight = -0.4", "counter-evidence"),
+    ("counter-evidence first", A1, weighing(A1, "-0.4"), "counter-evidence"),
+    ("counter-evidence of no weight first", A1, weighing(A1, "0.0", "innocent = true"), "counter-evidence"),
     ("never met", "indicators_min = 3", "indicators_min = 99", "never be met"),
     ("not TOML", "version = 1", "version =", "not TOML"),
     ("a score out of reach", "score_min = 0.0", "score_min = 500.0", "its score reaches"),
@@ -66,6 +86,15 @@ def test_the_hash_covers_content_and_override() -> None:
         parse_pack(LSAC, {"indicator": {"A99": {"weight": 1.0}}})
     with pytest.raises(PackError, match="queue"):
         parse_pack(LSAC, {"queue": "other"})
+
+
+def test_what_weighs_nothing_keeps_its_meaning_and_interval() -> None:
+    said = parse_pack(LSAC.replace(A1, weighing(A1, "0.0", "interval = [-0.2, 0.3]"))).indicators[0]
+    assert (said.raises, said.counters, said.interval) == (True, False, (-0.2, 0.3))
+    said = parse_pack(LSAC.replace(LAST, weighing(LAST, "0.0", "innocent = true"))).indicators[-1]
+    assert (said.raises, said.counters, said.interval) == (False, True, None)
+    silenced = parse_pack(LSAC, {"indicator": {"A1": {"weight": 0.0}}})
+    assert (silenced.indicators[0].weight, silenced.indicators[0].raises) == (0.0, True)
 
 
 def test_a_number_of_any_length_that_a_float_can_be_is_hashed() -> None:

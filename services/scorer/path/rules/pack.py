@@ -2,8 +2,9 @@
 
 A pack speaks of a subject, the payer or the payee of a payment. Its score is a sum of log-odds in a fixed order: the
 prior, then the weight of each indicator that hits, from first to last. Indicators with a weight above zero are
-evidence; those below speak for an innocent reading and are shown beside it. The pack asks for a review when its
-*combination* is met and the score, with what the model adds, reaches ``score_min``: several indicators, of several
+evidence; those below speak for an innocent reading and are shown beside it. One of weight zero is said, and the score
+does not count it; evidence of weight zero is still one of the signs that come together. The pack asks for a review when
+its *combination* is met and the score, with what the model adds, reaches ``score_min``: several indicators, of several
 families, and never of corridor, channel or text alone. An indicator without its feature is ``missing``, never "no".
 """
 
@@ -30,7 +31,8 @@ NO_HIT, HIT, MISSING = 0, 1, 2
 
 
 _INDICATOR = np.dtype(
-    [("pack", "i8"), ("family", "u8"), ("roles", "i8"), ("immediate", "?"), ("weight", "f8")], align=True
+    [("pack", "i8"), ("family", "u8"), ("roles", "i8"), ("immediate", "?"), ("raises", "?"), ("weight", "f8")],
+    align=True,
 )
 """An indicator as the kernel reads it: its pack's place, the bit of its family, the bits of its roles."""
 _PACK = np.dtype(
@@ -81,7 +83,14 @@ class Packs:
         self._silent = flat([pack.silent_when for pack in packs])
         self._silent_of_payee = flat([pack.silent_of_payee_when for pack in packs])
         of_indicator = [
-            (pack, 1 << families.index(each.family), _role_bits(each.subjects), each.immediate, each.weight)
+            (
+                pack,
+                1 << families.index(each.family),
+                _role_bits(each.subjects),
+                each.immediate,
+                each.raises,
+                each.weight,
+            )
             for pack, each in self.indicators
         ]
         of_pack = [(pack.prior, *astuple(pack.combination), *astuple(pack.model)) for pack in packs]
@@ -290,7 +299,7 @@ def _packs_kernel(
             for role in range(2):
                 if indicator.roles >> role & 1:
                     score[p, role] += indicator.weight
-                    if indicator.weight > 0.0:
+                    if indicator.raises:
                         count[p, role] += 1
                         families[p, role] |= indicator.family
                         immediate[p, role] |= indicator.immediate

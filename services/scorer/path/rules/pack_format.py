@@ -52,6 +52,10 @@ class Indicator(Struct, frozen=True, forbid_unknown_fields=True):
     """Goes straight to people, whatever else there is."""
     queue: str = ""
     """Instead of the pack's queue, when it hits."""
+    interval: tuple[float, float] | None = None
+    """What it says by itself over worlds that differ: the 95 % interval of its log ratio (``tocsin pack weigh``)."""
+    innocent: bool = False
+    """Speaks for an innocent reading. Needed only where the weight, being 0, does not say so."""
 
     @property
     def bounds(self) -> tuple[Condition, ...]:
@@ -60,8 +64,13 @@ class Indicator(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def raises(self) -> bool:
-        """Whether it is evidence, rather than counter-evidence."""
-        return self.weight > 0.0
+        """Whether it is evidence, rather than counter-evidence, whatever it weighs."""
+        return not self.counters
+
+    @property
+    def counters(self) -> bool:
+        """Whether it speaks for an innocent reading, whatever it weighs."""
+        return self.weight < 0.0 or self.innocent
 
 
 class Combination(Struct, frozen=True, forbid_unknown_fields=True):

@@ -140,8 +140,8 @@ def _check(file: PackFile) -> None:
         if ids.count(indicator.id) > 1:
             raise PackError(f"{where}: two have the same id")
         _check_indicator(where, indicator)
-    raising = [each.raises for each in file.indicators]
-    if raising != sorted(raising, reverse=True):
+    meanings = [each.counters for each in file.indicators]
+    if meanings != sorted(meanings):
         raise PackError(f"{file.name}: indicator: counter-evidence (a weight below 0) stands after the evidence")
     _check_bounds(f"{file.name}: applies", file.applies)
     _check_bounds(f"{file.name}: silent_when", file.silent_when)
@@ -157,8 +157,13 @@ def _check(file: PackFile) -> None:
 
 
 def _check_indicator(where: str, indicator: Indicator) -> None:
-    if not 0.0 < abs(indicator.weight) <= WEIGHT_MAX:
-        raise PackError(f"{where}: weight: not 0, and at most {WEIGHT_MAX:g} either way")
+    if not abs(indicator.weight) <= WEIGHT_MAX:
+        raise PackError(f"{where}: weight: at most {WEIGHT_MAX:g} either way")
+    if indicator.innocent and indicator.weight > 0.0:
+        raise PackError(f"{where}: innocent: counter-evidence has no weight above 0")
+    ends = indicator.interval
+    if ends is not None and not (-math.inf < ends[0] <= ends[1] < math.inf):
+        raise PackError(f"{where}: interval: two finite ends, the lower first")
     if not indicator.raises and (indicator.immediate or indicator.queue):
         raise PackError(f"{where}: immediate, queue: only of evidence")
     if len(set(indicator.subjects)) < len(indicator.subjects):

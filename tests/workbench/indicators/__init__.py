@@ -1,0 +1,1 @@
+"""Indicators across worlds."""
