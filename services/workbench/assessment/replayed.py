@@ -38,6 +38,11 @@ class Batch(NamedTuple):
     """float64[n, len(FEATURES)]."""
 
     @property
+    def subject_to_pack(self) -> Flags:
+        """bool[n]: which payments are remittances, or may be: where no border is told, none is excluded."""
+        return np.asarray(self.features[:, INDEX["is_remittance"]] != 0.0)
+
+    @property
     def remittances(self) -> Flags:
         """bool[n]: which payments a pack for remittances applies to."""
         return np.asarray(self.features[:, INDEX["is_remittance"]] == 1.0)

@@ -31,7 +31,8 @@ _ROWS = 16_384
 
 
 class UnderPack(NamedTuple):
-    """n payments under a pack, in order; columns of two are of payer and payee."""
+    """n payments that a pack applies to, or may (``Batch.subject_to_pack``), in order; columns of two are of payer and
+    payee."""
 
     event_ms: Whole
     accounts: Whole
@@ -44,7 +45,7 @@ class UnderPack(NamedTuple):
 
 def under_pack(batch: Batch) -> UnderPack:
     """Those of a batch."""
-    rows = np.flatnonzero(batch.remittances)
+    rows = np.flatnonzero(batch.subject_to_pack)
     payers, payees = (np.ascontiguousarray(each[rows]) for each in batch.digests)
     return UnderPack(
         np.ascontiguousarray(batch.event_ms[rows]), batch.accounts[rows], payers, payees, batch.lines[rows],

@@ -47,6 +47,9 @@ PARTS = 2
 EARLIER = 0.03
 """Share of earlier rows that are learned, and the weight of each; a subject's last one has the weight 1."""
 EARLIER_WEIGHT = 0.25
+TWIN_WEIGHT = 10.0
+"""Of an innocent subject that is made like one of the kind (``twin_of``), where a stream tells of such: there are few,
+and they are who must not be burdened."""
 OTHERS_MAX = 150_000
 """Rows of other subjects of a side that are learned at most: some 240 MB."""
 _NAMES = PAYER_SUBJECT_NAMES, PAYEE_SUBJECT_NAMES
@@ -142,7 +145,7 @@ class SubjectLearner:
             added_up = AddedUp()
             for found in each.spool.pieces(share):
                 for at, features in enumerate(added_up.first(found, _evidence_of(without, found))):
-                    sides[at].take(found, at, features, *each.truth_of(found.lines[:, at], at))
+                    sides[at].take(found, at, features, *each.truth_of(found.lines[:, at], at), each.twin)
             for side in sides:
                 side.end()
         schema = subject_schema_hash()
@@ -169,7 +172,7 @@ class SubjectLearner:
                     for at, features in enumerate(added_up.first(found, _evidence_of(without, found)))
                 ]
                 for at, leads in enumerate(added_up.second(found, worth)):
-                    sides[at].take(found, at, leads, *each.truth_of(found.lines[:, at], at))
+                    sides[at].take(found, at, leads, *each.truth_of(found.lines[:, at], at), each.twin)
             for side in sides:
                 side.end()
         rows = [_told(side.rows()) for side in sides]
@@ -191,7 +194,7 @@ class _Known:
     def __init__(self, spool: Spool, portion: float) -> None:
         self.spool, self.name, truth = spool, spool.stream.name, spool.stream.truth
         self._untold_is_negative = tuple(role in truth.others_negative for role in ROLES)
-        self._positive = truth.positive
+        self._positive, self.twin = truth.positive, truth.twin & ~truth.positive
         drawn = np.array([digest64(line.account) / 2**64 for line in truth.lines] + [0.0])
         self._hidden = truth.positive & (drawn >= portion)
         self.cases = int((truth.positive & truth.is_payer & ~self._hidden).sum())
@@ -231,25 +234,30 @@ class Examples:
         self._met = np.zeros(1_024, dtype=np.int8)
         """Of each account: 0 before it was met, 1 when it is negative, 2 when it is positive."""
         self._part = np.zeros(1_024, dtype=np.int8)
+        self._weight = np.ones(1_024)
 
-    def take(self, found: UnderPack, side: int, features: Floats, known: Flags, positive: Flags) -> None:
-        """Take n rows in order; those of which no truth is ``known`` are left out."""
+    def take(self, found: UnderPack, side: int, features: Floats, known: Flags, positive: Flags, twin: Flags) -> None:
+        """Take n rows in order; those of which no truth is ``known`` are left out. ``twin`` says of each line of the
+        truth whether it is of a twin."""
+        weights = np.where(twin[found.lines[:, side]], TWIN_WEIGHT, 1.0)
         accounts, parts = found.accounts[:, side], _part_of(found.payees if side else found.payers)
         earlier = known & (self._draw.random(len(accounts)) < EARLIER)
-        self._keep(features[earlier], positive[earlier], EARLIER_WEIGHT, parts[earlier])
+        self._keep(features[earlier], positive[earlier], EARLIER_WEIGHT * weights[earlier], parts[earlier])
         if len(accounts) and accounts.max() >= len(self._met):
             more = max(len(self._met), int(accounts.max()) + 1 - len(self._met))
             self._last = np.concatenate([self._last, np.empty((more, self._width), dtype=np.float32)])
             self._met = np.concatenate([self._met, np.zeros(more, dtype=np.int8)])
             self._part = np.concatenate([self._part, np.zeros(more, dtype=np.int8)])
+            self._weight = np.concatenate([self._weight, np.ones(more)])
         self._last[accounts[known]] = features[known]  # of several rows of an account, the last is kept
         self._met[accounts[known]] = 1 + positive[known]
         self._part[accounts[known]] = parts[known]
+        self._weight[accounts[known]] = weights[known]
 
     def end(self) -> None:
         """The stream is over: every subject's last row counts in full."""
         met = self._met > 0
-        self._keep(self._last[met], self._met[met] == 2, 1.0, self._part[met])
+        self._keep(self._last[met], self._met[met] == 2, self._weight[met], self._part[met])
         self.begin()
 
     def rows(self, without: int | None = None) -> Rows:
@@ -261,11 +269,11 @@ class Examples:
         weights = np.where(positive, weights, weights / self._sample)
         return Rows(features[chosen], positive[chosen], weights[chosen])
 
-    def _keep(self, rows: NDArray[Any], positive: Flags, weight: float, parts: NDArray[Any]) -> None:
+    def _keep(self, rows: NDArray[Any], positive: Flags, weights: Floats, parts: NDArray[Any]) -> None:
         found = _Kept(
             rows.astype(np.float32),
             positive,
-            np.full(len(positive), weight),
+            weights,
             parts.astype(np.int8),
             self._draw.random(len(positive)),
         )

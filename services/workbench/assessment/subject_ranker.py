@@ -84,7 +84,7 @@ class SubjectRanker:
         scores = np.full((len(batch.features), 2), -np.inf)
         found = under_pack(batch)
         if len(found.event_ms):
-            scores[batch.remittances] = self._risks(found)
+            scores[batch.subject_to_pack] = self._risks(found)
         return {COMBINED: scores}
 
     def _risks(self, found: UnderPack) -> Floats:

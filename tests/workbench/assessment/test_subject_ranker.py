@@ -13,20 +13,28 @@ from services.scorer.path.scoring.subject_model import SubjectModel
 from services.workbench.assessment import subject_ranker
 from services.workbench.assessment.replayed import Labelled
 from services.workbench.assessment.spool import Spool, UnderPack, under_pack
-from services.workbench.assessment.subject_learner import CASES_MIN, EARLIER_WEIGHT, PARTS, Examples, SubjectLearner
+from services.workbench.assessment.subject_learner import (
+    CASES_MIN,
+    EARLIER_WEIGHT,
+    PARTS,
+    TWIN_WEIGHT,
+    Examples,
+    SubjectLearner,
+)
 from services.workbench.assessment.subject_ranker import CASES_HALF, SubjectRanker
 from services.workbench.assessment.worlds import Worlds
 from tests.workbench.assessment.folders import RULESET
 
 WIDTH = 3
+NO_TWIN = np.zeros(1, dtype=np.bool_)
 
 
-def payments(accounts: Whole, lines: Whole | None = None) -> UnderPack:
+def payments(accounts: Whole) -> UnderPack:
     """Payments of ``accounts`` to themselves, of which only these are looked at."""
     n = len(accounts)
     digests, both = np.zeros((n, 2), dtype=np.uint64), np.stack([accounts, accounts], axis=1)
     digests[:, 1] = accounts.astype(np.uint64) << np.uint64(32)
-    return UnderPack(np.arange(n), both, digests, digests, both if lines is None else lines, np.empty((n, 0)))
+    return UnderPack(np.arange(n), both, digests, digests, np.zeros_like(both), np.empty((n, 0)))
 
 
 def _quiet(_: Any) -> None:
@@ -56,8 +64,8 @@ def test_without_own_labels_the_model_that_ships_ranks_alone(streams: list[Label
     first = ranker.take(batch)["combined"]
     ranker.begin()
     assert np.array_equal(ranker.take(batch)["combined"], first)
-    assert np.isfinite(first[batch.remittances]).all()
-    assert np.isneginf(first[~batch.remittances]).all()
+    assert np.isfinite(first[batch.subject_to_pack]).all()
+    assert np.isneginf(first[~batch.subject_to_pack]).all()
 
 
 def test_own_cases_take_over_gradually(streams: list[Labelled], learned: SubjectModel) -> None:
@@ -68,7 +76,8 @@ def test_own_cases_take_over_gradually(streams: list[Labelled], learned: Subject
     assert [model.hash for _, model in mixed._mixed] == [shipped.hash, learned.hash]
     batch = next(streams[1].batches(_quiet))
     said = [
-        ranker.take(batch)["combined"][batch.remittances] for ranker in (mixed, *map(SubjectRanker, (learned, shipped)))
+        ranker.take(batch)["combined"][batch.subject_to_pack]
+        for ranker in (mixed, *map(SubjectRanker, (learned, shipped)))
     ]
     cases = sum(int((each.truth.positive & each.truth.is_payer).sum()) for each in streams)
     part = cases / (cases + CASES_HALF)
@@ -87,11 +96,11 @@ def test_a_subject_of_whom_the_pack_is_silent_stands_below_all_others(
 ) -> None:
     ranker = SubjectRanker(learned)
     batch = next(streams[0].batches(_quiet))
-    features = batch.features[batch.remittances]
+    features = batch.features[batch.subject_to_pack]
     silent = ranker._pack.evaluate(features, np.zeros(len(features))).silent[:, 0, 0]
     assert silent.any()
     assert not silent.all()
-    scores = ranker.take(batch)["combined"][batch.remittances, 0]
+    scores = ranker.take(batch)["combined"][batch.subject_to_pack, 0]
     assert scores[silent].max() < scores[~silent].min()
     assert subject_ranker.LEAST_RISK < 0.0
 
@@ -101,7 +110,7 @@ def test_the_last_row_of_a_subject_counts_in_full_and_a_sample_of_earlier_ones_l
     accounts = np.array([0, 5_000, 0, 7])
     features = np.arange(4.0)[:, None] * np.ones(WIDTH)
     known, positive = np.array([True, True, True, False]), np.array([True, False, True, False])
-    examples.take(payments(accounts), 0, features, known, positive)
+    examples.take(payments(accounts), 0, features, known, positive, NO_TWIN)
     examples.end()
     rows = examples.rows()
     last = rows.weights == 1.0
@@ -117,7 +126,7 @@ def test_what_is_kept_of_others_weighs_as_much_as_what_was_met() -> None:
         accounts = np.arange(at, met, 4) // 4
         positive = accounts < 3
         found, known = payments(accounts), np.ones(len(accounts), dtype=np.bool_)
-        examples.take(found, 1, np.zeros((len(accounts), WIDTH)), known, positive)
+        examples.take(found, 1, np.zeros((len(accounts), WIDTH)), known, positive, NO_TWIN)
         examples.end()
     rows = examples.rows()
     assert (~rows.positive).sum() <= most
@@ -129,7 +138,7 @@ def test_what_is_kept_of_others_weighs_as_much_as_what_was_met() -> None:
 def test_a_part_is_left_out_by_account() -> None:
     examples = Examples(WIDTH)
     accounts = np.arange(6)
-    examples.take(payments(accounts), 0, accounts[:, None] * np.ones(WIDTH), accounts >= 0, accounts < 3)
+    examples.take(payments(accounts), 0, accounts[:, None] * np.ones(WIDTH), accounts >= 0, accounts < 3, NO_TWIN)
     examples.end()
     kept = [examples.rows(without=part).features for part in range(PARTS)]
     assert [sorted(set(each[:, 0].tolist())) for each in kept] == [[1.0, 3.0, 5.0], [0.0, 2.0, 4.0]]
@@ -145,4 +154,14 @@ def test_what_was_kept_on_disk_comes_back(streams: list[Labelled], tmp_path: Pat
             first = first.astype(np.float32).astype(np.float64)
         assert np.array_equal(first, second, equal_nan=name == "features"), name
     batch = next(streams[0].batches(_quiet))
-    assert np.array_equal(under_pack(batch).features, batch.features[batch.remittances], equal_nan=True)
+    assert np.array_equal(under_pack(batch).features, batch.features[batch.subject_to_pack], equal_nan=True)
+
+
+def test_twins_count_more_than_others_so_that_they_are_told_apart() -> None:
+    examples = Examples(WIDTH)
+    accounts, known = np.arange(3), np.ones(3, dtype=np.bool_)
+    found = payments(accounts)._replace(lines=np.stack([accounts, accounts], axis=1))
+    examples.take(found, 0, np.zeros((3, WIDTH)), known, accounts == 0, np.array([False, True, False]))
+    examples.end()
+    rows = examples.rows()
+    assert rows.weights[rows.weights >= 1.0].tolist() == [1.0, TWIN_WEIGHT, 1.0]
