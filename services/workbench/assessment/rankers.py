@@ -16,7 +16,7 @@ from msgspec import structs
 from models.kinds.kind import Share
 from models.measures import Floats, Whole
 from services.contract.payment import Role
-from services.scorer.path.features.registry import INDEX, feature_schema_hash
+from services.scorer.path.features.registry import COUNTRY_FEATURES, INDEX, feature_schema_hash
 from services.scorer.path.rules.pack import Packs
 from services.scorer.path.rules.pack_format import ROLES
 from services.scorer.path.rules.pack_parse import parse_pack
@@ -28,8 +28,6 @@ from services.workbench.assessment.train import TruthTrainer
 
 VARIANTS = ("rules", "model", "combined")
 ANY_SCORE = -1_000.0
-CORRIDOR_FEATURES = ("corridor_is_new", "payer_corridors", "payee_corridors", "payee_country_entropy_180d")
-"""What knows countries: everything else is relative to the corridor, or does not look at it."""
 CORRIDOR_INDICATORS = ("R4", "B2")
 
 Tell = Callable[[str], None]
@@ -121,7 +119,7 @@ class HighestPayment:
         self._schema, self._kind, self._seed = feature_schema_hash(ruleset.parameters), kind, seed
         self._parts: list[Scorers] = []
         self._parts_count = parts
-        self._hidden = CORRIDOR_FEATURES if blind else ()
+        self._hidden = COUNTRY_FEATURES if blind else ()
         self._scorers = Scorers(untrained_model(self._schema), lsac_without_threshold(blind), self._hidden)
 
     def learn(self, streams: Sequence[Labelled], tell: Tell, share: Share) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from models.kinds.kind import Share
 from models.measures import Cut, Flags, Floats, Ranking
 from services.generator import AccountTruth, Configuration
-from services.scorer.path.features.registry import feature_schema_hash
+from services.scorer.path.features.registry import COUNTRY_FEATURES, feature_schema_hash
 from services.scorer.path.rules.pack import Packs
 from services.scorer.path.rules.pack_format import ROLES
 from services.scorer.path.rules.pack_parse import parse_pack
@@ -20,7 +20,7 @@ from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.rulebook.pack_file import pack_text
 from services.workbench.assessment.figures import PRECISION, REGULAR_PAYMENTS, budget_of, expectation
 from services.workbench.assessment.paths import Paths
-from services.workbench.assessment.rankers import CORRIDOR_FEATURES, VARIANTS, Scorers, Tell, lsac_without_threshold
+from services.workbench.assessment.rankers import VARIANTS, Scorers, Tell, lsac_without_threshold
 from services.workbench.assessment.replayed import Labelled
 from services.workbench.assessment.sources import Generated
 from services.workbench.assessment.standings import Standings, Subjects
@@ -126,8 +126,8 @@ def train(options: Options, ruleset: Ruleset, tell: Tell, share: Share) -> tuple
     tell(f"learning {trainer.examples:,} examples")
     model = trainer.model(options.kind, schema, share)
     tell("learning them again, blind to countries")
-    blind_model = trainer.model(options.kind, schema, share, CORRIDOR_FEATURES)
-    blind_scorers = Scorers(blind_model, lsac_without_threshold(blind=True), CORRIDOR_FEATURES)
+    blind_model = trainer.model(options.kind, schema, share, COUNTRY_FEATURES)
+    blind_scorers = Scorers(blind_model, lsac_without_threshold(blind=True), COUNTRY_FEATURES)
     return Scorers(model, lsac_without_threshold()), blind_scorers
 
 

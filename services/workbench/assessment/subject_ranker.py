@@ -16,9 +16,9 @@ from models.measures import Flags, Floats, Whole
 from services.contract.errors import MissingExtra
 from services.scorer.path.rules.pack_format import ROLES
 from services.scorer.path.rules.ruleset import Ruleset
-from services.scorer.path.subjects.facts import SUBJECT_NAMES, facts_of
+from services.scorer.path.subjects.facts import PAYEE_SUBJECT_NAMES, PAYER_SUBJECT_NAMES, facts_of
 from services.scorer.path.subjects.kernel import SubjectBatch
-from services.scorer.path.subjects.state import SubjectState, add_up
+from services.scorer.path.subjects.state import PayeeSubjects, PayerSubjects
 from services.workbench.assessment.rankers import HighestPayment, Ranker, Tell
 from services.workbench.assessment.replayed import Batch, Labelled
 from services.workbench.assessment.truth import NO_LINE, Truth
@@ -38,6 +38,8 @@ PARAMETERS: dict[str, Any] = {
 EARLIER = 0.05
 """Share of earlier rows that are learned, and the weight of each; a subject's last one has the weight 1."""
 EARLIER_WEIGHT = 0.25
+_NAMES = PAYER_SUBJECT_NAMES, PAYEE_SUBJECT_NAMES
+"""In the order of ``ROLES``."""
 
 
 class SubjectRanker:
@@ -57,7 +59,7 @@ class SubjectRanker:
     def __init__(self, payments: HighestPayment, seed: int = 1) -> None:
         self._payments, self._seed = payments, seed
         self._models: list[Any] = []
-        self._state = SubjectState()
+        self.begin()
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -72,7 +74,7 @@ class SubjectRanker:
         ImportError
             When LightGBM is not installed.
         """
-        draw, sides = np.random.default_rng(self._seed), (Examples(), Examples())
+        draw, sides = np.random.default_rng(self._seed), [Examples(names) for names in _NAMES]
         for stream in streams:
             tell(f"adding {stream.name} up to learn from it")
             self.begin()
@@ -84,15 +86,15 @@ class SubjectRanker:
                 for at, side in enumerate(sides):
                     known, positive = _truth_of(batch.lines[rows, at], stream.truth, at)
                     earlier = draw.random(len(rows)) < EARLIER
-                    side.take(batch.accounts[rows, at], features[:, at], known, positive, earlier)
+                    side.take(batch.accounts[rows, at], features[at], known, positive, earlier)
             for side in sides:
                 side.end()
         tell(f"learning {len(sides[0]):,} rows of payers and {len(sides[1]):,} of payees")
-        self._models = [_fitted(*side.examples()) for side in sides]
+        self._models = [_fitted(side.names, *side.examples()) for side in sides]
 
     def begin(self) -> None:
         """As ``Ranker``."""
-        self._state = SubjectState()
+        self._payees, self._payers = PayeeSubjects(), PayerSubjects()
 
     def take(self, batch: Batch) -> Mapping[str, Floats]:
         """As ``Ranker``."""
@@ -103,11 +105,11 @@ class SubjectRanker:
         if len(rows):
             features = self._added_up(batch, rows)
             for at, model in enumerate(self._models):
-                scores[rows, at] = model.predict(features[:, at], raw_score=True, num_threads=1)
+                scores[rows, at] = model.predict(features[at], raw_score=True, num_threads=1)
         return {SUBJECTS: scores}
 
-    def _added_up(self, batch: Batch, rows: Whole, learning: bool = False) -> Floats:
-        """float64[n, 2, S] after each of the payments ``rows``, which are the next ones."""
+    def _added_up(self, batch: Batch, rows: Whole, learning: bool = False) -> tuple[Floats, Floats]:
+        """float64[n, S] of payers and of payees, after each of the payments ``rows``, which are the next ones."""
         evidence = self._payments.evidence(batch, learning)
         under_pack = SubjectBatch(
             np.ascontiguousarray(batch.event_ms[rows]),
@@ -116,7 +118,8 @@ class SubjectRanker:
             facts_of(batch.features[rows]),
             evidence[rows],
         )
-        return add_up(under_pack, self._state)
+        of_payees, others = self._payees.add_up(under_pack)
+        return self._payers.add_up(under_pack, others), of_payees
 
 
 def rankers_of(ruleset: Ruleset, kind: str, learns: bool, blind: bool = False) -> list[Ranker]:
@@ -128,9 +131,10 @@ def rankers_of(ruleset: Ruleset, kind: str, learns: bool, blind: bool = False) -
 
 
 class Examples:
-    """What is learned of the subjects of one side."""
+    """What is learned of the subjects of one side, whose features have ``names``."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
         self._rows: list[Floats] = []
         self._labels: list[Flags] = []
         self._weights: list[Floats] = []
@@ -141,7 +145,7 @@ class Examples:
 
     def begin(self) -> None:
         """Another stream begins."""
-        self._last = np.empty((1_024, len(SUBJECT_NAMES)))
+        self._last = np.empty((1_024, len(self.names)))
         self._met = np.zeros(1_024, dtype=np.int8)
         """Of each account: 0 before it was met, 1 when it is negative, 2 when it is positive."""
 
@@ -178,11 +182,11 @@ def _truth_of(lines: Whole, truth: Truth, side: int) -> tuple[Flags, Flags]:
     return known, np.asarray(truth.positive[lines])
 
 
-def _fitted(features: Floats, labels: Flags, weights: Floats) -> Any:
+def _fitted(names: Sequence[str], features: Floats, labels: Flags, weights: Floats) -> Any:
     """A boosting over subject features."""
     try:
         import lightgbm
     except (ImportError, OSError) as error:  # OSError: without the OpenMP runtime that it links to
         raise MissingExtra("ranking subjects needs LightGBM: pip install 'tocsin[boosting]'") from error
-    data = lightgbm.Dataset(features, label=labels.astype(np.float64), weight=weights, feature_name=list(SUBJECT_NAMES))
+    data = lightgbm.Dataset(features, label=labels.astype(np.float64), weight=weights, feature_name=list(names))
     return lightgbm.train(PARAMETERS, data, num_boost_round=ROUNDS)

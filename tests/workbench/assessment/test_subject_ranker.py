@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.scorer.path.subjects.facts import FACTS, SUBJECT_NAMES
-from services.workbench.assessment.rankers import CORRIDOR_FEATURES, HighestPayment
+from services.scorer.path.subjects.facts import PAYER_SUBJECT_NAMES
+from services.workbench.assessment.rankers import HighestPayment
 from services.workbench.assessment.subject_ranker import EARLIER_WEIGHT, Examples, SubjectRanker, rankers_of
 from tests.workbench.assessment.folders import RULESET
 
@@ -22,15 +22,11 @@ def test_subjects_are_ranked_where_boosted_models_learn(kind: str, learns: bool,
     assert len(rankers_of(RULESET, kind, learns)) == rankers
 
 
-def test_no_fact_knows_countries() -> None:
-    assert not set(FACTS) & set(CORRIDOR_FEATURES)
-
-
 def test_the_last_row_of_a_subject_counts_in_full_and_a_sample_of_earlier_ones_less() -> None:
-    examples = Examples()
+    examples = Examples(PAYER_SUBJECT_NAMES)
     examples.begin()
     accounts = np.array([0, 5_000, 0, 7])
-    features = np.arange(4.0)[:, None] * np.ones(len(SUBJECT_NAMES))
+    features = np.arange(4.0)[:, None] * np.ones(len(PAYER_SUBJECT_NAMES))
     known, positive = np.array([True, True, True, False]), np.array([True, False, True, False])
     examples.take(accounts, features, known, positive, earlier=np.array([True, False, False, True]))
     examples.end()

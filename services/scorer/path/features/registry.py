@@ -89,6 +89,10 @@ PAYEE_HOP: tuple[Feature, ...] = (
 FEATURES: tuple[Feature, ...] = (*PAYER_HOP, *PAYEE_HOP, *(feature for feature, _ in DERIVED))
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 INDEX: dict[str, int] = {name: position for position, name in enumerate(NAMES)}
+COUNTRY_FEATURES: tuple[str, ...] = (
+    "corridor_is_new", "payer_corridors", "payee_corridors", "payee_country_entropy_180d",
+)  # fmt: skip
+"""What knows countries as such: everything else is relative to the corridor, or does not look at it."""
 
 
 def _places(name: str, features: Iterable[str]) -> Any:

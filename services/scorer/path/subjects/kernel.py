@@ -1,4 +1,4 @@
-"""The subject hop's kernel. Compiled by numba: no fastmath, fixed order of operations, float64 throughout."""
+"""The kernels of subjects, one a side. Compiled by numba: no fastmath, and a fixed order of operations."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from services.scorer.path.subjects.rows import ADDED, OTHERS
 _DECAY = 0.6931471805599453 / HALF_LIFE_MS
 _EVIDENCE = ADDED - 1
 _PAYMENTS, _PAYMENTS_180D, _COUNTERPARTIES, _ADDED_AT = range(4)
-_OTHERS_AT = _ADDED_AT + 3 * ADDED
-_PAYERS_AT = _OTHERS_AT + 2 * OTHERS
+_SIDE_AT = _ADDED_AT + 3 * ADDED
+_WEIGHT_MIN = 1e-30
+"""Below, what was known is too long ago to be told from noise, and counts as never told."""
 
 
 class SubjectBatch(NamedTuple):
@@ -31,46 +32,40 @@ class SubjectBatch(NamedTuple):
     """float64[n]: what the model of payments says of each beyond its bias, log-odds; NaN without a model."""
 
 
-class Rows(NamedTuple):
-    """What the kernel updates: rows of both sides, by slot."""
+@njit(cache=True)
+def payee_kernel(batch: SubjectBatch, slots: Any, rows: Any, payers_of: Any, out: Any, others: Any) -> None:
+    """Add n payments up for their payees: ``rows`` and ``payers_of`` by ``slots`` (int64[n]), ``out`` float64[n, S],
+    ``others`` float64[n, OTHERS]. For each, in this order:
 
-    payers: Any
-    others: Any
-    """``OTHERS_ROW``, by the payers' slots."""
-    payees: Any
-    payers_of: Any
-    """``PAYERS_ROW``, by the payees' slots."""
+    1. Its facts are added up, the model's evidence among them.
+    2. What other payers' words are at the payee is read, before this payment and without this payer.
+    3. The payer's own word takes in this payment's evidence.
+    """
+    values = np.empty(ADDED, dtype=np.float32)
+    for i in range(len(slots)):
+        row, words = rows[slots[i]], payers_of[slots[i]]
+        evidence = bounded(batch.evidence[i])
+        _take_values(values, batch.facts[i], evidence)
+        _add(row, values, batch.event_ms[i], batch.payers[i])
+        _read_words(words, row.last_ms, batch.payers[i, 0], True, others[i])
+        if not np.isnan(evidence):
+            _leave(words, batch.payers[i, 0], evidence, row.last_ms)
+        _write(out[i], row)
+        _read_words(words, row.last_ms, np.uint64(0), False, out[i, _SIDE_AT:])
 
 
 @njit(cache=True)
-def add_up_kernel(batch: SubjectBatch, payer_slots: Any, payee_slots: Any, rows: Rows, out: Any) -> None:
-    """Add n payments up; ``out`` is float64[n, 2, S]. For each, in this order:
-
-    1. Both sides' facts are added up, the model's evidence among them.
-    2. What other payers left at the payee is read, before this payment and without this payer.
-    3. The payer's own evidence, which is its running mean and nothing of others', is left at the payee.
-    4. What was read is added up for the payer.
-    """
-    values, summary = np.empty(ADDED), np.empty(OTHERS)
-    for i in range(len(payer_slots)):
-        values[:_EVIDENCE] = batch.facts[i]
-        values[_EVIDENCE] = bounded(batch.evidence[i])
-        payer, payee = rows.payers[payer_slots[i]], rows.payees[payee_slots[i]]
-        others, payers_of = rows.others[payer_slots[i]], rows.payers_of[payee_slots[i]]
-        factor = _add(payer, values, batch.event_ms[i], batch.payees[i])
-        _add(payee, values, batch.event_ms[i], batch.payers[i])
-        _read_payers(payers_of, payee.last_ms, batch.payers[i, 0], True, summary)
-        weight = payer.weight[_EVIDENCE]
-        if weight > 0.0:
-            _leave(payers_of, batch.payers[i, 0], payer.total[_EVIDENCE] / weight, payee.last_ms)
-        _add_summary(others, summary, factor, payer.payments == 1)
-        _write(out[i, 0], payer)
-        _write(out[i, 1], payee)
-        _write_others(out[i, 0], others)
-        out[i, 0, _PAYERS_AT:] = np.nan
-        out[i, 1, _OTHERS_AT:_PAYERS_AT] = np.nan
-        _read_payers(payers_of, payee.last_ms, np.uint64(0), False, summary)
-        out[i, 1, _PAYERS_AT:] = summary
+def payer_kernel(batch: SubjectBatch, others: Any, slots: Any, rows: Any, others_at: Any, out: Any) -> None:
+    """Add n payments up for their payers: ``rows`` and ``others_at`` by ``slots`` (int64[n]), ``out`` float64[n, S].
+    ``others`` is float64[n, OTHERS], as the payees' side read it."""
+    values = np.empty(ADDED, dtype=np.float32)
+    for i in range(len(slots)):
+        row, second = rows[slots[i]], others_at[slots[i]]
+        _take_values(values, batch.facts[i], bounded(batch.evidence[i]))
+        factor = _add(row, values, batch.event_ms[i], batch.payees[i])
+        _add_others(second, others[i], factor, row.payments == 1)
+        _write(out[i], row)
+        _write_others(out[i], second)
 
 
 @njit(cache=True)
@@ -79,6 +74,14 @@ def bounded(evidence: float) -> float:
     if evidence > EVIDENCE_MAX:
         return EVIDENCE_MAX
     return -EVIDENCE_MAX if evidence < -EVIDENCE_MAX else evidence
+
+
+@njit(cache=True)
+def _take_values(values: Any, facts: Any, evidence: float) -> None:
+    """What is added up of a payment, rounded to float32."""
+    for j in range(_EVIDENCE):
+        values[j] = np.float32(facts[j])
+    values[_EVIDENCE] = np.float32(evidence)
 
 
 @njit(cache=True)
@@ -98,41 +101,44 @@ def _add(row: Any, values: Any, event_ms: int, counterparty: Any) -> float:
     row.counterparties[np.int64(bit >> np.uint64(6))] |= np.uint64(1) << (bit & np.uint64(63))
     for j in range(ADDED):
         value = values[j]
-        row.total[j] *= factor
-        row.weight[j] *= factor
+        total, weight = row.total[j] * factor, np.float64(row.weight[j]) * factor
+        if weight < _WEIGHT_MIN:
+            total, weight = 0.0, 0.0
         if not np.isnan(value):
-            row.total[j] += value
-            row.weight[j] += 1.0
+            total += np.float64(value)
+            weight += 1.0
             row.last[j] = value
             if not row.maximum[j] >= value:
                 row.maximum[j] = value
+        row.total[j] = total
+        row.weight[j] = np.float32(weight)
     return float(factor)
 
 
 @njit(cache=True)
-def _add_summary(others: Any, summary: Any, factor: float, first: bool) -> None:
+def _add_others(second: Any, others: Any, factor: float, first: bool) -> None:
     """Take what was read at a payee into a payer's sums."""
     for j in range(OTHERS):
         if first:
-            others.maximum[j] = np.nan
-        others.total[j] *= factor
-        others.weight[j] *= factor
-        if not np.isnan(summary[j]):
-            others.total[j] += summary[j]
-            others.weight[j] += 1.0
-            if not others.maximum[j] >= summary[j]:
-                others.maximum[j] = summary[j]
+            second.maximum[j] = np.nan
+        second.total[j] *= factor
+        second.weight[j] *= factor
+        if not np.isnan(others[j]):
+            second.total[j] += others[j]
+            second.weight[j] += 1.0
+            if not second.maximum[j] >= others[j]:
+                second.maximum[j] = others[j]
 
 
 @njit(cache=True)
-def _read_payers(row: Any, now_ms: int, payer: Any, without: bool, summary: Any) -> None:
-    """The highest, the mean and the number of what payers left, each damped by its age; ``without`` this ``payer``."""
+def _read_words(row: Any, now_ms: int, payer: Any, without: bool, summary: Any) -> None:
+    """The highest, the mean and the number of payers' words, each damped by its age; ``without`` this ``payer``."""
     highest, total, number = np.nan, 0.0, 0
     for k in range(row.number):
-        each = row.payers[k]
-        if without and each.digest == payer:
+        word = row.words[k]
+        if without and word.digest == payer:
             continue
-        evidence = each.evidence * np.exp(-(now_ms - each.ms) * _DECAY)
+        evidence = word.total / word.weight * np.exp(-(now_ms - word.ms) * _DECAY)
         if not highest >= evidence:
             highest = evidence
         total += evidence
@@ -144,22 +150,27 @@ def _read_payers(row: Any, now_ms: int, payer: Any, without: bool, summary: Any)
 
 @njit(cache=True)
 def _leave(row: Any, payer: Any, evidence: float, now_ms: int) -> None:
-    """Put a payer first among those of a payee; of too many, the one that paid the longest ago goes."""
+    """Take evidence into a payer's word, and put that first; of too many, the one given the longest ago goes."""
     at = 0
-    while at < row.number and row.payers[at].digest != payer:
+    while at < row.number and row.words[at].digest != payer:
         at += 1
-    if at == row.number:
-        if row.number < PAYERS:
-            row.number += 1
-        else:
-            at = PAYERS - 1
+    total, weight = 0.0, 0.0
+    if at < row.number:
+        factor = np.exp(-(now_ms - row.words[at].ms) * _DECAY)
+        total, weight = row.words[at].total * factor, row.words[at].weight * factor
+    elif row.number < PAYERS:
+        row.number += 1
+    else:
+        at = PAYERS - 1
     for k in range(at, 0, -1):
-        row.payers[k].digest = row.payers[k - 1].digest
-        row.payers[k].evidence = row.payers[k - 1].evidence
-        row.payers[k].ms = row.payers[k - 1].ms
-    row.payers[0].digest = payer
-    row.payers[0].evidence = evidence
-    row.payers[0].ms = now_ms
+        row.words[k].digest = row.words[k - 1].digest
+        row.words[k].total = row.words[k - 1].total
+        row.words[k].weight = row.words[k - 1].weight
+        row.words[k].ms = row.words[k - 1].ms
+    row.words[0].digest = payer
+    row.words[0].total = total + evidence
+    row.words[0].weight = weight + 1.0
+    row.words[0].ms = now_ms
 
 
 @njit(cache=True)
@@ -170,16 +181,16 @@ def _write(x: Any, row: Any) -> None:
     x[_COUNTERPARTIES] = _counted(row.counterparties)
     for j in range(ADDED):
         x[_ADDED_AT + 3 * j] = row.last[j]
-        x[_ADDED_AT + 3 * j + 1] = row.total[j] / row.weight[j] if row.weight[j] > 0.0 else np.nan
+        x[_ADDED_AT + 3 * j + 1] = row.total[j] / np.float64(row.weight[j]) if row.weight[j] > 0.0 else np.nan
         x[_ADDED_AT + 3 * j + 2] = row.maximum[j]
 
 
 @njit(cache=True)
-def _write_others(x: Any, others: Any) -> None:
-    """What a payer alone has: the evidence of others at its payees."""
+def _write_others(x: Any, second: Any) -> None:
+    """What a payer alone has: the words of others at its payees."""
     for j in range(OTHERS):
-        x[_OTHERS_AT + 2 * j] = others.total[j] / others.weight[j] if others.weight[j] > 0.0 else np.nan
-        x[_OTHERS_AT + 2 * j + 1] = others.maximum[j]
+        x[_SIDE_AT + 2 * j] = second.total[j] / second.weight[j] if second.weight[j] > 0.0 else np.nan
+        x[_SIDE_AT + 2 * j + 1] = second.maximum[j]
 
 
 @njit(cache=True)

@@ -17,15 +17,16 @@ SUBJECT_ROW = np.dtype(
         ("last_ms", "i8"),  # effective time, of which all sums are
         ("payments_180d", "f8"),
         ("counterparties", "u8", (COUNTERPARTY_BITS // 64,)),
-        ("last", "f8", (ADDED,)),
         ("total", "f8", (ADDED,)),
-        ("weight", "f8", (ADDED,)),
-        ("maximum", "f8", (ADDED,)),
+        ("last", "f4", (ADDED,)),
+        ("weight", "f4", (ADDED,)),
+        ("maximum", "f4", (ADDED,)),
     ],
     align=True,
 )
 OTHERS_ROW = np.dtype([("total", "f8", (OTHERS,)), ("weight", "f8", (OTHERS,)), ("maximum", "f8", (OTHERS,))])
-"""Of a payer: the evidence of others at its payees."""
-_PAYER = np.dtype([("digest", "u8"), ("evidence", "f8"), ("ms", "i8")])
-PAYERS_ROW = np.dtype([("number", "i8"), ("payers", _PAYER, (PAYERS,))])
-"""Of a payee: its payers, the one that paid last first."""
+"""Of a payer: what others' words were at its payees."""
+_WORD = np.dtype([("digest", "u8"), ("total", "f8"), ("weight", "f8"), ("ms", "i8")])
+"""A payer's word at a payee: decayed sum and weight of the evidence of its payments to it, as of ``ms``."""
+PAYERS_ROW = np.dtype([("number", "i8"), ("words", _WORD, (PAYERS,))])
+"""Of a payee: the words of its payers, the one that was given last first."""

@@ -1,10 +1,12 @@
-"""The naive twin of the subject hop: plain Python over whole histories, no kernel, no running sums."""
+"""The naive twin of subjects: plain Python over whole histories, no kernel, no running sums."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from services.scorer.path.subjects.facts import COUNTERPARTY_BITS, EVIDENCE_MAX, HALF_LIFE_MS, PAYERS
 
@@ -31,16 +33,16 @@ class Subject:
     values: list[list[float]] = field(default_factory=list)
     counterparties: set[int] = field(default_factory=set)
     summaries: list[list[float]] = field(default_factory=list)
-    """Of a payer: what others left at its payees, one a payment."""
-    left: list[tuple[int, float, int]] = field(default_factory=list)
-    """Of a payee: digest, evidence and time, in order."""
+    """Of a payer: what others' words were at its payees, one a payment."""
+    words: dict[int, list[tuple[float, int]]] = field(default_factory=dict)
+    """Of a payee: evidence and time of each payment, by the digests of its latest payers, the latest last."""
 
     def take(self, payment: Payment, counterparty: tuple[int, int]) -> None:
         self.times.append(max(payment.event_ms, *self.times) if self.times else payment.event_ms)
         evidence = payment.evidence
         if not math.isnan(evidence):
             evidence = max(-EVIDENCE_MAX, min(EVIDENCE_MAX, evidence))
-        self.values.append([*payment.facts, evidence])
+        self.values.append([float(np.float32(value)) for value in (*payment.facts, evidence)])
         self.counterparties.add(counterparty[1] % COUNTERPARTY_BITS)
 
     def weights(self) -> list[float]:
@@ -62,17 +64,22 @@ class Subject:
             numbers += [known[-1] if known else NAN, self.mean(column), max(known, default=NAN)]
         return numbers
 
+    def leave(self, payer: int, evidence: float) -> None:
+        """Of a payee: take evidence into a payer's word."""
+        word = self.words.pop(payer, [])
+        if len(self.words) == PAYERS:
+            del self.words[next(iter(self.words))]
+        self.words[payer] = [*word, (max(-EVIDENCE_MAX, min(EVIDENCE_MAX, evidence)), self.times[-1])]
+
     def payers(self, without: int | None) -> list[float]:
-        """The highest, the mean and the number of what the payee's latest different payers left."""
-        latest: dict[int, tuple[float, int]] = {}
-        for digest, evidence, at in reversed(self.left):
-            if len(latest) < PAYERS:
-                latest.setdefault(digest, (evidence, at))
-        damped = [
-            evidence * 2.0 ** (-(self.times[-1] - at) / HALF_LIFE_MS)
-            for digest, (evidence, at) in latest.items()
-            if digest != without
-        ]
+        """The highest, the mean and the number of the payers' words at the payee."""
+        damped = []
+        for payer, word in self.words.items():
+            given_ms = word[-1][1]
+            weights = [2.0 ** (-(given_ms - at) / HALF_LIFE_MS) for _, at in word]
+            said = math.fsum(w * e for w, (e, _) in zip(weights, word, strict=True)) / math.fsum(weights)
+            if payer != without:
+                damped.append(said * 2.0 ** (-(self.times[-1] - given_ms) / HALF_LIFE_MS))
         return [max(damped, default=NAN), math.fsum(damped) / len(damped) if damped else NAN, float(len(damped))]
 
 
@@ -95,19 +102,15 @@ class Twin:
         known[digest] = subject
         return subject
 
-    def take(self, payment: Payment) -> list[list[float]]:
+    def take(self, payment: Payment) -> tuple[list[float], list[float]]:
         """The features of payer and payee after this payment."""
         payer, payee = self._subject(0, payment.payer), self._subject(1, payment.payee)
         payer.take(payment, payment.payee)
         payee.take(payment, payment.payer)
         payer.summaries.append(payee.payers(without=payment.payer[0]))
-        own = payer.mean([values[-1] for values in payer.values])
-        if not math.isnan(own):
-            payee.left.append((payment.payer[0], own, payee.times[-1]))
+        if not math.isnan(payment.evidence):
+            payee.leave(payment.payer[0], payment.evidence)
         others: list[Any] = []
         for column in map(list, zip(*payer.summaries, strict=True)):
             others += [payer.mean(column), max((each for each in column if not math.isnan(each)), default=NAN)]
-        return [
-            [*payer.common(), *others, NAN, NAN, NAN],
-            [*payee.common(), *[NAN] * len(others), *payee.payers(without=None)],
-        ]
+        return [*payer.common(), *others], [*payee.common(), *payee.payers(without=None)]
