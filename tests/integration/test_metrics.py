@@ -12,7 +12,7 @@ from services.broker.probe import free_ports
 from services.contract.codec import encode
 from services.contract.payment import Party, Payment
 from services.runtime.metrics import Metrics
-from services.scorer.path.features.state import PARTITION_KEY
+from services.scorer.path.features.partition_state import PARTITION_KEY
 from tests.support.alerts import assert_each_review_is_in_one_alert
 from tests.support.deployment import Deployment, producer, send, settled
 from tests.support.models import random_model

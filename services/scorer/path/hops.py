@@ -1,6 +1,7 @@
 """The path of a payment, on one screen.
 
-    payments.v1 ─► PayerHop ─► payments.by-payee.v1 ─► PayeeHop ─► decisions.v1, reviews.by-subject.v1
+    payments.v1 ─► PayerHop ─► payments.by-payee.v1 ─► PayeeHop ─► decisions.v1, features.v1, reviews.by-subject.v1
+                                                          └─► evidence.by-payer.v1 ─► SubjectHop (``subjects``)
 
 Labels of payments, which the learner writes into ``payments.v1``, go the same way as far as the payee hop.
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from services.contract.identity import hash_of
 from services.scorer.path.decision import DecisionWriter, decide
 from services.scorer.path.decode import Reading, decode
-from services.scorer.path.encode import decisions
+from services.scorer.path.encode import From, decisions
 from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.definitions.derived import with_derived
 from services.scorer.path.features.event_time import NOBODY
@@ -28,7 +29,7 @@ from services.scorer.path.features.inputs import corridor_slots, label_rows
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import payer_features
 from services.scorer.path.features.registry import NAMES, feature_schema_hash
-from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
+from services.scorer.path.features.rows import PAYER_ROW
 from services.scorer.path.features.state import ACCOUNTS_MAX, AccountState, account_key
 from services.scorer.path.features.tokens import write_linked
 from services.scorer.path.handover import Source, hand_over
@@ -40,6 +41,9 @@ from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_
 from services.scorer.path.rules.evaluate import OUTCOMES, Rules
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
+from services.scorer.path.subjects.adding import Added, evidence_of, under_pack
+from services.scorer.path.subjects.partition import PayeeState
+from services.scorer.path.subjects.state import SUBJECTS_MAX
 
 
 class PayerHop:
@@ -148,11 +152,11 @@ class PayeeHop:
     topic, partition
         Of what is handed over.
     payer_partitions, subjects
-        Partitions of ``payments.v1`` and of ``reviews.by-subject.v1``.
+        Partitions of ``payments.v1``, and of ``reviews.by-subject.v1`` as of ``evidence.by-payer.v1``.
     repeats_possible
         Whether payer hops may hand over something again: without transactions.
-    accounts_max
-        Accounts remembered at most.
+    accounts_max, subjects_max
+        Accounts and subjects remembered at most.
     """
 
     name = "payee"
@@ -166,14 +170,16 @@ class PayeeHop:
         subjects: int,
         repeats_possible: bool = False,
         accounts_max: int = ACCOUNTS_MAX,
+        subjects_max: int = SUBJECTS_MAX,
     ) -> None:
         self._parameters = ruleset.parameters
+        self._key = ruleset.private.texts.digests.key
         self._schema = schema_of(ruleset)
         idle_ms = ruleset.parameters.account_idle_ms
-        self.state = AccountState(PAYEE_ROW, idle_ms, payer_partitions, self._schema, accounts_max)
+        self.state = PayeeState(idle_ms, payer_partitions, self._schema, accounts_max, subjects_max)
         self._rules = Rules(ruleset)
         self._writer = DecisionWriter(self._rules, feature_schema_hash(ruleset.parameters))
-        self._topic, self._partition, self._subjects = topic, partition, subjects
+        self._source, self._subjects = From(topic, partition, self._schema), subjects
         self._repeats_possible = repeats_possible
 
     def process(self, records: Sequence[Inbound], model: Model, mark: Mark = no_mark) -> HopResult:
@@ -182,7 +188,9 @@ class PayeeHop:
         mark("decode")
         features = self.measure(found, mark)
         verdicts = decide(features, self._rules, model, mark)
-        outputs, reasons = decisions(found, verdicts, self._writer, self._topic, self._partition, self._subjects)
+        added = self._add_up(found, features, evidence_of(verdicts.scores, model))
+        mark("subjects")
+        outputs, reasons = decisions(found, verdicts, added, self._writer, self._source, self._subjects)
         mark("encode")
         hits = np.argwhere(verdicts.results.outcome > 0).tolist()
         named = self._rules.ruleset.rules
@@ -197,8 +205,27 @@ class PayeeHop:
         )  # fmt: skip
 
     def take(self, records: Sequence[Inbound]) -> None:
-        """Take ``records``, whose outputs are written already, into the state."""
-        self._on_payee_side(self.read(records))
+        """Take ``records``, whose outputs are written already, into the state, with what the model said of them then.
+
+        Raises
+        ------
+        StateFormatError
+            When the state was not told what that was.
+        """
+        found = self.read(records)
+        self._add_up(found, self.measure(found), None)
+
+    def _add_up(self, found: Handover, features: NDArray[np.float64], evidence: NDArray[np.float64] | None) -> Added:
+        """Add the payments under a pack up at their payees. ``evidence`` is the model's of all payments, float64[n];
+        where there is none, what the state was told of it."""
+        under, said = under_pack(found, features, self._key, self.state.generation), self.state.said
+        if evidence is None:
+            batch = under.batch._replace(evidence=said.of(under.positions))
+        else:
+            batch = under.batch._replace(evidence=evidence[under.rows])
+            said.take(under.positions, batch.evidence)
+        of_payees, others = self.state.subjects.add_up(batch)
+        return Added(under._replace(batch=batch), of_payees, others, np.full(len(under.rows), np.nan))
 
     def read(self, records: Sequence[Inbound]) -> Handover:
         """What was handed over."""

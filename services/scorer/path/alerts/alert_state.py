@@ -18,7 +18,7 @@ from services.contract.fields import Count, EventTimeMs
 from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert import stub
 from services.scorer.path.alerts.budget import Budget
-from services.scorer.path.features.state import PARTITION_KEY
+from services.scorer.path.features.partition_state import PARTITION_KEY
 from services.scorer.path.features.state_format import refused
 
 _NEVER = 2**63 - 1

@@ -1,0 +1,146 @@
+"""The subject hop: what payees' partitions hand to a partition of payers is added up there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.contract.codec import Rejection
+from services.contract.evidence import REASON, Evidence, read_evidence
+from services.scorer.path.decode import dead_letter
+from services.scorer.path.features.accounts import digests_of_keys
+from services.scorer.path.features.registry import NAMES
+from services.scorer.path.features.state import account_key
+from services.scorer.path.intake import AHEAD_MS_MAX
+from services.scorer.path.records import HopResult, Inbound, Mark, no_mark
+from services.scorer.path.rules.ruleset import Ruleset
+from services.scorer.path.scoring.model import Model
+from services.scorer.path.subjects.facts import facts_of
+from services.scorer.path.subjects.kernel import SubjectBatch
+from services.scorer.path.subjects.partition import PayerState
+from services.scorer.path.subjects.state import SUBJECTS_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A record, read, and the rows of it that are no repeats."""
+
+    record: Inbound
+    evidence: Evidence
+    duplicates: int = 0
+
+
+class SubjectHop:
+    """One partition of ``evidence.by-payer.v1``: adds up what is known of payers' payments under a pack.
+
+    Parameters
+    ----------
+    schema
+        As ``hops.schema_of``.
+    topic, partition
+        Of the evidence.
+    payee_partitions
+        Of ``payments.by-payee.v1``, whose hops write it.
+    repeats_possible
+        Whether payee hops may write something again: without transactions.
+    subjects_max
+        Payers remembered at most.
+    """
+
+    name = "subject"
+
+    def __init__(
+        self,
+        ruleset: Ruleset,
+        schema: bytes,
+        topic: str,
+        partition: int,
+        payee_partitions: int,
+        repeats_possible: bool = False,
+        subjects_max: int = SUBJECTS_MAX,
+    ) -> None:
+        self._key = ruleset.private.texts.digests.key
+        self._schema = schema
+        self.state = PayerState(payee_partitions, schema, subjects_max)
+        self._topic, self._partition, self._payee_partitions = topic, partition, payee_partitions
+        self._repeats_possible = repeats_possible
+
+    def process(self, records: Sequence[Inbound], model: Model, mark: Mark = no_mark) -> HopResult:
+        """What the next ``records`` of the log give. ``model`` is not used here: the evidence is told."""
+        heard, rejected = self._read(records)
+        mark("decode")
+        payments = sum(len(self._add_up(each.evidence)) for each in heard)
+        mark("subjects")
+        dead = [dead_letter(*each, self._topic, self._partition) for each in rejected]
+        return HopResult(
+            outputs={"dead_letters": dead},
+            counts=Counter(added=payments, duplicate=sum(each.duplicates for each in heard), dead_letter=len(rejected)),
+            reasons=Counter(why.reason for _, why in rejected),
+        )
+
+    def take(self, records: Sequence[Inbound]) -> None:
+        """Take ``records``, whose outputs are written already, into the state."""
+        for each in self._read(records)[0]:
+            self._add_up(each.evidence)
+
+    def added_up(self, records: Sequence[Inbound]) -> list[tuple[Evidence, NDArray[np.float64]]]:
+        """The payments of each of the next ``records`` that can be read, and the features of their payers after each
+        payment, float64[n, S] in the order of ``facts.PAYER_SUBJECT_FEATURES``."""
+        return [(each.evidence, self._add_up(each.evidence)) for each in self._read(records)[0]]
+
+    def _read(self, records: Sequence[Inbound]) -> tuple[list[Heard], list[tuple[Inbound, Rejection]]]:
+        """Records that can be read, in order and without repeats, and those that cannot."""
+        heard: list[Heard] = []
+        rejected: list[tuple[Inbound, Rejection]] = []
+        for record in records:
+            found = read_evidence(record.value, self._schema, self._payee_partitions, len(NAMES))
+            if isinstance(found, Evidence):
+                found = _dated_too_far(found, record) or found
+            if isinstance(found, Rejection):
+                rejected.append((record, found))
+                continue
+            heard.append(self._without_repeats(record, found))
+        return heard, rejected
+
+    def _without_repeats(self, record: Inbound, found: Evidence) -> Heard:
+        origins, source = self.state.origins, found.by.partition
+        repeats = 0
+        if self._repeats_possible:
+            repeats = int(np.searchsorted(found.position, origins[source], side="right"))
+        origins[source] = max(int(origins[source]), int(found.position[-1]))
+        return Heard(record, found.part(slice(repeats, len(found))), repeats)
+
+    def _add_up(self, found: Evidence) -> NDArray[np.float64]:
+        batch = SubjectBatch(
+            found.event_time_ms.astype(np.int64),
+            self._digests(found, "payer"),
+            self._digests(found, "payee"),
+            facts_of(found.features),
+            found.evidence,
+        )
+        return self.state.subjects.add_up(batch, np.ascontiguousarray(found.others))
+
+    def _digests(self, found: Evidence, role: str) -> NDArray[np.uint64]:
+        names = zip(_listed(found, "tenant"), _listed(found, role), strict=True)
+        return digests_of_keys([account_key(tenant, account) for tenant, account in names], self._key)
+
+
+def _listed(found: Evidence, name: str) -> list[bytes]:
+    texts = getattr(found, name)
+    whole, ends = bytes(texts.data), texts.ends.tolist()
+    return [whole[start:stop] for start, stop in pairwise(ends)]
+
+
+def _dated_too_far(found: Evidence, record: Inbound) -> Rejection | None:
+    """What would move the partition's clock further than any payment that the payer hop takes."""
+    appended_ms = found.appended_ms
+    if (appended_ms > max(record.timestamp, -1)).any():
+        return Rejection(REASON, "appended_ms", "After the record was written")
+    if ((appended_ms >= 0) & (found.event_time_ms > appended_ms + AHEAD_MS_MAX)).any():
+        return Rejection(REASON, "event_time_ms", "More than 7 days after the payment was appended")
+    return None
