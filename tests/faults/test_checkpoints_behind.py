@@ -12,6 +12,7 @@ from aiokafka.structs import TopicPartition
 
 from services import kafka
 from services.scorer.path.hops import PayeeHop, PayerHop
+from services.scorer.path.scoring.model import untrained_model
 from services.scorer.rulebook.ruleset_file import load_ruleset
 from services.scorer.shell.position import POSITION_KEY, Position, read_position
 from tests.faults.conftest import Make
@@ -60,7 +61,7 @@ async def taken_again(stage: Stage) -> None:
         payer = PayerHop(ruleset, "", partition, stage.settings.partitions)
         payee = PayeeHop(ruleset, "", partition, stage.settings.partitions, stage.settings.partitions)
         payer.take(run.payments[partition])
-        payee.take(run.by_payee[partition])
+        payee.process(run.by_payee[partition], untrained_model(stage.schema))
         for hop in (payer, payee):
             assert_same_state(restored(run, hop.name, partition), hop.state, ruleset.parameters, hop.name)
 

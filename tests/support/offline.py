@@ -20,18 +20,22 @@ from services.runtime.settings import Settings
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.features.state import AccountState, whole
-from services.scorer.path.hops import PayeeHop, PayerHop
+from services.scorer.path.hops import PayeeHop, PayerHop, schema_of
 from services.scorer.path.records import HopResult, Outbound
 from services.scorer.path.scoring.model import LogisticModel, untrained_model
+from services.scorer.path.subjects.hop import SubjectHop
+from services.scorer.path.subjects.partition import PayerState
 from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
 from services.scorer.shell.app import make_alerter
 from services.scorer.shell.position import POSITION_KEY
 from tests.support.deployment import Deployment, Logs, read_logs
+from tests.support.evidence import columns_of as evidence_of
+from tests.support.evidence import evidence_rows
 from tests.support.handed import columns_of, rows_handed
 from tests.support.hostile import PLANTED
 from tests.support.payments import Expected
 from tests.support.served import Row, rows_of, served_in
-from tests.support.states import contents
+from tests.support.states import contents, subjects_of
 
 
 @dataclass
@@ -41,6 +45,7 @@ class Run:
     settings: Settings
     payments: Logs
     by_payee: Logs
+    evidence: Logs
     decisions: Logs
     features: Logs
     reviews: Logs
@@ -48,6 +53,7 @@ class Run:
     dead_letters: Logs
     payer_state: Logs
     payee_state: Logs
+    subject_state: Logs
     alerter_state: Logs
     models: dict[str, LogisticModel]
     """Those that may decide, by hash."""
@@ -67,8 +73,9 @@ async def read_run(deployment: Deployment, models: Iterable[LogisticModel] = ())
     """Read every log of ``deployment``, the changelogs included."""
     topics = deployment.settings.topics
     wanted: tuple[Topic, ...] = (
-        topics.payments, topics.payments_by_payee, topics.decisions, topics.features, topics.reviews, topics.alerts,
-        topics.dead_letters, topics.payer_state, topics.payee_state, topics.alerter_state,
+        topics.payments, topics.payments_by_payee, topics.evidence, topics.decisions, topics.features, topics.reviews,
+        topics.alerts, topics.dead_letters, topics.payer_state, topics.payee_state, topics.subject_state,
+        topics.alerter_state,
     )  # fmt: skip
     logs = [
         [[record for record in log if record.key != POSITION_KEY] for log in await read_logs(deployment, topic)]
@@ -111,6 +118,9 @@ def assert_logs_are_computed(run: Run, seed: int) -> None:
     from_payer = [_payer_side(run, partition, draw) for partition in partitions]
     from_payee = [_payee_side(run, partition, draw) for partition in partitions]
     _assert_handed_over([each.handed_over for each in from_payer], genuine(run.by_payee))
+    _assert_evidence_handed([each.evidence for each in from_payee], genuine(run.evidence))
+    for partition in partitions:
+        _subject_side(run, partition, draw)
     homes = {row.decision_id: at for at, log in enumerate(run.features) for row in rows_of(log)}
     _assert_merged(
         [each.reviews for each in from_payee],
@@ -149,6 +159,7 @@ class _Side:
     handed_over: list[Outbound] = field(default_factory=list)
     decisions: list[Outbound] = field(default_factory=list)
     features: list[Outbound] = field(default_factory=list)
+    evidence: list[Outbound] = field(default_factory=list)
     reviews: list[Outbound] = field(default_factory=list)
     dead_letters: list[Outbound] = field(default_factory=list)
 
@@ -157,6 +168,7 @@ class _Side:
         self.handed_over += result.outputs.get("payments_by_payee", ())
         self.decisions += result.outputs.get("decisions", ())
         self.features += result.outputs.get("features", ())
+        self.evidence += result.outputs.get("evidence", ())
         self.reviews += result.outputs.get("reviews", ())
         self.dead_letters += result.outputs["dead_letters"]
 
@@ -192,6 +204,44 @@ def _payee_side(run: Run, partition: int, draw: random.Random) -> _Side:
     _assert_same(side.dead_letters, _put_aside_from(run, topic, partition), f"dead letters of by-payee[{partition}]")
     assert_same_state(restored(run, "payee", partition), hop.state, ruleset.parameters, f"payee state [{partition}]")
     return side
+
+
+def _subject_side(run: Run, partition: int, draw: random.Random) -> None:
+    hop, model = _subject_hop(run, partition), next(iter(run.models.values()))
+    dead: list[Outbound] = []
+    for batch in _chopped(run.evidence[partition], draw):
+        dead += hop.process(batch, model).outputs["dead_letters"]
+    topic = run.settings.topics.evidence.name
+    _assert_same(dead, _put_aside_from(run, topic, partition), f"dead letters of evidence.by-payer[{partition}]")
+    one, other = (subjects_of(state.subjects) for state in (restored_subjects(run, partition), hop.state))
+    assert one == other, f"subject state [{partition}]"
+
+
+def _subject_hop(run: Run, partition: int) -> SubjectHop:
+    ruleset, topic = load_ruleset(run.settings), run.settings.topics.evidence.name
+    count, repeats = run.settings.partitions, run.settings.repeats_possible
+    return SubjectHop(ruleset, schema_of(ruleset), topic, partition, count, repeats)
+
+
+def restored_subjects(run: Run, partition: int) -> PayerState:
+    """The state of a subject hop at the end of its log, as a worker would have it."""
+    hop = _subject_hop(run, partition)
+    hop.state.restore(whole({record.key: record.value for record in run.subject_state[partition]}))
+    offset = hop.state.begin_at(0, 0)
+    hop.take([record for record in run.evidence[partition] if record.offset >= offset])
+    return hop.state
+
+
+def _assert_evidence_handed(by_source: list[list[Outbound]], logs: Logs) -> None:
+    """Each log is a merge of what its sources handed over, row by row; and of every record key, headers, timestamp."""
+    for target, log in enumerate(logs):
+        for record in log:
+            _assert_plain(record, evidence_of(record).arrays["appended_ms"], f"evidence.by-payer.v1[{target}]")
+    for source, written in enumerate(by_source):
+        for target, log in enumerate(logs):
+            found = [each for each in log if evidence_of(each).said["partition"] == str(source)]
+            expected = evidence_rows([each for each in written if each.partition == target])
+            assert evidence_rows(found) == expected, f"evidence.by-payer.v1[{target}], from {source}"
 
 
 def _by_model(run: Run, partition: int) -> Iterator[tuple[LogisticModel, list[ConsumerRecord]]]:

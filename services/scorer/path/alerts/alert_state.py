@@ -165,6 +165,10 @@ class AlertState:
         entries.append((PARTITION_KEY, encode(_Partition(self.next_offset, self.budget.entries, self.clock_ms))))
         return entries
 
+    def beyond_log(self) -> list[tuple[bytes, bytes | None]]:
+        """Nothing: a checkpoint comes with every batch."""
+        return []
+
     def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Apply changelog entries, oldest first.
 

@@ -121,9 +121,9 @@ class SubjectHop:
             self._digests(found, "payer"),
             self._digests(found, "payee"),
             facts_of(found.features),
-            found.evidence,
+            found.evidence.copy(),  # what was read cannot be written, which is another type to kernels
         )
-        return self.state.subjects.add_up(batch, np.ascontiguousarray(found.others))
+        return self.state.subjects.add_up(batch, found.others.copy())
 
     def _digests(self, found: Evidence, role: str) -> NDArray[np.uint64]:
         names = zip(_listed(found, "tenant"), _listed(found, role), strict=True)

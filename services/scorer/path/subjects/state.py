@@ -81,7 +81,7 @@ class _Subjects:
 
     def _find(self, batch: SubjectBatch, subjects: NDArray[np.uint64]) -> NDArray[np.int64]:
         """int64[n]: the slots of the ``subjects`` (uint64[n, 2]) of the next n payments, each made where it is new."""
-        now_ms = advance(self.clock, batch.event_ms, batch.payers[:, 0])[1:]
+        now_ms = advance(self.clock, batch.event_ms, np.ascontiguousarray(batch.payers[:, 0]))[1:]
         makes = np.ones(len(subjects), dtype=np.bool_)
         slots, _ = self.accounts.find(subjects, batch.event_ms, now_ms, makes, *_NONE)
         for table in (self.rows, self.second):

@@ -29,11 +29,11 @@ from tests.scorer.path.subjects.workers import (
     model,
     partition_of,
     payee_hop,
-    rows_of,
     subject_hop,
-    subjects_of,
 )
+from tests.support.evidence import evidence_rows
 from tests.support.served import served_in
+from tests.support.states import subjects_of
 
 PAYERS = 2
 """Partitions of payers."""
@@ -110,7 +110,7 @@ def test_a_payee_worker_that_dies_anywhere_gives_the_same_evidence_and_has_the_s
         killed.go(edge, model(by), checkpoint=draw.random() < 0.3)
         if draw.random() < 0.6:
             killed.crash(compact=draw.random() < 0.5)
-    assert rows_of(killed.outputs["evidence"]) == rows_of(undisturbed.outputs["evidence"])
+    assert evidence_rows(killed.outputs["evidence"]) == evidence_rows(undisturbed.outputs["evidence"])
     assert killed.outputs["decisions"] == undisturbed.outputs["decisions"]
     assert subjects_of(killed.hop.state.subjects) == subjects_of(undisturbed.hop.state.subjects)
 
@@ -119,7 +119,7 @@ def test_how_a_log_is_cut_changes_no_bit() -> None:
     cut = Partition(payee_hop, LOG)
     for edge in range(1, len(LOG) + 1):
         cut.go(edge, model(1), checkpoint=False)
-    assert rows_of(cut.outputs["evidence"]) == rows_of(whole().outputs["evidence"])
+    assert evidence_rows(cut.outputs["evidence"]) == evidence_rows(whole().outputs["evidence"])
     assert subjects_of(cut.hop.state.subjects) == subjects_of(whole().hop.state.subjects)
 
 

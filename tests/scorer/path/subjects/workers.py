@@ -9,8 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from services.contract.codec import encode
-from services.contract.columns import Texts
-from services.contract.evidence import EVIDENCE, Evidence, read_evidence
+from services.contract.evidence import Evidence, read_evidence
 from services.contract.partitioner import partitions_of
 from services.contract.payment import Payment
 from services.scorer.path.features.registry import FEATURES, NAMES, feature_schema_hash
@@ -18,7 +17,6 @@ from services.scorer.path.hops import PayeeHop, PayerHop, schema_of
 from services.scorer.path.records import Outbound, Record
 from services.scorer.path.scoring.model import LogisticModel
 from services.scorer.path.subjects.hop import SubjectHop
-from services.scorer.path.subjects.state import PayeeSubjects, PayerSubjects
 from tests.workbench.assessment.folders import RULESET
 
 SCHEMA = schema_of(RULESET)
@@ -110,31 +108,5 @@ def evidence_in(value: bytes) -> Evidence:
     return found
 
 
-def rows_of(records: Sequence[Outbound]) -> list[tuple[Any, ...]]:
-    """Every row of evidence: where it goes, by which model, and all of its columns to the bit, in order for each
-    partition, however they were cut into records."""
-    rows = []
-    for record in sorted(records, key=lambda each: each.partition):
-        found = evidence_in(record.value)
-        columns = [_cells(getattr(found, each.name)) for each in EVIDENCE.columns]
-        rows += [(record.partition, found.by, *row) for row in zip(*columns, strict=True)]
-    return rows
-
-
-def _cells(values: Any) -> list[bytes]:
-    if isinstance(values, Texts):
-        return [values.at(row) for row in range(len(values.ends) - 1)]
-    return [value.tobytes() for value in values]
-
-
 def partition_of(payer: str, partitions: int) -> int:
     return int(partitions_of([payer.encode()], partitions)[0])
-
-
-def subjects_of(state: PayeeSubjects | PayerSubjects) -> dict[bytes, bytes]:
-    """All that is remembered of subjects, by account, whatever slots they have; and the clocks."""
-    found = {b"clock": state.clock.tobytes() + state.accounts.clock.tobytes()}
-    index = state.accounts.table.rows[: state.accounts.table.used]
-    for slot in np.flatnonzero(index["low"]).tolist():
-        found[index[slot].tobytes()] = state.rows.rows[slot].tobytes() + state.second.rows[slot].tobytes()
-    return found
