@@ -194,7 +194,7 @@ def _payee_side(run: Run, partition: int, draw: random.Random) -> _Side:
     )
     hop = PayeeHop(ruleset, topic, partition, count, count, run.settings.repeats_possible)
     side = _Side()
-    for model, stretch in _by_model(run, partition):
+    for model, stretch in by_model(run, partition):
         for batch in _chopped(stretch, draw):
             result = hop.process(batch, model)
             assert not result.counts["gap"], f"by-payee[{partition}]: something is missing before {batch[0].offset}"
@@ -244,7 +244,7 @@ def _assert_evidence_handed(by_source: list[list[Outbound]], logs: Logs) -> None
             assert evidence_rows(found) == expected, f"evidence.by-payer.v1[{target}], from {source}"
 
 
-def _by_model(run: Run, partition: int) -> Iterator[tuple[LogisticModel, list[ConsumerRecord]]]:
+def by_model(run: Run, partition: int) -> Iterator[tuple[LogisticModel, list[ConsumerRecord]]]:
     """What was handed over to a partition, in stretches whose decisions name one model."""
     named = [row.by.model_hash for row in rows_of(run.features[partition])]
     log = run.by_payee[partition]

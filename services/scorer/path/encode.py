@@ -17,7 +17,7 @@ from services.contract.evidence import Evidence, EvidenceBy, write_evidence
 from services.contract.partitioner import partitions_of
 from services.contract.payment import Payment
 from services.contract.served import Served, write_served
-from services.scorer.path.decision import REASONS_SHOWN, DecisionWriter, Verdicts, Written
+from services.scorer.path.decision import REASONS_SHOWN, DecisionWriter, Verdicts, Written, names_of
 from services.scorer.path.decode import dead_letter
 from services.scorer.path.handover import Spans
 from services.scorer.path.handover_reading import Handover
@@ -148,7 +148,7 @@ def _reviewed(
     for row in np.flatnonzero(verdicts.review).tolist():
         raw, appended_ms = found.payment.at(row), int(found.appended_ms[row])
         payment = decode_payment(raw)
-        if isinstance(payment, Payment) and _names(payment) == tuple(
+        if isinstance(payment, Payment) and names_of(payment) == tuple(
             getattr(found, name).at(row) for name in ("tenant", "payment_id", "payer", "payee")
         ):
             reviewed.append(_Reviewed(row, raw, payment, appended_ms, writer.findings(row, verdicts)))
@@ -156,11 +156,6 @@ def _reviewed(
             forged.add(int(found.handed_in[row]))
     why = Rejection("handover_invalid", "payment", "Another payment than its columns speak of")
     return reviewed, [(found.records[each], why) for each in sorted(forged)]
-
-
-def _names(payment: Payment) -> tuple[bytes, ...]:
-    names = payment.tenant, payment.payment_id, payment.payer.account, payment.payee.account
-    return tuple(name.encode() for name in names)
 
 
 def _reviews(

@@ -39,10 +39,12 @@ from services.scorer.path.intake import ANY, Intake
 from services.scorer.path.onward import Measured, labels_onward, payments_onward
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
 from services.scorer.path.rules.evaluate import OUTCOMES, Rules
+from services.scorer.path.rules.pack import PackResults
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
 from services.scorer.path.subjects.adding import Added, evidence_of, under_pack
 from services.scorer.path.subjects.partition import PayeeState
+from services.scorer.path.subjects.safeguard import Safeguard, SubjectScoring
 from services.scorer.path.subjects.state import SUBJECTS_MAX
 
 
@@ -157,6 +159,9 @@ class PayeeHop:
         Whether payer hops may hand over something again: without transactions.
     accounts_max, subjects_max
         Accounts and subjects remembered at most.
+    subject_model
+        By which packs that hear a model ask about payees; about payers they then ask at the subject hop. Without one
+        they ask here about both, by the payment.
     """
 
     name = "payee"
@@ -171,6 +176,7 @@ class PayeeHop:
         repeats_possible: bool = False,
         accounts_max: int = ACCOUNTS_MAX,
         subjects_max: int = SUBJECTS_MAX,
+        subject_model: SubjectScoring | None = None,
     ) -> None:
         self._parameters = ruleset.parameters
         self._key = ruleset.private.texts.digests.key
@@ -179,6 +185,7 @@ class PayeeHop:
         self.state = PayeeState(idle_ms, payer_partitions, self._schema, accounts_max, subjects_max)
         self._rules = Rules(ruleset)
         self._writer = DecisionWriter(self._rules, feature_schema_hash(ruleset.parameters))
+        self._safeguard = None if subject_model is None else Safeguard(self._rules.packs, subject_model)
         self._source, self._subjects = From(topic, partition, self._schema), subjects
         self._repeats_possible = repeats_possible
 
@@ -187,10 +194,16 @@ class PayeeHop:
         found = self.read(records)
         mark("decode")
         features = self.measure(found, mark)
-        verdicts = decide(features, self._rules, model, mark)
-        added = self._add_up(found, features, evidence_of(verdicts.scores, model))
-        mark("subjects")
-        outputs, reasons = decisions(found, verdicts, added, self._writer, self._source, self._subjects)
+        added: list[Added] = []
+
+        def hear(packs: PackResults, scores: NDArray[np.float64]) -> PackResults:
+            added.append(self._add_up(found, features, evidence_of(scores, model)))
+            asked = self._asked(packs, added[0])
+            mark("subjects")
+            return asked
+
+        verdicts = decide(features, self._rules, model, mark, hear)
+        outputs, reasons = decisions(found, verdicts, added[0], self._writer, self._source, self._subjects)
         mark("encode")
         hits = np.argwhere(verdicts.results.outcome > 0).tolist()
         named = self._rules.ruleset.rules
@@ -225,7 +238,18 @@ class PayeeHop:
             batch = under.batch._replace(evidence=evidence[under.rows])
             said.take(under.positions, batch.evidence)
         of_payees, others = self.state.subjects.add_up(batch)
-        return Added(under._replace(batch=batch), of_payees, others, np.full(len(under.rows), np.nan))
+        under = under._replace(batch=batch)
+        if self._safeguard is None or evidence is None:
+            return Added(under, of_payees, others, np.full(len(under.rows), np.nan))
+        model = self._safeguard.model
+        return Added(under, of_payees, others, model.risk("payee", of_payees), model.hash)
+
+    def _asked(self, packs: PackResults, added: Added) -> PackResults:
+        """What packs ask for, where a model of subjects says what it thinks of payees."""
+        if self._safeguard is None:
+            return packs
+        of_payees = self._safeguard.asked(packs, "payee", added.under.rows, added.features, added.risk)
+        return self._safeguard.only_immediate(of_payees, "payer")
 
     def read(self, records: Sequence[Inbound]) -> Handover:
         """What was handed over."""

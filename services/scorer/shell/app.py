@@ -25,6 +25,7 @@ from services.scorer.path.records import Outbound, Record, Records
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model, untrained_model
 from services.scorer.path.subjects.hop import SubjectHop
+from services.scorer.path.subjects.safeguard import SubjectScoring
 from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
 from services.scorer.shell.lane import Lane
 from services.scorer.shell.models import ModelFollower
@@ -39,17 +40,26 @@ GC_THRESHOLD = 50_000
 """Batches make many short-lived objects and no cycles; the default of 700 would search them hundreds of times each."""
 
 
-def create_scorer(settings: Settings, metrics: Metrics, hops: Sequence[str] = HOPS) -> faust.App:
-    """The scorer's Faust app, with the lanes of ``hops``."""
+def create_scorer(
+    settings: Settings, metrics: Metrics, hops: Sequence[str] = HOPS, subject_model: SubjectScoring | None = None
+) -> faust.App:
+    """The scorer's Faust app, with the lanes of ``hops``, and the model of subjects by which packs ask, if any."""
     app = create_app(settings, "scorer")
-    app.add_dependency(Scorer(settings, metrics, load_ruleset(settings), hops))
+    app.add_dependency(Scorer(settings, metrics, load_ruleset(settings), hops, subject_model))
     return app
 
 
 class Scorer(Together):
     """The payment path of one worker."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, ruleset: Ruleset, hops: Sequence[str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        ruleset: Ruleset,
+        hops: Sequence[str],
+        subject_model: SubjectScoring | None = None,
+    ) -> None:
         self._ruleset = ruleset
         models = ModelFollower(settings, metrics, feature_schema_hash(ruleset.parameters))
         topics, count, repeats = settings.topics, settings.partitions, settings.repeats_possible
@@ -63,11 +73,11 @@ class Scorer(Together):
             ),
             "payee": (
                 by_payee, topics.payee_state.name,
-                lambda at: PayeeHop(ruleset, by_payee, at, count, count, repeats, most, most_subjects),
+                lambda at: PayeeHop(ruleset, by_payee, at, count, count, repeats, most, most_subjects, subject_model),
             ),
             "subject": (
                 evidence, topics.subject_state.name,
-                lambda at: SubjectHop(ruleset, schema, evidence, at, count, repeats, most_subjects),
+                lambda at: SubjectHop(ruleset, schema, evidence, at, count, repeats, most_subjects, subject_model),
             ),
             "alerter": (reviews, topics.alerter_state.name, lambda at: make_alerter(settings, ruleset, at)),
         }  # fmt: skip
