@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from services.contract.events import PAYMENT_LABEL, SNOOZE, is_event
 from services.contract.handover import PAYMENT
+from services.contract.partitioner import partitions_of
 from services.contract.topics import Topic
 from services.runtime.settings import Settings
 from services.scorer.path.features.parameters import Parameters
@@ -36,6 +37,7 @@ from tests.support.hostile import PLANTED
 from tests.support.payments import Expected
 from tests.support.served import Row, rows_of, served_in
 from tests.support.states import contents, subjects_of
+from tests.support.subject_models import LinearSubjects
 
 
 @dataclass
@@ -57,6 +59,8 @@ class Run:
     alerter_state: Logs
     models: dict[str, LogisticModel]
     """Those that may decide, by hash."""
+    subject_model: LinearSubjects | None = None
+    """By which packs that hear a model ask."""
 
     @property
     def records_decided(self) -> list[ConsumerRecord]:
@@ -69,7 +73,9 @@ class Run:
         return [row for log in self.features for row in rows_of(log)]
 
 
-async def read_run(deployment: Deployment, models: Iterable[LogisticModel] = ()) -> Run:
+async def read_run(
+    deployment: Deployment, models: Iterable[LogisticModel] = (), subject_model: LinearSubjects | None = None
+) -> Run:
     """Read every log of ``deployment``, the changelogs included."""
     topics = deployment.settings.topics
     wanted: tuple[Topic, ...] = (
@@ -84,7 +90,7 @@ async def read_run(deployment: Deployment, models: Iterable[LogisticModel] = ())
     for topic in (topics.decisions, topics.features):
         logs[wanted.index(topic)] = genuine(logs[wanted.index(topic)])
     known = (untrained_model(schema_hash(deployment.settings)), *models)
-    return Run(deployment.settings, *logs, {model.hash: model for model in known})  # type: ignore[call-arg, arg-type]
+    return Run(deployment.settings, *logs, {model.hash: model for model in known}, subject_model)  # type: ignore[call-arg, arg-type]
 
 
 def schema_hash(settings: Settings) -> str:
@@ -119,17 +125,34 @@ def assert_logs_are_computed(run: Run, seed: int) -> None:
     from_payee = [_payee_side(run, partition, draw) for partition in partitions]
     _assert_handed_over([each.handed_over for each in from_payer], genuine(run.by_payee))
     _assert_evidence_handed([each.evidence for each in from_payee], genuine(run.evidence))
-    for partition in partitions:
-        _subject_side(run, partition, draw)
+    from_subjects = [_subject_side(run, partition, draw) for partition in partitions]
     homes = {row.decision_id: at for at, log in enumerate(run.features) for row in rows_of(log)}
     _assert_merged(
         [each.reviews for each in from_payee],
-        [[record for record in log if not is_event(record.headers, SNOOZE)] for log in genuine(run.reviews)],
+        _reviews(run, of_payers=False),
         lambda record: homes[record.headers[3][1].decode().partition("/")[0]],
         "reviews.by-subject.v1",
     )
+    _assert_merged(from_subjects, _reviews(run, of_payers=True), _payers_partition(run), "reviews by the subject hop")
     for partition in partitions:
         _assert_alerts_are_computed(run, partition, draw)
+
+
+def _reviews(run: Run, of_payers: bool) -> Logs:
+    """Reviews that the subject hop wrote, ``of_payers``, or those of the payee hop."""
+    return [
+        [record for record in log if not is_event(record.headers, SNOOZE) and _is_of_payer(record.value) == of_payers]
+        for log in genuine(run.reviews)
+    ]
+
+
+def _is_of_payer(value: bytes) -> bool:
+    review = orjson.loads(value)
+    return review["subject"]["role"] == "payer" and "subject" in review.get("finding", {})
+
+
+def _payers_partition(run: Run) -> Any:
+    return lambda record: int(partitions_of([record.key], run.settings.partitions)[0])
 
 
 def _assert_alerts_are_computed(run: Run, partition: int, draw: random.Random) -> None:
@@ -192,7 +215,9 @@ def _payee_side(run: Run, partition: int, draw: random.Random) -> _Side:
         load_ruleset(run.settings),
         run.settings.partitions,
     )
-    hop = PayeeHop(ruleset, topic, partition, count, count, run.settings.repeats_possible)
+    hop = PayeeHop(
+        ruleset, topic, partition, count, count, run.settings.repeats_possible, subject_model=run.subject_model
+    )  # fmt: skip
     side = _Side()
     for model, stretch in by_model(run, partition):
         for batch in _chopped(stretch, draw):
@@ -206,21 +231,28 @@ def _payee_side(run: Run, partition: int, draw: random.Random) -> _Side:
     return side
 
 
-def _subject_side(run: Run, partition: int, draw: random.Random) -> None:
+def _subject_side(run: Run, partition: int, draw: random.Random) -> list[Outbound]:
+    """What the subject hop made of one partition: its reviews."""
     hop, model = _subject_hop(run, partition), next(iter(run.models.values()))
     dead: list[Outbound] = []
+    reviews: list[Outbound] = []
     for batch in _chopped(run.evidence[partition], draw):
-        dead += hop.process(batch, model).outputs["dead_letters"]
+        outputs = hop.process(batch, model).outputs
+        dead += outputs["dead_letters"]
+        reviews += outputs["reviews"]
     topic = run.settings.topics.evidence.name
     _assert_same(dead, _put_aside_from(run, topic, partition), f"dead letters of evidence.by-payer[{partition}]")
     one, other = (subjects_of(state.subjects) for state in (restored_subjects(run, partition), hop.state))
     assert one == other, f"subject state [{partition}]"
+    return reviews
 
 
 def _subject_hop(run: Run, partition: int) -> SubjectHop:
     ruleset, topic = load_ruleset(run.settings), run.settings.topics.evidence.name
     count, repeats = run.settings.partitions, run.settings.repeats_possible
-    return SubjectHop(ruleset, schema_of(ruleset), topic, partition, count, repeats)
+    return SubjectHop(
+        ruleset, schema_of(ruleset), topic, partition, count, repeats, subject_model=run.subject_model
+    )  # fmt: skip
 
 
 def restored_subjects(run: Run, partition: int) -> PayerState:

@@ -12,7 +12,8 @@ write. How the log is cut into batches changes nothing. The model is given with 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,10 +43,15 @@ from services.scorer.path.rules.evaluate import OUTCOMES, Rules
 from services.scorer.path.rules.pack import PackResults
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
-from services.scorer.path.subjects.adding import Added, evidence_of, under_pack
+from services.scorer.path.subjects.adding import Added, UnderPack, evidence_of, under_pack
 from services.scorer.path.subjects.partition import PayeeState
 from services.scorer.path.subjects.safeguard import Safeguard, SubjectScoring
 from services.scorer.path.subjects.state import SUBJECTS_MAX
+
+Said: TypeAlias = Callable[[UnderPack], NDArray[np.float64]]
+"""What the model says of m payments under a pack beyond its bias, float64[m]."""
+Recorded: TypeAlias = Callable[[NDArray[np.int32], NDArray[np.int64]], NDArray[np.float64]]
+"""The same of payments by where they were read in ``payments.v1``: partitions and offsets."""
 
 
 class PayerHop:
@@ -197,7 +203,8 @@ class PayeeHop:
         added: list[Added] = []
 
         def hear(packs: PackResults, scores: NDArray[np.float64]) -> PackResults:
-            added.append(self._add_up(found, features, evidence_of(scores, model)))
+            added.append(self._add_up(found, features, lambda under: evidence_of(scores, model)[under.rows]))
+            self.state.said.take(added[0].under.positions, added[0].under.batch.evidence)
             asked = self._asked(packs, added[0])
             mark("subjects")
             return asked
@@ -217,29 +224,30 @@ class PayeeHop:
             rules=Counter((named[rule].id, OUTCOMES[verdicts.results.outcome[row, rule]]) for row, rule in hits),
         )  # fmt: skip
 
-    def take(self, records: Sequence[Inbound]) -> None:
-        """Take ``records``, whose outputs are written already, into the state, with what the model said of them then.
+    def take(self, records: Sequence[Inbound], recorded: Recorded | None = None) -> None:
+        """Take ``records``, whose outputs are written already, into the state, with what the model said of them then:
+        as the state was told, or as ``recorded`` has it.
 
         Raises
         ------
         StateFormatError
-            When the state was not told what that was.
+            When nothing tells what that was.
         """
         found = self.read(records)
-        self._add_up(found, self.measure(found), None)
 
-    def _add_up(self, found: Handover, features: NDArray[np.float64], evidence: NDArray[np.float64] | None) -> Added:
-        """Add the payments under a pack up at their payees. ``evidence`` is the model's of all payments, float64[n];
-        where there is none, what the state was told of it."""
-        under, said = under_pack(found, features, self._key, self.state.generation), self.state.said
-        if evidence is None:
-            batch = under.batch._replace(evidence=said.of(under.positions))
-        else:
-            batch = under.batch._replace(evidence=evidence[under.rows])
-            said.take(under.positions, batch.evidence)
-        of_payees, others = self.state.subjects.add_up(batch)
-        under = under._replace(batch=batch)
-        if self._safeguard is None or evidence is None:
+        def said(under: UnderPack) -> NDArray[np.float64]:
+            if recorded is None:
+                return self.state.said.of(under.positions)
+            return recorded(found.partition[under.rows], found.offset[under.rows])
+
+        self._add_up(found, self.measure(found), said, asks=False)
+
+    def _add_up(self, found: Handover, features: NDArray[np.float64], said: Said, asks: bool = True) -> Added:
+        """Add the payments under a pack up at their payees; ``asks`` is whether the payees' risk is wanted."""
+        under = under_pack(found, features, self._key, self.state.generation)
+        under = under._replace(batch=under.batch._replace(evidence=said(under)))
+        of_payees, others = self.state.subjects.add_up(under.batch)
+        if self._safeguard is None or not asks:
             return Added(under, of_payees, others, np.full(len(under.rows), np.nan))
         model = self._safeguard.model
         return Added(under, of_payees, others, model.risk("payee", of_payees), model.hash)

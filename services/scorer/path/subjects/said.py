@@ -16,6 +16,7 @@ from services.scorer.path.features.state_format import refused
 
 SAID_PREFIX = b"\x04"
 """What keys of such entries begin with; a number follows, eight bytes, big-endian."""
+_NUMBERS_MAX = 2**63
 _ROW = np.dtype([("position", "<i8"), ("evidence", "<f8")])
 Entry = tuple[bytes, bytes | None]
 
@@ -85,9 +86,10 @@ class Said:
         if value is None:
             self._keys = [each for each in self._keys if each != key]
             return
-        if len(key) != 9 or len(value) % _ROW.itemsize:
+        number = int.from_bytes(key[len(SAID_PREFIX) :], "big")
+        if len(key) != len(SAID_PREFIX) + 8 or number >= _NUMBERS_MAX or len(value) % _ROW.itemsize:
             raise refused("the changelog holds no whole rows of what the model said")
         self._keys.append(key)
         self._rows.append(np.frombuffer(value, dtype=_ROW))
         self._written = len(self._rows)
-        self._next = max(self._next, int.from_bytes(key[1:], "big") + 1)
+        self._next = max(self._next, number + 1)
