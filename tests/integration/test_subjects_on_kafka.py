@@ -13,7 +13,10 @@ from services.contract.alert import Alert, Review
 from services.contract.codec import decode
 from services.contract.payment import Role
 from services.kafka.reading import NotInLogs
+from services.runtime.settings import load_settings
 from services.scorer.audit.recompute_alert import Check, recompute_alert
+from services.scorer.rulebook.ruleset_file import load_ruleset
+from services.scorer.shell.app import warm_up
 from tests.support.alerts import assert_each_review_is_in_one_alert
 from tests.support.deployment import Deployment, make_deployment, producer, send, settled
 from tests.support.kills import written
@@ -40,6 +43,7 @@ class Killed:
 @pytest.fixture(scope="module")
 def killed(kafka: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
     """A run over two partitions and two models of payments, killed three times."""
+    warm_up(load_ruleset(load_settings()))  # or a worker of new sources compiles for longer than anything may take
     folder = tmp_path_factory.mktemp("subjects")
     deployment = make_deployment(
         kafka.bootstrap, "subjects", folder, partitions=2, batch_payments_max=100, checkpoint_payments=700
