@@ -155,5 +155,5 @@ _BOUNDS = {
     "probability": (0, 1),
 }
 """Of numbers that each column is to have; NaN is none."""
-_SIZES = {"evidence": _REAL_MAX, "others": 16.0, "payee_risk": _REAL_MAX, "features": 1e30}
-"""Of numbers that may be NaN. Sums of what is larger would not be numbers."""
+_SIZES = {"evidence": _REAL_MAX, "others": 16.0, "payee_risk": _REAL_MAX, "features": _REAL_MAX}
+"""Of numbers that may be NaN."""
