@@ -151,8 +151,8 @@ class Metrics:
         self.alert_threshold = make.gauge("tocsin_alert_threshold_log_odds", ("queue", "partition"),
             "Risk that a subject must reach to be within the budget of alerts")
         self.stage = make.histogram("tocsin_stage_duration_seconds", ("hop", "stage"),
-            "Time a batch spends in a stage: decode, state, kernel, rules, model, packs, encode, alert, turn, "
-            "commit")
+            "Time a batch spends in a stage: decode, state, kernel, rules, model, packs, subjects, encode, alert, "
+            "turn, commit")
         self.end_to_end = make.histogram("tocsin_end_to_end_latency_seconds", (),
             "From the broker's append of a payment to its committed decision")
         self.batch = make.histogram("tocsin_batch_records", ("hop",), "Records in one transaction", BATCH_BUCKETS)
