@@ -23,7 +23,6 @@ _CPU_ROWS = {
     "shadow": "one challenger in shadow",
     "deployment": "the whole deployment: scorer, learner, shadow",
     "packs": "typology packs, of the payee hop",
-    "subjects": "payments under a pack, added up for payees and for payers",
     "one_by_one": "the pure path called with one record at a time, as Faust and Quix Streams call it",
 }
 _AGREEMENT_ROWS = {
