@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from services.contract.columns import Texts
 from services.contract.siphash import Key
-from services.scorer.path.features.accounts import digests_of_keys
+from services.scorer.path.features.accounts import digests_of_spans
 from services.scorer.path.features.registry import INDEX
-from services.scorer.path.features.state import account_key
+from services.scorer.path.handover import Spans
 from services.scorer.path.handover_reading import Handover
 from services.scorer.path.scoring.model import Model
 from services.scorer.path.subjects.facts import facts_of
@@ -69,16 +70,24 @@ def under_pack(found: Handover, features: NDArray[np.float64], key: Key, generat
     """
     rows = are_under_pack(features)
     paid = np.flatnonzero(~found.inputs["outflow"])[rows]
-    names = zip(found.tenant.chosen(rows.tolist()), found.payer.chosen(rows.tolist()), strict=True)
-    keys = [account_key(tenant.encode(), payer.encode()) for tenant, payer in names]
+    tenants, payers = (Spans.of(each).chosen(rows) for each in (found.tenant, found.payer))
     batch = SubjectBatch(
         found.inputs["event_ms"][paid].astype(np.int64),
-        digests_of_keys(keys, key),
+        digests_of(tenants, payers, key),
         found.accounts[paid],
         facts_of(features[rows]),
         np.full(len(rows), np.nan),
     )
     return UnderPack(rows, batch, _positions(found, generation)[rows])
+
+
+def digests_of(tenants: Texts, accounts: Texts, key: Key) -> NDArray[np.uint64]:
+    """uint64[n, 2]: the digests of n accounts, each of a tenant."""
+    parts: list[NDArray[np.uint8]] = [np.frombuffer(each.data, dtype=np.uint8) for each in (tenants, accounts)]
+    ends = tenants.ends.astype(np.int64), accounts.ends.astype(np.int64) + len(parts[0])
+    spans = [np.stack([each[:-1], each[1:]], axis=1) for each in ends]
+    digests: NDArray[np.uint64] = digests_of_spans(np.concatenate(parts), *spans, key)
+    return digests
 
 
 def _positions(found: Handover, generation: int) -> NDArray[np.int64]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from uuid import UUID
 
 import msgspec
@@ -20,15 +19,14 @@ from services.contract.partitioner import partitions_of
 from services.contract.payment import Payment
 from services.scorer.path.decision import DecisionWriter, Stated, Written, names_of
 from services.scorer.path.decode import dead_letter
-from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.registry import NAMES, feature_schema_hash
-from services.scorer.path.features.state import account_key
 from services.scorer.path.intake import AHEAD_MS_MAX
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
 from services.scorer.path.rules.evaluate import Rules
 from services.scorer.path.rules.pack_format import ROLES
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
+from services.scorer.path.subjects.adding import digests_of
 from services.scorer.path.subjects.facts import facts_of
 from services.scorer.path.subjects.kernel import SubjectBatch
 from services.scorer.path.subjects.partition import PayerState
@@ -185,26 +183,16 @@ class SubjectHop:
     def _add_up(self, found: Evidence) -> NDArray[np.float64]:
         batch = SubjectBatch(
             found.event_time_ms.astype(np.int64),
-            self._digests(found, "payer"),
-            self._digests(found, "payee"),
+            digests_of(found.tenant, found.payer, self._key),
+            digests_of(found.tenant, found.payee, self._key),
             facts_of(found.features),
             found.evidence.copy(),  # what was read cannot be written, which is another type to kernels
         )
         return self.state.subjects.add_up(batch, found.others.copy())
 
-    def _digests(self, found: Evidence, role: str) -> NDArray[np.uint64]:
-        names = zip(_listed(found, "tenant"), _listed(found, role), strict=True)
-        return digests_of_keys([account_key(tenant, account) for tenant, account in names], self._key)
-
 
 def _names(found: Evidence, row: int) -> tuple[bytes, ...]:
     return tuple(getattr(found, name).at(row) for name in ("tenant", "payment_id", "payer", "payee"))
-
-
-def _listed(found: Evidence, name: str) -> list[bytes]:
-    texts = getattr(found, name)
-    whole, ends = bytes(texts.data), texts.ends.tolist()
-    return [whole[start:stop] for start, stop in pairwise(ends)]
 
 
 def _dated_too_far(found: Evidence, record: Inbound) -> Rejection | None:
