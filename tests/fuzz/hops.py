@@ -17,10 +17,10 @@ from services.contract.shadow_scores import ShadowScores, read_shadow_scores
 from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert_state import Horizon
 from services.scorer.path.alerts.alerter import Alerter
+from services.scorer.path.asking.hop import SubjectHop
 from services.scorer.path.features.state_format import StateFormatError
 from services.scorer.path.hops import PayeeHop, PayerHop, schema_of
 from services.scorer.path.records import HopResult, Outbound, Record, no_mark
-from services.scorer.path.subjects.hop import SubjectHop
 from services.shadow.roster import Challenger
 from services.shadow.scoring import Shadow
 from tests.fuzz import seeds

@@ -18,13 +18,13 @@ from services.contract.handover import PAYMENT
 from services.contract.partitioner import partitions_of
 from services.contract.topics import Topic
 from services.runtime.settings import Settings
+from services.scorer.path.asking.hop import SubjectHop
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.features.state import AccountState, whole
 from services.scorer.path.hops import PayeeHop, PayerHop, schema_of
 from services.scorer.path.records import HopResult, Outbound
 from services.scorer.path.scoring.model import LogisticModel, untrained_model
-from services.scorer.path.subjects.hop import SubjectHop
 from services.scorer.path.subjects.partition import PayerState
 from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
 from services.scorer.shell.app import make_alerter

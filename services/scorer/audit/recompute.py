@@ -23,13 +23,13 @@ from services.contract.served import SERVED, Served, read_served
 from services.kafka.reading import NotInLogs, read_batches, read_log
 from services.runtime.settings import Settings
 from services.scorer.audit.subjects import said_by, scores_on_record
+from services.scorer.path.asking.safeguard import SubjectScoring
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop, Recorded
 from services.scorer.path.records import Outputs
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.ensemble import model_from
 from services.scorer.path.scoring.model import Model, ModelRefused, untrained_model
-from services.scorer.path.subjects.safeguard import SubjectScoring
 from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
 
 _NAMED = re.compile(rb'{"decision_id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')

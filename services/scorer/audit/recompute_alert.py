@@ -12,7 +12,7 @@ from services.contract.payment import Payment
 from services.runtime.settings import Settings
 from services.scorer.audit.recompute import CannotRecompute, Recomputed, recompute_decisions
 from services.scorer.audit.subjects import PayersPayment, payers_payments
-from services.scorer.path.subjects.safeguard import SubjectScoring
+from services.scorer.path.asking.safeguard import SubjectScoring
 from services.scorer.rulebook.ruleset_file import load_ruleset
 
 _NO_PAYMENTS: Mapping[str, PayersPayment] = {}

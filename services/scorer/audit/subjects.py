@@ -20,14 +20,14 @@ from services.contract.payment import Payment
 from services.contract.served import read_served
 from services.kafka.reading import read_batches, read_log
 from services.runtime.settings import Settings
+from services.scorer.path.asking.adding import evidence_of
+from services.scorer.path.asking.hop import SubjectHop
+from services.scorer.path.asking.safeguard import SubjectScoring
 from services.scorer.path.features.registry import INDEX, NAMES, feature_schema_hash
 from services.scorer.path.hops import schema_of
 from services.scorer.path.records import Records
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model, untrained_model
-from services.scorer.path.subjects.adding import evidence_of
-from services.scorer.path.subjects.hop import SubjectHop
-from services.scorer.path.subjects.safeguard import SubjectScoring
 from services.scorer.path.subjects.said import Said
 
 _LOG = 2**47

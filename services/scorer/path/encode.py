@@ -17,13 +17,13 @@ from services.contract.evidence import Evidence, EvidenceBy, write_evidence
 from services.contract.partitioner import partitions_of
 from services.contract.payment import Payment
 from services.contract.served import Served, write_served
+from services.scorer.path.asking.adding import Added
 from services.scorer.path.decision import REASONS_SHOWN, DecisionWriter, Verdicts, Written, names_of
 from services.scorer.path.decode import dead_letter
 from services.scorer.path.handover import Spans
 from services.scorer.path.handover_reading import Handover
 from services.scorer.path.lean import Decided
 from services.scorer.path.records import Inbound, Outbound, OutboundColumns
-from services.scorer.path.subjects.adding import Added
 
 _OTHER_BYTES = 80
 """Of a row of served features besides texts, rules, packs and features, roughly; of a row of evidence besides texts and

@@ -1,7 +1,7 @@
 """The path of a payment, on one screen.
 
     payments.v1 ─► PayerHop ─► payments.by-payee.v1 ─► PayeeHop ─► decisions.v1, features.v1, reviews.by-subject.v1
-                                                          └─► evidence.by-payer.v1 ─► SubjectHop (``subjects``)
+                                                          └─► evidence.by-payer.v1 ─► SubjectHop (``asking``)
 
 Labels of payments, which the learner writes into ``payments.v1``, go the same way as far as the payee hop.
 
@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
+from services.scorer.path.asking.adding import Added, UnderPack, evidence_of, under_pack
+from services.scorer.path.asking.safeguard import Safeguard, SubjectScoring
 from services.scorer.path.decision import DecisionWriter, decide
 from services.scorer.path.decode import Reading, decode
 from services.scorer.path.encode import From, decisions
@@ -43,9 +45,7 @@ from services.scorer.path.rules.evaluate import OUTCOMES, Rules
 from services.scorer.path.rules.pack import PackResults
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
-from services.scorer.path.subjects.adding import Added, UnderPack, evidence_of, under_pack
 from services.scorer.path.subjects.partition import PayeeState
-from services.scorer.path.subjects.safeguard import Safeguard, SubjectScoring
 from services.scorer.path.subjects.state import SUBJECTS_MAX
 
 Said: TypeAlias = Callable[[UnderPack], NDArray[np.float64]]

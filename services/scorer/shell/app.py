@@ -19,13 +19,13 @@ from services.runtime.together import Together
 from services.runtime.worker import run_worker
 from services.scorer.path.alerts.alert_state import Horizon
 from services.scorer.path.alerts.alerter import Alerter
+from services.scorer.path.asking.hop import SubjectHop
+from services.scorer.path.asking.safeguard import SubjectScoring
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop, schema_of
 from services.scorer.path.records import Outbound, Record, Records
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model, untrained_model
-from services.scorer.path.subjects.hop import SubjectHop
-from services.scorer.path.subjects.safeguard import SubjectScoring
 from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
 from services.scorer.shell.lane import Lane
 from services.scorer.shell.models import ModelFollower

@@ -12,10 +12,10 @@ from numba.core.dispatcher import Dispatcher
 from services.kafka import building
 from services.kafka.building import BATCH_BYTES_MAX, outgoing_of
 from services.runtime.settings import load_settings
+from services.scorer.path.asking.hop import SubjectHop
 from services.scorer.path.hops import PayeeHop, PayerHop, schema_of
 from services.scorer.path.records import Outputs, Records
 from services.scorer.path.scoring.model import untrained_model
-from services.scorer.path.subjects.hop import SubjectHop
 from services.scorer.rulebook.ruleset_file import load_ruleset
 from services.scorer.shell.app import warm_up
 from services.scorer.shell.delivery import by_partition

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from services.contract.payment import Role
+from services.scorer.path.asking.safeguard import CARRIES_SHARE, Safeguard, family_of
 from services.scorer.path.features.registry import COUNTRY_FEATURES, FEATURES, INDEX, NAMES
 from services.scorer.path.rules.families import FAMILY_OF, NO_FAMILY
 from services.scorer.path.rules.pack import PackResults, Packs
 from services.scorer.path.rules.pack_format import ROLES
 from services.scorer.path.subjects.facts import PAYEE_SUBJECT_NAMES, PAYER_SUBJECT_NAMES
-from services.scorer.path.subjects.safeguard import CARRIES_SHARE, Safeguard, family_of
 from tests.support.subject_models import NAMES as SUBJECT_NAMES
 from tests.support.subject_models import LinearSubjects
 from tests.workbench.assessment.folders import RULESET

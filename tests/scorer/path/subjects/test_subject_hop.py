@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from services.contract.evidence import Evidence, EvidenceBy, write_evidence
+from services.scorer.path.asking.adding import evidence_of
 from services.scorer.path.features.registry import INDEX
 from services.scorer.path.features.state import whole as state_left
 from services.scorer.path.features.state_format import StateFormatError
 from services.scorer.path.records import Outbound, Record
-from services.scorer.path.subjects.adding import evidence_of
 from services.scorer.path.subjects.facts import facts_of
 from services.scorer.path.subjects.kernel import SubjectBatch
 from services.scorer.path.subjects.said import SAID_PREFIX

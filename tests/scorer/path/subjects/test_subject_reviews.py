@@ -14,9 +14,9 @@ from services.contract.alert import Review
 from services.contract.codec import decode
 from services.contract.columns import Texts
 from services.contract.evidence import write_evidence
+from services.scorer.path.asking.hop import SubjectHop
 from services.scorer.path.hops import PayeeHop
 from services.scorer.path.records import Outbound
-from services.scorer.path.subjects.hop import SubjectHop
 from tests.scorer.path.logs import remittance_log
 from tests.scorer.path.subjects.workers import SCHEMA, Partition, as_log, evidence_in, handed_over, model, partition_of
 from tests.support.evidence import evidence_rows

@@ -12,11 +12,11 @@ from services.contract.codec import encode
 from services.contract.evidence import Evidence, read_evidence
 from services.contract.partitioner import partitions_of
 from services.contract.payment import Payment
+from services.scorer.path.asking.hop import SubjectHop
 from services.scorer.path.features.registry import FEATURES, NAMES, feature_schema_hash
 from services.scorer.path.hops import PayeeHop, PayerHop, schema_of
 from services.scorer.path.records import Outbound, Record
 from services.scorer.path.scoring.model import LogisticModel
-from services.scorer.path.subjects.hop import SubjectHop
 from tests.workbench.assessment.folders import RULESET
 
 SCHEMA = schema_of(RULESET)

@@ -17,6 +17,8 @@ from services.contract.events import cloud_event
 from services.contract.evidence import REASON, Evidence, read_evidence
 from services.contract.partitioner import partitions_of
 from services.contract.payment import Payment
+from services.scorer.path.asking.adding import digests_of
+from services.scorer.path.asking.safeguard import Safeguard, SubjectScoring
 from services.scorer.path.decision import DecisionWriter, Stated, Written, names_of
 from services.scorer.path.decode import dead_letter
 from services.scorer.path.features.registry import NAMES, feature_schema_hash
@@ -26,11 +28,9 @@ from services.scorer.path.rules.evaluate import Rules
 from services.scorer.path.rules.pack_format import ROLES
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
-from services.scorer.path.subjects.adding import digests_of
 from services.scorer.path.subjects.facts import facts_of
 from services.scorer.path.subjects.kernel import SubjectBatch
 from services.scorer.path.subjects.partition import PayerState
-from services.scorer.path.subjects.safeguard import Safeguard, SubjectScoring
 from services.scorer.path.subjects.state import SUBJECTS_MAX
 
 PAYER = ROLES.index("payer")
