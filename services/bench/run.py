@@ -202,7 +202,7 @@ class Bench:
     def _bytes_written(self, settings: Settings) -> dict[str, float]:
         """Bytes a payment of each topic that a scorer writes to, on the broker's disk, compressed; ``total`` is without
         the ``input``."""
-        written = {each for hop in ("payer", "payee", "alerter") for each in settings.topics.written_by(hop)}
+        written = {each for hop in ("payer", "payee", "subject", "alerter") for each in settings.topics.written_by(hop)}
         kept = written | {settings.topics.payments}
         roles = {each.name: role for role, each in vars(settings.topics).items() if each in kept}
         sizes = asyncio.run(log_bytes(settings, roles))

@@ -82,7 +82,14 @@ def _show_finding(finding: Finding, console: Console) -> None:
     ]
     risk = 1.0 / (1.0 + math.exp(-finding.score)) if finding.score > -700.0 else 0.0
     total = " ".join(f"{value:+g} ({name})" for name, value in parts)
-    console.print(f"\nrisk {risk:.1%}: log-odds {finding.score:.4g} = {total}", soft_wrap=True, highlight=False)
+    if finding.subject is None:
+        console.print(f"\nrisk {risk:.1%}: log-odds {finding.score:.4g} = {total}", soft_wrap=True, highlight=False)
+    else:
+        carried = ", ".join(finding.subject.families) or "nothing but what is immediate"
+        said = f"\nrisk {risk:.1%}: log-odds {finding.score:.4g} of all its payments, carried by {carried}"
+        console.print(said, soft_wrap=True, highlight=False)
+        rows = [(each.feature, f"{each.value:g}", f"{each.contribution:+.3f}") for each in finding.subject.reasons]
+        _show_table(console, ("reason of the subject", "value", "log-odds"), rows)
     if finding.immediate:
         console.print("to be looked at whatever the budget: a confirmed payee, or a minor's account")
     _show_evidence("evidence", finding.evidence, console)

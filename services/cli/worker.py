@@ -24,10 +24,11 @@ def scorer(
     metrics_port: MetricsPort = None,
     log_level: LogLevel = None,
     hop: Annotated[
-        Literal["all", "payer", "payee", "alerter"], typer.Option(help="Run one part only, to scale them apart.")
+        Literal["all", "payer", "payee", "subject", "alerter"],
+        typer.Option(help="Run one part only, to scale them apart."),
     ] = "all",
 ) -> None:
-    """Score payments: payer hop, payee hop, alerter. Start more of them to share the partitions."""
+    """Score payments: payer hop, payee hop, subject hop, alerter. Start more of them to share the partitions."""
     from services.scorer.shell.app import HOPS, run_scorer
 
     settings = load_settings(bootstrap=bootstrap, metrics_port=metrics_port, log_level=log_level)

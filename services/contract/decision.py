@@ -45,6 +45,25 @@ class Evidence(Struct, frozen=True):
     source: str
 
 
+class Reason(Struct, frozen=True):
+    """One ranked reason: a feature, the value it had, and what it added to the score (log-odds)."""
+
+    feature: str
+    value: float
+    contribution: float
+
+
+class SubjectRisk(Struct, frozen=True):
+    """What the model of subjects says of a finding's subject: of all its payments under the pack, not of one."""
+
+    model: str
+    """Its hash."""
+    families: tuple[Family, ...]
+    """Whose evidence carries the risk, the model's and the indicators' together."""
+    reasons: tuple[Reason, ...]
+    """The subject features that raised the risk most."""
+
+
 class Finding(Struct, frozen=True, omit_defaults=True):
     """What a typology pack says of a subject of a payment, when it asks for people to look."""
 
@@ -55,7 +74,7 @@ class Finding(Struct, frozen=True, omit_defaults=True):
     headline: str
     score: float
     """Log-odds: ``prior``, then the weights of ``evidence``, then those of ``counter_evidence``, then ``model``, added
-    one by one in this order."""
+    one by one in this order. Where ``subject`` is told, the risk that its model gives; indicators then explain it."""
     prior: float
     model: float
     """What the learned model adds, within the pack's limit."""
@@ -67,18 +86,12 @@ class Finding(Struct, frozen=True, omit_defaults=True):
     """The indicators, heaviest first, without which the pack would not ask."""
     immediate: bool = False
     """People are to look whatever the budget of alerts: a confirmed payee, a minor's account."""
+    subject: SubjectRisk | None = None
+    """Where a model of subjects gives the score."""
 
 
 HASH_SHOWN = 12
 """Digits of a hash by which decisions name a model, a ruleset, a feature schema."""
-
-
-class Reason(Struct, frozen=True):
-    """One ranked reason: a feature, the value it had, and what it added to the score (log-odds)."""
-
-    feature: str
-    value: float
-    contribution: float
 
 
 class ReviewDetail(Struct, frozen=True, omit_defaults=True):

@@ -7,12 +7,13 @@ from typing import Any, get_args
 from uuid import UUID
 
 from services.contract.columns import Column, Columns, Layout, Some
+from services.contract.evidence import EVIDENCE
 from services.contract.handover import HANDOVER
 from services.contract.payment import Role
 from services.contract.served import SERVED
 from services.contract.shadow_scores import SHADOW_SCORES
 
-LAYOUTS: dict[str, Layout] = {each.name: each for each in (HANDOVER, SERVED, SHADOW_SCORES)}
+LAYOUTS: dict[str, Layout] = {each.name: each for each in (HANDOVER, EVIDENCE, SERVED, SHADOW_SCORES)}
 _ROLES: tuple[str, ...] = get_args(Role)
 
 

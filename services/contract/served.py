@@ -144,7 +144,7 @@ def read_served(value: bytes | None) -> Served | Rejection:
         if not ((arrays[name] >= low) & (arrays[name] <= high)).all():
             return Rejection("features_invalid", name, f"Not from {low} to {high}")
     for name in _IDS:
-        if not _are_ids(arrays[name]):
+        if not are_ids(arrays[name]):
             return Rejection("features_invalid", name, "Empty, too long, or with control characters")
     if np.isinf(arrays["features"]).any():
         return Rejection("features_invalid", "features", "Infinite")
@@ -170,7 +170,7 @@ _BOUNDS = {
 """Of numbers that each column is to have; NaN is none."""
 
 
-def _are_ids(texts: Texts) -> bool:
+def are_ids(texts: Texts) -> bool:
     """Whether each may be an ``Id`` (``services.contract.fields``), as far as its bytes tell."""
     lengths = texts.lengths
     data = np.frombuffer(texts.data, dtype=np.uint8)[texts.ends[0] : texts.ends[-1]]

@@ -74,6 +74,13 @@ class Topics:
             internal=True,
             columns="handover.v1",
         )
+        self.evidence = topic(
+            "evidence.by-payer.v1",
+            "none",
+            "payments under a pack, with all that is known of them, to their payers",
+            internal=True,
+            columns="evidence.v1",
+        )
         self.decisions = topic(
             "decisions.v1", "payee account", "one decision for every payment", records=("decision.v1",)
         )
@@ -102,6 +109,7 @@ class Topics:
         self.dead_letters = topic("payments.dlq.v1", "as it came", "records that could not be processed, as they came")
         self.payer_state = changelog("payer", "account", "payer hop")
         self.payee_state = changelog("payee", "account", "payee hop")
+        self.subject_state = changelog("subject", "account", "subject hop")
         self.alerter_state = changelog("alerter", "subject", "alerter")
 
     def written_by(self, group: str) -> tuple[Topic, ...]:
@@ -112,7 +120,8 @@ class Topics:
         """
         own = {
             "payer": (self.payments_by_payee, self.payer_state),
-            "payee": (self.decisions, self.features, self.reviews, self.payee_state),
+            "payee": (self.evidence, self.decisions, self.features, self.reviews, self.payee_state),
+            "subject": (self.reviews, self.subject_state),
             "alerter": (self.alerts, self.alerter_state),
             "shadow": (self.shadow_scores,),
             "learner": (self.examples, self.payments),

@@ -133,7 +133,8 @@ class Metrics:
         self.champion_announced = make.gauge("tocsin_champion_announced_timestamp_seconds", (),
             "When the model in use was announced or promoted; 0: none was")
         self.payments = make.counter("tocsin_payments_total", ("hop", "result"),
-            "Payments by hop (payer, payee) and result: forwarded, decided, duplicate, status_update, dead_letter")
+            "Payments by hop (payer, payee, subject) and result: forwarded, decided, added, duplicate, status_update, "
+            "dead_letter")
         self.payment_labels = make.counter("tocsin_payment_labels_total", ("hop", "result"),
             "Labels of payments that features of a hop (payer, payee) learned of, by result: read, duplicate")
         self.decisions = make.counter("tocsin_decisions_total", ("outcome",), "Decisions by outcome: pass, review")
@@ -150,8 +151,8 @@ class Metrics:
         self.alert_threshold = make.gauge("tocsin_alert_threshold_log_odds", ("queue", "partition"),
             "Risk that a subject must reach to be within the budget of alerts")
         self.stage = make.histogram("tocsin_stage_duration_seconds", ("hop", "stage"),
-            "Time a batch spends in a stage: decode, state, kernel, rules, model, packs, encode, alert, turn, "
-            "commit")
+            "Time a batch spends in a stage: decode, state, kernel, rules, model, packs, subjects, encode, alert, "
+            "turn, commit")
         self.end_to_end = make.histogram("tocsin_end_to_end_latency_seconds", (),
             "From the broker's append of a payment to its committed decision")
         self.batch = make.histogram("tocsin_batch_records", ("hop",), "Records in one transaction", BATCH_BUCKETS)
@@ -164,7 +165,7 @@ class Metrics:
             "Accounts in state; of the alerter, subjects: with an open alert, with what is left of one, or snoozed")
         self.state_bytes = make.gauge("tocsin_state_bytes", ("hop", "partition"), "Memory of the state's rows")
         self.accounts_evicted = make.counter("tocsin_accounts_evicted_total", ("hop",),
-            "Accounts forgotten to make room for others (TOCSIN_ACCOUNTS_MAX)")
+            "Accounts forgotten to make room for others (TOCSIN_ACCOUNTS_MAX, TOCSIN_SUBJECTS_MAX)")
         self.model = make.gauge("tocsin_model_info", ("version", "hash"), "1 for the model in use")
         self.models_refused = make.counter("tocsin_models_refused_total", (), "Announced models that could not be used")
         self.labels = make.counter("tocsin_labels_total", ("result",),

@@ -37,6 +37,10 @@ class NoState:
         """Nothing to write."""
         return []
 
+    def beyond_log(self) -> list[tuple[bytes, bytes | None]]:
+        """Nothing: there is no state."""
+        return []
+
     def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Nothing to take."""
 

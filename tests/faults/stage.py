@@ -130,7 +130,8 @@ class Stage:
         Labels come back as records of ``payments.v1``, so the scorer is waited for before the learner and after it.
         """
         topics = self.settings.topics
-        path = [("payer", topics.payments), ("payee", topics.payments_by_payee), ("alerter", topics.reviews)]
+        path = [("payer", topics.payments), ("payee", topics.payments_by_payee), ("subject", topics.evidence)]
+        path.append(("alerter", topics.reviews))
         after = [("learner", topics.features), ("learner", topics.labels), ("shadow", topics.features)]
         async with observer(self.deployment) as seen:
             for group, topic in (*path, *after, *path):

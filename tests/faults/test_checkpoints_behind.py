@@ -12,14 +12,17 @@ from aiokafka.structs import TopicPartition
 
 from services import kafka
 from services.scorer.path.hops import PayeeHop, PayerHop
+from services.scorer.path.scoring.ensemble import model_from
+from services.scorer.path.scoring.model import LogisticModel
 from services.scorer.rulebook.ruleset_file import load_ruleset
 from services.scorer.shell.position import POSITION_KEY, Position, read_position
 from tests.faults.conftest import Make
 from tests.faults.forms import Form
 from tests.faults.stage import Stage
 from tests.faults.test_topics_made_anew import accept, decided_so_far, until_told
+from tests.faults.undisturbed import announced
 from tests.support.deployment import read_logs
-from tests.support.offline import assert_same_state, read_run, restored
+from tests.support.offline import assert_same_state, by_model, read_run, restored
 from tests.support.proxied import ProxiedBroker
 
 pytestmark = pytest.mark.kafka
@@ -55,12 +58,15 @@ async def taken_again(stage: Stage) -> None:
     for role, worker in stage.workers.items():
         if role != "scorer":
             worker.stop()
-    run, ruleset = await read_run(stage.deployment), load_ruleset(stage.settings)
+    models = [model_from(each, stage.schema) for each in await announced(stage) if not each.challenger]
+    run = await read_run(stage.deployment, [each for each in models if isinstance(each, LogisticModel)])
+    ruleset = load_ruleset(stage.settings)
     for partition in range(stage.settings.partitions):
         payer = PayerHop(ruleset, "", partition, stage.settings.partitions)
         payee = PayeeHop(ruleset, "", partition, stage.settings.partitions, stage.settings.partitions)
         payer.take(run.payments[partition])
-        payee.take(run.by_payee[partition])
+        for model, stretch in by_model(run, partition):
+            payee.process(stretch, model)
         for hop in (payer, payee):
             assert_same_state(restored(run, hop.name, partition), hop.state, ruleset.parameters, hop.name)
 

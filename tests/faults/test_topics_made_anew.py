@@ -33,6 +33,7 @@ PAUSE_S = 0.5
 READERS = {
     "payments": "scorer",
     "payments_by_payee": "scorer",
+    "evidence": "scorer",
     "reviews": "scorer",
     "features": "learner",
     "labels": "learner",
@@ -214,8 +215,8 @@ async def forged_offsets(stage: Stage, table: Table) -> None:
         worker.kill()
     topics, identity = stage.settings.topics, stage.settings.identity
     groups = {
-        "payer": topics.payments, "payee": topics.payments_by_payee, "alerter": topics.reviews,
-        "shadow": topics.features, "learner": topics.features,
+        "payer": topics.payments, "payee": topics.payments_by_payee, "subject": topics.evidence,
+        "alerter": topics.reviews, "shadow": topics.features, "learner": topics.features,
     }  # fmt: skip
     for group, topic in groups.items():
         await commit(stage, f"{identity}.{group}", TopicPartition(topic.name, 0), 1_000_000)

@@ -9,8 +9,12 @@ import orjson
 
 from services.contract.codec import Rejection
 from services.contract.dead_letter import WHOLE_BYTES_MAX, read_dead_letter
+from services.contract.evidence import Evidence, read_evidence
 from services.contract.served import Served, read_served
+from services.scorer.path.features.registry import NAMES
+from services.scorer.path.hops import schema_of
 from services.scorer.path.records import HopResult
+from tests.fuzz import seeds
 
 SECRET = "SECRET"
 HEADERS_BYTES_MAX = 48 * 1024
@@ -26,6 +30,9 @@ def check_result(result: HopResult) -> None:
                 check_letter(record.key, record.value, record.headers)
             elif role == "features":
                 assert isinstance(read_served(record.value), Served), read_served(record.value)
+            elif role == "evidence":
+                found = read_evidence(record.value, schema_of(seeds.ruleset()), 1, len(NAMES))
+                assert isinstance(found, Evidence), found
             elif role != "payments_by_payee":
                 orjson.loads(record.value)
     for counter in (result.counts, result.reasons, result.rules, result.alerts, result.thresholds):

@@ -34,7 +34,7 @@ def handover_record(draw: random.Random, ahead: int = 0) -> Record:
         assert isinstance(found, Columns)
         arrays, said = dict(found.arrays), dict(found.said)
         if choice < 0.5:
-            _with_value(arrays, draw)
+            with_value(arrays, draw)
         elif choice < 0.7:
             _with_payment(arrays, draw)
         elif choice < 0.85:
@@ -59,7 +59,7 @@ def later_each_time() -> Callable[[random.Random], Record]:
     return record
 
 
-def _with_value(arrays: dict[str, Any], draw: random.Random) -> None:
+def with_value(arrays: dict[str, Any], draw: random.Random) -> None:
     """One cell is another; now and then all of its column."""
     name = draw.choice(list(arrays))
     values = arrays[name]

@@ -17,24 +17,29 @@ from services.contract.shadow_scores import ShadowScores, read_shadow_scores
 from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert_state import Horizon
 from services.scorer.path.alerts.alerter import Alerter
+from services.scorer.path.asking.hop import SubjectHop
 from services.scorer.path.features.state_format import StateFormatError
-from services.scorer.path.hops import PayeeHop, PayerHop
+from services.scorer.path.hops import PayeeHop, PayerHop, schema_of
 from services.scorer.path.records import HopResult, Outbound, Record, no_mark
 from services.shadow.roster import Challenger
 from services.shadow.scoring import Shadow
 from tests.fuzz import seeds
 from tests.fuzz.batches import mutated_batch
 from tests.fuzz.checks import check_message, check_result
+from tests.fuzz.evidence import evidence_record
 from tests.fuzz.handovers import handover_record, later_each_time
 from tests.fuzz.mutate import mutated
 from tests.fuzz.seeds import APPENDED_MS, Seed
+from tests.support.subject_models import LinearSubjects
 
 BATCH = 100
 LIFE_BATCHES = 40
 """After so many a hop dies, and another goes on from its changelog."""
 NUMBERS = (0, -1, 1, 2, 3, 4, 255, 65_535, 2**31 - 1, 2**47 - 1, 2**47, 2**63 - 1, -(2**63), 4_102_444_800_000)
 
-Hop = PayerHop | PayeeHop | Alerter
+Hop = PayerHop | PayeeHop | SubjectHop | Alerter
+ASKS = LinearSubjects({"amount_mean": 1.0, "remit_payments_180d_mean": 1.0, "remit_new_payees_180d_mean": 1.0}, 0.0)
+"""A model of subjects by which packs often ask."""
 
 
 def mutated_seed(of: Sequence[Seed], draw: random.Random, keys: Callable[[bytes, Seed], bytes | None]) -> Record:
@@ -150,13 +155,18 @@ def targets() -> list[Any]:
     """Everything that is fed with records of the payment path."""
 
     def payee(repeats: bool) -> Callable[[], PayeeHop]:
-        return lambda: PayeeHop(seeds.ruleset(), "by-payee", 0, 1, 1, repeats)
+        return lambda: PayeeHop(seeds.ruleset(), "by-payee", 0, 1, 1, repeats, subject_model=ASKS)
+
+    def subject() -> SubjectHop:
+        return SubjectHop(seeds.ruleset(), schema_of(seeds.ruleset()), "evidence", 0, 1, subject_model=ASKS)
 
     def payer() -> PayerHop:
         return PayerHop(seeds.ruleset(), "payments.v1", 0, 1)
 
     alerter = HopTarget("alerter after the hops", make_alerter, subject_record)
-    handovers = HopTarget("handovers after the payer hop", payee(False), handover_record).then("reviews", alerter)
+    subjects = HopTarget("evidence after the payee hop", subject, evidence_record).then("reviews", alerter)
+    handovers = HopTarget("handovers after the payer hop", payee(False), handover_record)
+    handovers.then("reviews", alerter).then("evidence", subjects)
     return [
         HopTarget("payments", payer, payment_record).then("payments_by_payee", handovers),
         HopTarget(
@@ -164,11 +174,13 @@ def targets() -> list[Any]:
         ).then("payments_by_payee", handovers),
         HopTarget("handovers", payee(False), handover_record).then("reviews", alerter),
         HopTarget("handovers, at least once", payee(True), later_each_time()),
+        HopTarget("evidence", subject, evidence_record).then("reviews", alerter),
         HopTarget("reviews and snoozes", make_alerter, subject_record),
         ShadowTarget(),
         *(ChangelogTarget(name, make, record) for name, make, record in (
             ("changelog of the payer hop", payer, payment_record),
             ("changelog of the payee hop", payee(False), handover_record),
+            ("changelog of the subject hop", subject, evidence_record),
             ("changelog of the alerter", make_alerter, subject_record),
         )),
     ]  # fmt: skip

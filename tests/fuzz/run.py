@@ -18,7 +18,8 @@ from tests.fuzz import columns, decoding, hops, learning
 
 BATCH = 100
 WEIGHTS = {
-    "changelog of the payer hop": 0.3, "changelog of the payee hop": 0.3, "changelog of the alerter": 0.3,
+    "changelog of the payer hop": 0.3, "changelog of the payee hop": 0.3, "changelog of the subject hop": 0.3,
+    "changelog of the alerter": 0.3,
     "announcements": 0.3, "examples, learned by halfspace": 0.3,
 }  # fmt: skip
 """How often a target's turn comes, where it is not each time: those that cost most."""

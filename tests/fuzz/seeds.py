@@ -134,6 +134,15 @@ def decided() -> tuple[list[Seed], list[Seed]]:
 
 
 @cache
+def evidence() -> list[Seed]:
+    """Of ``evidence.by-payer.v1``: batches of a few payments under a pack each."""
+    hop = PayeeHop(ruleset(), "by-payee", 0, 1, 1)
+    log = handed()
+    made = [hop.process(log[start : start + 2], scorer()) for start in range(0, len(log), 2)]
+    return [seed for each in made for seed in seeded(each.outputs["evidence"])]
+
+
+@cache
 def served() -> list[Seed]:
     """Of ``features.v1``: batches of a few decisions each."""
     hop = PayeeHop(ruleset(), "by-payee", 0, 1, 1)

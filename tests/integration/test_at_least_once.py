@@ -14,8 +14,8 @@ from tests.support.payments import Entry, expected_of, payment_log
 from tests.support.worker import Worker
 
 SEED = 12
-LANES = 3
-"""Of a scorer: payer, payee, alerter."""
+LANES = 4
+"""Of a scorer: payer, payee, subject, alerter."""
 
 
 def test_a_kill_without_transactions_loses_nothing_and_repeats_carry_the_same_ids(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from services.broker.probe import free_ports
 from services.contract.codec import encode
 from services.contract.payment import Party, Payment
 from services.runtime.metrics import Metrics
-from services.scorer.path.features.state import PARTITION_KEY
+from services.scorer.path.features.partition_state import PARTITION_KEY
 from tests.support.alerts import assert_each_review_is_in_one_alert
 from tests.support.deployment import Deployment, producer, send, settled
+from tests.support.evidence import columns_of
 from tests.support.models import random_model
-from tests.support.offline import Run, read_run, restored, schema_hash
+from tests.support.offline import Run, read_run, restored, restored_subjects, schema_hash
 from tests.support.payments import START_MS, Entry, expected_of, payment_log
 from tests.support.scrape import Samples, exposition, samples, total
 
@@ -124,11 +125,15 @@ def assert_counts_agree(found: Samples, run: Run, log: list[Entry], alerts: int)
     assert total(found, "tocsin_end_to_end_latency_seconds_count") == len(decided)
     assert total(found, "tocsin_batch_records_sum", payer) == len(log)
     assert total(found, "tocsin_batch_records_sum", {"hop": "payee"}) == sum(map(len, run.by_payee))
-    for hop in ("payer", "payee", "alerter"):
+    added = sum(columns_of(record).rows for part in run.evidence for record in part)
+    assert total(found, "tocsin_payments_total", {"hop": "subject"}) == added > 0
+    for hop in ("payer", "payee", "subject", "alerter"):
         committed = total(found, "tocsin_transactions_total", {"hop": hop, "result": "committed"})
         assert total(found, "tocsin_batch_records_count", {"hop": hop}) == committed > 0
         assert total(found, "tocsin_restore_duration_seconds_count", {"hop": hop}) == run.settings.partitions
-        if hop == "alerter":
+        if hop == "subject":
+            known = sum(len(restored_subjects(run, partition)) for partition in range(run.settings.partitions))
+        elif hop == "alerter":
             known = sum(len({record.key for record in part} - {PARTITION_KEY}) for part in run.alerter_state)
         else:
             known = sum(len(restored(run, hop, partition)) for partition in range(run.settings.partitions))

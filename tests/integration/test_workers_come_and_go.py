@@ -22,8 +22,8 @@ from tests.support.worker import Worker
 
 pytestmark = pytest.mark.kafka
 
-LANES = 3
-"""Of a scorer: payer, payee, alerter."""
+LANES = 4
+"""Of a scorer: payer, payee, subject, alerter."""
 
 
 async def restored(deployment: Deployment, worker: Worker, partitions: int = 1) -> None:

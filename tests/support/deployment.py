@@ -97,6 +97,7 @@ class Deployment:
         return [
             (f"{identity}.payer", topics.payments),
             (f"{identity}.payee", topics.payments_by_payee),
+            (f"{identity}.subject", topics.evidence),
             (f"{identity}.alerter", topics.reviews),
         ]
 

@@ -15,23 +15,29 @@ from numpy.typing import NDArray
 
 from services.contract.events import PAYMENT_LABEL, SNOOZE, is_event
 from services.contract.handover import PAYMENT
+from services.contract.partitioner import partitions_of
 from services.contract.topics import Topic
 from services.runtime.settings import Settings
+from services.scorer.path.asking.hop import SubjectHop
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.registry import feature_schema_hash
 from services.scorer.path.features.state import AccountState, whole
-from services.scorer.path.hops import PayeeHop, PayerHop
+from services.scorer.path.hops import PayeeHop, PayerHop, schema_of
 from services.scorer.path.records import HopResult, Outbound
 from services.scorer.path.scoring.model import LogisticModel, untrained_model
+from services.scorer.path.subjects.partition import PayerState
 from services.scorer.rulebook.ruleset_file import intake_of, load_ruleset
 from services.scorer.shell.app import make_alerter
 from services.scorer.shell.position import POSITION_KEY
 from tests.support.deployment import Deployment, Logs, read_logs
+from tests.support.evidence import columns_of as evidence_of
+from tests.support.evidence import evidence_rows
 from tests.support.handed import columns_of, rows_handed
 from tests.support.hostile import PLANTED
 from tests.support.payments import Expected
 from tests.support.served import Row, rows_of, served_in
-from tests.support.states import contents
+from tests.support.states import contents, subjects_of
+from tests.support.subject_models import LinearSubjects
 
 
 @dataclass
@@ -41,6 +47,7 @@ class Run:
     settings: Settings
     payments: Logs
     by_payee: Logs
+    evidence: Logs
     decisions: Logs
     features: Logs
     reviews: Logs
@@ -48,9 +55,12 @@ class Run:
     dead_letters: Logs
     payer_state: Logs
     payee_state: Logs
+    subject_state: Logs
     alerter_state: Logs
     models: dict[str, LogisticModel]
     """Those that may decide, by hash."""
+    subject_model: LinearSubjects | None = None
+    """By which packs that hear a model ask."""
 
     @property
     def records_decided(self) -> list[ConsumerRecord]:
@@ -63,12 +73,15 @@ class Run:
         return [row for log in self.features for row in rows_of(log)]
 
 
-async def read_run(deployment: Deployment, models: Iterable[LogisticModel] = ()) -> Run:
+async def read_run(
+    deployment: Deployment, models: Iterable[LogisticModel] = (), subject_model: LinearSubjects | None = None
+) -> Run:
     """Read every log of ``deployment``, the changelogs included."""
     topics = deployment.settings.topics
     wanted: tuple[Topic, ...] = (
-        topics.payments, topics.payments_by_payee, topics.decisions, topics.features, topics.reviews, topics.alerts,
-        topics.dead_letters, topics.payer_state, topics.payee_state, topics.alerter_state,
+        topics.payments, topics.payments_by_payee, topics.evidence, topics.decisions, topics.features, topics.reviews,
+        topics.alerts, topics.dead_letters, topics.payer_state, topics.payee_state, topics.subject_state,
+        topics.alerter_state,
     )  # fmt: skip
     logs = [
         [[record for record in log if record.key != POSITION_KEY] for log in await read_logs(deployment, topic)]
@@ -77,7 +90,7 @@ async def read_run(deployment: Deployment, models: Iterable[LogisticModel] = ())
     for topic in (topics.decisions, topics.features):
         logs[wanted.index(topic)] = genuine(logs[wanted.index(topic)])
     known = (untrained_model(schema_hash(deployment.settings)), *models)
-    return Run(deployment.settings, *logs, {model.hash: model for model in known})  # type: ignore[call-arg, arg-type]
+    return Run(deployment.settings, *logs, {model.hash: model for model in known}, subject_model)  # type: ignore[call-arg, arg-type]
 
 
 def schema_hash(settings: Settings) -> str:
@@ -111,15 +124,35 @@ def assert_logs_are_computed(run: Run, seed: int) -> None:
     from_payer = [_payer_side(run, partition, draw) for partition in partitions]
     from_payee = [_payee_side(run, partition, draw) for partition in partitions]
     _assert_handed_over([each.handed_over for each in from_payer], genuine(run.by_payee))
+    _assert_evidence_handed([each.evidence for each in from_payee], genuine(run.evidence))
+    from_subjects = [_subject_side(run, partition, draw) for partition in partitions]
     homes = {row.decision_id: at for at, log in enumerate(run.features) for row in rows_of(log)}
     _assert_merged(
         [each.reviews for each in from_payee],
-        [[record for record in log if not is_event(record.headers, SNOOZE)] for log in genuine(run.reviews)],
+        _reviews(run, of_payers=False),
         lambda record: homes[record.headers[3][1].decode().partition("/")[0]],
         "reviews.by-subject.v1",
     )
+    _assert_merged(from_subjects, _reviews(run, of_payers=True), _payers_partition(run), "reviews by the subject hop")
     for partition in partitions:
         _assert_alerts_are_computed(run, partition, draw)
+
+
+def _reviews(run: Run, of_payers: bool) -> Logs:
+    """Reviews that the subject hop wrote, ``of_payers``, or those of the payee hop."""
+    return [
+        [record for record in log if not is_event(record.headers, SNOOZE) and _is_of_payer(record.value) == of_payers]
+        for log in genuine(run.reviews)
+    ]
+
+
+def _is_of_payer(value: bytes) -> bool:
+    review = orjson.loads(value)
+    return review["subject"]["role"] == "payer" and "subject" in review.get("finding", {})
+
+
+def _payers_partition(run: Run) -> Any:
+    return lambda record: int(partitions_of([record.key], run.settings.partitions)[0])
 
 
 def _assert_alerts_are_computed(run: Run, partition: int, draw: random.Random) -> None:
@@ -149,6 +182,7 @@ class _Side:
     handed_over: list[Outbound] = field(default_factory=list)
     decisions: list[Outbound] = field(default_factory=list)
     features: list[Outbound] = field(default_factory=list)
+    evidence: list[Outbound] = field(default_factory=list)
     reviews: list[Outbound] = field(default_factory=list)
     dead_letters: list[Outbound] = field(default_factory=list)
 
@@ -157,6 +191,7 @@ class _Side:
         self.handed_over += result.outputs.get("payments_by_payee", ())
         self.decisions += result.outputs.get("decisions", ())
         self.features += result.outputs.get("features", ())
+        self.evidence += result.outputs.get("evidence", ())
         self.reviews += result.outputs.get("reviews", ())
         self.dead_letters += result.outputs["dead_letters"]
 
@@ -180,9 +215,11 @@ def _payee_side(run: Run, partition: int, draw: random.Random) -> _Side:
         load_ruleset(run.settings),
         run.settings.partitions,
     )
-    hop = PayeeHop(ruleset, topic, partition, count, count, run.settings.repeats_possible)
+    hop = PayeeHop(
+        ruleset, topic, partition, count, count, run.settings.repeats_possible, subject_model=run.subject_model
+    )  # fmt: skip
     side = _Side()
-    for model, stretch in _by_model(run, partition):
+    for model, stretch in by_model(run, partition):
         for batch in _chopped(stretch, draw):
             result = hop.process(batch, model)
             assert not result.counts["gap"], f"by-payee[{partition}]: something is missing before {batch[0].offset}"
@@ -194,7 +231,52 @@ def _payee_side(run: Run, partition: int, draw: random.Random) -> _Side:
     return side
 
 
-def _by_model(run: Run, partition: int) -> Iterator[tuple[LogisticModel, list[ConsumerRecord]]]:
+def _subject_side(run: Run, partition: int, draw: random.Random) -> list[Outbound]:
+    """What the subject hop made of one partition: its reviews."""
+    hop, model = _subject_hop(run, partition), next(iter(run.models.values()))
+    dead: list[Outbound] = []
+    reviews: list[Outbound] = []
+    for batch in _chopped(run.evidence[partition], draw):
+        outputs = hop.process(batch, model).outputs
+        dead += outputs["dead_letters"]
+        reviews += outputs["reviews"]
+    topic = run.settings.topics.evidence.name
+    _assert_same(dead, _put_aside_from(run, topic, partition), f"dead letters of evidence.by-payer[{partition}]")
+    one, other = (subjects_of(state.subjects) for state in (restored_subjects(run, partition), hop.state))
+    assert one == other, f"subject state [{partition}]"
+    return reviews
+
+
+def _subject_hop(run: Run, partition: int) -> SubjectHop:
+    ruleset, topic = load_ruleset(run.settings), run.settings.topics.evidence.name
+    count, repeats = run.settings.partitions, run.settings.repeats_possible
+    return SubjectHop(
+        ruleset, schema_of(ruleset), topic, partition, count, repeats, subject_model=run.subject_model
+    )  # fmt: skip
+
+
+def restored_subjects(run: Run, partition: int) -> PayerState:
+    """The state of a subject hop at the end of its log, as a worker would have it."""
+    hop = _subject_hop(run, partition)
+    hop.state.restore(whole({record.key: record.value for record in run.subject_state[partition]}))
+    offset = hop.state.begin_at(0, 0)
+    hop.take([record for record in run.evidence[partition] if record.offset >= offset])
+    return hop.state
+
+
+def _assert_evidence_handed(by_source: list[list[Outbound]], logs: Logs) -> None:
+    """Each log is a merge of what its sources handed over, row by row; and of every record key, headers, timestamp."""
+    for target, log in enumerate(logs):
+        for record in log:
+            _assert_plain(record, evidence_of(record).arrays["appended_ms"], f"evidence.by-payer.v1[{target}]")
+    for source, written in enumerate(by_source):
+        for target, log in enumerate(logs):
+            found = [each for each in log if evidence_of(each).said["partition"] == str(source)]
+            expected = evidence_rows([each for each in written if each.partition == target])
+            assert evidence_rows(found) == expected, f"evidence.by-payer.v1[{target}], from {source}"
+
+
+def by_model(run: Run, partition: int) -> Iterator[tuple[LogisticModel, list[ConsumerRecord]]]:
     """What was handed over to a partition, in stretches whose decisions name one model."""
     named = [row.by.model_hash for row in rows_of(run.features[partition])]
     log = run.by_payee[partition]

@@ -6,6 +6,8 @@ import numpy as np
 
 from services.scorer.path.features.parameters import Parameters
 from services.scorer.path.features.state import AccountState
+from services.scorer.path.subjects.partition import PayeeState
+from services.scorer.path.subjects.state import PayeeSubjects, PayerSubjects
 
 
 def contents(state: AccountState, parameters: Parameters) -> dict[bytes, bytes]:
@@ -27,4 +29,15 @@ def contents(state: AccountState, parameters: Parameters) -> dict[bytes, bytes]:
             pool.rows[at].tobytes() for name, pool in state.pools(0).items() for at in np.atleast_1d(row[f"{name}_at"])
         )
         found[index[slot].tobytes()] = b"".join([*(row[name].tobytes() for name in names), *pooled])
+    if isinstance(state, PayeeState):
+        found |= {b"subject " + name: value for name, value in subjects_of(state.subjects).items()}
+    return found
+
+
+def subjects_of(state: PayeeSubjects | PayerSubjects) -> dict[bytes, bytes]:
+    """All that is remembered of subjects, by account, whatever slots they have; and the clocks."""
+    found = {b"clock": state.clock.tobytes() + state.accounts.clock.tobytes()}
+    index = state.accounts.table.rows[: state.accounts.table.used]
+    for slot in np.flatnonzero(index["low"]).tolist():
+        found[index[slot].tobytes()] = state.rows.rows[slot].tobytes() + state.second.rows[slot].tobytes()
     return found

@@ -12,6 +12,7 @@ from uuid import UUID
 import numpy as np
 import orjson
 from aiokafka import ConsumerRecord
+from numpy.typing import NDArray
 
 from services.contract.announcement import model_of, read_announced
 from services.contract.codec import DECISION_BYTES_MAX, Rejection, read
@@ -21,8 +22,10 @@ from services.contract.handover import HANDOVER, PAYMENT
 from services.contract.served import SERVED, Served, read_served
 from services.kafka.reading import NotInLogs, read_batches, read_log
 from services.runtime.settings import Settings
+from services.scorer.audit.subjects import said_by, scores_on_record
+from services.scorer.path.asking.safeguard import SubjectScoring
 from services.scorer.path.features.registry import feature_schema_hash
-from services.scorer.path.hops import PayeeHop, PayerHop
+from services.scorer.path.hops import PayeeHop, PayerHop, Recorded
 from services.scorer.path.records import Outputs
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.ensemble import model_from
@@ -99,7 +102,9 @@ class _Target:
         return self.row.by.model_hash
 
 
-async def recompute_decision(settings: Settings, decision_id: str) -> Recomputed:
+async def recompute_decision(
+    settings: Settings, decision_id: str, subject_model: SubjectScoring | None = None
+) -> Recomputed:
     """Find a decision, compute it again from ``payments.v1`` on, and return both.
 
     Raises
@@ -107,11 +112,14 @@ async def recompute_decision(settings: Settings, decision_id: str) -> Recomputed
     NotInLogs
         As ``recompute_decisions``.
     """
-    return (await recompute_decisions(settings, [decision_id]))[decision_id]
+    return (await recompute_decisions(settings, [decision_id], subject_model))[decision_id]
 
 
-async def recompute_decisions(settings: Settings, decision_ids: Collection[str]) -> dict[str, Recomputed]:
-    """Find decisions and compute them again from ``payments.v1`` on, each partition of each log read once.
+async def recompute_decisions(
+    settings: Settings, decision_ids: Collection[str], subject_model: SubjectScoring | None = None
+) -> dict[str, Recomputed]:
+    """Find decisions and compute them again from ``payments.v1`` on, each partition of each log read once. With a
+    ``subject_model``, which then asked about payees, what models said of payments is read from ``features.v1``, too.
 
     Raises
     ------
@@ -139,7 +147,7 @@ async def recompute_decisions(settings: Settings, decision_ids: Collection[str])
     for partition, chosen in sorted(by_payer.items()):
         await _payer_side(settings, ruleset, models, partition, chosen)
     for partition, chosen in sorted(by_payee.items()):
-        await _payee_side(settings, ruleset, models, partition, chosen)
+        await _payee_side(settings, ruleset, models, partition, chosen, subject_model)
     return {
         name: Recomputed(each.record.value, each.recomputed, each.row, each.recomputed_row or each.row, each.read)
         for name, each in targets.items()
@@ -277,16 +285,21 @@ def _cell(values: Any, row: int) -> bytes:
 
 
 async def _payee_side(
-    settings: Settings, ruleset: Ruleset, models: dict[str, Model], partition: int, targets: Sequence[_Target]
-) -> None:
+    settings: Settings, ruleset: Ruleset, models: dict[str, Model], partition: int, targets: Sequence[_Target],
+    subject_model: SubjectScoring | None,
+) -> None:  # fmt: skip
     """The decisions that the payee hop makes, from the payee partition's log.
 
-    A batch is cut behind each record with a target, so that it can be decided by the model that it names; state knows
-    no model.
+    A batch is cut before and behind each record with a target, so that it can be decided by the model that it names.
+    What subjects are depends on what other models said of other payments: where a decision rests on that, it is taken
+    from the record.
     """
     topic, partitions = settings.topics.payments_by_payee.name, settings.partitions
-    hop = PayeeHop(ruleset, topic, partition, partitions, partitions, settings.repeats_possible, settings.accounts_max)
-    other = models[targets[0].model_hash]
+    hop = PayeeHop(
+        ruleset, topic, partition, partitions, partitions, settings.repeats_possible, settings.accounts_max,
+        settings.subjects_max, subject_model,
+    )  # fmt: skip
+    recorded = _unsaid if subject_model is None else await _recorded(settings, ruleset, partition, models)
     wanted = list(targets)
     read = 0
     async for batch in read_batches(settings, topic, partition, "payee hop"):
@@ -295,7 +308,9 @@ async def _payee_side(
             here = [each for each in wanted if _handed(record.value, each.decision.origin) == each.handed]
             if not here:
                 continue
-            outputs = hop.process(batch[start : at + 1], models[here[0].model_hash]).outputs
+            if start < at:
+                hop.take(batch[start:at], recorded)
+            outputs = hop.process([record], models[here[0].model_hash]).outputs
             start = at + 1
             for target in here:
                 if target.model_hash != here[0].model_hash:
@@ -306,11 +321,23 @@ async def _payee_side(
         if not wanted:
             return
         if start < len(batch):
-            hop.process(batch[start:], other)
+            hop.take(batch[start:], recorded)
         read += len(batch)
     raise CannotRecompute(
         f"{topic}: what the payer hop hands over is not there: it is deleted, or another version wrote it"
     )
+
+
+def _unsaid(partitions: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What models said of payments, where no decision rests on it."""
+    return np.full(len(offsets), np.nan)
+
+
+async def _recorded(settings: Settings, ruleset: Ruleset, partition: int, models: dict[str, Model]) -> Recorded:
+    scores = await scores_on_record(settings, partition)
+    schema = feature_schema_hash(ruleset.parameters)
+    known = models | await _find_models(settings, scores.keys() - models.keys(), schema)
+    return said_by(known, scores)
 
 
 def _decided(outputs: Outputs, decision: Decision) -> tuple[bytes, Served]:

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 from services.contract.alert import Alert, Contribution
 from services.contract.codec import decode
-from services.contract.decision import Decision, Finding
+from services.contract.decision import HASH_SHOWN, Decision, Finding
 from services.contract.payment import Payment
 from services.runtime.settings import Settings
-from services.scorer.audit.recompute import Recomputed, recompute_decisions
+from services.scorer.audit.recompute import CannotRecompute, Recomputed, recompute_decisions
+from services.scorer.audit.subjects import PayersPayment, payers_payments
+from services.scorer.path.asking.safeguard import SubjectScoring
+from services.scorer.rulebook.ruleset_file import load_ruleset
+
+_NO_PAYMENTS: Mapping[str, PayersPayment] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +34,26 @@ def named_payments(alert: Alert) -> tuple[Contribution, ...]:
     return (*older, *alert.payments)
 
 
-async def recompute_alert(settings: Settings, alert: Alert) -> list[Check]:
-    """Compute the decisions of all payments that ``alert`` names again, and check what it says against them.
+async def recompute_alert(settings: Settings, alert: Alert, subject_model: SubjectScoring | None = None) -> list[Check]:
+    """Compute the decisions of all payments that ``alert`` names again, and check what it says against them; where a
+    pack asked by the risk of its subject, that too, by ``subject_model``.
 
     Raises
     ------
     NotInLogs
-        When a decision cannot be computed again.
+        When a decision or a subject cannot be computed again.
     """
+    subject = None if alert.finding is None else alert.finding.subject
+    if subject is not None and (subject_model is None or subject_model.hash != subject.model):
+        raise CannotRecompute(f"the model of subjects {subject.model[:HASH_SHOWN]}, by which a pack asked, is not here")
     named = named_payments(alert)
-    recomputed = await recompute_decisions(settings, list(dict.fromkeys(each.decision_id for each in named)))
+    names = list(dict.fromkeys(each.decision_id for each in named))
+    recomputed = await recompute_decisions(settings, names, subject_model)
     decisions = {name: decode(each.recomputed, Decision) for name, each in recomputed.items()}
-    return [*_decision_checks(named, recomputed), *alert_checks(alert, decisions)]
+    payments: dict[str, PayersPayment] = {}
+    if subject_model is not None and subject is not None and alert.subject.role == "payer":
+        payments = await payers_payments(settings, load_ruleset(settings), alert, names, subject_model)
+    return [*_decision_checks(named, recomputed), *alert_checks(alert, decisions, payments)]
 
 
 def _decision_checks(named: Iterable[Contribution], recomputed: Mapping[str, Recomputed]) -> list[Check]:
@@ -51,21 +64,33 @@ def _decision_checks(named: Iterable[Contribution], recomputed: Mapping[str, Rec
     ]
 
 
-def alert_checks(alert: Alert, decisions: Mapping[str, Decision]) -> list[Check]:
-    """What ``alert`` says, against the recomputed decisions of the payments it names, by decision id."""
-    wrong = [each.payment_id for each in named_payments(alert) if each != _contribution(decisions[each.decision_id])]
+def alert_checks(
+    alert: Alert, decisions: Mapping[str, Decision], payments: Mapping[str, PayersPayment] = _NO_PAYMENTS
+) -> list[Check]:
+    """What ``alert`` says, against the recomputed decisions of the payments it names, by decision id; and against
+    ``payments``, where a pack asked by the risk of their payer, whatever was decided on each."""
+
+    def contributed(name: str) -> Contribution | None:
+        return payments[name].contribution if name in payments else _contribution(decisions[name])
+
+    wrong = [each.payment_id for each in named_payments(alert) if each != contributed(each.decision_id)]
     checks = [
         Check("payments", not wrong, f"not as decided: {', '.join(wrong)}" if wrong else "each as its decision has it")
     ]
     if alert.finding is None:
         return [*checks, _reasons_check(alert, decisions)]
-    return [*checks, *_finding_checks(alert, alert.finding, decisions)]
+    return [*checks, *_finding_checks(alert, alert.finding, decisions, payments)]
 
 
-def _finding_checks(alert: Alert, finding: Finding, decisions: Mapping[str, Decision]) -> list[Check]:
+def _finding_checks(
+    alert: Alert, finding: Finding, decisions: Mapping[str, Decision], payments: Mapping[str, PayersPayment]
+) -> list[Check]:
     payment = alert.finding_payment
     review = decisions[payment.decision_id].review if payment else None
     of_it = review.findings if review else ()
+    if payment is not None and payment.decision_id in payments:
+        found = payments[payment.decision_id].finding
+        of_it = of_it if found is None else (found, *of_it)
     about = (finding.pack, alert.subject.role, alert.queue)
     decided = next((each for each in of_it if (each.pack, each.role, each.queue) == about), None)
     if payment is None or decided is None:
@@ -77,6 +102,9 @@ def _finding_checks(alert: Alert, finding: Finding, decisions: Mapping[str, Deci
         "all else in the finding": finding == decided,
     }
     checks = [_as_decided(what, holds, payment) for what, holds in same.items()]
+    if finding.subject is not None:
+        said = f"{decided.score!r} of {finding.score!r}"
+        return [*checks, Check("risk of the subject", decided.score == finding.score, said)]
     total = sum_of(finding)
     said = f"{total!r} = {finding.score!r}" if total == finding.score else f"{total!r}, NOT {finding.score!r}"
     return [*checks, Check("sum", total == finding.score, said)]

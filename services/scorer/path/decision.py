@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -57,7 +57,16 @@ class Written:
     json: orjson.Fragment
 
 
-def decide(features: NDArray[np.float64], rules: Rules, model: Model, mark: Any) -> Verdicts:
+Hear: TypeAlias = Callable[[PackResults, NDArray[np.float64]], PackResults]
+"""What a hop that adds subjects up makes of what packs say, given the scores float64[n] of their payments."""
+
+
+def unheard(packs: PackResults, scores: NDArray[np.float64]) -> PackResults:
+    """Where nobody adds subjects up: what the packs say."""
+    return packs
+
+
+def decide(features: NDArray[np.float64], rules: Rules, model: Model, mark: Any, hear: Hear = unheard) -> Verdicts:
     """Run rules, model and typology packs over ``features`` (float64[n, k]). A payment goes to review when rules or a
     pack ask for it, or when its probability reaches the model's operating threshold. Payments that pass have reasons
     only if the model gives them at no price."""
@@ -71,6 +80,7 @@ def decide(features: NDArray[np.float64], rules: Rules, model: Model, mark: Any)
     mark("model")
     packs = rules.packs.evaluate(features, scores - model.bias)
     mark("packs")
+    packs = hear(packs, scores)
     general = results.review | (probabilities >= model.review_probability)
     review = general | packs.review.any(axis=(1, 2))
     if not model.explains_all and review.any():
@@ -98,6 +108,24 @@ def _leading_kernel(contributions: Any, leading: Any) -> None:
                 if not taken:
                     best = j
             leading[i, place] = best
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a review says of its payment: score, probability, ``Reason`` and ``RuleResult`` field by field, and by which
+    model."""
+
+    score: float
+    probability: float
+    reasons: list[dict[str, Any]]
+    rules: list[dict[str, Any]]
+    model_hash: str
+
+
+def names_of(payment: Payment) -> tuple[bytes, ...]:
+    """Tenant, payment id, payer and payee in UTF-8, as columns hold them."""
+    names = payment.tenant, payment.payment_id, payment.payer.account, payment.payee.account
+    return tuple(name.encode() for name in names)
 
 
 class DecisionWriter:
@@ -177,6 +205,17 @@ class DecisionWriter:
         self, row: int, identity: str, payment: Payment, role: Role, finding: Written | None, verdicts: Verdicts
     ) -> bytes:
         """JSON of a ``Review``: the decision, addressed to one of its subjects."""
+        stated = Stated(
+            float(verdicts.scores[row]),
+            float(verdicts.probabilities[row]),
+            self.reasons(row, verdicts),
+            self.rules.described(verdicts.results, row, only_hits=True),
+            verdicts.model.hash,
+        )
+        return self.review_of(identity, payment, role, finding, stated)
+
+    def review_of(self, identity: str, payment: Payment, role: Role, finding: Written | None, stated: Stated) -> bytes:
+        """JSON of a ``Review`` of the decision ``identity``."""
         party = payment.payee if role == "payee" else payment.payer
         record: dict[str, Any] = {
             "subject": {"role": role, "account": party.account},
@@ -187,11 +226,11 @@ class DecisionWriter:
             "event_time_ms": payment.event_time_ms,
             "amount_minor": payment.amount_minor,
             "currency": payment.currency,
-            "score": float(verdicts.scores[row]),
-            "probability": float(verdicts.probabilities[row]),
-            "reasons": self.reasons(row, verdicts),
-            "rules": self.rules.described(verdicts.results, row, only_hits=True),
-            "model_hash": verdicts.model.hash,
+            "score": stated.score,
+            "probability": stated.probability,
+            "reasons": stated.reasons,
+            "rules": stated.rules,
+            "model_hash": stated.model_hash,
             "ruleset_hash": self._ruleset_hash,
         }
         if finding is not None:

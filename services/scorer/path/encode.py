@@ -13,25 +13,41 @@ from numpy.typing import NDArray
 from services.contract.codec import Rejection, decode_payment
 from services.contract.columns import Texts, parts
 from services.contract.events import cloud_event
+from services.contract.evidence import Evidence, EvidenceBy, write_evidence
 from services.contract.partitioner import partitions_of
 from services.contract.payment import Payment
 from services.contract.served import Served, write_served
-from services.scorer.path.decision import REASONS_SHOWN, DecisionWriter, Verdicts, Written
+from services.scorer.path.asking.adding import Added
+from services.scorer.path.decision import REASONS_SHOWN, DecisionWriter, Verdicts, Written, names_of
 from services.scorer.path.decode import dead_letter
+from services.scorer.path.handover import Spans
 from services.scorer.path.handover_reading import Handover
 from services.scorer.path.lean import Decided
 from services.scorer.path.records import Inbound, Outbound, OutboundColumns
 
 _OTHER_BYTES = 80
-"""Of a row of served features besides texts, rules, packs and features, roughly."""
+"""Of a row of served features besides texts, rules, packs and features, roughly; of a row of evidence besides texts and
+features, too."""
+_TEXTS = ("tenant", "payment_id", "payer", "payee", "payment")
+
+
+@dataclass(frozen=True, slots=True)
+class From:
+    """What is decided on: a partition of ``payments.by-payee.v1``, under a schema (``hops.schema_of``)."""
+
+    topic: str
+    partition: int
+    schema: bytes
 
 
 def decisions(
-    found: Handover, verdicts: Verdicts, writer: DecisionWriter, topic: str, partition: int, subjects: int
+    found: Handover, verdicts: Verdicts, added: Added, writer: DecisionWriter, source: From, partitions: int
 ) -> tuple[dict[str, list[Outbound] | OutboundColumns], Counter[str]]:
-    """Decisions, and what they were made of, to the partition the batch was read from; reviews to their subjects'; and
-    dead letters, with how many there are for each reason: records that cannot be read, and those with a payment to
-    review that is not what its columns say, which only a forged one holds."""
+    """Decisions, and what they were made of, to the partition the batch was read from; reviews to their subjects', and
+    what is known of payments under a pack to their payers' (``partitions`` has each of these topics); and dead letters,
+    with how many there are for each reason: records that cannot be read, and those with a payment to review that is not
+    what its columns say, which only a forged one holds."""
+    partition = source.partition
     reviewed, forged = _reviewed(found, verdicts, writer)
     put_aside = [*found.rejected, *forged]
     details = [b""] * len(found.offset)
@@ -58,8 +74,9 @@ def decisions(
             lines.data, lines.ends,
         ),
         "features": _features(decided, found, verdicts, lines.ids, writer, partition),
-        "reviews": _reviews(reviewed, lines.ids, verdicts, writer, subjects),
-        "dead_letters": [dead_letter(*each, topic, partition) for each in put_aside],
+        "evidence": _evidence(found, verdicts, added, lines.ids, source, partitions),
+        "reviews": _reviews(reviewed, lines.ids, verdicts, writer, partitions),
+        "dead_letters": [dead_letter(*each, source.topic, partition) for each in put_aside],
     }  # fmt: skip
     return outputs, Counter(why.reason for _, why in put_aside)
 
@@ -85,6 +102,33 @@ def _features(
     return out
 
 
+def _evidence(
+    found: Handover, verdicts: Verdicts, added: Added, ids: NDArray[np.uint8], source: From, partitions: int
+) -> list[Outbound]:
+    """All that is known of payments under a pack, in as few records to each partition of payers as hold it."""
+    rows, batch, positions = added.under
+    payers = Spans.of(found.payer).chosen(rows)
+    to = partitions_of([payers.at(at) for at in range(len(rows))], partitions)
+    model = verdicts.model
+    by = EvidenceBy(source.schema, source.partition, model.version, model.hash, added.model_hash)
+    out = []
+    for partition in np.unique(to).tolist():
+        at = np.flatnonzero(to == partition)
+        chosen = rows[at]
+        texts = (Spans.of(getattr(found, name)).chosen(chosen) for name in _TEXTS)
+        whole = Evidence(
+            by, ids[chosen], **dict(zip(_TEXTS, texts, strict=True)),
+            event_time_ms=batch.event_ms[at], appended_ms=found.appended_ms[chosen], position=positions[at],
+            score=verdicts.scores[chosen], probability=verdicts.probabilities[chosen], evidence=batch.evidence[at],
+            others=added.others[at], payee_risk=added.risk[at], features=verdicts.features[chosen],
+        )  # fmt: skip
+        sizes = np.full(len(at), _OTHER_BYTES + 8 * whole.features.shape[1])
+        for each in parts(sum((getattr(whole, name).lengths for name in _TEXTS), start=sizes)):
+            part = whole.part(each)
+            out.append(Outbound(partition, int(part.appended_ms.max()), None, write_evidence(part), []))
+    return out
+
+
 @dataclass(frozen=True, slots=True)
 class _Reviewed:
     """A payment that goes to review. It is read again as it came, since a review says what no column holds."""
@@ -104,7 +148,7 @@ def _reviewed(
     for row in np.flatnonzero(verdicts.review).tolist():
         raw, appended_ms = found.payment.at(row), int(found.appended_ms[row])
         payment = decode_payment(raw)
-        if isinstance(payment, Payment) and _names(payment) == tuple(
+        if isinstance(payment, Payment) and names_of(payment) == tuple(
             getattr(found, name).at(row) for name in ("tenant", "payment_id", "payer", "payee")
         ):
             reviewed.append(_Reviewed(row, raw, payment, appended_ms, writer.findings(row, verdicts)))
@@ -112,11 +156,6 @@ def _reviewed(
             forged.add(int(found.handed_in[row]))
     why = Rejection("handover_invalid", "payment", "Another payment than its columns speak of")
     return reviewed, [(found.records[each], why) for each in sorted(forged)]
-
-
-def _names(payment: Payment) -> tuple[bytes, ...]:
-    names = payment.tenant, payment.payment_id, payment.payer.account, payment.payee.account
-    return tuple(name.encode() for name in names)
 
 
 def _reviews(

@@ -1,6 +1,7 @@
 """The path of a payment, on one screen.
 
-    payments.v1 ─► PayerHop ─► payments.by-payee.v1 ─► PayeeHop ─► decisions.v1, reviews.by-subject.v1
+    payments.v1 ─► PayerHop ─► payments.by-payee.v1 ─► PayeeHop ─► decisions.v1, features.v1, reviews.by-subject.v1
+                                                          └─► evidence.by-payer.v1 ─► SubjectHop (``asking``)
 
 Labels of payments, which the learner writes into ``payments.v1``, go the same way as far as the payee hop.
 
@@ -11,15 +12,18 @@ write. How the log is cut into batches changes nothing. The model is given with 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.identity import hash_of
+from services.scorer.path.asking.adding import Added, UnderPack, evidence_of, under_pack
+from services.scorer.path.asking.safeguard import Safeguard, SubjectScoring
 from services.scorer.path.decision import DecisionWriter, decide
 from services.scorer.path.decode import Reading, decode
-from services.scorer.path.encode import decisions
+from services.scorer.path.encode import From, decisions
 from services.scorer.path.features.accounts import digests_of_keys
 from services.scorer.path.features.definitions.derived import with_derived
 from services.scorer.path.features.event_time import NOBODY
@@ -28,7 +32,7 @@ from services.scorer.path.features.inputs import corridor_slots, label_rows
 from services.scorer.path.features.payee import payee_features
 from services.scorer.path.features.payer import payer_features
 from services.scorer.path.features.registry import NAMES, feature_schema_hash
-from services.scorer.path.features.rows import PAYEE_ROW, PAYER_ROW
+from services.scorer.path.features.rows import PAYER_ROW
 from services.scorer.path.features.state import ACCOUNTS_MAX, AccountState, account_key
 from services.scorer.path.features.tokens import write_linked
 from services.scorer.path.handover import Source, hand_over
@@ -38,8 +42,16 @@ from services.scorer.path.intake import ANY, Intake
 from services.scorer.path.onward import Measured, labels_onward, payments_onward
 from services.scorer.path.records import HopResult, Inbound, Mark, Outbound, no_mark
 from services.scorer.path.rules.evaluate import OUTCOMES, Rules
+from services.scorer.path.rules.pack import PackResults
 from services.scorer.path.rules.ruleset import Ruleset
 from services.scorer.path.scoring.model import Model
+from services.scorer.path.subjects.partition import PayeeState
+from services.scorer.path.subjects.state import SUBJECTS_MAX
+
+Said: TypeAlias = Callable[[UnderPack], NDArray[np.float64]]
+"""What the model says of m payments under a pack beyond its bias, float64[m]."""
+Recorded: TypeAlias = Callable[[NDArray[np.int32], NDArray[np.int64]], NDArray[np.float64]]
+"""The same of payments by where they were read in ``payments.v1``: partitions and offsets."""
 
 
 class PayerHop:
@@ -148,11 +160,14 @@ class PayeeHop:
     topic, partition
         Of what is handed over.
     payer_partitions, subjects
-        Partitions of ``payments.v1`` and of ``reviews.by-subject.v1``.
+        Partitions of ``payments.v1``, and of ``reviews.by-subject.v1`` as of ``evidence.by-payer.v1``.
     repeats_possible
         Whether payer hops may hand over something again: without transactions.
-    accounts_max
-        Accounts remembered at most.
+    accounts_max, subjects_max
+        Accounts and subjects remembered at most.
+    subject_model
+        By which packs that hear a model ask about payees; about payers they then ask at the subject hop. Without one
+        they ask here about both, by the payment.
     """
 
     name = "payee"
@@ -166,14 +181,18 @@ class PayeeHop:
         subjects: int,
         repeats_possible: bool = False,
         accounts_max: int = ACCOUNTS_MAX,
+        subjects_max: int = SUBJECTS_MAX,
+        subject_model: SubjectScoring | None = None,
     ) -> None:
         self._parameters = ruleset.parameters
+        self._key = ruleset.private.texts.digests.key
         self._schema = schema_of(ruleset)
         idle_ms = ruleset.parameters.account_idle_ms
-        self.state = AccountState(PAYEE_ROW, idle_ms, payer_partitions, self._schema, accounts_max)
+        self.state = PayeeState(idle_ms, payer_partitions, self._schema, accounts_max, subjects_max)
         self._rules = Rules(ruleset)
         self._writer = DecisionWriter(self._rules, feature_schema_hash(ruleset.parameters))
-        self._topic, self._partition, self._subjects = topic, partition, subjects
+        self._safeguard = None if subject_model is None else Safeguard(self._rules.packs, subject_model)
+        self._source, self._subjects = From(topic, partition, self._schema), subjects
         self._repeats_possible = repeats_possible
 
     def process(self, records: Sequence[Inbound], model: Model, mark: Mark = no_mark) -> HopResult:
@@ -181,8 +200,17 @@ class PayeeHop:
         found = self.read(records)
         mark("decode")
         features = self.measure(found, mark)
-        verdicts = decide(features, self._rules, model, mark)
-        outputs, reasons = decisions(found, verdicts, self._writer, self._topic, self._partition, self._subjects)
+        added: list[Added] = []
+
+        def hear(packs: PackResults, scores: NDArray[np.float64]) -> PackResults:
+            added.append(self._add_up(found, features, lambda under: evidence_of(scores, model)[under.rows]))
+            self.state.said.take(added[0].under.positions, added[0].under.batch.evidence)
+            asked = self._asked(packs, added[0])
+            mark("subjects")
+            return asked
+
+        verdicts = decide(features, self._rules, model, mark, hear)
+        outputs, reasons = decisions(found, verdicts, added[0], self._writer, self._source, self._subjects)
         mark("encode")
         hits = np.argwhere(verdicts.results.outcome > 0).tolist()
         named = self._rules.ruleset.rules
@@ -196,9 +224,40 @@ class PayeeHop:
             rules=Counter((named[rule].id, OUTCOMES[verdicts.results.outcome[row, rule]]) for row, rule in hits),
         )  # fmt: skip
 
-    def take(self, records: Sequence[Inbound]) -> None:
-        """Take ``records``, whose outputs are written already, into the state."""
-        self._on_payee_side(self.read(records))
+    def take(self, records: Sequence[Inbound], recorded: Recorded | None = None) -> None:
+        """Take ``records``, whose outputs are written already, into the state, with what the model said of them then:
+        as the state was told, or as ``recorded`` has it.
+
+        Raises
+        ------
+        StateFormatError
+            When nothing tells what that was.
+        """
+        found = self.read(records)
+
+        def said(under: UnderPack) -> NDArray[np.float64]:
+            if recorded is None:
+                return self.state.said.of(under.positions)
+            return recorded(found.partition[under.rows], found.offset[under.rows])
+
+        self._add_up(found, self.measure(found), said, asks=False)
+
+    def _add_up(self, found: Handover, features: NDArray[np.float64], said: Said, asks: bool = True) -> Added:
+        """Add the payments under a pack up at their payees; ``asks`` is whether the payees' risk is wanted."""
+        under = under_pack(found, features, self._key, self.state.generation)
+        under = under._replace(batch=under.batch._replace(evidence=said(under)))
+        of_payees, others = self.state.subjects.add_up(under.batch)
+        if self._safeguard is None or not asks:
+            return Added(under, of_payees, others, np.full(len(under.rows), np.nan))
+        model = self._safeguard.model
+        return Added(under, of_payees, others, model.risk("payee", of_payees), model.hash)
+
+    def _asked(self, packs: PackResults, added: Added) -> PackResults:
+        """What packs ask for, where a model of subjects says what it thinks of payees."""
+        if self._safeguard is None:
+            return packs
+        of_payees = self._safeguard.asked(packs, "payee", added.under.rows, added.features, added.risk)
+        return self._safeguard.only_immediate(of_payees, "payer")
 
     def read(self, records: Sequence[Inbound]) -> Handover:
         """What was handed over."""

@@ -67,6 +67,7 @@ def readers_of(topics: Topics) -> dict[str, tuple[_Reader, ...]]:
     return {
         topics.payments.name: (_Reader("payer", topics.payer_state),),
         topics.payments_by_payee.name: (_Reader("payee", topics.payee_state),),
+        topics.evidence.name: (_Reader("subject", topics.subject_state),),
         topics.reviews.name: (_Reader("alerter", topics.alerter_state),),
         topics.features.name: (_Reader("shadow", None), learner),
         topics.labels.name: (learner,),

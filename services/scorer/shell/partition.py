@@ -46,8 +46,8 @@ class State(Protocol):
     """What a hop remembers of its log: as large as ``nbytes``, and rebuilt from its changelog and the log since.
 
     ``evicted`` counts accounts that had to make room for others. A state that ``is_written_each_batch`` has a
-    ``checkpoint`` with every batch, the others at intervals; ``begin_at`` says from where on the log is to be taken
-    into what was restored.
+    ``checkpoint`` with every batch, the others at intervals, and ``beyond_log`` says in between what they took that is
+    in no log; ``begin_at`` says from where on the log is to be taken into what was restored.
     """
 
     is_written_each_batch: bool
@@ -61,6 +61,7 @@ class State(Protocol):
     def __len__(self) -> int: ...
     def begin_at(self, offset: int, generation: int) -> int: ...
     def checkpoint(self, next_offset: int) -> list[ChangelogEntry]: ...
+    def beyond_log(self) -> list[ChangelogEntry]: ...
     def restore(self, entries: Iterable[ChangelogEntry]) -> None: ...
 
 
@@ -294,6 +295,8 @@ class PartitionLane(Generic[M]):
             if with_state:
                 changelog = hop.state.checkpoint(position.next_offset)
                 position = structs.replace(position, state_offset=position.next_offset)
+            else:
+                changelog = hop.state.beyond_log()
             changelog.append(position_entry(position))
         mark("state")
         await delivery.write(outputs, changelog, None if changelog else position.next_offset)
@@ -355,7 +358,7 @@ class PartitionLane(Generic[M]):
         metrics.transactions.labels(name, "committed").inc()
         metrics.batch.observe(float(records), name)
         metrics.last_commit.labels(self._source.topic, str(self._source.partition)).set(now_ms() / 1_000)
-        for kind in ("forwarded", "decided", "duplicate", "status_update", "dead_letter"):
+        for kind in ("forwarded", "decided", "added", "duplicate", "status_update", "dead_letter"):
             if result.counts[kind]:
                 metrics.payments.labels(name, kind).inc(result.counts[kind])
         for kind, label in (("label", "read"), ("label_duplicate", "duplicate")):

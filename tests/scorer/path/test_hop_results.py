@@ -140,7 +140,7 @@ def test_each_stage_is_marked_when_it_is_over() -> None:
     assert marks == ["decode", "state", "kernel", "encode"]
     marks.clear()
     PayeeHop(RULESET, "by-payee", 0, 1, 1).process(handed, model(), marks.append)
-    assert marks == ["decode", "state", "kernel", "rules", "model", "packs", "model", "encode"]
+    assert marks == ["decode", "state", "kernel", "rules", "model", "packs", "subjects", "model", "encode"]
 
 
 def test_without_repeats_a_frame_that_comes_again_is_decided_again() -> None:

@@ -12,7 +12,8 @@ from numba.core.dispatcher import Dispatcher
 from services.kafka import building
 from services.kafka.building import BATCH_BYTES_MAX, outgoing_of
 from services.runtime.settings import load_settings
-from services.scorer.path.hops import PayeeHop, PayerHop
+from services.scorer.path.asking.hop import SubjectHop
+from services.scorer.path.hops import PayeeHop, PayerHop, schema_of
 from services.scorer.path.records import Outputs, Records
 from services.scorer.path.scoring.model import untrained_model
 from services.scorer.rulebook.ruleset_file import load_ruleset
@@ -56,6 +57,7 @@ def main() -> None:
     building.warm_up()
     before = compiled()
     payer, payee = PayerHop(ruleset, "", 0, 1), PayeeHop(ruleset, "", 0, 1, 1)
+    subject = SubjectHop(ruleset, schema_of(ruleset), "", 0, 1)
     log = payment_log(5, BATCH * BATCHES)
     for at in range(BATCHES):
         entries = log[at * BATCH : (at + 1) * BATCH]
@@ -63,10 +65,12 @@ def main() -> None:
         sent = fetched(outgoing_of([APPENDED_MS] * BATCH, keys, values, [()] * BATCH), at * BATCH)
         handed_over = written(payer.process(sent, model).outputs, "payments_by_payee")
         outputs = payee.process(fetched(handed_over, at), model).outputs
-        for topic in ("decisions", "features", "reviews"):
+        for topic in ("decisions", "features", "evidence", "reviews"):
             framed(written(outputs, topic), BATCH_BYTES_MAX)
+        subject.process(fetched(written(outputs, "evidence"), at), model)
         payer.state.checkpoint((at + 1) * BATCH)
         payee.state.checkpoint(at + 1)
+        subject.state.checkpoint(at + 1)
     for kernel in sorted(compiled() - before):
         print(kernel)
 

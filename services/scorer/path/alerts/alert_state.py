@@ -18,7 +18,7 @@ from services.contract.fields import Count, EventTimeMs
 from services.contract.units import DAY_MS
 from services.scorer.path.alerts.alert import stub
 from services.scorer.path.alerts.budget import Budget
-from services.scorer.path.features.state import PARTITION_KEY
+from services.scorer.path.features.partition_state import PARTITION_KEY
 from services.scorer.path.features.state_format import refused
 
 _NEVER = 2**63 - 1
@@ -164,6 +164,10 @@ class AlertState:
         self._changed.clear()
         entries.append((PARTITION_KEY, encode(_Partition(self.next_offset, self.budget.entries, self.clock_ms))))
         return entries
+
+    def beyond_log(self) -> list[tuple[bytes, bytes | None]]:
+        """Nothing: a checkpoint comes with every batch."""
+        return []
 
     def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Apply changelog entries, oldest first.

@@ -1,25 +1,24 @@
 """What a hop remembers of one partition: a row for each account, pools of what few accounts have, and baselines.
 
-Tables of NumPy records, whose changed rows are written as checkpoints (``checkpoints.py``). A checkpoint stands for the
-log up to an offset; whoever restores it takes the log since into it, and has the state of a worker that never died.
+Tables of NumPy records, whose changed rows are written as checkpoints (``checkpoints.py``, ``partition_state.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.contract.fields import EVENT_TIME_MS_MAX
-from services.contract.identity import hash_of
 from services.scorer.path.features.accounts import ACCOUNT_ROW, Accounts
-from services.scorer.path.features.checkpoints import NUMBERS_MAX, RECORD_PREFIX, Checkpoints
+from services.scorer.path.features.checkpoints import RECORD_PREFIX
 from services.scorer.path.features.corridors import CORRIDOR_ROW, Corridors
 from services.scorer.path.features.definitions.feature import HALF_LIFE_MS
 from services.scorer.path.features.event_time import CLOCK_SIZE, advance
 from services.scorer.path.features.identities import CHUNK_ROW, Identities
+from services.scorer.path.features.partition_state import PARTITION_KEY, Clocks, PartitionState
 from services.scorer.path.features.rows import POOLS
 from services.scorer.path.features.state_format import refused
 from services.scorer.path.features.tables import NOWHERE, Pool, Table
@@ -27,14 +26,27 @@ from services.scorer.path.features.tokens import TOKEN_ROW, Tokens
 
 ACCOUNTS_MAX = 1_000_000
 """Accounts of one partition and side, unless a deployment chooses: about 700 megabytes."""
-PARTITION_KEY = b"\x00partition"
-"""Changelog key of the partition's own entry."""
 _NO_LABELS = np.empty((0, 2), dtype=np.uint64), np.empty(0, dtype=np.int64)
-_FIXED = 10
-"""Numbers that a partition's entry begins with; the others are ``origins``."""
 
 
-class AccountState:
+class Beside(Protocol):
+    """What is kept beside the accounts, of the same log and in the same checkpoints."""
+
+    @property
+    def clocks(self) -> Clocks: ...
+    @property
+    def tables(self) -> Sequence[Table]: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def layout(self) -> object:
+        """All that the tables' meaning depends on."""
+
+    def settle(self) -> None:
+        """After the tables were put back: find their rows again, or raise ``StateFormatError``."""
+
+
+class AccountState(PartitionState):
     """The rows of one partition of one hop.
 
     Parameters
@@ -52,9 +64,9 @@ class AccountState:
         Accounts remembered at most.
     identities
         The window of payments, where the log's records are to be recognised.
+    beside
+        What else is kept of the log.
     """
-
-    is_written_each_batch = False
 
     def __init__(
         self,
@@ -64,34 +76,29 @@ class AccountState:
         schema: bytes = b"",
         accounts_max: int = ACCOUNTS_MAX,
         identities: Identities | None = None,
+        beside: Beside | None = None,
     ) -> None:
-        self.accounts = Accounts(accounts_max, idle_ms)
         self.identities = identities
-        self.clock: NDArray[np.int64] = np.zeros(CLOCK_SIZE, dtype=np.int64)
-        """Of event time (``event_time``)."""
-        self.origins: NDArray[np.int64] = np.full(sources, -1, dtype=np.int64)
-        """Position up to which each source partition has been seen."""
+        self._beside = beside
         self.corridors = Corridors()
         self.tokens = Tokens()
-        self.generation = 0
-        """How often another input log has taken this one's place."""
         self._table = Table(row)  # its slots are those of the accounts
         self._pools = {name: Table(layout, reserved=1) for name, layout in POOLS[row].items()}
+        accounts = Accounts(accounts_max, idle_ms)
         layouts = (ACCOUNT_ROW, row, *POOLS[row].values(), CORRIDOR_ROW, TOKEN_ROW)
         if identities is not None:
             layouts = (*layouts, CHUNK_ROW)
-        layout = repr(([each.descr for each in layouts], HALF_LIFE_MS, schema))
-        self._format = bytes.fromhex(hash_of(layout.encode())[:16])
+        layout: tuple[object, ...] = ([each.descr for each in layouts], HALF_LIFE_MS, schema)
+        clocks = [Clocks(np.zeros(CLOCK_SIZE, dtype=np.int64), accounts)]
         self._tables = (
-            self.accounts.table, self._table, *self._pools.values(), self.corridors.table, self.tokens.table,
+            accounts.table, self._table, *self._pools.values(), self.corridors.table, self.tokens.table,
             *([] if identities is None else [identities.table]),
         )  # fmt: skip
-        self._checkpoints = Checkpoints(self._tables, self._format)
-        self._stands_for: tuple[int, int] | None = None
-        self._oldest = 1
-
-    def __len__(self) -> int:
-        return len(self.accounts)
+        if beside is None:
+            super().__init__(clocks, self._tables, layout, sources)
+        else:
+            clocks.append(beside.clocks)
+            super().__init__(clocks, (*self._tables, *beside.tables), (*layout, beside.layout), sources)
 
     @property
     def rows(self) -> NDArray[Any]:
@@ -102,22 +109,8 @@ class AccountState:
     def nbytes(self) -> int:
         """Bytes of memory, spare rows and the accounts' index included."""
         window = 0 if self.identities is None else self.identities.nbytes - self.identities.table.nbytes
-        return self.accounts.nbytes + sum(table.nbytes for table in self._tables[1:]) + window
-
-    @property
-    def log_bytes(self) -> int:
-        """Bytes of the changelog's records, before compression."""
-        return self._checkpoints.log_bytes
-
-    @property
-    def evicted(self) -> int:
-        """Accounts that had to make room for others since this object was made."""
-        return self.accounts.evicted
-
-    @property
-    def latest_event_ms(self) -> int:
-        """The partition's event time."""
-        return int(self.clock[0])
+        beside = 0 if self._beside is None else self._beside.nbytes
+        return self.accounts.nbytes + sum(table.nbytes for table in self._tables[1:]) + window + beside
 
     def times(self, event_ms: NDArray[np.int64], payers: NDArray[np.uint64]) -> NDArray[np.int64]:
         """int64[n + 1]: the partition's event time now and as of each of the n records that come next, which it is
@@ -161,77 +154,9 @@ class AccountState:
                 table.release(refs[refs > 0])
             self._table.clear(gone)
 
-    def checkpoint(self, next_offset: int) -> list[tuple[bytes, bytes | None]]:
-        """Changelog entries of what changed since the last call: with them, the log stands for the input before
-        ``next_offset``. The partition's own entry comes last."""
-        self._let_go()
-        entries = self._checkpoints.write()
-        fixed = [self._checkpoints.next_number, next_offset, self.generation, *self.clock.tolist()]
-        oldest = 1 if self.identities is None else self.identities.oldest
-        numbers = np.array([*fixed, *self.accounts.clock.tolist(), oldest, *self.origins.tolist()], dtype="<i8")
-        entries.append((PARTITION_KEY, self._format + numbers.tobytes()))
-        return entries
-
-    def restore(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Apply changelog entries, oldest first; ``begin_at`` follows the last.
-
-        Raises
-        ------
-        StateFormatError
-            When an entry has another layout than this code's; it must be rebuilt from the input topic.
-        """
-        for key, value in entries:
-            if value is not None and value[:8] != self._format:
-                raise refused(
-                    f"state was written as {value[:8].hex()}, under another layout, feature schema or TOCSIN_HASH_KEY "
-                    f"than this one's {self._format.hex()}"
-                )
-            if key == PARTITION_KEY and value is not None:
-                self._restore_partition(value[8:])
-            elif key.startswith(RECORD_PREFIX):
-                self._checkpoints.restore(key, value)
-            else:
-                raise refused("the changelog holds an entry of no kind that this code writes")
-
-    def _restore_partition(self, value: bytes) -> None:
-        numbers = np.frombuffer(value[: len(value) // 8 * 8], dtype="<i8")
-        if len(value) % 8 or not _FIXED <= len(numbers) <= _FIXED + len(self.origins):
-            raise refused("the partition's entry of the changelog has another length than this code's")
-        number, offset, generation, watermark_ms, ahead_ms, _, _, order, day, oldest = numbers[:_FIXED].tolist()
-        sound = (
-            0 <= number <= NUMBERS_MAX
-            and offset >= 0
-            and generation >= 0
-            and 0 <= watermark_ms <= EVENT_TIME_MS_MAX
-            and 0 <= ahead_ms <= EVENT_TIME_MS_MAX
-            and order >= 0
-            and day >= -1
-            and oldest >= 1
-        )
-        if not sound or (numbers[_FIXED:] < -1).any():
-            raise refused("the partition's entry of the changelog tells of no time, or of no offset")
-        self._checkpoints.next_number = max(self._checkpoints.next_number, number)
-        self._stands_for = offset, generation
-        self.clock[:] = numbers[3 : 3 + CLOCK_SIZE]
-        self._oldest = oldest
-        self.accounts.clock[:] = order, day
-        self.origins[: len(numbers) - _FIXED] = numbers[_FIXED:]
-
-    def begin_at(self, offset: int, generation: int) -> int:
-        """All of the changelog is restored: the log goes on, and is the ``generation``-th that people accepted in
-        another's place. Returns from which offset on it is to be taken into the state; ``offset``, unless a checkpoint
-        of this log says better.
-
-        Raises
-        ------
-        StateFormatError
-            When what was restored is not whole, or nothing that a kernel wrote.
-        """
-        self._settle()
-        self.generation = generation
-        if self._stands_for is not None and self._stands_for[1] == generation:
-            return self._stands_for[0]
-        return offset
+    @property
+    def _oldest_number(self) -> int:
+        return 1 if self.identities is None else self.identities.oldest
 
     def _settle(self) -> None:
         in_use = self.accounts.settle()
@@ -254,6 +179,8 @@ class AccountState:
         self.tokens.settle()
         if self.identities is not None:
             self.identities.settle(self._oldest)
+        if self._beside is not None:
+            self._beside.settle()
 
     def _check_rows(self, rows: NDArray[Any]) -> None:
         """Refuse what a kernel would take as an index beyond its row, or as a time that no payment has."""

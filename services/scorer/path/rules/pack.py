@@ -10,7 +10,7 @@ families, and never of corridor, channel or text alone. An indicator without its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from msgspec.structs import astuple
 from numba import njit
 from numpy.typing import NDArray
 
-from services.contract.decision import Evidence, Finding
+from services.contract.decision import Evidence, Finding, SubjectRisk
 from services.contract.identity import hash_of
 from services.contract.payment import Role
 from services.scorer.path.features.crowd import bits
@@ -60,6 +60,26 @@ class PackResults(NamedTuple):
     review: NDArray[np.bool_]
     silent: NDArray[np.bool_]
     """bool[n, P, 2]: where the pack asks for nothing but what is immediate."""
+    applied: NDArray[np.bool_]
+    """bool[n, P]: to which payments the pack applies."""
+    immediate: NDArray[np.bool_]
+    """bool[n, P, 2]: where an indicator hits that goes straight to people."""
+    subjects: Mapping[tuple[int, int, Role], SubjectRisk] = {}
+    """By payment, pack and role: what a model of subjects said where the pack asks by it."""
+
+
+class _Out(NamedTuple):
+    """What the kernel fills: the arrays of ``PackResults``."""
+
+    outcome: Any
+    measured: Any
+    score: Any
+    risk: Any
+    added: Any
+    review: Any
+    silent: Any
+    applied: Any
+    immediate: Any
 
 
 class Packs:
@@ -101,7 +121,7 @@ class Packs:
         """Run every indicator of every pack on every payment of ``features`` (float64[n, k], NaN where missing).
         ``evidence`` (float64[n]) is what the model says beyond its bias, log-odds."""
         n, packs, indicators = len(features), len(self.packs), len(self.indicators)
-        results = PackResults(
+        out = _Out(
             np.empty((n, indicators), dtype=np.uint8),
             np.empty((n, indicators)),
             np.empty((n, packs, 2)),
@@ -109,12 +129,18 @@ class Packs:
             np.empty((n, packs)),
             np.empty((n, packs, 2), dtype=np.bool_),
             np.empty((n, packs, 2), dtype=np.bool_),
+            np.empty((n, packs), dtype=np.bool_),
+            np.empty((n, packs, 2), dtype=np.bool_),
         )
         _packs_kernel(
             features, evidence, self._bounds, self._applies, self._silent, self._silent_of_payee,
-            self._of_indicator, self._of_pack, self._strong, results,
+            self._of_indicator, self._of_pack, self._strong, out,
         )  # fmt: skip
-        return results
+        return PackResults(*out)
+
+    def spoken(self, pack: int, role: Role) -> Sequence[tuple[int, Indicator]]:
+        """The indicators of a pack that speak of a role, each with its place among all."""
+        return self._spoken[pack, role]
 
     def finding(self, results: PackResults, row: int, pack: int, role: Role) -> Finding:
         """What ``pack`` says of the ``role`` of a payment: evidence, and what is missing, in the order of the pack."""
@@ -122,7 +148,9 @@ class Packs:
         spoken, side = self._spoken[pack, role], ROLES.index(role)
         hits = [(at, each) for at, each in spoken if outcome[at] == HIT]
         told = [(each, _evidence(each, float(results.measured[row, at]))) for at, each in hits]
-        added = float(results.added[row, pack])
+        subject = results.subjects.get((row, pack, role))
+        added = float(results.added[row, pack]) if subject is None else 0.0
+        silent = subject is not None or bool(results.silent[row, pack, side])
         return Finding(
             pack=chosen.name,
             pack_hash=chosen.hash,
@@ -135,10 +163,9 @@ class Packs:
             evidence=tuple(evidence for each, evidence in told if each.raises),
             counter_evidence=tuple(evidence for each, evidence in told if not each.raises),
             missing=tuple(each.id for at, each in spoken if outcome[at] == MISSING),
-            would_end=_would_end(
-                chosen, [each for _, each in hits], added, silent=bool(results.silent[row, pack, side])
-            ),
+            would_end=_would_end(chosen, [each for _, each in hits], added, silent),
             immediate=any(each.immediate for _, each in hits),
+            subject=subject,
         )
 
 
@@ -276,7 +303,7 @@ def _silence(x: Any, conditions: Conditions, group: int) -> bool:
 @njit(cache=True)
 def _packs_kernel(
     features: Any, evidence: Any, bounds: Conditions, applies: Conditions, silent: Conditions,
-    silent_of_payee: Conditions, of_indicator: Any, of_pack: Any, strong: np.uint64, out: PackResults,
+    silent_of_payee: Conditions, of_indicator: Any, of_pack: Any, strong: np.uint64, out: _Out,
 ) -> None:  # fmt: skip
     packs, indicators = len(of_pack), len(of_indicator)
     count = np.zeros((packs, 2), dtype=np.int64)
@@ -305,6 +332,7 @@ def _packs_kernel(
                         immediate[p, role] |= indicator.immediate
         for p in range(packs):
             pack, applied = of_pack[p], _outcome(x, applies, p) == HIT
+            out.applied[i, p] = applied
             has_narrower = silent_of_payee.starts[p + 1] > silent_of_payee.starts[p]
             silences[p, 0] = _silence(x, silent, p)
             silences[p, 1] = silences[p, 0] and (not has_narrower or _silence(x, silent_of_payee, p))
@@ -319,4 +347,5 @@ def _packs_kernel(
                     and risk[p, role] >= pack.score_min
                     and not silences[p, role]
                 )
+                out.immediate[i, p, role] = immediate[p, role]
                 out.review[i, p, role] = applied and (met or immediate[p, role])

@@ -30,6 +30,7 @@ EVIDENCE_MAX = 10.0
 """Bound of the evidence of one payment, log-odds to either side."""
 PAYERS = 16
 """Different payers whose word a payee remembers, the ones that gave one last."""
+FACT_MAX = 1e30
 COUNTERPARTY_BITS = 256
 """Of the set from which counterparties are counted (linear counting): exact but for 2 % up to 20."""
 
@@ -84,8 +85,10 @@ _COLUMNS = np.array([INDEX[name] for name in FACTS], dtype=np.int64)
 
 
 def facts_of(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """float64[n, len(FACTS)]: the facts among the features float64[n, len(FEATURES)] of payments."""
-    return np.ascontiguousarray(features[:, _COLUMNS])
+    """float64[n, len(FACTS)]: the facts among the features float64[n, len(FEATURES)] of payments. One beyond
+    ``FACT_MAX`` counts as that: only who forges what hops hand over can write it, and its sums would be no numbers."""
+    facts = np.ascontiguousarray(features[:, _COLUMNS])
+    return np.clip(facts, -FACT_MAX, FACT_MAX, out=facts)
 
 
 def subject_schema_hash() -> str:

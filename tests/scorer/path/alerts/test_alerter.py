@@ -17,7 +17,7 @@ from services.contract.decision import Evidence, Finding, RuleResult
 from services.scorer.path.alerts.alert import CONTRIBUTIONS_MAX
 from services.scorer.path.alerts.alert_state import AlertState
 from services.scorer.path.alerts.alerter import ALERT_BYTES_MAX, Alerter
-from services.scorer.path.features.state import PARTITION_KEY
+from services.scorer.path.features.partition_state import PARTITION_KEY
 from services.scorer.path.features.state_format import StateFormatError
 from services.scorer.path.intake import AHEAD_MS_MAX
 from services.scorer.path.records import HopResult, Outbound, Record

@@ -16,7 +16,8 @@ from services.contract.payment import Party
 from services.scorer.path.features import checkpoints as checkpoints_module
 from services.scorer.path.features.checkpoints import RECORD_BYTES_MAX
 from services.scorer.path.features.parameters import Parameters
-from services.scorer.path.features.state import PARTITION_KEY, AccountState, whole
+from services.scorer.path.features.partition_state import PARTITION_KEY
+from services.scorer.path.features.state import AccountState, whole
 from tests.scorer.path.logs import NO_HORIZON, PARAMETERS, SEEDED, Mixed, mixed_logs, payment
 from tests.scorer.path.runs import (
     Entries,

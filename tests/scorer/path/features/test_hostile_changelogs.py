@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from services.contract.fields import EVENT_TIME_MS_MAX
 from services.contract.payment import Party
 from services.scorer.path.features.checkpoints import NUMBERS_MAX, RECORD_PREFIX
-from services.scorer.path.features.state import PARTITION_KEY, AccountState
+from services.scorer.path.features.partition_state import PARTITION_KEY
+from services.scorer.path.features.state import AccountState
 from services.scorer.path.features.state_format import StateFormatError
 from tests.scorer.path.logs import PARAMETERS, payment
 from tests.scorer.path.runs import Entries, payer_state, restored, run_payer

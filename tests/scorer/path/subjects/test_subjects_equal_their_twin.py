@@ -16,6 +16,7 @@ from services.contract.units import DAY_MS
 from services.scorer.path.features.registry import COUNTRY_FEATURES, FEATURES, INDEX, NAMES
 from services.scorer.path.subjects.facts import (
     EVIDENCE_MAX,
+    FACT_MAX,
     FACTS,
     PAYEE_SUBJECT_FEATURES,
     PAYEE_SUBJECT_NAMES,
@@ -243,6 +244,16 @@ def test_facts_are_all_features_but_those_that_know_countries() -> None:
     assert set(NAMES) - set(FACTS) == set(COUNTRY_FEATURES)
     assert len(COUNTRY_FEATURES) == 4
     assert [INDEX[name] for name in FACTS] == sorted(INDEX[name] for name in FACTS)
+
+
+def test_a_fact_that_only_a_forger_can_write_leaves_sums_that_are_numbers() -> None:
+    features = np.full((2, len(FEATURES)), np.nan)
+    features[:, INDEX["amount"]] = [1e300, -1e300]
+    facts = facts_of(features)
+    assert facts[:, FACTS.index("amount")].tolist() == [FACT_MAX, -FACT_MAX]
+    assert np.isnan(facts).sum() == facts.size - 2
+    rows = served([payment(0, 0, facts=each.tolist()) for each in facts])
+    assert rows.payer("amount_mean") == 0.0
 
 
 def test_bytes_are_as_stated() -> None:
