@@ -83,9 +83,9 @@ def test_a_second_family_carries_from_a_tenth_on() -> None:
 
 def test_model_and_indicators_are_taken_together() -> None:
     temporal = LinearSubjects({"remit_rhythm_mean": 2.0}, bias=0.0)
-    slope = payment(remit_amount_slope=0.4, remit_payments_180d=5.0)  # A4, of the family amount
-    assert asks(temporal, results=slope)
-    assert not asks(temporal, results=payment(remit_amount_slope=0.4, remit_payments_180d=1.0))
+    small = payment(remit_amount_against_corridor_180d=-1.0, remit_payments_180d=5.0)  # A1b, of the family amount
+    assert asks(temporal, results=small)
+    assert not asks(temporal, results=payment(remit_amount_against_corridor_180d=-1.0, remit_payments_180d=1.0))
 
 
 def test_words_of_others_are_network() -> None:
