@@ -230,6 +230,7 @@ def fairness_of(ranked: Ranked, blind: Ranked, swapped: Ranked) -> dict[str, Any
         "diaspora_false_positive_ratio": twin_rate / other_rate if other_rate else None,
         "diaspora_twins": int(twins.sum()),
         "diaspora_twins_alerted": expectation(taken[twins].sum()),
+        "diaspora_twins_with_two_payments_alerted": expectation(taken[twins & (ranked.payers.payments > 1)].sum()),
         "others_alerted": expectation(taken[others].sum()),
         "alerts": expectation(taken.sum()),
         "alerts_after_country_swap": expectation(taken_after.sum()),
