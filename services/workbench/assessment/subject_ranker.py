@@ -23,6 +23,8 @@ from services.workbench.assessment.subject_learner import AddedUp, SubjectLearne
 COMBINED = "combined"
 CASES_HALF = 50
 """Own confirmed cases at which a model of the own labels counts as much as the one that ships."""
+LEAST_RISK = -100.0
+"""Added to the risk of whom the pack is silent of: beyond what a forest can say."""
 
 
 class SubjectRanker:
@@ -41,12 +43,7 @@ class SubjectRanker:
 
     of_subjects = True
 
-    def __init__(
-        self,
-        prior: SubjectModel | None,
-        seed: int = 1,
-        cases_max: int | None = None,
-    ) -> None:
+    def __init__(self, prior: SubjectModel | None, seed: int = 1, cases_max: int | None = None) -> None:
         self._learner = SubjectLearner(seed, cases_max)
         self._pack = lsac_without_threshold()
         self._mixed: list[tuple[float, SubjectModel]] = [] if prior is None else [(1.0, prior)]
@@ -97,10 +94,6 @@ class SubjectRanker:
                 risks[:, side] += part * model.risk(role, leads)
         silent = self._pack.evaluate(found.features, np.zeros(len(risks))).silent[:, 0]
         return np.where(silent, LEAST_RISK + risks, risks)
-
-
-LEAST_RISK = -100.0
-"""Added to the risk of whom the pack is silent of: beyond what a forest can say."""
 
 
 def rankers_of(ruleset: Ruleset, kind: str, cases_max: int | None = None) -> list[Ranker]:
