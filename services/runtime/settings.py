@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     """Accounts remembered in a partition at either hop, about 700 bytes each; the longest idle make room."""
     subjects_max: int = Field(1_000_000, ge=1, le=16_000_000)
     """Payers, and payees, of payments under a pack that are remembered in a partition, about 3 KB each."""
+    subject_evidence: bool = False
+    """Whether payments under a pack go on to the subject hop. Nothing asks there as long as workers have no subject
+    model, and what is handed on is 1.5 KB a payment."""
     event_ahead_hours: int = Field(24, ge=1, le=168)
     """How far ahead of its record's append a payment may be dated; others are dead letters."""
     event_behind_days: int = Field(30, ge=0, le=3_650)

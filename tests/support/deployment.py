@@ -232,6 +232,7 @@ def make_deployment(bootstrap: str, name: str, folder: Path, **chosen: Any) -> D
         "learn_share": 1.0,
         "challengers": "",
         "event_behind_days": 0,
+        "subject_evidence": True,
     }
     deployment = Deployment(Settings(**plain | chosen), folder)
     asyncio.run(create_topics(deployment.settings))

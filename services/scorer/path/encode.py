@@ -41,12 +41,18 @@ class From:
 
 
 def decisions(
-    found: Handover, verdicts: Verdicts, added: Added, writer: DecisionWriter, source: From, partitions: int
+    found: Handover,
+    verdicts: Verdicts,
+    added: Added,
+    writer: DecisionWriter,
+    source: From,
+    partitions: int,
+    hands_on: bool = True,
 ) -> tuple[dict[str, list[Outbound] | OutboundColumns], Counter[str]]:
-    """Decisions, and what they were made of, to the partition the batch was read from; reviews to their subjects', and
-    what is known of payments under a pack to their payers' (``partitions`` has each of these topics); and dead letters,
-    with how many there are for each reason: records that cannot be read, and those with a payment to review that is not
-    what its columns say, which only a forged one holds."""
+    """Decisions, and what they were made of, to the partition the batch was read from; reviews to their subjects', and,
+    where it ``hands_on``, what is known of payments under a pack to their payers' (``partitions`` has each of these
+    topics); and dead letters, with how many there are for each reason: records that cannot be read, and those with a
+    payment to review that is not what its columns say, which only a forged one holds."""
     partition = source.partition
     reviewed, forged = _reviewed(found, verdicts, writer)
     put_aside = [*found.rejected, *forged]
@@ -74,7 +80,7 @@ def decisions(
             lines.data, lines.ends,
         ),
         "features": _features(decided, found, verdicts, lines.ids, writer, partition),
-        "evidence": _evidence(found, verdicts, added, lines.ids, source, partitions),
+        "evidence": _evidence(found, verdicts, added, lines.ids, source, partitions) if hands_on else [],
         "reviews": _reviews(reviewed, lines.ids, verdicts, writer, partitions),
         "dead_letters": [dead_letter(*each, source.topic, partition) for each in put_aside],
     }  # fmt: skip

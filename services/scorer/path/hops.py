@@ -168,6 +168,8 @@ class PayeeHop:
     subject_model
         By which packs that hear a model ask about payees; about payers they then ask at the subject hop. Without one
         they ask here about both, by the payment.
+    hands_on
+        Whether payments under a pack go on to the subject hop, though there is no subject model.
     """
 
     name = "payee"
@@ -183,7 +185,9 @@ class PayeeHop:
         accounts_max: int = ACCOUNTS_MAX,
         subjects_max: int = SUBJECTS_MAX,
         subject_model: SubjectScoring | None = None,
+        hands_on: bool = True,
     ) -> None:
+        self._hands_on = hands_on or subject_model is not None
         self._parameters = ruleset.parameters
         self._key = ruleset.private.texts.digests.key
         self._schema = schema_of(ruleset)
@@ -210,7 +214,9 @@ class PayeeHop:
             return asked
 
         verdicts = decide(features, self._rules, model, mark, hear)
-        outputs, reasons = decisions(found, verdicts, added[0], self._writer, self._source, self._subjects)
+        outputs, reasons = decisions(
+            found, verdicts, added[0], self._writer, self._source, self._subjects, self._hands_on
+        )
         mark("encode")
         hits = np.argwhere(verdicts.results.outcome > 0).tolist()
         named = self._rules.ruleset.rules

@@ -73,7 +73,10 @@ class Scorer(Together):
             ),
             "payee": (
                 by_payee, topics.payee_state.name,
-                lambda at: PayeeHop(ruleset, by_payee, at, count, count, repeats, most, most_subjects, subject_model),
+                lambda at: PayeeHop(
+                    ruleset, by_payee, at, count, count, repeats, most, most_subjects, subject_model,
+                    settings.subject_evidence,
+                ),
             ),
             "subject": (
                 evidence, topics.subject_state.name,
